@@ -1,0 +1,17 @@
+#!/bin/sh
+# Install the Debian packages that are missing; quiet when none is. --dev adds what developing needs.
+set -eu
+packages="gcc libc6-dev make darknet libstb-dev libcmocka-dev libjansson-dev zlib1g-dev dataset-fashion-mnist python3"
+[ "${1:-}" = --dev ] && packages="$packages clang-format python3-torch python3-scipy python3-sklearn"
+missing=
+for p in $packages; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"
+done
+[ -z "$missing" ] && exit 0
+root=
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "error: run as root, or install sudo; missing packages:$missing" >&2; exit 1; }
+    root=sudo
+fi
+$root apt-get update -qq
+$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing

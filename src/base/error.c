@@ -1,0 +1,87 @@
+#include "base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int fill(ds_error *e, ds_err code, const char *file, int line, const char *format, va_list args)
+{
+    if (!e)
+        return code;
+    e->code = code;
+    e->line = line;
+    snprintf(e->file, sizeof e->file, "%s", file ? file : "");
+    vsnprintf(e->text, sizeof e->text, format, args);
+    return code;
+}
+
+int ds_fail(ds_error *e, ds_err code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fill(e, code, NULL, 0, format, args);
+    va_end(args);
+    return code;
+}
+
+int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fill(e, code, file, line, format, args);
+    va_end(args);
+    return code;
+}
+
+int ds_fail_memory(ds_error *e)
+{
+    return ds_fail(e, DS_ENOMEM, "out of memory");
+}
+
+void ds_error_print(const ds_error *e, FILE *out)
+{
+    fputs("error: ", out);
+    if (e->file[0] && e->line > 0)
+        fprintf(out, "%s:%d: ", e->file, e->line);
+    else if (e->file[0])
+        fprintf(out, "%s: ", e->file);
+    fprintf(out, "%s\n", e->text);
+}
+
+int ds_error_status(int code)
+{
+    switch (code) {
+    case DS_OK:
+        return 0;
+#define DS_ERR_STATUS(name, value, status)                                                                   \
+    case name:                                                                                               \
+        return status;
+        DS_ERRORS(DS_ERR_STATUS)
+#undef DS_ERR_STATUS
+    }
+    return 1;
+}
+
+void ds_note(ds_notes *notes, const char *format, ...)
+{
+    if (!notes)
+        return;
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    char **grown = realloc(notes->text, (size_t)(notes->n + 1) * sizeof *grown);
+    if (!grown)
+        return;
+    notes->text = grown;
+    if ((grown[notes->n] = strdup(text)))
+        notes->n++;
+}
+
+void ds_notes_clear(ds_notes *notes)
+{
+    for (int i = 0; i < notes->n; i++)
+        free(notes->text[i]);
+    free(notes->text);
+    *notes = (ds_notes){0};
+}

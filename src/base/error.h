@@ -1,0 +1,56 @@
+/* Errors and notes: library code returns a code and fills a text; src/cli alone prints and exits. */
+#ifndef DS_BASE_ERROR_H
+#define DS_BASE_ERROR_H
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Every error code, its value, and the exit status of a command that ends with it. */
+#define DS_ERRORS(X)                                                                                         \
+    X(DS_EINPUT, -1, 1)       /* a file or value of the user is wrong */                                     \
+    X(DS_EUSAGE, -2, 2)       /* the command line is wrong */                                                \
+    X(DS_EINFEASIBLE, -3, 3)  /* no threshold keeps the promise */                                           \
+    X(DS_EINTERRUPT, -4, 130) /* stopped by Ctrl-C after saving */                                           \
+    X(DS_EIO, -5, 1)          /* reading or writing failed */                                                \
+    X(DS_ENOMEM, -6, 1)       /* out of memory */                                                            \
+    X(DS_EHOST, -7, 1)        /* libdarknet.so is missing or refused */                                      \
+    X(DS_ENUMERIC, -8, 1)     /* not-a-number loss */
+
+typedef enum ds_err {
+    DS_OK = 0,
+#define DS_ERR_ENUM(name, value, status) name = value,
+    DS_ERRORS(DS_ERR_ENUM)
+#undef DS_ERR_ENUM
+} ds_err;
+
+/* One failure. `file` is empty and `line` 0 where they say nothing. */
+typedef struct ds_error {
+    ds_err code;
+    int line;
+    char file[512];
+    char text[1536];
+} ds_error;
+
+/* Fill `e` (may be NULL) and return `code`, so that a caller can `return ds_fail(...)`. */
+int ds_fail(ds_error *e, ds_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same with a place; `line` 0 leaves the line out. */
+int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+int ds_fail_memory(ds_error *e);
+
+/* `error: file:line: text` and a newline. */
+void ds_error_print(const ds_error *e, FILE *out);
+/* Exit status that belongs to a code. */
+int ds_error_status(int code);
+
+/* Remarks that are no errors; the command line shows them. Zero-initialise; release with ds_notes_clear. */
+typedef struct ds_notes {
+    char **text; /* n texts, owned; each begins with "note: " or "warning: " */
+    int n;
+} ds_notes;
+
+/* Add a text; `notes` may be NULL (then nothing happens). Lost when memory runs out. */
+void ds_note(ds_notes *notes, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ds_notes_clear(ds_notes *notes);
+
+#endif

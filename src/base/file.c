@@ -1,0 +1,168 @@
+#include "base/file.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int read_stream(FILE *f, const char *path, size_t hint, unsigned char **bytes, size_t *n, ds_error *e)
+{
+    size_t capacity = hint + 1, used = 0;
+    unsigned char *buffer = malloc(capacity + 1);
+    while (buffer) {
+        used += fread(buffer + used, 1, capacity - used, f);
+        if (used < capacity)
+            break;
+        capacity *= 2;
+        unsigned char *grown = realloc(buffer, capacity + 1);
+        if (!grown)
+            free(buffer);
+        buffer = grown;
+    }
+    if (!buffer)
+        return ds_fail_memory(e);
+    if (ferror(f)) {
+        free(buffer);
+        return ds_fail_at(e, DS_EIO, path, 0, "cannot read: %s", strerror(errno));
+    }
+    buffer[used] = 0;
+    *bytes = buffer;
+    *n = used;
+    return DS_OK;
+}
+
+int ds_file_read(const char *path, const char *what, unsigned char **bytes, size_t *n, ds_error *e)
+{
+    struct stat st;
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return ds_fail_at(e, DS_EIO, path, 0, "cannot open: %s, expected %s", strerror(errno), what);
+    if (fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode)) {
+        fclose(f);
+        return ds_fail_at(e, DS_EIO, path, 0, "is a directory, expected %s", what);
+    }
+    int rc = read_stream(f, path, st.st_size > 0 ? (size_t)st.st_size : 4096, bytes, n, e);
+    fclose(f);
+    return rc;
+}
+
+int ds_file_read_text(const char *path, const char *what, char **text, ds_error *e)
+{
+    unsigned char *bytes;
+    size_t n;
+    int rc = ds_file_read(path, what, &bytes, &n, e);
+    if (rc)
+        return rc;
+    if (n == 0)
+        rc = ds_fail_at(e, DS_EINPUT, path, 0, "is empty, expected %s", what);
+    else if (memchr(bytes, 0, n))
+        rc = ds_fail_at(e, DS_EINPUT, path, 0, "is a binary file, expected %s", what);
+    if (rc) {
+        free(bytes);
+        return rc;
+    }
+    *text = (char *)bytes;
+    return DS_OK;
+}
+
+int ds_writer_open(ds_writer *w, const char *path, ds_error *e)
+{
+    *w = (ds_writer){.path = ds_strdup(path), .temporary = ds_format("%s.tmp%ld", path, (long)getpid())};
+    if (!w->path || !w->temporary) {
+        ds_writer_abort(w);
+        return ds_fail_memory(e);
+    }
+    w->f = fopen(w->temporary, "wb");
+    if (w->f)
+        return DS_OK;
+    int rc = ds_fail_at(e, DS_EIO, path, 0, "cannot write: %s", strerror(errno));
+    ds_writer_abort(w);
+    return rc;
+}
+
+int ds_writer_commit(ds_writer *w, ds_error *e)
+{
+    bool ok = fflush(w->f) == 0 && !ferror(w->f);
+    if (ok && fsync(fileno(w->f)) && errno != EINVAL && errno != EROFS)
+        ok = false;
+    int problem = errno;
+    if (fclose(w->f) && ok) {
+        ok = false;
+        problem = errno;
+    }
+    w->f = NULL;
+    if (ok && rename(w->temporary, w->path)) {
+        ok = false;
+        problem = errno;
+    }
+    int rc = DS_OK;
+    if (!ok)
+        rc = ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s, the file of before is unchanged", strerror(problem));
+    else
+        free(w->temporary), w->temporary = NULL;
+    ds_writer_abort(w);
+    return rc;
+}
+
+void ds_writer_abort(ds_writer *w)
+{
+    if (w->f)
+        fclose(w->f);
+    if (w->temporary)
+        unlink(w->temporary);
+    free(w->temporary);
+    free(w->path);
+    *w = (ds_writer){0};
+}
+
+char *ds_path_dir(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return ds_strdup(".");
+    return slash == path ? ds_strdup("/") : ds_strndup(path, (size_t)(slash - path));
+}
+
+char *ds_path_join(const char *dir, const char *name)
+{
+    size_t n = strlen(dir);
+    return ds_format(n && dir[n - 1] == '/' ? "%s%s" : "%s/%s", dir, name);
+}
+
+const char *ds_path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+bool ds_path_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+int ds_make_dirs(const char *path, ds_error *e)
+{
+    char *copy = ds_strdup(path);
+    if (!copy)
+        return ds_fail_memory(e);
+    int rc = DS_OK;
+    for (char *p = copy + 1; !rc; p++) {
+        char c = *p;
+        if (c != '/' && c != '\0')
+            continue;
+        *p = '\0';
+        if (mkdir(copy, 0777) && errno != EEXIST)
+            rc = ds_fail_at(e, DS_EIO, copy, 0, "cannot create directory: %s", strerror(errno));
+        *p = c;
+        if (!c)
+            break;
+    }
+    struct stat st;
+    if (!rc && (stat(path, &st) || !S_ISDIR(st.st_mode)))
+        rc = ds_fail_at(e, DS_EIO, path, 0, "is not a directory");
+    free(copy);
+    return rc;
+}

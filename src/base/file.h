@@ -1,0 +1,42 @@
+/* Whole files in, whole files out: reading with clear errors, writing to a temporary name that replaces the
+ * old file only when everything is on the disk. */
+#ifndef DS_BASE_FILE_H
+#define DS_BASE_FILE_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Read all of `path` into fresh memory (caller frees), with a 0 byte after the last.
+ * Missing, unreadable or a directory: DS_EIO with the path and what was expected (`what`, e.g. "a cfg file"). */
+int ds_file_read(const char *path, const char *what, unsigned char **bytes, size_t *n, ds_error *e);
+
+/* The same for text: also refuses an empty file and one with a 0 byte (DS_EINPUT). */
+int ds_file_read_text(const char *path, const char *what, char **text, ds_error *e);
+
+/* A file being written beside its final name. */
+typedef struct ds_writer {
+    FILE *f;    /* write here */
+    char *path; /* final name */
+    char *temporary;
+} ds_writer;
+
+/* Open; on failure nothing is left behind and `w` is zeroed. */
+int ds_writer_open(ds_writer *w, const char *path, ds_error *e);
+/* Flush, sync, rename over the final name. On failure the old file stays and the temporary one is removed. */
+int ds_writer_commit(ds_writer *w, ds_error *e);
+/* Forget everything; harmless on a zeroed or committed writer. */
+void ds_writer_abort(ds_writer *w);
+
+/* Directory of `path` ("." when it has none), fresh memory. */
+char *ds_path_dir(const char *path);
+/* dir/name, fresh memory. */
+char *ds_path_join(const char *dir, const char *name);
+/* Last component, a pointer into `path`. */
+const char *ds_path_base(const char *path);
+bool ds_path_exists(const char *path);
+/* Create `path` and its parents where they are missing. */
+int ds_make_dirs(const char *path, ds_error *e);
+
+#endif

@@ -1,0 +1,81 @@
+/* Option tables: one table of a section, a sub-command or a .data file drives parsing, defaults, range checks,
+ * messages and help. */
+#ifndef DS_BASE_OPTION_H
+#define DS_BASE_OPTION_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum ds_option_type {
+    DS_END,   /* closes a table */
+    DS_FLAG,  /* bool field; on the command line it takes no value */
+    DS_BOOL,  /* bool field; 0 or 1 */
+    DS_INT,   /* int field */
+    DS_REAL,  /* double field */
+    DS_ENUM,  /* int field: index into names */
+    DS_TEXT,  /* char * field, owned by the state */
+    DS_REALS, /* ds_numbers field: comma-separated numbers */
+    DS_TEXTS, /* ds_texts field: may be given several times (command line only) */
+} ds_option_type;
+
+typedef struct ds_numbers {
+    double *v; /* n numbers, owned */
+    int n;
+} ds_numbers;
+
+typedef struct ds_texts {
+    char **v; /* n texts, owned */
+    int n;
+} ds_texts;
+
+/* Offset of an option that is checked but not stored. */
+#define DS_UNSTORED ((size_t)-1)
+
+typedef struct ds_option {
+    const char *name;
+    ds_option_type type;
+    size_t offset;            /* of the field in the state */
+    const char *def;          /* default as a user would write it; NULL: none (field stays zero, a DS_REAL becomes NAN) */
+    double min, max;          /* inclusive; both 0: no limit. For DS_REALS they hold for each number */
+    const char *unit;         /* what a number counts, or the word for the value in help ("F", "epochs"); NULL: none */
+    const char *const *names; /* DS_ENUM: the words, NULL-terminated */
+    const char *when;         /* "target=ema|abstain": allowed only then; NULL: always */
+    const char *help;         /* one line, lower case, no full stop */
+} ds_option;
+
+/* A key as it stands in a file or on the command line. */
+typedef struct ds_pair {
+    char *key, *value;
+    int line;
+} ds_pair;
+
+/* Zeroed state in, defaults out. */
+int ds_option_defaults(const ds_option *table, void *state, ds_error *e);
+
+/* The option of that name, or NULL. */
+const ds_option *ds_option_find(const ds_option *table, const char *name);
+
+/* Check `value` and store it (state may be NULL: check only). The message has file:line, the name, the value and what was expected. */
+int ds_option_set(const ds_option *o, void *state, const char *value, const char *file, int line, ds_error *e);
+
+/* Fill `state` (defaults first; NULL: check only) from the pairs of one section or file.
+ * Errors: unknown key (names the nearest), duplicate key (names the first line), bad value, a key whose `when` does not hold.
+ * `place` is how messages name the table: "[sat]" or ".data". */
+int ds_option_fill(const ds_option *table, void *state, const ds_pair *pairs, int n, const char *place,
+                   const char *file, ds_error *e);
+
+/* The nearest option name to `word`, or NULL. */
+const char *ds_option_nearest(const ds_option *table, const char *word);
+
+/* Free what the options of a table own inside `state`. */
+void ds_option_clear(const ds_option *table, void *state);
+
+/* "integer 1 … 100, default 5 epochs"; for tables and help. Fresh memory. */
+char *ds_option_describe(const ds_option *o);
+
+/* Help as aligned lines; `prefix` is "" for keys and "-" for flags. */
+void ds_option_print(const ds_option *table, const char *prefix, FILE *out);
+
+#endif

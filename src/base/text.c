@@ -1,0 +1,102 @@
+#include "base/text.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool ds_parse_int(const char *s, long long *value)
+{
+    char *end;
+    errno = 0;
+    long long v = strtoll(s, &end, 10);
+    if (end == s || *end || errno || s[0] == ' ' || s[0] == '\t')
+        return false;
+    *value = v;
+    return true;
+}
+
+bool ds_parse_double(const char *s, double *value)
+{
+    if (!s[0] || strspn(s, "+-.0123456789eE") != strlen(s))
+        return false;
+    char *end;
+    double v = strtod(s, &end);
+    if (end == s || *end || !isfinite(v))
+        return false;
+    *value = v;
+    return true;
+}
+
+/* Levenshtein distance with a cap on the length of either word. */
+static int edit_distance(const char *a, const char *b)
+{
+    enum { LONGEST = 63 };
+    size_t na = strlen(a), nb = strlen(b);
+    if (na > LONGEST || nb > LONGEST)
+        return LONGEST;
+    int row[LONGEST + 1];
+    for (size_t j = 0; j <= nb; j++)
+        row[j] = (int)j;
+    for (size_t i = 1; i <= na; i++) {
+        int diagonal = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= nb; j++) {
+            int best = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[nb];
+}
+
+const char *ds_nearest(const char *word, const char *const *words, int n)
+{
+    const char *best = NULL;
+    int limit = (int)strlen(word) / 2 + 1, distance = limit < 4 ? limit + 1 : 4;
+    for (int i = 0; i < n; i++) {
+        int d = words[i] ? edit_distance(word, words[i]) : distance;
+        if (d < distance) {
+            distance = d;
+            best = words[i];
+        }
+    }
+    return best;
+}
+
+char *ds_trim(char *s)
+{
+    static const char blank[] = " \t\r\n";
+    s += strspn(s, blank);
+    size_t n = strlen(s);
+    while (n && strchr(blank, s[n - 1]))
+        n--;
+    s[n] = '\0';
+    return s;
+}
+
+char *ds_strdup(const char *s)
+{
+    return s ? strdup(s) : NULL;
+}
+
+char *ds_strndup(const char *s, size_t n)
+{
+    return s ? strndup(s, n) : NULL;
+}
+
+char *ds_format(const char *format, ...)
+{
+    va_list args;
+    char *text = NULL;
+    va_start(args, format);
+    int n = vasprintf(&text, format, args);
+    va_end(args);
+    return n < 0 ? NULL : text;
+}

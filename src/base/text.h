@@ -1,0 +1,25 @@
+/* Words and numbers: strict parsing, spelling suggestions. */
+#ifndef DS_BASE_TEXT_H
+#define DS_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The whole of `s` as a number: no blanks, no rest, no overflow. False otherwise. "nan" and "inf" are no numbers. */
+bool ds_parse_int(const char *s, long long *value);
+bool ds_parse_double(const char *s, double *value);
+
+/* The word of `words` (n of them; NULL entries are skipped) that is nearest to `word` by edit distance,
+ * or NULL when none is near enough to be what was meant. */
+const char *ds_nearest(const char *word, const char *const *words, int n);
+
+/* Cut blanks, tabs, carriage returns and newlines off both ends, in place; returns the new start. */
+char *ds_trim(char *s);
+
+/* Copies; NULL when memory runs out (or s is NULL). */
+char *ds_strdup(const char *s);
+char *ds_strndup(const char *s, size_t n);
+/* printf into fresh memory. */
+char *ds_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,76 @@
+/* A network .cfg: reading, checking, lowering to text that stock Darknet understands. Knows nothing of libdarknet. */
+#ifndef DS_CFG_H
+#define DS_CFG_H
+
+#include "base/error.h"
+#include "base/option.h"
+#include "plugins/plugin.h"
+
+typedef struct ds_section {
+    char *name; /* without brackets, as written; "conv" and "convolutional" are the same kind */
+    int line;
+    ds_pair *pairs; /* n pairs in the order of the file; blanks inside key and value are gone, as in the host */
+    int n;
+    const ds_layer *plugin; /* the plugin that handles it, NULL for a section of the host alone. [softmax] has one too,
+                             * unless it uses groups, tree, spatial or noloss */
+} ds_section;
+
+/* Shape that leaves a layer; h = w = c = 0 where there is no image shape. */
+typedef struct ds_shape {
+    int h, w, c, outputs;
+} ds_shape;
+
+/* The options of [net] that we use ourselves. Names and defaults are the host's, `flip` is ours. */
+typedef struct ds_net_options {
+    int batch, subdivisions, time_steps;
+    int height, width, channels, inputs; /* inputs 0: height * width * channels */
+    double learning_rate, momentum, decay, power, gamma, scale, clip;
+    int policy; /* index into ds_policy_names */
+    int step, burn_in, max_batches;
+    ds_numbers steps, scales;
+    bool adam;
+    double B1, B2, eps;
+    int max_crop, min_crop;            /* 0: 2 * width, width */
+    double max_ratio, min_ratio;       /* NAN: from max_crop, min_crop */
+    bool center, flip;
+    double angle, aspect, saturation, exposure, hue;
+} ds_net_options;
+
+typedef enum ds_policy {
+    DS_CONSTANT, DS_STEP, DS_EXP, DS_POLY, DS_STEPS, DS_SIGMOID, DS_RANDOM
+} ds_policy;
+extern const char *const ds_policy_names[]; /* in the order of ds_policy, NULL-terminated */
+
+typedef struct ds_cfg {
+    char *path;
+    ds_section *sections; /* [0] is [net] or [network]; layer i is sections[i + 1] */
+    int n;
+    ds_net_options net;
+    ds_shape *shapes; /* n: shapes[0] is the network's input, shapes[i + 1] leaves layer i */
+} ds_cfg;
+
+/* Read and check everything that can be known before parsing: sections, keys, values, references, shapes.
+ * Every error has file:line. Notes tell of what is accepted but has no part (a stock [cost] after [softmax]). */
+int ds_cfg_read(const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
+/* The same from text in memory; `path` is for messages. */
+int ds_cfg_parse(const char *text, const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
+void ds_cfg_free(ds_cfg *cfg);
+
+/* The text for the host's parser: plugin sections lowered, keys of our own left out, `batch` and `subdivisions` replaced
+ * when batch > 0. Fresh memory. */
+int ds_cfg_lower(const ds_cfg *cfg, int batch, int subdivisions, char **text, ds_error *e);
+
+/* Layer number of the cost section that ends the network ([sat], [softmax]), or -1; *reject gets that of the [reject] behind it or -1. */
+int ds_cfg_cost(const ds_cfg *cfg, int *reject);
+
+/* Any [sat] or [reject]: a section that stock Darknet does not know? */
+bool ds_cfg_needs_plugins(const ds_cfg *cfg);
+
+/* Can `classifier train` train this network rightly? Refuses sections whose gradient the host gets wrong or that have no place
+ * in a classifier; warns of batch=1 with batch normalisation. */
+int ds_cfg_check_training(const ds_cfg *cfg, ds_notes *notes, ds_error *e);
+
+/* "BASE" of results: the file's name up to its first dot, as in the host. Fresh memory. */
+char *ds_cfg_base(const ds_cfg *cfg);
+
+#endif

@@ -1,0 +1,164 @@
+/* Images and labels: .data files, lists, decoding, preprocessing, augmentation, the prefetching loader, import. */
+#ifndef DS_DATA_H
+#define DS_DATA_H
+
+#include "base/error.h"
+#include "base/option.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- datafile.c: the .data file ---- */
+
+typedef enum ds_labels_from { DS_SUBSTRING, DS_DIRECTORY, DS_FILENAME, DS_LIST } ds_labels_from;
+
+typedef struct ds_datafile {
+    char *path;
+    /* as written; the lists' paths are resolved when they are read */
+    char *train, *valid, *calib, *test, *labels_path, *names_path, *backup;
+    int classes_key; /* `classes=`, 0 when absent; checked against the labels */
+    int top;
+    int labels_from;
+    char **labels; /* classes texts, unique, as in labels= */
+    char **names;  /* classes texts for display; the labels when names= is absent */
+    int classes;
+} ds_datafile;
+
+extern const ds_option ds_datafile_options[];
+/* Reads the file and its labels. `backup` defaults to "backup". Errors with file:line. */
+int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e);
+void ds_datafile_clear(ds_datafile *d);
+
+/* ---- list.c: lists of images ---- */
+
+typedef struct ds_images {
+    int n;
+    char **paths; /* as they can be opened */
+    int *labels;  /* n class indices */
+    char *list;   /* path of the list, for messages */
+} ds_images;
+
+/* Read the list at `list` (train=, valid= … of d) and label every image; relative paths: current folder, else the list's folder.
+ * An image with no or several labels: error at list:line that names the image and the labels. */
+int ds_images_read(const ds_datafile *d, const char *list, ds_images *images, ds_error *e);
+/* Label of one path under the rules of d (not DS_LIST): class index or an error. */
+int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e);
+void ds_images_clear(ds_images *images);
+
+/* ---- image.c: pixels ---- */
+
+/* w x h x c bytes, interleaved rows, c = 1 or 3. */
+typedef struct ds_image {
+    int w, h, c;
+    unsigned char *px; /* owned */
+} ds_image;
+
+/* Decode from a file (stb_image, from memory) to `channels` 1 or 3; grey, alpha, 16 bit are converted.
+ * An error names the path and the reason. */
+int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e);
+void ds_image_clear(ds_image *im);
+
+/* Preprocessing of valid, predict and reject: the largest central square, bilinear to w x h, [0, 1], as the host's
+ * `classifier valid` (center_crop_image). out: c x h x w floats. `scratch` grows as needed (see ds_scratch). */
+typedef struct ds_scratch {
+    float *v; /* owned; free with free() */
+    size_t n;
+} ds_scratch;
+int ds_prepare_center(const ds_image *im, int w, int h, float *out, ds_scratch *scratch, ds_error *e);
+
+/* Augmentation of training, the host's meanings (random_augment_image, flip, random_distort_image). */
+typedef struct ds_augment {
+    int w, h;              /* of the network */
+    double min_size, max_size; /* short side after scaling, uniform integer; the host's min_ratio * w, max_ratio * w */
+    double angle;          /* degrees */
+    double aspect, saturation, exposure; /* factors, 1: none */
+    double hue;            /* 0: none */
+    bool flip;             /* mirror half of the images */
+    bool center;           /* the central square instead of a random crop */
+} ds_augment;
+/* One augmented image, a function of (image, augment, seed, epoch, sample) alone. out: c x h x w floats in [0, 1].
+ * Same result as the host's functions for the same drawn numbers (rotate_crop_image, flip_image, distort_image). */
+int ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch, uint64_t sample, float *out,
+                         ds_scratch *scratch, ds_error *e);
+
+/* ---- loader.c: prefetching on threads of its own ---- */
+
+typedef struct ds_loader ds_loader; /* opaque */
+
+typedef struct ds_loader_setup {
+    const ds_images *images; /* must outlive the loader */
+    int w, h, c;
+    int batch;               /* images a sub-batch */
+    int threads;             /* >= 1 */
+    size_t cache_bytes;      /* decoded images kept in memory */
+    const ds_augment *augment; /* NULL: ds_prepare_center */
+    bool endless;            /* training: seeded order, every image once an epoch, batches cross epoch borders.
+                                Otherwise: list order once; the last batch is padded with its last image */
+    uint64_t seed;
+    uint64_t start;          /* endless: position in the stream (images seen before) */
+} ds_loader_setup;
+
+typedef struct ds_batch {
+    const float *pixels;   /* batch x c x h x w, valid until the next call */
+    const int *labels;     /* batch */
+    const uint32_t *ids;   /* batch: index into images */
+    int n;                 /* real images (< batch only in the last padded batch) */
+    uint64_t first;        /* stream position of the first image */
+} ds_batch;
+
+int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e);
+/* Next batch in order; n = 0 at the end of a list that is not endless. Blocks until it is there; an undecodable image is an error
+ * here (it stays one on later calls). Bit-equal for any number of threads. */
+int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e);
+/* Seconds that ds_loader_next spent waiting so far. */
+double ds_loader_waited(const ds_loader *l);
+void ds_loader_free(ds_loader *l);
+
+/* Decode every image once, on `threads` threads: bad[i] is set for the undecodable ones, reasons[i] (owned by the caller) says why.
+ * Returns the number of bad ones or a negative code. */
+int ds_images_probe(const ds_images *images, int channels, int threads, bool *bad, char **reasons, ds_error *e);
+/* Take the marked images out of the list. */
+void ds_images_drop(ds_images *images, const bool *bad);
+
+/* ---- import_idx.c, import_folders.c, split.c ---- */
+
+typedef struct ds_split {
+    const char *name; /* "valid", "calib", … : a key of the .data file */
+    int count;        /* images taken from the training images */
+} ds_split;
+
+typedef struct ds_import_idx {
+    const char *images, *labels;           /* training archives, plain or .gz */
+    const char *test_images, *test_labels; /* NULL: none */
+    const char *names;                     /* file of class names, a line each; NULL: "0", "1", … */
+    const ds_split *splits;
+    int n_splits;
+    uint64_t seed;
+    const char *out; /* folder */
+} ds_import_idx;
+
+/* What was written, for the message. */
+typedef struct ds_imported {
+    int n, classes;
+    char *data_path; /* owned */
+    int train, test; /* images in these lists */
+} ds_imported;
+
+int ds_import_idx_run(const ds_import_idx *s, ds_imported *done, ds_error *e);
+
+typedef struct ds_import_folders {
+    const char *dir;      /* one folder a class below it */
+    const char *test_dir; /* the same classes; NULL: none */
+    const ds_split *splits;
+    int n_splits;
+    uint64_t seed;
+    const char *out;
+} ds_import_folders;
+int ds_import_folders_run(const ds_import_folders *s, ds_imported *done, ds_error *e);
+
+/* Seeded stratified split: part[i] = -1 (stays) or split number; each part keeps the class shares (largest remainders). */
+int ds_split_stratified(const int *labels, int n, int classes, const ds_split *splits, int n_splits, uint64_t seed, int *part,
+                        ds_error *e);
+
+#endif

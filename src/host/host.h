@@ -1,0 +1,99 @@
+/* The only door to libdarknet.so. Behind it: opening the library, lowering and parsing, attaching plugins, the walk over the layers,
+ * the list of parameters, weights files. Nothing of <darknet.h> comes out. */
+#ifndef DS_HOST_H
+#define DS_HOST_H
+
+#include "base/error.h"
+#include "cfg/cfg.h"
+#include "plugins/plugin.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ds_net ds_net; /* opaque */
+
+typedef struct ds_net_setup {
+    int batch;        /* images that go through at once; 0: the cfg's batch / subdivisions */
+    bool train;       /* gradients wanted */
+    size_t samples;   /* training images, 0 without training */
+    int epochs;       /* total epochs of the run, 0 without training */
+    uint64_t seed;    /* of initial weights and dropout */
+    int threads;      /* compute threads, 0: all cores */
+    ds_notes *notes;  /* may be NULL */
+} ds_net_setup;
+
+/* Parse and attach. The cfg must outlive the network. DS_EHOST when the library is missing. */
+int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_error *e);
+void ds_net_free(ds_net *net);
+
+typedef struct ds_net_info {
+    int batch;                /* images at once */
+    int w, h, c, inputs;      /* of one image */
+    int layers;
+    int cost, reject;         /* layer numbers, -1: none */
+    int logits;               /* a row of ds_net_logits: C or C + 1 */
+    int classes;              /* C */
+    bool abstain;             /* the last logit means abstain */
+    double cost_temperature;  /* of the output of the cost section */
+    size_t parameters;
+} ds_net_info;
+const ds_net_info *ds_net_get_info(const ds_net *net);
+
+/* The confidence, temperature and threshold of [reject]; false (and msp, 1, NAN) without one. */
+struct ds_score;
+bool ds_net_get_reject(const ds_net *net, struct ds_score *score, double *threshold);
+
+/* One row of the layer table. */
+typedef struct ds_layer_row {
+    char name[24];
+    int in_w, in_h, in_c, inputs, out_w, out_h, out_c, outputs;
+    size_t parameters;
+    double flops; /* multiply-adds times 2, forward, one image */
+} ds_layer_row;
+void ds_net_layer_row(const ds_net *net, int i, ds_layer_row *row);
+
+/* Forward without training of info.batch images (batch x inputs). Results stay valid until the next call. */
+int ds_net_forward(ds_net *net, const float *pixels, ds_error *e);
+const float *ds_net_logits(const ds_net *net); /* batch x info.logits: raw logits of the cost section */
+const float *ds_net_output(const ds_net *net); /* batch x outputs of the last layer */
+
+/* Forward and backward of one sub-batch; gradients add up until ds_net_... parameters are updated.
+ * loss: batch losses; labels, ids: batch. DS_ENUMERIC when a loss is not a number. */
+int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint32_t *ids, int epoch, double *loss, ds_error *e);
+/* Where the target stands in an epoch (see plugin.h). */
+void ds_net_progress(const ds_net *net, int epoch, ds_progress *out);
+
+/* ---- parameters ---- */
+
+/* Arrays in the order of the .weights file. */
+typedef struct ds_param {
+    const char *name; /* "weights", "biases", "scales", "means", "variances" */
+    int layer;
+    float *values;
+    float *gradient;    /* the host's: -dL/dw summed over the batch, holds the momentum between steps; NULL: not trained */
+    size_t n;
+    bool decayed;       /* weight decay applies */
+    double rate;        /* layer's learning_rate= factor */
+} ds_param;
+const ds_param *ds_net_params(const ds_net *net, int *n);
+
+/* ---- batch normalisation ---- */
+/* Replace the rolling averages by pooled statistics over `batches` calls: start, add each batch of training images, finish. */
+bool ds_net_has_batchnorm(const ds_net *net);
+int ds_net_statistics_start(ds_net *net, ds_error *e);
+int ds_net_statistics_add(ds_net *net, const float *pixels, ds_error *e);
+void ds_net_statistics_finish(ds_net *net);
+
+/* ---- weights files ---- */
+typedef struct ds_weights_info {
+    uint64_t seen;   /* images seen, from the header */
+    int loaded;      /* layers [0, loaded) that have weights were read; = layers when complete */
+} ds_weights_info;
+/* Read and check the exact size first; upto < 0: all. A file that ends exactly at a layer border loads what it has (info->loaded < layers).
+ * Anything else: DS_EINPUT with expected and found bytes; the network is unchanged. */
+int ds_net_load_weights(ds_net *net, const char *path, int upto, ds_weights_info *info, ds_error *e);
+/* Write to a temporary name, sync, rename. */
+int ds_net_save_weights(const ds_net *net, const char *path, uint64_t seen, ds_error *e);
+
+#endif
