@@ -1,0 +1,59 @@
+# darknet-sat. Targets: all (default), demo, data, test, check-long, check, docs, install, clean.
+# DEV=1 turns warnings into errors; SANITIZE=address,undefined or thread builds with sanitizers.
+
+CC = gcc
+CFLAGS = -O3 -g
+PREFIX = /usr/local
+DARKNET_INCLUDE = /usr/lib/darknet/include
+
+BUILD = build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+comma = ,
+WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wno-unknown-pragmas $(if $(DEV),-Werror)
+# the thread sanitizer does not know OpenMP's barriers
+OPENMP = $(if $(findstring thread,$(SANITIZE)),,-fopenmp)
+SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
+             -Isrc -I. -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
+LIBS = -ljansson -lz -lm -ldl -lpthread
+# what replaces the host's functions must be exported, and nothing else
+EXPORTS = -Wl,--dynamic-list=src/host/exports.list
+
+MAIN_ONLY = src/cli/main.c
+PRELOAD_ONLY = src/host/preload.c
+SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY),$(wildcard src/*/*.c)) $(wildcard plugins/*.c)
+PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/parse.c $(wildcard src/base/*.c src/cfg/*.c src/select/*.c plugins/*.c)
+TESTS = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh)))
+object = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+PROGRAM = $(if $(SANITIZE),$(BUILD)/darknet,darknet)
+PRELOAD = $(if $(SANITIZE),$(BUILD)/libdarknet-sat.so,libdarknet-sat.so)
+
+all: $(PROGRAM) $(PRELOAD)
+
+$(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) src/host/exports.list
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) $(LIBS)
+
+$(PRELOAD): $(call object,$(PRELOAD_SOURCES))
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ -lm -ldl
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/vectors.o $(BUILD)/libds.a src/host/exports.list
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) -Wl,--whole-archive $(BUILD)/libds.a \
+	      -Wl,--no-whole-archive -lcmocka $(LIBS)
+
+$(BUILD)/libds.a: $(call object,$(SOURCES))
+	@rm -f $@
+	ar rcs $@ $^
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+.SECONDARY:
+.PHONY: all demo data test check-long check docs install clean
+
+clean:
+	rm -rf build build-* darknet libdarknet-sat.so

@@ -1,0 +1,135 @@
+/* A plugin in the place of a host layer: the shim between Darknet's conventions and the arrays of plugin.h.
+ * The state hangs on layer.uh, a pointer that only recurrent layers use. */
+#include "host/private.h"
+
+#include <stdlib.h>
+
+/* Raw logits of the cost section: what came into it. */
+static const float *cost_logits(const ds_attached *a, const network *net)
+{
+    return net->index == a->cost ? net->input : net->layers[a->cost - 1].output;
+}
+
+static void record(ds_context *c, int rc, const ds_error *e)
+{
+    if (!rc || c->code)
+        return;
+    if (c->fatal)
+        c->fatal(e);
+    c->code = rc;
+    if (c->error)
+        *c->error = *e;
+}
+
+/* The host adds up cost[0] over a batch and wants -dL/dz. */
+static void to_host(layer l, const double *loss, const float *gradient, size_t n)
+{
+    double sum = 0;
+    for (int b = 0; b < l.batch; b++)
+        sum += loss[b];
+    if (l.cost)
+        l.cost[0] = (float)sum;
+    for (size_t i = 0; i < n; i++)
+        l.delta[i] = -gradient[i];
+}
+
+static void shim_forward(layer l, network net)
+{
+    ds_attached *a = ds_attached_of(&l);
+    ds_context *c = a->context;
+    ds_error e;
+    if (net.train && c->fatal) {
+        ds_fail(&e, DS_EINPUT, "[%s] trains only under ./darknet classifier train (it needs the number of each image)",
+                a->layer->name);
+        c->fatal(&e);
+    }
+    bool train = a->layer->role == DS_COST && c->labels;
+    ds_pass pass = {.batch = l.batch,
+                    .epoch = c->epoch,
+                    .epochs = c->epochs,
+                    .input = net.input,
+                    .logits = cost_logits(a, &net),
+                    .output = l.output,
+                    .labels = train ? c->labels : NULL,
+                    .ids = train ? c->ids : NULL,
+                    .gradient = train ? l.delta : NULL,
+                    .loss = train ? c->loss : NULL};
+    int rc = a->layer->forward(a->state, &pass, &e);
+    record(c, rc, &e);
+    if (train && !rc)
+        to_host(l, pass.loss, l.delta, (size_t)l.batch * l.inputs);
+}
+
+/* Both kinds pass a gradient on by adding it, as the host's [softmax] and [route] do. */
+static void shim_backward(layer l, network net)
+{
+    if (net.delta)
+        for (size_t i = 0; i < (size_t)l.batch * l.inputs; i++)
+            net.delta[i] += l.delta[i];
+}
+
+ds_attached *ds_attached_of(const layer *l)
+{
+    return l->forward == shim_forward ? (ds_attached *)l->uh : NULL;
+}
+
+void ds_detach(layer *l)
+{
+    ds_attached *a = ds_attached_of(l);
+    if (!a)
+        return;
+    ds_layer_free(a->layer, a->state);
+    free(a);
+    l->uh = NULL;
+    l->forward = NULL;
+}
+
+static int attach_one(const ds_cfg *cfg, network *net, int i, const ds_attached *before, const ds_setup *base,
+                      ds_context *context, ds_error *e)
+{
+    const ds_section *s = &cfg->sections[i + 1];
+    layer *l = &net->layers[i];
+    ds_attached *a = calloc(1, sizeof *a);
+    if (!a)
+        return ds_fail_memory(e);
+    *a = (ds_attached){.layer = s->plugin, .setup = *base, .cost = i, .context = context};
+    a->setup.inputs = a->setup.logits = l->inputs;
+    if (before) {
+        a->cost = before->cost;
+        a->setup.logits = before->setup.logits;
+        a->setup.classes = before->setup.classes;
+        a->setup.abstain = before->setup.abstain;
+    }
+    int rc = ds_layer_new(s->plugin, s->pairs, s->n, cfg->path, s->line, &a->setup, &a->state, e);
+    if (rc) {
+        free(a);
+        return rc;
+    }
+    l->forward = shim_forward;
+    l->backward = shim_backward;
+    l->uh = (struct layer *)a;
+    l->outputs = a->setup.outputs;
+    l->out_c = l->out_c && l->out_w * l->out_h == 1 ? l->outputs : l->out_c;
+    return DS_OK;
+}
+
+int ds_attach(const ds_cfg *cfg, network *net, const ds_setup *setup, ds_context *context, ds_error *e)
+{
+    const ds_attached *before = NULL;
+    for (int i = 0; i < net->n; i++) {
+        const ds_layer *plugin = cfg->sections[i + 1].plugin;
+        if (!plugin)
+            continue;
+        int rc = attach_one(cfg, net, i, plugin->role == DS_REJECT ? before : NULL, setup, context, e);
+        if (rc)
+            return rc;
+        before = ds_attached_of(&net->layers[i]);
+    }
+    const layer *last = &net->layers[net->n - 1];
+    if (before && ds_attached_of(last)) {
+        net->outputs = last->outputs;
+        net->truths = before->setup.classes;
+        net->output = last->output;
+    }
+    return DS_OK;
+}

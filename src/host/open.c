@@ -1,0 +1,52 @@
+/* Opening libdarknet.so at run time. */
+#include "host/private.h"
+
+#include <dlfcn.h>
+#include <malloc.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
+
+#ifndef DS_DARKNET_LIBRARY
+#define DS_DARKNET_LIBRARY "/usr/lib/darknet/libdarknet.so"
+#endif
+
+int ds_host_bind(void *handle, ds_host *host, ds_error *e)
+{
+#define DS_HOST_FIND(type, name, args)                                                                       \
+    if (!(host->name = (type(*) args)dlsym(handle, #name)))                                                  \
+        return ds_fail(e, DS_EHOST, "libdarknet.so has no function %s, expected Debian's package 'darknet'", #name);
+    DS_HOST_FUNCTIONS(DS_HOST_FIND)
+#undef DS_HOST_FIND
+    return DS_OK;
+}
+
+/* The host was built with -Ofast: on Debian 12 loading it flushes denormals in this thread, on Debian 13 it does not. Both the same: flush. */
+static void set_float_mode(void)
+{
+#ifdef __SSE__
+    enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 };
+    _mm_setcsr(_mm_getcsr() | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
+#endif
+}
+
+int ds_host_open(const ds_host **host, ds_error *e)
+{
+    static ds_host table; /* the library stays open for good: dlclose gives nothing back */
+    static bool bound;
+    if (!bound) {
+        void *handle = dlopen(DS_DARKNET_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+        if (!handle)
+            return ds_fail(e, DS_EHOST, "cannot open " DS_DARKNET_LIBRARY ": install Debian's package 'darknet' (%s)",
+                           dlerror());
+        int rc = ds_host_bind(handle, &table, e);
+        if (rc)
+            return rc;
+        /* big arrays straight from mmap: those that nobody touches then stay out of memory */
+        mallopt(M_MMAP_THRESHOLD, 1 << 20);
+        set_float_mode();
+        bound = true;
+    }
+    *host = &table;
+    return DS_OK;
+}

@@ -1,0 +1,72 @@
+/* From lowered text to the host's network. */
+#include "host/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct parse_call {
+    const ds_host *host;
+    char path[32];
+    network *net;
+};
+
+static void parse(void *arg)
+{
+    struct parse_call *call = arg;
+    call->net = call->host->parse_network_cfg(call->path);
+}
+
+static int text_to_memfd(const char *text, ds_error *e)
+{
+    int fd = memfd_create("lowered.cfg", MFD_CLOEXEC);
+    size_t n = strlen(text), done = 0;
+    while (fd >= 0 && done < n) {
+        ssize_t w = write(fd, text + done, n - done);
+        if (w < 0) {
+            close(fd);
+            fd = -1;
+        }
+        done += (size_t)(w > 0 ? w : 0);
+    }
+    return fd >= 0 ? fd : ds_fail(e, DS_EIO, "cannot keep the lowered cfg in memory: %s", strerror(errno));
+}
+
+/* Point stderr at /dev/null; returns the old one, -1 when that failed. */
+static int mute(void)
+{
+    fflush(stderr);
+    int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
+    if (saved >= 0 && null >= 0)
+        dup2(null, STDERR_FILENO);
+    if (null >= 0)
+        close(null);
+    return saved;
+}
+
+static void unmute(int saved)
+{
+    fflush(stderr);
+    if (saved < 0)
+        return;
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+}
+
+int ds_host_parse(const ds_host *host, const char *text, bool quiet, network **net, ds_error *e)
+{
+    int fd = text_to_memfd(text, e);
+    if (fd < 0)
+        return fd;
+    struct parse_call call = {.host = host};
+    snprintf(call.path, sizeof call.path, "/proc/self/fd/%d", fd);
+    int saved = quiet ? mute() : -1;
+    int rc = ds_host_guard(parse, &call, e);
+    if (quiet)
+        unmute(saved);
+    close(fd);
+    *net = call.net;
+    return rc;
+}

@@ -1,0 +1,119 @@
+/* Inside src/host: what its files share. The only place, with its .c files, that sees <darknet.h>. */
+#ifndef DS_HOST_PRIVATE_H
+#define DS_HOST_PRIVATE_H
+
+#include "host/host.h"
+#include "plugins/registry.h"
+#include "select/select.h"
+
+#include <darknet.h>
+
+_Static_assert(sizeof(layer) == 1184, "darknet.h is not the one of Debian's package");
+_Static_assert(sizeof(network) == 272, "darknet.h is not the one of Debian's package");
+
+/* ---- open.c: the functions of libdarknet.so that we call ---- */
+
+#define DS_HOST_FUNCTIONS(X)                                                                                 \
+    X(network *, parse_network_cfg, (char *))                                                                \
+    X(void, free_network, (network *))                                                                       \
+    X(void, free_layer, (layer))
+
+typedef struct ds_host {
+#define DS_HOST_MEMBER(type, name, args) type(*name) args;
+    DS_HOST_FUNCTIONS(DS_HOST_MEMBER)
+#undef DS_HOST_MEMBER
+} ds_host;
+
+/* Open the library once a process. */
+int ds_host_open(const ds_host **host, ds_error *e);
+/* Fill the table from a library that is open already. */
+int ds_host_bind(void *handle, ds_host *host, ds_error *e);
+
+/* ---- parse.c ---- */
+
+/* Parse a cfg text in memory. With `quiet` the host's chatter on stderr is dropped. */
+int ds_host_parse(const ds_host *host, const char *text, bool quiet, network **net, ds_error *e);
+
+/* ---- guard.c: functions of the host that the program replaces ---- */
+
+/* Seed the numbers that initial weights are drawn from. */
+void ds_host_seed(uint64_t seed);
+/* Run `call(arg)`; when the host ends itself in there, return its message as DS_EHOST instead. */
+int ds_host_guard(void (*call)(void *), void *arg, ds_error *e);
+
+/* ---- attach.c: a plugin in the place of a host layer ---- */
+
+/* What a pass needs beyond the host's structs; owned by whoever runs the pass. */
+typedef struct ds_context {
+    const int *labels;   /* NULL without training */
+    const uint32_t *ids;
+    int epoch, epochs;
+    double *loss;
+    int code;            /* first failure of a plugin */
+    ds_error *error;
+    void (*fatal)(const ds_error *e); /* under LD_PRELOAD, where nobody looks at `code`: does not return; else NULL */
+} ds_context;
+
+typedef struct ds_attached {
+    const ds_layer *layer;
+    void *state;
+    ds_setup setup;
+    int cost;              /* layer number of the cost section */
+    ds_context *context;
+} ds_attached;
+
+/* Give the plugin sections of `cfg` their layers in `net`. setup: samples, epochs, notes. */
+int ds_attach(const ds_cfg *cfg, network *net, const ds_setup *setup, ds_context *context, ds_error *e);
+/* The plugin of a layer, NULL for a host layer. */
+ds_attached *ds_attached_of(const layer *l);
+/* Free the plugin of a layer, if any. */
+void ds_detach(layer *l);
+
+/* ---- takeover.c: host layers that would crash or go wrong as they are ---- */
+
+/* Per layer, beyond the host's struct. */
+typedef struct ds_slot {
+    int last_reader;  /* the last layer that reads its output, -1: none */
+    bool shared;      /* another layer than the next reads its output too */
+    bool own_buffers; /* output and delta are ours ([dropout]) */
+    float *gathered, *gathered_delta; /* strided 1x1 convolution: batch x c x out_h x out_w */
+} ds_slot;
+
+struct ds_net {
+    const ds_host *host;
+    const ds_cfg *cfg;
+    network *net;
+    ds_net_info info;
+    ds_slot *slots;     /* info.layers */
+    ds_param *params;
+    int n_params;
+    ds_context context;
+    int first;          /* first layer that trains; nothing before it needs a gradient */
+    float *scratch;     /* gradient of a shared input: batch x largest output */
+    bool dropout_active;
+    uint64_t seed, step;
+    double *loss;       /* batch */
+    size_t statistics_calls;
+    double *statistics; /* per channel: sums of mean, mean^2, variance */
+};
+
+/* Mend the parsed network: missing buffers, sizes, dropout's own memory. */
+int ds_takeover(ds_net *n, ds_error *e);
+void ds_takeover_release(ds_net *n);
+/* Forward and backward of one layer, host's or taken over. net.input and net.delta are set by the walk. */
+void ds_layer_forward(ds_net *n, int i, network net);
+void ds_layer_backward(ds_net *n, int i, network net);
+
+/* ---- walk.c ---- */
+
+/* Who reads whom, where training begins. */
+int ds_walk_plan(ds_net *n, bool train, ds_error *e);
+/* Layers 0 … last; train: batch statistics, dropout. */
+void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train);
+/* From the cost layer down to the first that trains. */
+void ds_walk_backward(ds_net *n, const float *pixels);
+
+/* ---- params.c ---- */
+int ds_params_list(ds_net *n, ds_error *e);
+
+#endif
