@@ -52,8 +52,40 @@ $(BUILD)/libds.a: $(call object,$(SOURCES))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
+UNIT = $(addprefix $(BUILD)/tests/,$(TESTS))
+
+# leaks of the host are the host's
+SANITIZER_ENV = ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 \
+                UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+unit: $(UNIT)
+	$(if $(SANITIZE),$(SANITIZER_ENV)) sh tests/run.sh $(UNIT)
+
+test: $(UNIT) $(if $(SANITIZE),,all)
+	$(if $(SANITIZE),$(SANITIZER_ENV)) sh tests/run.sh $(UNIT) $(if $(SANITIZE),,$(CLI_TESTS))
+
+check-long: all
+	sh tests/long/demo.sh
+
+docs: all
+	./darknet layers -markdown > cfg/LAYERS.md
+
+check: test
+	clang-format --dry-run -Werror $(wildcard src/*/*.[ch] plugins/*.[ch] tests/unit/*.[ch])
+
+data: all
+	@sh data/get.sh
+
+demo: all data
+	@sh data/demo.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib
+	install -m 755 darknet $(DESTDIR)$(PREFIX)/bin/darknet-sat
+	install -m 755 libdarknet-sat.so $(DESTDIR)$(PREFIX)/lib
+
 .SECONDARY:
-.PHONY: all demo data test check-long check docs install clean
+.PHONY: all demo data unit test check-long check docs install clean
 
 clean:
 	rm -rf build build-* darknet libdarknet-sat.so

@@ -1,0 +1,373 @@
+/* The host side: gradients through whole networks by finite differences, weights files, batch-norm statistics, errors. */
+#include "host/private.h"
+#include "base/file.h"
+#include "base/rng.h"
+#include "base/text.h"
+
+#include <dlfcn.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define NET "[net]\nbatch=6\nsubdivisions=1\nwidth=8\nheight=8\nchannels=3\nmax_batches=10\n"
+#define CONV(filters, size, extra)                                                                           \
+    "[convolutional]\nfilters=" #filters "\nsize=" #size "\nstride=1\npad=1\nactivation=logistic\n" extra
+#define BN "batch_normalize=1\n"
+#define HEAD(outputs) "[connected]\noutput=" #outputs "\nactivation=linear\n"
+
+struct bench {
+    ds_cfg *cfg;
+    ds_net *net;
+    float *pixels;
+    int labels[6];
+    uint32_t ids[6];
+};
+
+static void check(int rc, const ds_error *e)
+{
+    if (rc)
+        fail_msg("%s:%d: %s", e->file, e->line, e->text);
+}
+
+static struct bench setup_text(const char *text, bool train)
+{
+    struct bench b = {0};
+    ds_error e;
+    check(ds_cfg_parse(text, "test.cfg", &b.cfg, NULL, &e), &e);
+    ds_net_setup s = {.train = train, .samples = 20, .epochs = 10, .seed = 3, .threads = 2};
+    check(ds_net_new(b.cfg, &s, &b.net, &e), &e);
+    const ds_net_info *info = ds_net_get_info(b.net);
+    ds_rng r = ds_rng_make(5, 0, 0);
+    size_t n = (size_t)info->batch * info->inputs;
+    b.pixels = malloc(n * sizeof *b.pixels);
+    for (size_t i = 0; i < n; i++)
+        b.pixels[i] = (float)ds_rng_uniform(&r);
+    for (int i = 0; i < 6; i++) {
+        b.labels[i] = i % info->classes;
+        b.ids[i] = (uint32_t)(3 * i);
+    }
+    return b;
+}
+
+static void teardown(struct bench *b)
+{
+    ds_net_free(b->net);
+    ds_cfg_free(b->cfg);
+    free(b->pixels);
+}
+
+/* sum over the batch of g . z, with g the gradient that the cost section gave at the start. */
+static double projected(struct bench *b, const double *g)
+{
+    ds_walk_forward(b->net, b->pixels, b->net->info.cost - 1, true);
+    const float *z = ds_net_logits(b->net);
+    double sum = 0;
+    for (int i = 0; i < b->net->info.batch * b->net->info.logits; i++)
+        sum += g[i] * z[i];
+    return sum;
+}
+
+static double difference(struct bench *b, const double *g, float *w, double h)
+{
+    float was = *w;
+    *w = was + (float)h;
+    double up = projected(b, g), step = *w;
+    *w = was - (float)h;
+    double down = projected(b, g);
+    step -= *w;
+    *w = was;
+    return (up - down) / step;
+}
+
+/* Compare each parameter array: error norm against gradient norm. */
+static void check_gradients(const char *text, double tolerance)
+{
+    struct bench b = setup_text(text, true);
+    ds_error e;
+    double loss[6];
+    check(ds_net_train(b.net, b.pixels, b.labels, b.ids, 7, loss, &e), &e);
+    int n = b.net->info.batch * b.net->info.logits, arrays;
+    const float *delta = b.net->net->layers[b.net->info.cost].delta;
+    double *g = malloc((size_t)n * sizeof *g);
+    for (int i = 0; i < n; i++)
+        g[i] = -(double)delta[i];
+    const ds_param *p = ds_net_params(b.net, &arrays);
+    int checked = 0;
+    for (int k = 0; k < arrays; k++) {
+        if (!p[k].gradient)
+            continue;
+        double error = 0, norm = 0;
+        size_t stride = p[k].n / 12 + 1;
+        for (size_t i = 0; i < p[k].n; i += stride) {
+            double d = difference(&b, g, &p[k].values[i], 1e-2), a = -(double)p[k].gradient[i];
+            error += (d - a) * (d - a);
+            norm += a * a + 1e-8;
+        }
+        checked++;
+        if (sqrt(error) > tolerance * sqrt(norm) + 2e-5)
+            fail_msg("layer %d %s: gradient is %.2g off\n%s", p[k].layer, p[k].name, sqrt(error / norm), text);
+    }
+    assert_true(checked > 0);
+    free(g);
+    teardown(&b);
+}
+
+static void gradients_shortcut(void **state)
+{
+    (void)state;
+    check_gradients(NET CONV(4, 3, "") CONV(4, 1, "") "[shortcut]\nfrom=-2\nactivation=linear\n" HEAD(4) "[softmax]\n", 5e-3);
+    check_gradients(NET CONV(4, 3, BN) CONV(4, 1, BN) "[shortcut]\nfrom=-2\nactivation=linear\n" HEAD(4) "[softmax]\n", 5e-3);
+}
+
+static void gradients_darknet53_block(void **state)
+{
+    (void)state;
+    check_gradients(NET CONV(4, 3, BN) CONV(2, 1, BN) CONV(4, 3, BN) "[shortcut]\nfrom=-3\nactivation=linear\n" CONV(2, 1, BN)
+                        CONV(4, 3, BN) "[shortcut]\nfrom=-3\nactivation=linear\n[avgpool]\n" HEAD(4) "[softmax]\n",
+                    5e-3);
+}
+
+static void gradients_route(void **state)
+{
+    (void)state;
+    check_gradients(NET CONV(4, 3, "") CONV(3, 1, "") "[route]\nlayers=-1,-2\n" CONV(4, 1, "") HEAD(4) "[softmax]\n", 5e-3);
+    check_gradients(NET CONV(4, 3, "") CONV(4, 1, "") CONV(4, 1, "") "[route]\nlayers=0,2\n" HEAD(4) "[softmax]\n", 5e-3);
+}
+
+static void gradients_sections(void **state)
+{
+    (void)state;
+    static const char *const middle[] = {"[activation]\nactivation=logistic\n", "[batchnorm]\n", "[dropout]\nprobability=.3\n",
+                                         "[avgpool]\n", "[reorg]\nstride=2\n", "[upsample]\nstride=2\n",
+                                         "[local]\nfilters=2\nsize=3\nstride=1\npad=1\nactivation=logistic\n",
+                                         "[deconvolutional]\nfilters=2\nsize=3\nstride=2\npad=1\nactivation=logistic\n",
+                                         "[convolutional]\nfilters=3\nsize=1\nstride=2\npad=0\nactivation=logistic\n",
+                                         "[convolutional]\nfilters=4\nsize=3\nstride=2\npad=1\ngroups=2\nactivation=tanh\n",
+                                         "[connected]\noutput=9\nbatch_normalize=1\nactivation=logistic\n"};
+    for (size_t i = 0; i < sizeof middle / sizeof *middle; i++) {
+        char *plain = ds_format("%s%s%s%s", NET, CONV(4, 3, ""), middle[i], HEAD(4) "[softmax]\n");
+        /* the layer before is also read by a route, so that what the host overwrites would be lost */
+        char *shared = ds_format("%s%s%s%s", NET, CONV(4, 3, ""), middle[i],
+                                 HEAD(9) "[route]\nlayers=0,-1\n" HEAD(4) "[softmax]\n");
+        check_gradients(plain, 6e-3);
+        check_gradients(shared, 6e-3);
+        free(plain);
+        free(shared);
+    }
+    check_gradients(NET "[crop]\ncrop_width=6\ncrop_height=6\nflip=0\nangle=0\nnoadjust=1\n" CONV(4, 3, "") HEAD(4) "[softmax]\n", 6e-3);
+    check_gradients(NET "[maxpool]\nsize=2\nstride=2\n" CONV(4, 3, "") HEAD(4) "[softmax]\n", 6e-3);
+    check_gradients(NET CONV(4, 3, "stopbackward=1\n") "[maxpool]\nsize=2\nstride=2\n" CONV(4, 1, "") HEAD(4) "[softmax]\n", 6e-3);
+}
+
+static void gradients_targets(void **state)
+{
+    (void)state;
+    check_gradients(NET CONV(4, 3, BN) HEAD(4) "[sat]\nwarmup_epochs=2\n", 5e-3);
+    check_gradients(NET CONV(4, 3, BN) HEAD(4) "[sat]\ntarget=ema\nwarmup_epochs=2\n", 5e-3);
+    check_gradients(NET CONV(4, 3, BN) HEAD(5) "[sat]\ntarget=abstain\nwarmup_epochs=2\nentropy=.1\n[reject]\nthreshold=.5\n", 5e-3);
+    check_gradients(NET CONV(4, 3, BN) HEAD(5) "[sat]\ntarget=abstain\nwarmup_epochs=8\n[reject]\n", 5e-3);
+    check_gradients(NET CONV(4, 3, BN) HEAD(4) "[softmax]\n[cost]\ntype=sse\n", 5e-3);
+}
+
+/* Plain SGD, enough to move the batch statistics. */
+static void train_steps(struct bench *b, int steps)
+{
+    ds_error e;
+    int arrays;
+    const ds_param *p = ds_net_params(b->net, &arrays);
+    for (int s = 0; s < steps; s++) {
+        double loss[6];
+        check(ds_net_train(b->net, b->pixels, b->labels, b->ids, 0, loss, &e), &e);
+        for (int k = 0; k < arrays; k++)
+            for (size_t i = 0; p[k].gradient && i < p[k].n; i++) {
+                p[k].values[i] += .05f * p[k].gradient[i];
+                p[k].gradient[i] = 0;
+            }
+    }
+}
+
+static void statistics_follow_training(void **state)
+{
+    (void)state;
+    struct bench b = setup_text(NET CONV(8, 3, BN) CONV(8, 3, BN) HEAD(4) "[softmax]\n", true);
+    ds_error e;
+    train_steps(&b, 30);
+    assert_true(ds_net_has_batchnorm(b.net));
+    ds_walk_forward(b.net, b.pixels, b.net->info.cost - 1, true);
+    float fresh[24];
+    memcpy(fresh, ds_net_logits(b.net), sizeof fresh);
+    check(ds_net_forward(b.net, b.pixels, &e), &e);
+    double rolling = 0, pooled = 0;
+    for (int i = 0; i < 24; i++)
+        rolling = fmax(rolling, fabs(ds_net_logits(b.net)[i] - fresh[i]));
+    check(ds_net_statistics_start(b.net, &e), &e);
+    check(ds_net_statistics_add(b.net, b.pixels, &e), &e);
+    check(ds_net_statistics_add(b.net, b.pixels, &e), &e);
+    ds_net_statistics_finish(b.net);
+    check(ds_net_forward(b.net, b.pixels, &e), &e);
+    for (int i = 0; i < 24; i++)
+        pooled = fmax(pooled, fabs(ds_net_logits(b.net)[i] - fresh[i]));
+    assert_true(rolling > .05);
+    assert_true(pooled < .02); /* two equal batches: N-1 against 2N-1 */
+    teardown(&b);
+}
+
+static char *temporary(void)
+{
+    char *path = ds_strdup("/tmp/ds_test_XXXXXX");
+    close(mkstemp(path));
+    return path;
+}
+
+static void resize_file(const char *path, long by)
+{
+    unsigned char *bytes;
+    size_t n;
+    ds_error e;
+    check(ds_file_read(path, "", &bytes, &n, &e), &e);
+    FILE *f = fopen(path, "wb");
+    fwrite(bytes, 1, by < 0 ? n - (size_t)-by : n, f);
+    for (; by > 0; by--)
+        fputc(0, f);
+    fclose(f);
+    free(bytes);
+}
+
+static const char two_layers[] = NET CONV(4, 3, BN) HEAD(5) "[sat]\ntarget=abstain\n[reject]\n";
+
+static void weights_round_trip(void **state)
+{
+    (void)state;
+    struct bench a = setup_text(two_layers, false), b = setup_text(two_layers, false);
+    ds_error e;
+    ds_weights_info info;
+    char *path = temporary();
+    int arrays;
+    const ds_param *p = ds_net_params(a.net, &arrays), *q = ds_net_params(b.net, &arrays);
+    for (int k = 0; k < arrays; k++)
+        for (size_t i = 0; i < p[k].n; i++)
+            p[k].values[i] = (float)(k + 1) / (float)(i + 2);
+    check(ds_net_save_weights(a.net, path, 77, &e), &e);
+    check(ds_net_load_weights(b.net, path, -1, &info, &e), &e);
+    assert_int_equal(info.seen, 77);
+    assert_int_equal(info.loaded, a.net->info.layers);
+    for (int k = 0; k < arrays; k++)
+        assert_memory_equal(p[k].values, q[k].values, p[k].n * sizeof(float));
+    free(path);
+    teardown(&a);
+    teardown(&b);
+}
+
+static void weights_of_wrong_size(void **state)
+{
+    (void)state;
+    struct bench b = setup_text(two_layers, false);
+    ds_error e;
+    ds_weights_info info;
+    char *path = temporary();
+    int arrays;
+    const ds_param *p = ds_net_params(b.net, &arrays);
+    check(ds_net_save_weights(b.net, path, 77, &e), &e);
+    float before = p[0].values[0];
+    static const long changes[] = {-4, 4, -1, -6000};
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        check(ds_net_save_weights(b.net, path, 77, &e), &e);
+        resize_file(path, changes[i]);
+        assert_int_equal(ds_net_load_weights(b.net, path, -1, &info, &e), DS_EINPUT);
+        assert_non_null(strstr(e.text, "expected"));
+        assert_true(p[0].values[0] == before);
+    }
+    check(ds_net_save_weights(b.net, path, 77, &e), &e);
+    resize_file(path, -(long)((5 + 5 * 256) * sizeof(float))); /* without the connected layer */
+    check(ds_net_load_weights(b.net, path, -1, &info, &e), &e);
+    assert_int_equal(info.loaded, 1);
+    check(ds_net_save_weights(b.net, path, 77, &e), &e);
+    check(ds_net_load_weights(b.net, path, 1, &info, &e), &e);
+    assert_int_equal(info.loaded, 1);
+    assert_int_equal(ds_net_load_weights(b.net, "/nonexistent", -1, &info, &e), DS_EIO);
+    unlink(path);
+    free(path);
+    teardown(&b);
+}
+
+/* The stock parser, reader and forward pass on our weights. */
+static void stock_predicts_the_same(void **state)
+{
+    (void)state;
+    static const char text[] = NET CONV(4, 3, BN) "[maxpool]\nsize=2\nstride=2\n" CONV(6, 1, BN) HEAD(4) "[softmax]\n";
+    struct bench b = setup_text(text, true);
+    ds_error e;
+    train_steps(&b, 3);
+    char *weights = temporary(), *cfg = temporary();
+    check(ds_net_save_weights(b.net, weights, 18, &e), &e);
+    FILE *f = fopen(cfg, "w");
+    fputs(text, f);
+    fclose(f);
+    void *host = dlopen("/usr/lib/darknet/libdarknet.so", RTLD_NOW | RTLD_LOCAL);
+    network *(*load)(char *, char *, int) = (network * (*)(char *, char *, int)) dlsym(host, "load_network");
+    float *(*predict)(network *, float *) = (float *(*)(network *, float *))dlsym(host, "network_predict");
+    network *stock = load(cfg, weights, 0);
+    assert_int_equal(*stock->seen, 18);
+    float *out = predict(stock, b.pixels);
+    check(ds_net_forward(b.net, b.pixels, &e), &e);
+    for (int i = 0; i < 24; i++)
+        assert_float_equal(out[i], ds_net_output(b.net)[i], 1e-5);
+    unlink(cfg);
+    unlink(weights);
+    free(cfg);
+    free(weights);
+    teardown(&b);
+}
+
+static void seeds_decide(void **state)
+{
+    (void)state;
+    struct bench a = setup_text(two_layers, false), b = setup_text(two_layers, false);
+    int arrays;
+    const ds_param *p = ds_net_params(a.net, &arrays), *q = ds_net_params(b.net, &arrays);
+    for (int k = 0; k < arrays; k++)
+        assert_memory_equal(p[k].values, q[k].values, p[k].n * sizeof(float));
+    teardown(&a);
+    teardown(&b);
+}
+
+static void reject_gives_zeros(void **state)
+{
+    (void)state;
+    struct bench b = setup_text(NET CONV(4, 3, "") HEAD(5) "[sat]\ntarget=abstain\n[reject]\nthreshold=1\n", false);
+    ds_error e;
+    check(ds_net_forward(b.net, b.pixels, &e), &e);
+    for (int i = 0; i < 6 * 4; i++)
+        assert_true(ds_net_output(b.net)[i] == 0);
+    assert_int_equal(b.net->net->outputs, 4);
+    assert_int_equal(b.net->info.classes, 4);
+    assert_int_equal(b.net->info.logits, 5);
+    teardown(&b);
+}
+
+static void not_a_number_is_reported(void **state)
+{
+    (void)state;
+    struct bench b = setup_text(NET CONV(4, 3, "") HEAD(4) "[softmax]\n", true);
+    ds_error e;
+    b.pixels[3] = NAN;
+    assert_int_equal(ds_net_train(b.net, b.pixels, b.labels, b.ids, 0, NULL, &e), DS_ENUMERIC);
+    teardown(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_shortcut),      cmocka_unit_test(gradients_darknet53_block),
+        cmocka_unit_test(gradients_route),         cmocka_unit_test(gradients_sections),
+        cmocka_unit_test(gradients_targets),       cmocka_unit_test(statistics_follow_training),
+        cmocka_unit_test(weights_round_trip),      cmocka_unit_test(weights_of_wrong_size),
+        cmocka_unit_test(stock_predicts_the_same), cmocka_unit_test(seeds_decide),
+        cmocka_unit_test(reject_gives_zeros),      cmocka_unit_test(not_a_number_is_reported),
+    };
+    return cmocka_run_group_tests_name("host", tests, NULL, NULL);
+}
