@@ -10,10 +10,13 @@
 
 /* ---- softmax.c ---- */
 
-/* log(sum exp(z/T)) and the softmax in double; z: n logits, T > 0. p: n probabilities. */
+/* Do the n logits have a softmax? Not with a NaN, a +infinity, or nothing but -infinity (or n = 0): then all below is NaN. */
+bool ds_logits_valid(const float *z, int n);
+/* log(sum exp(z/T)), the softmax and its logarithm in double; z: n logits, T > 0. p, log_p: n numbers. */
 double ds_logsumexp(const float *z, int n, double temperature);
 void ds_softmax(const float *z, int n, double temperature, double *p);
-/* Index of the largest (the first of equals). */
+void ds_log_softmax(const float *z, int n, double temperature, double *log_p);
+/* Index of the largest (the first of equals); a NaN only where all are. n > 0. */
 int ds_argmax(const float *z, int n);
 
 /* ---- confidence.c ---- */
@@ -34,9 +37,10 @@ typedef struct ds_score {
 /* Can the score be computed for this shape? `abstain`: the last of the n logits means "abstain" (then DS_ABSTAIN works, and the others
  * use the first n-1). pnorm with C = 2 is constant, abstain without an abstain logit is undefined: DS_EINPUT. */
 int ds_score_check(const ds_score *s, int n, bool abstain, ds_error *e);
-/* Score of one row of n logits; higher = accept. NaN when undefined (pnorm of equal logits, NaN logits). */
+/* Score of one row of n logits; higher = accept. NaN when undefined (pnorm of equal logits, logits without a softmax, DS_ABSTAIN
+ * without an abstain logit). maxlogit is max(z/T), energy T logsumexp(z/T). */
 double ds_score_row(const ds_score *s, const float *z, int n, bool abstain);
-/* Is the score a probability (its thresholds lie in [0, 1])? */
+/* Do the thresholds of the score lie in [0, 1]? msp, margin, gini, abstain. */
 bool ds_score_is_probability(ds_confidence kind);
 /* Accepted at `threshold`? A NaN never is; a NaN threshold ("none") accepts everything else. */
 bool ds_accepts(double confidence, double threshold);
@@ -54,7 +58,8 @@ typedef struct ds_curve {
     size_t *accepted, *errors; /* cumulative */
 } ds_curve;
 
-/* confidence: n; wrong: n flags. n = 0 is allowed. O(n log n). */
+/* confidence: n, infinities allowed; wrong: n flags. n = 0 is allowed. O(n) (radix sort), 16 n bytes of scratch.
+ * On failure (DS_ENOMEM) the curve is empty. */
 int ds_curve_make(const double *confidence, const bool *wrong, size_t n, ds_curve *curve, ds_error *e);
 void ds_curve_clear(ds_curve *curve);
 
@@ -66,7 +71,7 @@ typedef struct ds_cut {
     double risk;       /* errors / accepted, NaN when nothing is accepted */
 } ds_cut;
 
-/* The cut at a threshold (NaN: all but NaN accepted). */
+/* The cut at a threshold (NaN: all but NaN accepted); `threshold` of the result is the one asked for. */
 ds_cut ds_cut_at_threshold(const ds_curve *c, double threshold);
 /* Smallest whole-group acceptance with coverage >= `coverage` in (0, 1]; everything acceptable when NaNs make that impossible. */
 ds_cut ds_cut_at_coverage(const ds_curve *c, double coverage);
@@ -91,7 +96,7 @@ extern const char ds_convention_aurc[], ds_convention_eaurc[], ds_convention_aug
 /* Figures of class probabilities, gathered image by image so that no n x C array is needed. Zero-initialise. */
 enum { DS_BINS = 15 };
 typedef struct ds_quality {
-    size_t n, right, right_top;        /* images; top-1 right; label among the `top` most probable */
+    size_t n, right, right_top;        /* images; top-1 right; label among the `top` most probable. NaNs are never right */
     double nll_sum, brier_sum;
     size_t bin_n[DS_BINS], bin_right[DS_BINS];
     double bin_confidence[DS_BINS];    /* sums; bins are (l, u], 0 goes into the first */

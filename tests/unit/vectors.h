@@ -1,4 +1,5 @@
-/* Reader of tests/vectors/*.txt: `case NAME`, `NAME D0xD1 = v v v`, `NAME = v`, `end`. Ends the test program on a malformed file. */
+/* Reader of the reference vectors (tests/vectors): `case NAME`, `NAME D0xD1 = v v v`, `NAME = v`, `end`. Ends the test program on a
+ * malformed file. */
 #ifndef DS_TEST_VECTORS_H
 #define DS_TEST_VECTORS_H
 

@@ -1,0 +1,151 @@
+#include "select/select.h"
+
+#include <math.h>
+
+const char ds_convention_aurc[] = "mean over k = 1 to n of the error rate among the k surest images; inside "
+                                  "a group of equal confidence the "
+                                  "errors grow linearly";
+const char ds_convention_eaurc[] =
+    "aurc minus the aurc of the order that puts every right image before every wrong one";
+const char ds_convention_augrc[] =
+    "area under (share accepted, errors among the accepted divided by all images), trapezoid from (0, 0)";
+const char ds_convention_auroc[] = "probability that a right image is surer than a wrong one, equal "
+                                   "confidences count one half; undefined when "
+                                   "all are right or all are wrong";
+const char ds_convention_ece[] =
+    "15 bins (l, u] of equal width over the largest class probability, weighted by their images";
+
+/* Sums over the curve, group by group. */
+typedef struct walk {
+    size_t k, errors;  /* so far */
+    double ratios;     /* sum of E_k / k */
+    double cumulative; /* sum of E_k */
+    double pairs;      /* (right, wrong) in the right order, ties 1/2 */
+    double first;      /* E_1 / 1 */
+} walk;
+
+static void walk_group(walk *w, size_t size, size_t wrong)
+{
+    double base = (double)w->errors, slope = (double)wrong / (double)size;
+    double right_before = (double)(w->k - w->errors);
+    if (w->k == 0)
+        w->first = slope;
+    for (size_t q = 1; q <= size && w->errors + wrong; q++)
+        w->ratios += (base + (double)(wrong * q) / (double)size) / (double)(w->k + q);
+    w->cumulative += base * (double)size + (double)wrong * ((double)size + 1) / 2;
+    w->pairs += (double)wrong * (right_before + (double)(size - wrong) / 2);
+    w->k += size;
+    w->errors += wrong;
+}
+
+static double oracle(size_t n, size_t wrong)
+{
+    double sum = 0;
+    for (size_t k = n - wrong + 1; k <= n; k++)
+        sum += (double)(k - (n - wrong)) / (double)k;
+    return sum / (double)n;
+}
+
+ds_areas ds_areas_of(const ds_curve *c)
+{
+    ds_areas a = {NAN, NAN, NAN, NAN, NAN, NAN};
+    if (c->n == 0)
+        return a;
+    walk w = {0};
+    for (size_t g = 0; g < c->groups; g++)
+        walk_group(&w, c->accepted[g] - w.k, c->errors[g] - w.errors);
+    if (c->n_nan)
+        walk_group(&w, c->n_nan, c->wrong - w.errors);
+    double n = (double)c->n, wrong = (double)c->wrong;
+    a.aurc = w.ratios / n;
+    a.aurc_trapezoid = (w.ratios - (w.first + wrong / n) / 2) / n;
+    a.aurc_oracle = oracle(c->n, c->wrong);
+    a.eaurc = a.aurc - a.aurc_oracle;
+    a.augrc = (w.cumulative - wrong / 2) / n / n;
+    if (c->wrong > 0 && c->wrong < c->n)
+        a.auroc = w.pairs / wrong / (n - wrong);
+    return a;
+}
+
+/* Bin b holds (b/15, (b+1)/15]; the product alone may round across a border. */
+static int bin_of(double p)
+{
+    int b = (int)fmin(fmax(ceil(p * DS_BINS) - 1, 0), DS_BINS - 1);
+    if (b > 0 && p <= b / (double)DS_BINS)
+        b--;
+    else if (b < DS_BINS - 1 && p > (b + 1) / (double)DS_BINS)
+        b++;
+    return b;
+}
+
+void ds_quality_add(ds_quality *q, const double *log_p, int classes, int label, int top)
+{
+    int best = 0, rank = 0;
+    double brier = 0;
+    for (int i = 0; i < classes; i++) {
+        double miss = exp(log_p[i]) - (i == label);
+        brier += miss * miss;
+        if (log_p[i] > log_p[best])
+            best = i;
+        rank += log_p[i] > log_p[label] || (log_p[i] == log_p[label] && i < label);
+    }
+    /* Without numbers there is no answer, so it is not a right one. */
+    bool answered = !isnan(log_p[label]);
+    bool right = answered && rank == 0;
+    double confidence = exp(log_p[best]);
+    int bin = bin_of(confidence);
+    q->n++;
+    q->right += right;
+    q->right_top += answered && rank < top;
+    q->nll_sum -= log_p[label];
+    q->brier_sum += brier;
+    q->bin_n[bin]++;
+    q->bin_right[bin] += right;
+    q->bin_confidence[bin] += confidence;
+}
+
+static double per_image(const ds_quality *q, double sum)
+{
+    return q->n ? sum / (double)q->n : NAN;
+}
+
+double ds_quality_accuracy(const ds_quality *q)
+{
+    return per_image(q, (double)q->right);
+}
+
+double ds_quality_top(const ds_quality *q)
+{
+    return per_image(q, (double)q->right_top);
+}
+
+double ds_quality_nll(const ds_quality *q)
+{
+    return per_image(q, q->nll_sum);
+}
+
+double ds_quality_brier(const ds_quality *q)
+{
+    return per_image(q, q->brier_sum);
+}
+
+double ds_quality_ece(const ds_quality *q)
+{
+    double sum = 0;
+    for (int b = 0; b < DS_BINS; b++)
+        sum += fabs((double)q->bin_right[b] - q->bin_confidence[b]);
+    return per_image(q, sum);
+}
+
+double ds_quality_mce(const ds_quality *q)
+{
+    double worst = 0;
+    for (int b = 0; b < DS_BINS; b++) {
+        if (!q->bin_n[b] || isnan(worst))
+            continue;
+        double gap = fabs((double)q->bin_right[b] - q->bin_confidence[b]) / (double)q->bin_n[b];
+        if (gap > worst || isnan(gap))
+            worst = gap;
+    }
+    return q->n ? worst : NAN;
+}
