@@ -1,0 +1,41 @@
+/* What the imports share: the folder they write to, its lists, its label files, its .data file. */
+#ifndef DS_DATA_IMPORT_H
+#define DS_DATA_IMPORT_H
+
+#include "data/data.h"
+
+/* The images of one archive or folder. */
+typedef struct ds_import_set {
+    int n, capacity;
+    char **paths; /* n, owned: as the lists shall name them */
+    int *labels;  /* n: class of each */
+} ds_import_set;
+
+typedef struct ds_import {
+    char *dir;       /* the folder, as the user wrote it */
+    char *data_path; /* dir/NAME.data, NAME being the folder's last component */
+    char *mark;      /* a file that stands in the folder while an import is under way */
+    char **labels;   /* classes texts, unique; owned */
+    char **names;    /* classes texts for display, owned; NULL: none */
+    int classes;
+    ds_import_set train, test;
+    bool has_test;        /* test images of their own */
+    bool labels_in_lists; /* path<TAB>label instead of the parent folder's name */
+} ds_import;
+
+/* Before anything is written: do the names of the splits fit, and is at least one of n images left for
+ * training? */
+int ds_import_check_splits(const ds_split *splits, int n_splits, bool has_test, int n, ds_error *e);
+/* Make the folder, or reuse that of an earlier import; its .data file and lists are taken away first, so that
+ * an import that stops half-way is not taken for a whole one. Any other folder that is not empty is refused.
+ */
+int ds_import_open(ds_import *im, const char *out, ds_error *e);
+/* When all images are in place: lists, labels, names and, last, the .data file. */
+int ds_import_finish(ds_import *im, const ds_split *splits, int n_splits, uint64_t seed, ds_imported *done,
+                     ds_error *e);
+void ds_import_clear(ds_import *im);
+
+/* Takes over `path` (freed on failure too; NULL counts as out of memory). */
+int ds_import_add(ds_import_set *set, char *path, int label, ds_error *e);
+
+#endif
