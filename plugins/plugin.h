@@ -67,8 +67,7 @@ typedef struct ds_layer {
     int (*forward)(void *state, const ds_pass *pass, ds_error *e);
     /* (optional) Where the target stands in `epoch` of `epochs`; without it: not warming, alpha NAN. */
     void (*progress)(const void *state, int epoch, int epochs, ds_progress *out);
-    /* (optional) Free what init allocated; also called after an init that failed. The registry frees options.
-     */
+    /* (optional) Free what init allocated; also called after a failed init. The registry frees options. */
     void (*release)(void *state);
 } ds_layer;
 
