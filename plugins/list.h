@@ -1,0 +1,5 @@
+/* Every layer, one a line: DS_LAYER(NAME) stands for the descriptor ds_layer_NAME. Read several times, so
+ * without a guard. */
+DS_LAYER(sat)
+DS_LAYER(softmax)
+DS_LAYER(reject)

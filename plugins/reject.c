@@ -1,0 +1,98 @@
+/* [reject]: lets the class probabilities of a sure answer pass and turns an unsure one into zeros. */
+#include "plugins/reject.h"
+#include "plugins/plugin.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct reject_state {
+    int confidence;
+    double threshold, temperature, pnorm_p;
+    int classes, inputs, logits;
+    bool abstain;
+} reject_state;
+
+static const ds_option reject_options[] = {
+    {"confidence", DS_ENUM, offsetof(reject_state, confidence), "msp", 0, 0, NULL, ds_confidence_names, NULL,
+     "how sure the network is, from the raw logits of the cost section"},
+    {"threshold", DS_REAL, offsetof(reject_state, threshold), NULL, 0, 0, NULL, NULL, NULL,
+     "images of lower confidence are rejected; without it only not-a-number is"},
+    {"temperature", DS_REAL, offsetof(reject_state, temperature), "1", 1e-6, 1e6, NULL, NULL, NULL,
+     "divides the logits of the confidence, not those of the output"},
+    {"pnorm_p", DS_REAL, offsetof(reject_state, pnorm_p), "2", 1e-6, HUGE_VAL, NULL, NULL, "confidence=pnorm",
+     "which norm"},
+    {0},
+};
+
+void ds_reject_get(const void *state, ds_score *score, double *threshold)
+{
+    const reject_state *r = state;
+    *score = (ds_score){(ds_confidence)r->confidence, r->temperature, r->pnorm_p};
+    *threshold = r->threshold;
+}
+
+static int check_threshold(const reject_state *r, ds_error *e)
+{
+    if (!ds_score_is_probability((ds_confidence)r->confidence) || isnan(r->threshold) ||
+        (r->threshold >= 0 && r->threshold <= 1))
+        return DS_OK;
+    return ds_fail(e, DS_EINPUT, "threshold=%g, expected a number from 0 to 1 with confidence=%s",
+                   r->threshold, ds_confidence_names[r->confidence]);
+}
+
+static int reject_init(void *state, ds_setup *setup, ds_error *e)
+{
+    reject_state *r = state;
+    ds_score score;
+    double threshold;
+    if (setup->classes < 1 || setup->inputs < setup->classes ||
+        setup->logits != setup->classes + setup->abstain)
+        return ds_fail(e, DS_EINPUT,
+                       "[reject] does not follow a cost section, expected [sat] or [softmax] before it");
+    ds_reject_get(state, &score, &threshold);
+    int rc = ds_score_check(&score, setup->logits, setup->abstain, e);
+    if (!rc)
+        rc = check_threshold(r, e);
+    r->classes = setup->outputs = setup->classes;
+    r->inputs = setup->inputs;
+    r->logits = setup->logits;
+    r->abstain = setup->abstain;
+    return rc;
+}
+
+static int reject_forward(void *state, const ds_pass *pass, ds_error *e)
+{
+    const reject_state *r = state;
+    ds_score score;
+    double threshold;
+    (void)e;
+    ds_reject_get(state, &score, &threshold);
+    for (size_t b = 0; b < (size_t)pass->batch; b++) {
+        double confidence = ds_score_row(&score, pass->logits + b * (size_t)r->logits, r->logits, r->abstain);
+        bool accepted = ds_accepts(confidence, threshold);
+        float *out = pass->output + b * (size_t)r->classes;
+        size_t size = (size_t)r->classes * sizeof *out;
+        if (accepted)
+            memcpy(out, pass->input + b * (size_t)r->inputs, size);
+        else
+            memset(out, 0, size);
+        if (pass->confidence)
+            pass->confidence[b] = confidence;
+        if (pass->accepted)
+            pass->accepted[b] = accepted;
+    }
+    return DS_OK;
+}
+
+const ds_layer ds_layer_reject = {
+    .abi = DS_PLUGIN_ABI,
+    .name = "reject",
+    .help = "class probabilities of an accepted image, zeros for a rejected one",
+    .role = DS_REJECT,
+    .host_section = "route",
+    .host_keys = "layers=-1\n",
+    .state_size = sizeof(reject_state),
+    .options = reject_options,
+    .init = reject_init,
+    .forward = reject_forward,
+};

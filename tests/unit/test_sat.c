@@ -1,0 +1,584 @@
+/* [sat] and [softmax]: reference vectors, finite differences, options, history, extreme logits. */
+#include "plugins/registry.h"
+#include "tests/unit/vectors.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { MOST = 4096 };
+
+/* A layer with its shape and room for one pass. */
+typedef struct bench {
+    const ds_layer *layer;
+    void *state;
+    ds_setup setup;
+    ds_notes notes;
+    ds_error e;
+    int rc;
+    float output[MOST], gradient[MOST];
+    double loss[64];
+} bench;
+
+/* "target=ema momentum=.5": the words are lines 11, 12, … of the file x.cfg, whose section begins in line 10.
+ */
+static bench *open_layer(const char *name, const char *options, int inputs, size_t samples, int epochs)
+{
+    bench *t = calloc(1, sizeof *t);
+    char *text = strdup(options), *rest = text, *word;
+    ds_pair pairs[8];
+    int n = 0;
+    while ((word = strsep(&rest, " ")))
+        if (*word) {
+            pairs[n] = (ds_pair){word, strchr(word, '=') + 1, 11 + n};
+            strchr(word, '=')[0] = '\0';
+            n++;
+        }
+    t->layer = ds_layer_find(name);
+    t->setup = (ds_setup){
+        .inputs = inputs, .logits = inputs, .samples = samples, .epochs = epochs, .notes = &t->notes};
+    t->rc = ds_layer_new(t->layer, pairs, n, "x.cfg", 10, &t->setup, &t->state, &t->e);
+    free(text);
+    return t;
+}
+
+static void close_layer(bench *t)
+{
+    ds_layer_free(t->layer, t->state);
+    ds_notes_clear(&t->notes);
+    free(t);
+}
+
+static int pass(bench *t, const float *z, int batch, const int *labels, const uint32_t *ids, int epoch,
+                int epochs)
+{
+    assert_true(batch <= 64 && batch * t->setup.inputs <= MOST);
+    ds_pass p = {.batch = batch,
+                 .epoch = epoch,
+                 .epochs = epochs,
+                 .input = z,
+                 .logits = z,
+                 .output = t->output,
+                 .labels = labels,
+                 .ids = ids,
+                 .gradient = t->gradient,
+                 .loss = t->loss};
+    return t->layer->forward(t->state, &p, &t->e);
+}
+
+static void near(double got, double want, double relative)
+{
+    if (!(fabs(got - want) <= relative * fmax(fabs(want), 1e-3)))
+        fail_msg("got %.17g, want %.17g", got, want);
+}
+
+static void near_all(const float *got, const vec_item *want, double relative)
+{
+    for (int i = 0; i < want->n; i++)
+        near(got[i], want->v[i], relative);
+}
+
+static void refused(const char *name, const char *options, int inputs, size_t samples, int epochs, int line,
+                    const char *part)
+{
+    bench *t = open_layer(name, options, inputs, samples, epochs);
+    assert_int_not_equal(t->rc, 0);
+    assert_null(t->state);
+    assert_string_equal(t->e.file, "x.cfg");
+    if (t->e.line != line || !strstr(t->e.text, part))
+        fail_msg("'%s': line %d: %s", options, t->e.line, t->e.text);
+    close_layer(t);
+}
+
+/* ---- reference vectors ------------------------------------------------------------------------------------
+ */
+
+static void integers(const vec_item *v, int *out)
+{
+    for (int i = 0; i < v->n; i++)
+        out[i] = (int)v->v[i];
+}
+
+static void blend_vectors(void **unused)
+{
+    (void)unused;
+    vec_file *f = vec_open("sat_blend.txt");
+    int cases = 0;
+    for (; vec_next(f); cases++) {
+        char options[80];
+        const vec_item *logits = vec_get(f, "logits");
+        int labels[64];
+        snprintf(options, sizeof options, "alpha_start=%.17g alpha_end=1 warmup_epochs=9",
+                 vec_number(f, "alpha"));
+        integers(vec_get(f, "labels"), labels);
+        float *z = vec_floats(f, "logits");
+        bench *t = open_layer("sat", options, logits->cols, 10, 20);
+        assert_int_equal(pass(t, z, logits->rows, labels, NULL, 3, 20), 0);
+        for (int b = 0; b < logits->rows; b++)
+            near(t->loss[b], vec_get(f, "per_sample")->v[b], 1e-10);
+        near_all(t->gradient, vec_get(f, "grad"), 1e-6);
+        near_all(t->output, vec_get(f, "prob"), 1e-6);
+        close_layer(t);
+        free(z);
+    }
+    vec_close(f);
+    assert_true(cases >= 8);
+}
+
+static void alpha_vectors(void **unused)
+{
+    (void)unused;
+    vec_file *f = vec_open("sat_alpha.txt");
+    int cases = 0;
+    for (; vec_next(f); cases++) {
+        char options[120];
+        ds_progress at;
+        snprintf(options, sizeof options, "alpha_start=%.17g alpha_end=%.17g warmup_epochs=%d",
+                 vec_number(f, "alpha_start"), vec_number(f, "alpha_end"),
+                 (int)vec_number(f, "warmup_epochs"));
+        bench *t = open_layer("sat", options, 3, 0, 0);
+        t->layer->progress(t->state, (int)vec_number(f, "epoch"), (int)vec_number(f, "total_epochs"), &at);
+        near(at.alpha, vec_number(f, "alpha"), 1e-12);
+        assert_false(at.warming);
+        close_layer(t);
+    }
+    vec_close(f);
+    assert_true(cases >= 40);
+}
+
+/* One step of a series that shares its history: the state lives from step 0 of the series on. */
+static void history_step(vec_file *f, bench *t)
+{
+    const vec_item *index = vec_get(f, "index"), *all = vec_get(f, "all_labels");
+    int labels[64], epoch = (int)vec_number(f, "epoch");
+    uint32_t ids[64];
+    for (int b = 0; b < index->n; b++) {
+        ids[b] = (uint32_t)index->v[b];
+        labels[b] = (int)all->v[ids[b]];
+    }
+    float *z = vec_floats(f, "logits");
+    assert_int_equal(pass(t, z, index->n, labels, ids, epoch, 100), 0);
+    bool warming = epoch < (int)vec_number(f, "warmup_epochs");
+    for (int b = 0; b < index->n; b++) /* the history is kept in float32 */
+        near(t->loss[b], vec_get(f, "per_sample")->v[b], warming ? 1e-10 : 1e-6);
+    near_all(t->gradient, vec_get(f, "grad"), 1e-5);
+    free(z);
+}
+
+static void history_vectors(const char *file, const char *target)
+{
+    vec_file *f = vec_open(file);
+    bench *t = NULL;
+    int cases = 0;
+    for (; vec_next(f); cases++) {
+        const char *step = strrchr(vec_case(f), '_');
+        const vec_item *beta = vec_find(f, "beta");
+        char options[160], entropy[40] = "";
+        if (beta)
+            snprintf(entropy, sizeof entropy, "entropy=%.17g", beta->v[0]);
+        snprintf(options, sizeof options, "target=%s momentum=%.17g warmup_epochs=%d %s", target,
+                 vec_number(f, "momentum"), (int)vec_number(f, "warmup_epochs"), entropy);
+        if (strcmp(step, "_0") == 0) {
+            if (t)
+                close_layer(t);
+            t = open_layer("sat", options, vec_get(f, "logits")->cols, (size_t)vec_number(f, "samples"), 100);
+            assert_int_equal(t->rc, 0);
+        }
+        history_step(f, t);
+    }
+    close_layer(t);
+    vec_close(f);
+    assert_true(cases >= 28);
+}
+
+static void ema_vectors(void **unused)
+{
+    (void)unused;
+    history_vectors("sat_ema.txt", "ema");
+}
+
+static void abstain_vectors(void **unused)
+{
+    (void)unused;
+    history_vectors("sat_abstain.txt", "abstain");
+}
+
+/* ---- finite differences, the target held ------------------------------------------------------------------
+ */
+
+static double log_p(const double *z, int n, int j)
+{
+    double top = z[0], sum = 0;
+    for (int i = 1; i < n; i++)
+        top = fmax(top, z[i]);
+    for (int i = 0; i < n; i++)
+        sum += exp(z[i] - top);
+    return z[j] - top - log(sum);
+}
+
+static double cross_entropy(const double *z, int n, const double *target)
+{
+    double loss = 0;
+    for (int j = 0; j < n; j++)
+        loss -= target[j] * log_p(z, n, j);
+    return loss;
+}
+
+static double entropy(const double *z, int n)
+{
+    double h = 0;
+    for (int j = 0; j < n; j++)
+        h -= exp(log_p(z, n, j)) * log_p(z, n, j);
+    return h;
+}
+
+/* Loss and gradient of one row (n logits) against weight * cross-entropy(target) + beta * H(first C). */
+static void against_differences(const bench *t, const float *row, int n, const double *target, double weight,
+                                int classes, double beta, int b)
+{
+    double z[16], step = 1e-5;
+    for (int j = 0; j < n; j++)
+        z[j] = row[j];
+    near(t->loss[b], weight * cross_entropy(z, n, target) + beta * entropy(z, classes), 1e-6);
+    for (int j = 0; j < n; j++) {
+        double side[2];
+        for (int k = 0; k < 2; k++) {
+            z[j] = row[j] + (k ? step : -step);
+            side[k] = weight * cross_entropy(z, n, target) + beta * entropy(z, classes);
+        }
+        z[j] = row[j];
+        near(t->gradient[b * n + j], (side[1] - side[0]) / (2 * step), 2e-5);
+    }
+}
+
+static const float rows[3][5] = {
+    {.3f, -1.2f, 2.1f, .4f, -.7f}, {1.5f, .2f, -.3f, -2.f, .9f}, {-.4f, .8f, .1f, 1.1f, 2.f}};
+static const int row_labels[3] = {2, 0, 1};
+static const uint32_t row_ids[3] = {4, 0, 4};
+
+static void softmax_of(const float *row, int n, double *p)
+{
+    double z[16];
+    for (int j = 0; j < n; j++)
+        z[j] = row[j];
+    for (int j = 0; j < n; j++)
+        p[j] = exp(log_p(z, n, j));
+}
+
+static void blend_differences(void **unused)
+{
+    (void)unused;
+    bench *t = open_layer("sat", "alpha_end=0.8 warmup_epochs=0", 5, 9, 10);
+    assert_int_equal(pass(t, rows[0], 3, row_labels, row_ids, 5, 10), 0);
+    for (int b = 0; b < 3; b++) {
+        double target[5];
+        softmax_of(rows[b], 5, target);
+        for (int j = 0; j < 5; j++)
+            target[j] = .4 * target[j] + .6 * (j == row_labels[b]);
+        against_differences(t, rows[b], 5, target, 1, 5, 0, b);
+    }
+    close_layer(t);
+}
+
+static void ema_differences(void **unused)
+{
+    (void)unused;
+    bench *t = open_layer("sat", "target=ema momentum=0.6 warmup_epochs=0", 5, 9, 10);
+    double history[9][5] = {{0}}, target[3][5], weight[3], sum = 0;
+    assert_int_equal(pass(t, rows[0], 3, row_labels, row_ids, 0, 10), 0);
+    history[0][0] = history[4][2] = 1; /* the third row is image 4 again: its label counts no more */
+    for (int b = 0; b < 3; b++) {
+        double p[5], *h = history[row_ids[b]];
+        softmax_of(rows[b], 5, p);
+        weight[b] = 0;
+        for (int j = 0; j < 5; j++) {
+            target[b][j] = h[j] = .6 * h[j] + .4 * p[j];
+            weight[b] = fmax(weight[b], h[j]);
+        }
+        sum += weight[b];
+    }
+    for (int b = 0; b < 3; b++)
+        against_differences(t, rows[b], 5, target[b], weight[b] * 3 / sum, 5, 0, b);
+    close_layer(t);
+}
+
+static void abstain_differences(void **unused)
+{
+    (void)unused;
+    bench *t = open_layer("sat", "target=abstain momentum=0.6 warmup_epochs=2 entropy=0.3", 5, 9, 10);
+    double history[9] = {[0] = 1, [4] = 1};
+    for (int epoch = 1; epoch < 4; epoch++) {
+        assert_int_equal(pass(t, rows[0], 3, row_labels, row_ids, epoch, 10), 0);
+        for (int b = 0; b < 3 && epoch >= 2; b++) {
+            double q[4], *h = &history[row_ids[b]], target[5] = {0};
+            softmax_of(rows[b], 4, q);
+            *h = .6 * *h + .4 * q[row_labels[b]];
+            target[row_labels[b]] = *h;
+            target[4] = 1 - *h;
+            against_differences(t, rows[b], 5, target, 1, 4, .3, b);
+        }
+    }
+    close_layer(t);
+}
+
+/* ---- outputs ----------------------------------------------------------------------------------------------
+ */
+
+static void abstain_output(void **unused)
+{
+    (void)unused;
+    for (int trained = 0; trained < 2; trained++) {
+        bench *t = open_layer("sat", "target=abstain temperature=2 warmup_epochs=0", 5, 9, 10);
+        double q[4], p[5];
+        float half[5];
+        for (int j = 0; j < 5; j++)
+            half[j] = rows[0][j] / 2;
+        softmax_of(half, 4, q);
+        softmax_of(half, 5, p);
+        assert_int_equal(pass(t, rows[0], 1, trained ? row_labels : NULL, trained ? row_ids : NULL, 0, 10),
+                         0);
+        for (int j = 0; j < 4; j++)
+            near(t->output[j], q[j], 1e-6);
+        near(t->output[4], p[4], 1e-6);
+        assert_int_equal(t->setup.classes, 4);
+        assert_int_equal(t->setup.outputs, 5);
+        assert_true(t->setup.abstain);
+        close_layer(t);
+    }
+}
+
+/* temperature changes the output and nothing else. */
+static void temperature_spares_the_loss(const char *name, const char *options)
+{
+    char cool[80];
+    snprintf(cool, sizeof cool, "%s temperature=3", options);
+    bench *a = open_layer(name, options, 5, 9, 10), *b = open_layer(name, cool, 5, 9, 10);
+    for (int epoch = 0; epoch < 3; epoch++) {
+        assert_int_equal(pass(a, rows[0], 3, row_labels, row_ids, epoch, 10), 0);
+        assert_int_equal(pass(b, rows[0], 3, row_labels, row_ids, epoch, 10), 0);
+        assert_memory_equal(a->loss, b->loss, sizeof a->loss);
+        assert_memory_equal(a->gradient, b->gradient, sizeof a->gradient);
+        assert_true(b->output[2] < a->output[2] - .1f);
+    }
+    close_layer(a);
+    close_layer(b);
+}
+
+static void temperature(void **unused)
+{
+    (void)unused;
+    temperature_spares_the_loss("sat", "warmup_epochs=0");
+    temperature_spares_the_loss("sat", "target=ema warmup_epochs=1");
+    temperature_spares_the_loss("sat", "target=abstain warmup_epochs=1");
+    temperature_spares_the_loss("softmax", "");
+}
+
+/* ±1e4: everything finite, the losses exact. */
+static void extreme_logits(void **unused)
+{
+    (void)unused;
+    static const float z[2][4] = {{1e4f, -1e4f, 0, 5}, {-1e4f, -1e4f, -1e4f, 1e4f}};
+    static const char *const options[] = {"alpha_end=0.5 warmup_epochs=0", "target=ema warmup_epochs=0",
+                                          "target=abstain warmup_epochs=0 entropy=1",
+                                          "target=abstain warmup_epochs=9"};
+    static const int labels[2] = {1, 0};
+    static const uint32_t ids[2] = {0, 1};
+    for (int k = 0; k < 4; k++) {
+        bench *t = open_layer("sat", options[k], 4, 2, 10);
+        for (int epoch = 0; epoch < 3; epoch++) {
+            assert_int_equal(pass(t, z[0], 2, labels, ids, epoch, 10), 0);
+            for (int i = 0; i < 8; i++)
+                assert_true(isfinite(t->gradient[i]) && isfinite(t->output[i]) && isfinite(t->loss[i / 4]));
+        }
+        close_layer(t);
+    }
+    bench *t = open_layer("softmax", "", 4, 2, 10);
+    assert_int_equal(pass(t, z[0], 2, labels, ids, 0, 10), 0);
+    near(t->loss[0], 2e4, 1e-15);
+    near(t->loss[1], 2e4, 1e-15);
+    close_layer(t);
+}
+
+/* A loss near 0 keeps its digits: log(1 + 3 exp(-30)). */
+static void small_loss(void **unused)
+{
+    (void)unused;
+    static const float z[4] = {30, 0, 0, 0};
+    bench *t = open_layer("softmax", "", 4, 2, 10);
+    assert_int_equal(pass(t, z, 1, (int[]){0}, NULL, 0, 10), 0);
+    assert_true(fabs(t->loss[0] / log1p(3 * exp(-30)) - 1) < 1e-12);
+    close_layer(t);
+}
+
+static void nan_logits_show_in_the_loss(void **unused)
+{
+    (void)unused;
+    static const float z[4] = {0, NAN, 1, 2};
+    bench *t = open_layer("sat", "", 4, 2, 10);
+    assert_int_equal(pass(t, z, 1, (int[]){0}, NULL, 0, 10), 0);
+    assert_true(isnan(t->loss[0]));
+    close_layer(t);
+}
+
+/* ---- history ----------------------------------------------------------------------------------------------
+ */
+
+/* Passes of one image; what they do to the history shows in the loss of the next one. */
+static double loss_after(const char *options, int warm_passes, int passes, bool twice_in_one)
+{
+    bench *t = open_layer("sat", options, 5, 9, 10);
+    float z[10];
+    memcpy(z, rows[0], sizeof rows[0]);
+    memcpy(z + 5, rows[0], sizeof rows[0]);
+    for (int i = 0; i < warm_passes; i++)
+        assert_int_equal(pass(t, z, 1, (int[]){1}, (uint32_t[]){3}, 0, 10), 0);
+    for (int i = 0; i < passes; i++)
+        assert_int_equal(pass(t, z, 1, (int[]){1}, (uint32_t[]){3}, 1, 10), 0);
+    if (twice_in_one)
+        assert_int_equal(pass(t, z, 2, (int[]){1, 1}, (uint32_t[]){3, 3}, 1, 10), 0);
+    double loss = t->loss[twice_in_one];
+    close_layer(t);
+    return loss;
+}
+
+static void warm_up_leaves_the_history_alone(void **unused)
+{
+    (void)unused;
+    const char *options = "target=abstain warmup_epochs=1";
+    assert_true(loss_after(options, 0, 1, false) == loss_after(options, 5, 1, false));
+    assert_true(loss_after(options, 0, 1, false) != loss_after(options, 0, 2, false));
+}
+
+static void same_image_twice_in_a_batch(void **unused)
+{
+    (void)unused;
+    const char *options = "target=abstain warmup_epochs=1";
+    assert_true(loss_after(options, 0, 0, true) == loss_after(options, 0, 2, false));
+}
+
+static void bad_passes(void **unused)
+{
+    (void)unused;
+    bench *t = open_layer("sat", "target=ema warmup_epochs=0", 5, 9, 10);
+    assert_int_equal(pass(t, rows[0], 1, (int[]){5}, (uint32_t[]){0}, 0, 10), DS_EINPUT);
+    assert_string_equal(t->e.text, "image 0 of the batch has label 5, expected 0 to 4");
+    assert_int_equal(pass(t, rows[0], 2, (int[]){0, -1}, (uint32_t[]){0, 1}, 0, 10), DS_EINPUT);
+    assert_int_equal(pass(t, rows[0], 2, (int[]){0, 1}, (uint32_t[]){0, 9}, 0, 10), DS_EINPUT);
+    assert_string_equal(t->e.text, "image 1 of the batch has number 9, expected below 9");
+    assert_int_equal(pass(t, rows[0], 1, (int[]){0}, NULL, 0, 10), DS_EINPUT);
+    close_layer(t);
+    t = open_layer("softmax", "", 5, 9, 10);
+    assert_int_equal(pass(t, rows[0], 1, (int[]){5}, NULL, 0, 10), DS_EINPUT);
+    close_layer(t);
+    t = open_layer("sat", "target=abstain", 5, 0, 0); /* no training: no history, but outputs */
+    assert_int_equal(pass(t, rows[0], 1, NULL, NULL, 0, 0), 0);
+    assert_int_equal(pass(t, rows[0], 1, (int[]){0}, (uint32_t[]){0}, 9, 10), DS_EINPUT);
+    close_layer(t);
+}
+
+/* ---- options ----------------------------------------------------------------------------------------------
+ */
+
+static void bad_options(void **unused)
+{
+    (void)unused;
+    refused("sat", "target=ema alpha_end=0.5", 5, 9, 10, 12, "'alpha_end' goes with target=blend");
+    refused("sat", "target=abstain alpha_start=0", 5, 9, 10, 12, "'alpha_start'");
+    refused("sat", "momentum=0.9", 5, 9, 10, 11, "'momentum' goes with target=ema|abstain");
+    refused("sat", "target=ema entropy=0.1", 5, 9, 10, 12, "'entropy' goes with target=abstain");
+    refused("sat", "target=ema target=ema", 5, 9, 10, 12, "duplicate key 'target'");
+    refused("sat", "target=emma", 5, 9, 10, 11, "did you mean 'ema'");
+    refused("sat", "momentun=0.9", 5, 9, 10, 11, "did you mean 'momentum'");
+    refused("sat", "target=ema momentum=1", 5, 9, 10, 12, "momentum=1");
+    refused("sat", "alpha_end=1.1", 5, 9, 10, 11, "alpha_end=1.1");
+    refused("sat", "temperature=0", 5, 9, 10, 11, "temperature=0");
+    refused("sat", "warmup_epochs=-1", 5, 9, 10, 11, "warmup_epochs=-1");
+    refused("sat", "warmup_epochs=99999999999", 5, 9, 10, 11, "warmup_epochs");
+    refused("sat", "target=abstain entropy=-1", 5, 9, 10, 12, "entropy=-1");
+    refused("softmax", "groups=2", 5, 9, 10, 11, "groups=2");
+    refused("softmax", "temperature=-1", 5, 9, 10, 11, "temperature=-1");
+}
+
+static void bad_shapes(void **unused)
+{
+    (void)unused;
+    refused("sat", "classes=10", 12, 9, 10, 10, "classes=10 gets 12 numbers an image, expected 10");
+    refused("sat", "target=abstain classes=10", 10, 9, 10, 10,
+            "expected 11 (one for each class and one for 'abstain')");
+    refused("sat", "classes=1", 1, 9, 10, 10, "at least 2");
+    refused("sat", "target=abstain", 2, 9, 10, 10, "at least 3");
+    refused("softmax", "", 1, 9, 10, 10, "at least 2");
+    bench *t = open_layer("sat", "target=abstain classes=4", 5, 9, 10);
+    assert_int_equal(t->rc, 0);
+    close_layer(t);
+}
+
+static void warm_up_as_long_as_the_run(void **unused)
+{
+    (void)unused;
+    refused("sat", "target=ema", 5, 9, 5, 10,
+            "target=ema: the run has 5 epochs and warmup_epochs=5: the target would never be used, expected "
+            "warmup_epochs < 5");
+    refused("sat", "target=abstain warmup_epochs=7", 5, 9, 5, 10, "the run has 5 epochs and warmup_epochs=7");
+    bench *t = open_layer("sat", "", 5, 9, 5);
+    assert_int_equal(t->rc, 0);
+    assert_int_equal(t->notes.n, 1);
+    assert_memory_equal(t->notes.text[0], "warning: ", 9);
+    close_layer(t);
+    t = open_layer("sat", "target=ema", 5, 9, 6);
+    assert_int_equal(t->rc, 0);
+    close_layer(t);
+    t = open_layer("sat", "target=ema", 5, 0, 0);
+    assert_int_equal(t->rc, 0);
+    close_layer(t);
+}
+
+static void absurd_history(void **unused)
+{
+    (void)unused;
+    refused("sat", "target=ema", 1000, (size_t)1 << 40, 10, 10, "target=abstain keeps 1 number an image");
+    refused("sat", "target=ema", 1000, SIZE_MAX, 10, 10, "memory of this machine");
+    refused("sat", "target=abstain", 1000, SIZE_MAX / 2, 10, 10, "memory of this machine");
+}
+
+static void progress(void **unused)
+{
+    (void)unused;
+    ds_progress at;
+    bench *t = open_layer("sat", "target=abstain warmup_epochs=3", 5, 9, 10);
+    t->layer->progress(t->state, 2, 10, &at);
+    assert_true(at.warming && isnan(at.alpha));
+    t->layer->progress(t->state, 3, 10, &at);
+    assert_true(!at.warming && isnan(at.alpha));
+    close_layer(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blend_vectors),
+        cmocka_unit_test(alpha_vectors),
+        cmocka_unit_test(ema_vectors),
+        cmocka_unit_test(abstain_vectors),
+        cmocka_unit_test(blend_differences),
+        cmocka_unit_test(ema_differences),
+        cmocka_unit_test(abstain_differences),
+        cmocka_unit_test(abstain_output),
+        cmocka_unit_test(temperature),
+        cmocka_unit_test(extreme_logits),
+        cmocka_unit_test(small_loss),
+        cmocka_unit_test(nan_logits_show_in_the_loss),
+        cmocka_unit_test(warm_up_leaves_the_history_alone),
+        cmocka_unit_test(same_image_twice_in_a_batch),
+        cmocka_unit_test(bad_passes),
+        cmocka_unit_test(bad_options),
+        cmocka_unit_test(bad_shapes),
+        cmocka_unit_test(warm_up_as_long_as_the_run),
+        cmocka_unit_test(absurd_history),
+        cmocka_unit_test(progress),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
