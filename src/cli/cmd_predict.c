@@ -1,9 +1,9 @@
 /* `classifier predict`: the most probable classes of single images, and whether the answer stands. */
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/flags.h"
 #include "select/select.h"
+#include "train/evaluate.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -72,7 +72,8 @@ static void print_top(predictor *p)
 static void print_verdict(const predictor *p, double confidence)
 {
     bool accepted = ds_accepts(confidence, p->threshold);
-    printf("  %s: confidence %.4f (%s)", accepted ? "accepted" : "REJECTED", confidence, ds_confidence_names[p->score.kind]);
+    printf("  %s: confidence %.4f (%s)", accepted ? "accepted" : "REJECTED", confidence,
+           ds_confidence_names[p->score.kind]);
     if (isnan(p->threshold))
         puts(", no threshold");
     else
@@ -92,14 +93,15 @@ static int predict(predictor *p, const char *path, ds_error *e)
     if (rc)
         return rc;
     const float *logits = ds_net_logits(p->m->net);
-    ds_model_log_probabilities(p->m->net, logits, p->log_p);
+    ds_class_log_probabilities(info, logits, p->log_p);
     printf("%s\n", path);
     print_top(p);
     print_verdict(p, ds_score_row(&p->score, logits, info->logits, info->abstain));
     return DS_OK;
 }
 
-static int predict_all(const predict_state *s, const ds_model_files *files, const char **images, int n, ds_error *e)
+static int predict_all(const predict_state *s, const ds_model_files *files, const char **images, int n,
+                       ds_error *e)
 {
     ds_model m = {0};
     predictor p = {0};

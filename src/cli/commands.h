@@ -1,5 +1,5 @@
-/* The sub-commands, each in its cmd_*.c: a function and the table of its flags. argv holds the words after the sub-command.
- * They return 0 or a negative ds_err and fill `e`; main prints it. */
+/* The sub-commands, each in its cmd_*.c: a function and the table of its flags. argv holds the words after
+ * the sub-command. They return 0 or a negative ds_err and fill `e`; main prints it. */
 #ifndef DS_CLI_COMMANDS_H
 #define DS_CLI_COMMANDS_H
 
@@ -20,7 +20,8 @@ extern const ds_option ds_train_options[], ds_valid_options[], ds_predict_option
 
 /* First words of stock Darknet's command line that we do not have, NULL-terminated. */
 extern const char *const ds_host_words[];
-/* Of our `classifier X` that is nearest to stock Darknet's `classifier word`; NULL when stock has no such word. */
+/* Of our `classifier X` that is nearest to stock Darknet's `classifier word`; NULL when stock has no such
+ * word. */
 const char *ds_host_classifier_word(const char *word);
 /* Run /usr/bin/darknet in place of this process. Returns only on failure. */
 int ds_forward(int argc, char **argv, ds_error *e);

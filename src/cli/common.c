@@ -1,12 +1,12 @@
 #include "cli/common.h"
 
-#include "select/select.h"
 #include "train/evaluate.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <unistd.h>
 
-/* ---- printing --------------------------------------------------------------------------------------------- */
+/* ---- printing ---------------------------------------------------------------------------------------------
+ */
 
 /* "28 x 28 x 16", or the count where there is no image shape. */
 static void shape_text(char *text, size_t size, int w, int h, int c, int count)
@@ -22,7 +22,8 @@ void ds_print_layers(const ds_net *net, FILE *out)
     const ds_net_info *info = ds_net_get_info(net);
     size_t parameters = 0;
     double flops = 0;
-    fprintf(out, "%5s  %-16s %-18s %-18s %12s %10s\n", "layer", "name", "input", "output", "parameters", "MFLOP");
+    fprintf(out, "%5s  %-16s %-18s %-18s %12s %10s\n", "layer", "name", "input", "output", "parameters",
+            "MFLOP");
     for (int i = 0; i < info->layers; i++) {
         ds_layer_row r;
         char in[40], to[40];
@@ -43,7 +44,8 @@ void ds_print_notes(ds_notes *notes, FILE *out)
     ds_notes_clear(notes);
 }
 
-/* ---- flags ------------------------------------------------------------------------------------------------ */
+/* ---- flags ------------------------------------------------------------------------------------------------
+ */
 
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
 {
@@ -58,7 +60,8 @@ int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
 static int bad_fraction(const char *flag, double value, const char *expected, ds_error *e)
 {
     if (value > 1 && value <= 100)
-        return ds_fail(e, DS_EUSAGE, "-%s %g, expected %s; did you mean %g?", flag, value, expected, value / 100);
+        return ds_fail(e, DS_EUSAGE, "-%s %g, expected %s; did you mean %g?", flag, value, expected,
+                       value / 100);
     return ds_fail(e, DS_EUSAGE, "-%s %g, expected %s", flag, value, expected);
 }
 
@@ -76,7 +79,8 @@ int ds_check_probability(const char *flag, double value, ds_error *e)
     return bad_fraction(flag, value, "a probability in [0, 1]", e);
 }
 
-/* ---- a trained network and its images ------------------------------------------------------------------------ */
+/* ---- a trained network and its images
+ * ------------------------------------------------------------------------ */
 
 static int read_list(ds_model *m, ds_which_list which, ds_error *e)
 {
@@ -91,7 +95,8 @@ static int read_list(ds_model *m, ds_which_list which, ds_error *e)
     return ds_images_read(d, test ? d->test : d->valid, &m->images, e);
 }
 
-/* Images at once: as many as the cfg's sub-batch holds in memory, some more where it trains one by one, never more than there are. */
+/* Images at once: as many as the cfg's sub-batch holds in memory, some more where it trains one by one, never
+ * more than there are. */
 static int evaluation_batch(const ds_cfg *cfg, int images)
 {
     enum { FEWEST = 16, MOST = 128 };
@@ -104,7 +109,8 @@ static int evaluation_batch(const ds_cfg *cfg, int images)
 
 static int make_net(ds_model *m, ds_which_list which, const ds_run_flags *flags, ds_error *e)
 {
-    if (ds_cfg_cost(m->cfg, NULL) < 0)
+    int reject;
+    if (ds_cfg_cost(m->cfg, &reject) < 0)
         return ds_fail_at(e, DS_EINPUT, m->cfg->path, m->cfg->sections[m->cfg->n - 1].line,
                           "the network ends without class probabilities, expected [softmax] or [sat]");
     ds_net_setup setup = {.batch = which == DS_NO_LIST ? 1 : evaluation_batch(m->cfg, m->images.n),
@@ -119,12 +125,14 @@ static int load_weights(ds_model *m, const char *path, ds_error *e)
     ds_weights_info info;
     int rc = ds_net_load_weights(m->net, path, -1, &info, e), layers = ds_net_get_info(m->net)->layers;
     if (!rc && info.loaded < layers)
-        rc = ds_fail_at(e, DS_EINPUT, path, 0, "weights of the first %d layers, expected those of all %d (train from them first)",
+        rc = ds_fail_at(e, DS_EINPUT, path, 0,
+                        "weights of the first %d layers, expected those of all %d (train from them first)",
                         info.loaded, layers);
     return rc;
 }
 
-int ds_model_open(ds_model *m, const ds_model_files *files, ds_which_list which, const ds_run_flags *flags, ds_error *e)
+int ds_model_open(ds_model *m, const ds_model_files *files, ds_which_list which, const ds_run_flags *flags,
+                  ds_error *e)
 {
     int rc = ds_datafile_read(files->data, &m->data, e);
     if (!rc)
@@ -146,10 +154,18 @@ void ds_model_close(ds_model *m)
     *m = (ds_model){0};
 }
 
-void ds_model_log_probabilities(const ds_net *net, const float *logits, double *log_p)
+static int loader_threads(const ds_run_flags *flags)
 {
-    const ds_net_info *info = ds_net_get_info(net);
-    double sum = ds_logsumexp(logits, info->classes, info->cost_temperature);
-    for (int i = 0; i < info->classes; i++)
-        log_p[i] = logits[i] / info->cost_temperature - sum;
+    enum { MOST = 8 };
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (flags->loaders > 0)
+        return flags->loaders;
+    return cores < 1 ? 1 : cores > MOST ? MOST : (int)cores;
+}
+
+int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,
+                      int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
+{
+    ds_eval_setup setup = {.loaders = loader_threads(flags), .cache_bytes = (size_t)flags->cache << 20};
+    return ds_evaluate(m->net, &m->images, &setup, each, arg, e);
 }

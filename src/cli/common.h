@@ -26,23 +26,24 @@ typedef struct ds_run_flags {
 } ds_run_flags;
 
 /* Their lines in an option table; `offset` is that of the ds_run_flags in the state. */
-#define DS_THREADS_OPTION(offset)                                                                                          \
-    {                                                                                                                      \
-        "threads", DS_INT, (offset) + offsetof(ds_run_flags, threads), "0", 0, 1024, NULL, NULL, NULL,                     \
-            "threads that compute; 0: one a core"                                                                          \
+#define DS_THREADS_OPTION(offset)                                                                      \
+    {                                                                                                  \
+        "threads", DS_INT, (offset) + offsetof(ds_run_flags, threads), "0", 0, 1024, NULL, NULL, NULL, \
+            "threads that compute; 0: one a core"                                                      \
     }
-#define DS_LOADERS_OPTION(offset)                                                                                          \
-    {                                                                                                                      \
-        "loaders", DS_INT, (offset) + offsetof(ds_run_flags, loaders), "2", 1, 256, NULL, NULL, NULL,                      \
-            "threads that decode images"                                                                                   \
+#define DS_LOADERS_OPTION(offset)                                                                     \
+    {                                                                                                 \
+        "loaders", DS_INT, (offset) + offsetof(ds_run_flags, loaders), "0", 0, 256, NULL, NULL, NULL, \
+            "threads that decode images; 0: one a core, 8 at most"                                    \
     }
-#define DS_CACHE_OPTION(offset)                                                                                            \
-    {                                                                                                                      \
-        "cache", DS_INT, (offset) + offsetof(ds_run_flags, cache), "512", 0, 1048576, "MIB", NULL, NULL,                   \
-            "memory for decoded images"                                                                                    \
+#define DS_CACHE_OPTION(offset)                                                                          \
+    {                                                                                                    \
+        "cache", DS_INT, (offset) + offsetof(ds_run_flags, cache), "512", 0, 1048576, "MIB", NULL, NULL, \
+            "memory for decoded images"                                                                  \
     }
 
-/* n operands came, `needed` are needed; `words` names them for the message. DS_EUSAGE names the first missing one. */
+/* n operands came, `needed` are needed; `words` names them for the message. DS_EUSAGE names the first missing
+ * one. */
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e);
 /* A fraction in (0, 1], or NAN for a flag that was not given. DS_EUSAGE suggests 0.8 for 80. */
 int ds_check_fraction(const char *flag, double value, ds_error *e);
@@ -70,12 +71,14 @@ typedef struct ds_model_files {
     const char *data, *cfg, *weights;
 } ds_model_files;
 
-/* Read and check all of it, for evaluation: the weights must be complete, the classes those of the labels. Zeroed `m` in;
- * also after an error ds_model_close frees what is there. */
-int ds_model_open(ds_model *m, const ds_model_files *files, ds_which_list which, const ds_run_flags *flags, ds_error *e);
+/* Read and check all of it, for evaluation: the weights must be complete, the classes those of the labels.
+ * Zeroed `m` in; also after an error ds_model_close frees what is there. */
+int ds_model_open(ds_model *m, const ds_model_files *files, ds_which_list which, const ds_run_flags *flags,
+                  ds_error *e);
 void ds_model_close(ds_model *m);
 
-/* Natural logarithms of the class probabilities from one row of logits; log_p: info.classes numbers. */
-void ds_model_log_probabilities(const ds_net *net, const float *logits, double *log_p);
+/* One pass over the images of the list; see ds_evaluate. */
+int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,
+                      int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e);
 
 #endif
