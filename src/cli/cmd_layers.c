@@ -1,0 +1,158 @@
+/* `layers`: what the option tables of the plugins say, as a list, as help of one layer, or as the text of
+ * cfg/LAYERS.md. */
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "data/data.h"
+#include "plugins/registry.h"
+#include "select/select.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct layers_state {
+    bool markdown;
+} layers_state;
+
+const ds_option ds_layers_options[] = {
+    {"markdown", DS_FLAG, offsetof(layers_state, markdown), NULL, 0, 0, NULL, NULL, NULL,
+     "print the text of cfg/LAYERS.md: every layer with its keys"},
+    {.type = DS_END},
+};
+
+static void list_layers(void)
+{
+    const ds_layer *layer;
+    for (int i = 0; (layer = ds_layer_at(i)); i++)
+        printf("%-12s %s\n", layer->name, layer->help);
+    puts("\n`./darknet layers NAME` prints the keys of a layer. All layers of stock Darknet work too.");
+}
+
+static bool has_confidence(const ds_option *table)
+{
+    for (const ds_option *o = table; o->type != DS_END; o++)
+        if (o->type == DS_ENUM && o->names == ds_confidence_names)
+            return true;
+    return false;
+}
+
+static void print_layer(const ds_layer *layer)
+{
+    printf("[%s]: %s\n\nkeys:\n", layer->name, layer->help);
+    ds_option_print(layer->options, "", stdout);
+    if (!has_confidence(layer->options))
+        return;
+    puts("\nconfidences (higher: surer):");
+    for (int i = 0; ds_confidence_names[i]; i++)
+        printf("  %-24s %s\n", ds_confidence_names[i], ds_confidence_help[i]);
+}
+
+static int unknown_layer(const char *name, ds_error *e)
+{
+    const char *names[64];
+    int n = 0;
+    for (; n < 64 && ds_layer_at(n); n++)
+        names[n] = ds_layer_at(n)->name;
+    const char *near = ds_nearest(name, names, n);
+    if (near)
+        return ds_fail(e, DS_EUSAGE, "unknown layer '%s', did you mean '%s'?", name, near);
+    return ds_fail(e, DS_EUSAGE, "unknown layer '%s', expected one of those that './darknet layers' lists",
+                   name);
+}
+
+/* ---- markdown ---------------------------------------------------------------------------------------------
+ */
+
+/* A bar would end the table's cell. */
+static void put_cell(const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '|')
+            putchar('\\');
+        putchar(*text);
+    }
+}
+
+static void put_row(const ds_option *o)
+{
+    char *value = ds_option_describe(o);
+    printf("| `%s` | ", o->name);
+    put_cell(value ? value : "");
+    if (o->unit)
+        printf(" (%s)", o->unit);
+    printf(" | %s%s%s | ", o->def ? "`" : "", o->def ? o->def : "", o->def ? "`" : "");
+    put_cell(o->when ? o->when : "");
+    fputs(" | ", stdout);
+    put_cell(o->help);
+    puts(" |");
+    free(value);
+}
+
+static void put_table(const ds_option *table)
+{
+    if (table->type == DS_END) {
+        puts("No keys.");
+        return;
+    }
+    puts("| key | value | default | only with | meaning |\n|---|---|---|---|---|");
+    for (const ds_option *o = table; o->type != DS_END; o++)
+        put_row(o);
+}
+
+static void put_confidences(void)
+{
+    puts("\n## Confidences\n\nWords for `confidence=` and `-confidence`; a higher number is a surer "
+         "answer.\n\n| word | meaning |\n"
+         "|---|---|");
+    for (int i = 0; ds_confidence_names[i]; i++) {
+        printf("| `%s` | ", ds_confidence_names[i]);
+        put_cell(ds_confidence_help[i]);
+        puts(" |");
+    }
+}
+
+static void print_markdown(void)
+{
+    const ds_layer *layer;
+    puts("# Layers and keys\n\nMade by `./darknet layers -markdown` from the option tables; edit those. "
+         "Every section and key of\n"
+         "stock Darknet works too, with its meaning there.");
+    for (int i = 0; (layer = ds_layer_at(i)); i++) {
+        printf("\n## `[%s]`\n\n%s\n\n", layer->name, layer->help);
+        put_table(layer->options);
+    }
+    put_confidences();
+    static const ds_option net[] = {
+        {"flip", DS_BOOL, DS_UNSTORED, "1", 0, 0, NULL, NULL, NULL,
+         "mirror half of the training images; 0 for digits and letters"},
+        {.type = DS_END},
+    };
+    puts("\n## `[net]`\n\nThe keys of stock Darknet and one more:\n");
+    put_table(net);
+    puts("\n## `.data` files\n");
+    put_table(ds_datafile_options);
+}
+
+int ds_cmd_layers(int argc, char **argv, ds_error *e)
+{
+    layers_state s = {0};
+    const char *name = NULL;
+    int n, rc = ds_flags_parse(ds_layers_options, &s, argc, argv, &name, 1, &n, e);
+    if (rc)
+        return rc;
+    if (s.markdown && name)
+        return ds_fail(e, DS_EUSAGE, "-markdown prints all layers, expected no '%s' with it", name);
+    if (s.markdown) {
+        print_markdown();
+        return DS_OK;
+    }
+    const ds_layer *layer = name ? ds_layer_find(name) : NULL;
+    if (name && !layer)
+        return unknown_layer(name, e);
+    if (layer)
+        print_layer(layer);
+    else
+        list_layers();
+    return DS_OK;
+}

@@ -1,0 +1,29 @@
+/* The sub-commands, each in its cmd_*.c: a function and the table of its flags. argv holds the words after
+ * the sub-command. They return 0 or a negative ds_err and fill `e`; main prints it. */
+#ifndef DS_CLI_COMMANDS_H
+#define DS_CLI_COMMANDS_H
+
+#include "base/error.h"
+#include "base/option.h"
+
+#include <stdbool.h>
+
+int ds_cmd_train(int argc, char **argv, ds_error *e);
+int ds_cmd_valid(int argc, char **argv, ds_error *e);
+int ds_cmd_predict(int argc, char **argv, ds_error *e);
+int ds_cmd_reject(int argc, char **argv, ds_error *e);
+int ds_cmd_import(int argc, char **argv, ds_error *e); /* argv[0]: "idx" or "folders" */
+int ds_cmd_layers(int argc, char **argv, ds_error *e);
+
+extern const ds_option ds_train_options[], ds_valid_options[], ds_predict_options[], ds_reject_options[],
+    ds_import_idx_options[], ds_import_folders_options[], ds_layers_options[];
+
+/* First words of stock Darknet's command line that we do not have, NULL-terminated. */
+extern const char *const ds_host_words[];
+/* Of our `classifier X` that is nearest to stock Darknet's `classifier word`; NULL when stock has no such
+ * word. */
+const char *ds_host_classifier_word(const char *word);
+/* Run /usr/bin/darknet in place of this process. Returns only on failure. */
+int ds_forward(int argc, char **argv, ds_error *e);
+
+#endif

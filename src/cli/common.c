@@ -1,0 +1,171 @@
+#include "cli/common.h"
+
+#include "train/evaluate.h"
+
+#include <math.h>
+#include <unistd.h>
+
+/* ---- printing ---------------------------------------------------------------------------------------------
+ */
+
+/* "28 x 28 x 16", or the count where there is no image shape. */
+static void shape_text(char *text, size_t size, int w, int h, int c, int count)
+{
+    if (w > 0 && h > 0 && c > 0)
+        snprintf(text, size, "%d x %d x %d", w, h, c);
+    else
+        snprintf(text, size, "%d", count);
+}
+
+void ds_print_layers(const ds_net *net, FILE *out)
+{
+    const ds_net_info *info = ds_net_get_info(net);
+    size_t parameters = 0;
+    double flops = 0;
+    fprintf(out, "%5s  %-16s %-18s %-18s %12s %10s\n", "layer", "name", "input", "output", "parameters",
+            "MFLOP");
+    for (int i = 0; i < info->layers; i++) {
+        ds_layer_row r;
+        char in[40], to[40];
+        ds_net_layer_row(net, i, &r);
+        shape_text(in, sizeof in, r.in_w, r.in_h, r.in_c, r.inputs);
+        shape_text(to, sizeof to, r.out_w, r.out_h, r.out_c, r.outputs);
+        fprintf(out, "%5d  %-16s %-18s %-18s %12zu %10.3f\n", i, r.name, in, to, r.parameters, r.flops / 1e6);
+        parameters += r.parameters;
+        flops += r.flops;
+    }
+    fprintf(out, "%5s  %-16s %-18s %-18s %12zu %10.3f\n", "total", "", "", "", parameters, flops / 1e6);
+}
+
+void ds_print_notes(ds_notes *notes, FILE *out)
+{
+    for (int i = 0; i < notes->n; i++)
+        fprintf(out, "%s\n", notes->text[i]);
+    ds_notes_clear(notes);
+}
+
+/* ---- flags ------------------------------------------------------------------------------------------------
+ */
+
+int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
+{
+    if (n >= needed)
+        return DS_OK;
+    char all[256] = "";
+    for (int i = 0, at = 0; i < needed && at < (int)sizeof all; i++)
+        at += snprintf(all + at, sizeof all - (size_t)at, "%s%s", i ? " " : "", words[i]);
+    return ds_fail(e, DS_EUSAGE, "%s is missing, expected %s", words[n], all);
+}
+
+static int bad_fraction(const char *flag, double value, const char *expected, ds_error *e)
+{
+    if (value > 1 && value <= 100)
+        return ds_fail(e, DS_EUSAGE, "-%s %g, expected %s; did you mean %g?", flag, value, expected,
+                       value / 100);
+    return ds_fail(e, DS_EUSAGE, "-%s %g, expected %s", flag, value, expected);
+}
+
+int ds_check_fraction(const char *flag, double value, ds_error *e)
+{
+    if (isnan(value) || (value > 0 && value <= 1))
+        return DS_OK;
+    return bad_fraction(flag, value, "a fraction in (0, 1]", e);
+}
+
+int ds_check_probability(const char *flag, double value, ds_error *e)
+{
+    if (isnan(value) || (value >= 0 && value <= 1))
+        return DS_OK;
+    return bad_fraction(flag, value, "a probability in [0, 1]", e);
+}
+
+/* ---- a trained network and its images
+ * ------------------------------------------------------------------------ */
+
+static int read_list(ds_model *m, ds_which_list which, ds_error *e)
+{
+    const ds_datafile *d = &m->data;
+    if (which == DS_NO_LIST)
+        return DS_OK;
+    bool test = which == DS_TEST_LIST && d->test;
+    if (!test && !d->valid)
+        return ds_fail_at(e, DS_EINPUT, d->path, 0, "no key '%s', expected a list of images",
+                          which == DS_TEST_LIST ? "test' or 'valid" : "valid");
+    m->list_key = test ? "test" : "valid";
+    return ds_images_read(d, test ? d->test : d->valid, &m->images, e);
+}
+
+/* Images at once: as many as the cfg's sub-batch holds in memory, some more where it trains one by one, never
+ * more than there are. */
+static int evaluation_batch(const ds_cfg *cfg, int images)
+{
+    enum { FEWEST = 16, MOST = 128 };
+    int batch = cfg->net.batch / (cfg->net.subdivisions > 0 ? cfg->net.subdivisions : 1);
+    batch = batch < FEWEST ? FEWEST : batch > MOST ? MOST : batch;
+    if (images < batch)
+        batch = images;
+    return batch > 0 ? batch : 1;
+}
+
+static int make_net(ds_model *m, ds_which_list which, const ds_run_flags *flags, ds_error *e)
+{
+    int reject;
+    if (ds_cfg_cost(m->cfg, &reject) < 0)
+        return ds_fail_at(e, DS_EINPUT, m->cfg->path, m->cfg->sections[m->cfg->n - 1].line,
+                          "the network ends without class probabilities, expected [softmax] or [sat]");
+    ds_net_setup setup = {.batch = which == DS_NO_LIST ? 1 : evaluation_batch(m->cfg, m->images.n),
+                          .threads = flags->threads,
+                          .notes = &m->notes};
+    int rc = ds_net_new(m->cfg, &setup, &m->net, e);
+    return rc ? rc : ds_check_classes(&m->data, m->net, m->cfg, e);
+}
+
+static int load_weights(ds_model *m, const char *path, ds_error *e)
+{
+    ds_weights_info info;
+    int rc = ds_net_load_weights(m->net, path, -1, &info, e), layers = ds_net_get_info(m->net)->layers;
+    if (!rc && info.loaded < layers)
+        rc = ds_fail_at(e, DS_EINPUT, path, 0,
+                        "weights of the first %d layers, expected those of all %d (train from them first)",
+                        info.loaded, layers);
+    return rc;
+}
+
+int ds_model_open(ds_model *m, const ds_model_files *files, ds_which_list which, const ds_run_flags *flags,
+                  ds_error *e)
+{
+    int rc = ds_datafile_read(files->data, &m->data, e);
+    if (!rc)
+        rc = ds_cfg_read(files->cfg, &m->cfg, &m->notes, e);
+    if (!rc)
+        rc = read_list(m, which, e);
+    if (!rc)
+        rc = make_net(m, which, flags, e);
+    return rc ? rc : load_weights(m, files->weights, e);
+}
+
+void ds_model_close(ds_model *m)
+{
+    ds_net_free(m->net);
+    ds_cfg_free(m->cfg);
+    ds_images_clear(&m->images);
+    ds_datafile_clear(&m->data);
+    ds_notes_clear(&m->notes);
+    *m = (ds_model){0};
+}
+
+static int loader_threads(const ds_run_flags *flags)
+{
+    enum { MOST = 8 };
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (flags->loaders > 0)
+        return flags->loaders;
+    return cores < 1 ? 1 : cores > MOST ? MOST : (int)cores;
+}
+
+int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,
+                      int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
+{
+    ds_eval_setup setup = {.loaders = loader_threads(flags), .cache_bytes = (size_t)flags->cache << 20};
+    return ds_evaluate(m->net, &m->images, &setup, each, arg, e);
+}

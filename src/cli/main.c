@@ -1,0 +1,330 @@
+/* The program: one table of commands drives dispatch, help and suggestions. Errors are printed here and
+ * nowhere else. */
+#include "base/text.h"
+#include "cli/commands.h"
+#include "data/data.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef DS_VERSION
+#define DS_VERSION "0.1.0"
+#endif
+
+typedef struct command {
+    const char *words;
+    int keep; /* of the words, the last ones that `run` gets too */
+    int (*run)(int argc, char **argv, ds_error *e);
+    const ds_option *options;
+    const char *synopsis; /* operands */
+    const char *help;     /* one line */
+    const char *more;     /* after the flags; NULL: nothing */
+} command;
+
+#define ARGUMENTS                                                                                           \
+    "DATA is a .data file (its keys: ./darknet classifier --help), CFG a network (its sections: ./darknet " \
+    "layers),\n"                                                                                            \
+    "WEIGHTS its parameters, as `train` or stock Darknet wrote them.\n"
+
+static const command commands[] = {
+    {"classifier train", 0, ds_cmd_train, ds_train_options, "DATA CFG [WEIGHTS]",
+     "train a network; validates after each epoch when valid= is given",
+     ARGUMENTS "Results go to the folder backup=, BASE being the cfg's name up to its first dot: BASE.backup "
+               "(last state),\n"
+               "BASE_best.weights (highest top-1 on valid=), BASE.weights (the end), BASE_results.csv (a "
+               "line an epoch).\n"
+               "Ctrl-C ends the batch, saves, and ends with status 130.\n"},
+    {"classifier valid", 0, ds_cmd_valid, ds_valid_options, "DATA CFG WEIGHTS",
+     "accuracy, nll and calibration error on the images of valid=", ARGUMENTS},
+    {"classifier predict", 0, ds_cmd_predict, ds_predict_options, "DATA CFG WEIGHTS IMAGE...",
+     "classes of single images, each accepted or REJECTED",
+     ARGUMENTS
+     "Confidence and threshold are those of [reject] in CFG; without that section: msp, all accepted.\n"},
+    {"classifier reject", 0, ds_cmd_reject, ds_reject_options, "DATA CFG WEIGHTS | -from FILE.csv",
+     "what rejecting unsure images of test= (or valid=) costs and gains",
+     ARGUMENTS "With -from no network runs: FILE.csv has columns label, prediction and confidence, as -csv "
+               "writes them.\n"
+               "Risk is the share of wrong answers among the accepted images, coverage the share of accepted "
+               "images.\n"},
+    {"classifier import idx", 1, ds_cmd_import, ds_import_idx_options, "IMAGES LABELS",
+     "turn MNIST-style archives into folders of PNG files with lists and a .data file", NULL},
+    {"classifier import folders", 1, ds_cmd_import, ds_import_folders_options, "DIR",
+     "make lists and a .data file for existing folders, one a class", NULL},
+    {"layers", 0, ds_cmd_layers, ds_layers_options, "[NAME]",
+     "the layers that this program adds to Darknet; with a NAME its options", NULL},
+};
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+/* ---- words ------------------------------------------------------------------------------------------------
+ */
+
+/* Length of the word at `s`. */
+static size_t span(const char *s)
+{
+    return strcspn(s, " ");
+}
+
+/* How many of argv's words stand at the beginning of the command's words; *rest: what of them is left (""
+ * when all matched). */
+static int matched(const command *c, int argc, char **argv, const char **rest)
+{
+    const char *p = c->words;
+    int n = 0;
+    for (; *p && n < argc && strlen(argv[n]) == span(p) && strncmp(argv[n], p, span(p)) == 0; n++) {
+        p += span(p);
+        p += strspn(p, " ");
+    }
+    *rest = p;
+    return n;
+}
+
+/* The command that argv begins with, or NULL; *depth: how many words lead into the table. */
+static const command *find_command(int argc, char **argv, int *depth)
+{
+    *depth = 0;
+    for (int i = 0; i < N_COMMANDS; i++) {
+        const char *rest;
+        int n = matched(&commands[i], argc, argv, &rest);
+        if (!*rest) {
+            *depth = n;
+            return &commands[i];
+        }
+        if (n > *depth)
+            *depth = n;
+    }
+    return NULL;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static bool asks_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (is_help(argv[i]))
+            return true;
+    return false;
+}
+
+/* ---- help -------------------------------------------------------------------------------------------------
+ */
+
+/* The commands that begin with the first `depth` words of argv. */
+static void print_commands(int depth, char **argv, FILE *out)
+{
+    for (int i = 0; i < N_COMMANDS; i++) {
+        const char *rest;
+        if (matched(&commands[i], depth, argv, &rest) == depth)
+            fprintf(out, "  %-26s %s\n", commands[i].words, commands[i].help);
+    }
+}
+
+static void print_usage(FILE *out)
+{
+    fputs("usage: ./darknet COMMAND [arguments] [flags]\n\ncommands:\n", out);
+    print_commands(0, NULL, out);
+    fputs("\n`./darknet COMMAND --help` tells more, --version the version. Other commands of Darknet "
+          "(detector, rnn, ...)\n"
+          "are run by /usr/bin/darknet.\nStatus: 0 done, 1 bad input or failed run, 2 wrong usage, 3 no "
+          "feasible "
+          "threshold, 130 stopped by Ctrl-C.\n",
+          out);
+}
+
+static void print_group(int depth, char **argv, FILE *out)
+{
+    fputs("usage: ./darknet", out);
+    for (int i = 0; i < depth; i++)
+        fprintf(out, " %s", argv[i]);
+    fputs(" COMMAND [arguments] [flags]\n\ncommands:\n", out);
+    print_commands(depth, argv, out);
+    fputs("\nkeys of a .data file:\n", out);
+    ds_option_print(ds_datafile_options, "", out);
+}
+
+static void print_command(const command *c, FILE *out)
+{
+    fprintf(out, "usage: ./darknet %s %s [flags]\n\n%s\n\nflags:\n", c->words, c->synopsis, c->help);
+    ds_option_print(c->options, "-", out);
+    if (c->more)
+        fprintf(out, "\n%s", c->more);
+}
+
+/* ---- words that are no command
+ * ------------------------------------------------------------------------------ */
+
+/* Distinct words that may follow the first `depth` words of argv; returns how many. They are owned by the
+ * caller. */
+static int words_at(int depth, char **argv, char *words[N_COMMANDS])
+{
+    int n = 0;
+    for (int i = 0; i < N_COMMANDS; i++) {
+        const char *rest;
+        if (matched(&commands[i], depth, argv, &rest) != depth || !*rest)
+            continue;
+        if (n && strncmp(words[n - 1], rest, span(rest)) == 0 && !words[n - 1][span(rest)])
+            continue;
+        if ((words[n] = ds_strndup(rest, span(rest))))
+            n++;
+    }
+    return n;
+}
+
+/* "train, valid, …"; fresh memory. */
+static char *join(char *const *words, int n)
+{
+    char *text = ds_strdup("");
+    for (int i = 0; i < n; i++) {
+        char *longer = ds_format("%s%s%s", text ? text : "", i ? ", " : "", words[i]);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+static int no_word(int depth, char **argv, ds_error *e)
+{
+    char *words[N_COMMANDS];
+    int n = words_at(depth, argv, words);
+    char *all = join(words, n);
+    int rc =
+        ds_fail(e, DS_EUSAGE, "'%s' without a command, expected one of: %s", argv[depth - 1], all ? all : "");
+    free(all);
+    while (n)
+        free(words[--n]);
+    return rc;
+}
+
+static int unknown_word(int depth, char **argv, ds_error *e)
+{
+    char *ours[N_COMMANDS];
+    const char *all[N_COMMANDS + 64], *word = argv[depth];
+    int n = words_at(depth, argv, ours), n_all = 0, rc;
+    for (int i = 0; i < n; i++)
+        all[n_all++] = ours[i];
+    for (int i = 0; depth == 0 && ds_host_words[i] && i < 64; i++)
+        all[n_all++] = ds_host_words[i];
+    const char *near = ds_nearest(word, all, n_all);
+    char *list = join(ours, n);
+    if (near)
+        rc = ds_fail(e, DS_EUSAGE, "unknown command '%s', did you mean '%s'?", word, near);
+    else
+        rc = ds_fail(e, DS_EUSAGE, "unknown command '%s', expected one of: %s", word, list ? list : "");
+    free(list);
+    while (n)
+        free(ours[--n]);
+    return rc;
+}
+
+static bool is_host_word(const char *word)
+{
+    for (int i = 0; ds_host_words[i]; i++)
+        if (strcmp(word, ds_host_words[i]) == 0)
+            return true;
+    return false;
+}
+
+/* argv: the program's name and its words; `depth` of them lead into the table, but to no command. */
+static int no_command(int depth, int argc, char **argv, ds_error *e)
+{
+    char **words = argv + 1;
+    if (depth == argc - 1)
+        return no_word(depth, words, e);
+    if (depth && is_help(words[depth])) {
+        print_group(depth, words, stdout);
+        return DS_OK;
+    }
+    const char *near = depth == 1 ? ds_host_classifier_word(words[1]) : NULL;
+    if (near)
+        return ds_fail(e, DS_EUSAGE,
+                       "'%s %s' is a command of stock Darknet that is not here, did you mean '%s %s'?",
+                       words[0], words[1], words[0], near);
+    if (depth == 0 && is_host_word(words[0]))
+        return ds_forward(argc, argv, e);
+    return unknown_word(depth, words, e);
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------
+ */
+
+/* Wrong usage says where the right one is written: in the message, whose first word stays "error:". */
+static void add_hint(const char *words, ds_error *e)
+{
+    size_t n = strlen(e->text);
+    snprintf(e->text + n, sizeof e->text - n, " (see './darknet %s%s--help')", words, *words ? " " : "");
+}
+
+static int run_command(const command *c, int argc, char **argv, ds_error *e)
+{
+    if (asks_help(argc, argv)) {
+        print_command(c, stdout);
+        return DS_OK;
+    }
+    int rc = c->run(argc + c->keep, argv - c->keep, e);
+    if (rc == DS_EUSAGE)
+        add_hint(c->words, e);
+    return rc;
+}
+
+static int run(int argc, char **argv, ds_error *e)
+{
+    if (argc == 1) {
+        int rc = ds_fail(e, DS_EUSAGE, "no command, expected one of those that follow\n");
+        return rc;
+    }
+    if (is_help(argv[1]) || strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return DS_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-version") == 0) {
+        puts("darknet-sat " DS_VERSION);
+        return DS_OK;
+    }
+    int depth;
+    const command *c = find_command(argc - 1, argv + 1, &depth);
+    if (c)
+        return run_command(c, argc - 1 - depth, argv + 1 + depth, e);
+    int rc = no_command(depth, argc, argv, e);
+    if (rc == DS_EUSAGE)
+        add_hint(depth ? argv[1] : "", e);
+    return rc;
+}
+
+/* A file opened later must not become standard output because that was closed. */
+static void fill_standard_files(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0)
+            return;
+}
+
+/* What was printed must have arrived: a full disk or a closed pipe is a failed run. */
+static int finish_output(int rc, ds_error *e)
+{
+    bool failed = ferror(stdout);
+    errno = 0;
+    if ((fflush(stdout) || failed) && !rc)
+        rc = ds_fail(e, DS_EIO, "standard output: writing failed%s%s", errno ? ": " : "",
+                     errno ? strerror(errno) : "");
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    ds_error e = {0};
+    fill_standard_files();
+    signal(SIGPIPE, SIG_IGN);
+    int rc = finish_output(run(argc, argv, &e), &e);
+    if (rc)
+        ds_error_print(&e, stderr);
+    if (argc == 1)
+        print_usage(stderr);
+    return ds_error_status(rc);
+}
