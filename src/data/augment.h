@@ -1,0 +1,24 @@
+/* Augmentation in two steps, the numbers and the pixels, so that a test can give the same numbers to the host. */
+#ifndef DS_DATA_AUGMENT_H
+#define DS_DATA_AUGMENT_H
+
+#include "base/rng.h"
+#include "data/data.h"
+
+typedef struct ds_draw {
+    float radians;
+    float scale;              /* network pixels an image pixel */
+    float dx, dy;             /* shift of the centre, network pixels */
+    float aspect;             /* x stretch */
+    bool flip;
+    float hue;                /* added, in turns */
+    float saturation, exposure; /* factors */
+} ds_draw;
+
+/* The numbers for an image of iw x ih pixels. */
+ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r);
+/* Crop, rotate, mirror and distort. out: c x h x w floats. */
+int ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out, ds_scratch *scratch,
+                     ds_error *e);
+
+#endif
