@@ -160,9 +160,8 @@ static int plan(ds_job *job, ds_error *e)
 
 static int warmup_epochs(const ds_job *job)
 {
-    ds_progress p = {0};
     int epoch = 0;
-    for (; epoch < job->plan.epochs; epoch++, p.warming = false) {
+    for (ds_progress p = {.warming = true}; epoch < job->plan.epochs; epoch++) {
         ds_net_progress(job->net, epoch, &p);
         if (!p.warming)
             break;
@@ -299,6 +298,8 @@ static int make_all(ds_job *job, ds_error *e)
     if (!rc)
         rc = load_weights(job, e);
     if (!rc)
+        rc = check_backup(job, e);
+    if (!rc)
         rc = check_images(job, &dropped, e);
     if (!rc && dropped) {
         ds_train_setup quiet = *job->setup;
@@ -321,7 +322,7 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
     *job = (ds_job){.setup = setup, .events = events, .loaders = setup->loaders};
     if (job->loaders <= 0)
         job->loaders = cores < 1 ? 1 : cores > 8 ? 8 : (int)cores;
-    if ((rc = read_inputs(job, e)) || (rc = check_backup(job, e)) || (rc = make_all(job, e)))
+    if ((rc = read_inputs(job, e)) || (rc = make_all(job, e)))
         return rc;
     fill_augment(job);
     job->plan.seen = job->seen;
