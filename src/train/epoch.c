@@ -1,0 +1,205 @@
+#include "train/job.h"
+#include "select/select.h"
+#include "train/evaluate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Images that the re-estimated batch-norm averages rest on, and the key that keeps them apart from the
+ * training stream. */
+enum { STATISTICS_IMAGES = 2000, STATISTICS_KEY = 0x626e };
+
+/* ---- batch-norm averages ---- */
+
+static int add_statistics(ds_job *job, ds_loader *loader, int batches, ds_error *e)
+{
+    int rc = ds_net_statistics_start(job->net, e);
+    for (int i = 0; i < batches && !rc; i++) {
+        ds_batch b;
+        if (!(rc = ds_loader_next(loader, &b, e)))
+            rc = ds_net_statistics_add(job->net, b.pixels, e);
+    }
+    if (!rc)
+        ds_net_statistics_finish(job->net);
+    return rc;
+}
+
+static int reestimate(ds_job *job, ds_error *e)
+{
+    const ds_net_info *info = ds_net_get_info(job->net);
+    int images = job->train.n < STATISTICS_IMAGES ? job->train.n : STATISTICS_IMAGES;
+    const ds_loader_setup s = {.images = &job->train,
+                               .w = info->w,
+                               .h = info->h,
+                               .c = info->c,
+                               .batch = info->batch,
+                               .threads = job->loaders,
+                               .augment = &job->augment,
+                               .endless = true,
+                               .seed = job->setup->seed ^ STATISTICS_KEY};
+    ds_loader *loader = NULL;
+    if (!ds_net_has_batchnorm(job->net))
+        return DS_OK;
+    int rc = ds_loader_new(&s, &loader, e);
+    if (rc)
+        return rc;
+    rc = add_statistics(job, loader, images > info->batch ? images / info->batch : 1, e);
+    ds_loader_free(loader);
+    return rc;
+}
+
+/* A finite loss does not promise finite weights after the update that follows it; such weights must not
+ * replace good files. */
+static int check_finite(const ds_job *job, ds_error *e)
+{
+    int n;
+    const ds_param *p = ds_net_params(job->net, &n);
+    for (int i = 0; i < n; i++)
+        for (size_t j = 0; j < p[i].n; j++)
+            if (!isfinite(p[i].values[j]))
+                return ds_fail(e, DS_ENUMERIC,
+                               "%s of layer %d are no finite numbers after batch %ld, expected training to "
+                               "converge: the "
+                               "learning rate (%g now) may be too high; the files saved before are unchanged",
+                               p[i].name, p[i].layer, ds_job_batch(job), job->rate);
+    return DS_OK;
+}
+
+/* ---- validation ---- */
+
+typedef struct validation {
+    const ds_job *job;
+    const ds_net_info *info;
+    ds_score score;
+    ds_quality quality;
+    double *log_p;      /* C */
+    double *confidence; /* valid.n */
+    bool *wrong;        /* valid.n */
+} validation;
+
+static int add_image(void *arg, int image, const float *logits)
+{
+    validation *v = arg;
+    int label = v->job->valid.labels[image];
+    ds_class_log_probabilities(v->info, logits, v->log_p);
+    ds_quality_add(&v->quality, v->log_p, v->info->classes, label, 1);
+    v->confidence[image] = ds_score_row(&v->score, logits, v->info->logits, v->info->abstain);
+    v->wrong[image] = ds_argmax(logits, v->info->classes) != label;
+    return DS_OK;
+}
+
+static int measure(const ds_job *job, validation *v, ds_result *row, ds_error *e)
+{
+    const ds_eval_setup s = {.loaders = job->loaders, .interrupted = job->setup->interrupted};
+    ds_curve curve = {0};
+    int rc = ds_evaluate(job->net, &job->valid, &s, add_image, v, e);
+    if (!rc)
+        rc = ds_curve_make(v->confidence, v->wrong, (size_t)job->valid.n, &curve, e);
+    if (rc)
+        return rc;
+    row->valid_top1 = ds_quality_accuracy(&v->quality);
+    row->valid_nll = ds_quality_nll(&v->quality);
+    row->valid_ece = ds_quality_ece(&v->quality);
+    row->valid_aurc = ds_areas_of(&curve).aurc;
+    ds_curve_clear(&curve);
+    return DS_OK;
+}
+
+static int validate(const ds_job *job, ds_result *row, ds_error *e)
+{
+    double threshold;
+    validation v = {.job = job, .info = ds_net_get_info(job->net)};
+    if (job->valid.n == 0)
+        return DS_OK;
+    ds_net_get_reject(job->net, &v.score, &threshold);
+    v.log_p = malloc((size_t)v.info->classes * sizeof *v.log_p);
+    v.confidence = malloc((size_t)job->valid.n * sizeof *v.confidence);
+    v.wrong = malloc((size_t)job->valid.n * sizeof *v.wrong);
+    int rc = v.log_p && v.confidence && v.wrong ? measure(job, &v, row, e) : ds_fail_memory(e);
+    free(v.log_p);
+    free(v.confidence);
+    free(v.wrong);
+    return rc;
+}
+
+/* ---- files ---- */
+
+int ds_job_save(const ds_job *job, const char *suffix, ds_error *e)
+{
+    char *path = ds_job_path(job, suffix);
+    int rc = path ? ds_net_save_weights(job->net, path, job->seen, e) : ds_fail_memory(e);
+    free(path);
+    return rc;
+}
+
+static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_error *e)
+{
+    char suffix[48];
+    int rc = ds_results_add(&job->results, row, e);
+    if (!rc)
+        rc = ds_job_save(job, ".backup", e);
+    if (!rc && best)
+        rc = ds_job_save(job, "_best.weights", e);
+    if (!rc && best)
+        job->best = *row;
+    snprintf(suffix, sizeof suffix, "_%d.weights", row->epoch);
+    if (!rc && complete)
+        rc = ds_job_save(job, suffix, e);
+    return rc;
+}
+
+/* ---- the end of an epoch ---- */
+
+static ds_result make_row(const ds_job *job, const ds_progress *progress, bool complete)
+{
+    const ds_tally *t = &job->tally;
+    uint64_t epochs = job->seen / (uint64_t)job->plan.images;
+    return (ds_result){.epoch = (int)epochs + (complete ? 0 : 1),
+                       .batch = ds_job_batch(job),
+                       .train_loss = t->loss / (double)t->images,
+                       .train_accuracy = (double)t->right / (double)t->images,
+                       .learning_rate = job->rate,
+                       .alpha = progress->alpha,
+                       .valid_top1 = NAN,
+                       .valid_nll = NAN,
+                       .valid_ece = NAN,
+                       .valid_aurc = NAN,
+                       .images_per_second = (double)t->images / t->seconds};
+}
+
+static int reestimate_checked(ds_job *job, ds_error *e)
+{
+    int rc = reestimate(job, e);
+    return rc ? rc : check_finite(job, e);
+}
+
+int ds_epoch_end(ds_job *job, bool last, ds_error *e)
+{
+    const uint64_t n = (uint64_t)job->plan.images, before = job->seen - (uint64_t)job->plan.batch;
+    const bool complete = job->seen / n > before / n;
+    ds_progress progress = {.alpha = NAN};
+    if (!complete && !last)
+        return DS_OK;
+    ds_net_progress(job->net, (int)(before / n), &progress);
+    ds_result row = make_row(job, &progress, complete);
+    int rc = reestimate_checked(job, e);
+    if (!rc)
+        rc = validate(job, &row, e);
+    if (rc)
+        return rc;
+    bool best =
+        !progress.warming && (job->best.epoch ? ds_result_better(&row, &job->best) : job->valid.n > 0);
+    if ((rc = save(job, &row, best, complete, e)))
+        return rc;
+    job->tally = (ds_tally){0};
+    if (job->events->epoch)
+        job->events->epoch(job->events->arg, &row, best);
+    return DS_OK;
+}
+
+int ds_epoch_interrupted(ds_job *job, ds_error *e)
+{
+    int rc = reestimate_checked(job, e);
+    return rc ? rc : ds_job_save(job, ".backup", e);
+}

@@ -1,0 +1,71 @@
+#include "train/evaluate.h"
+#include "select/select.h"
+
+static int feed(ds_net *net, ds_loader *loader, const ds_eval_setup *s, int n,
+                int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
+{
+    const int row = ds_net_get_info(net)->logits;
+    int done = 0;
+    while (done < n) {
+        ds_batch b;
+        if (s->interrupted && *s->interrupted)
+            return ds_fail(e, DS_EINTERRUPT, "interrupted after %d of %d images", done, n);
+        int rc = ds_loader_next(loader, &b, e);
+        if (!rc)
+            rc = ds_net_forward(net, b.pixels, e);
+        if (rc)
+            return rc;
+        for (int i = 0; i < b.n; i++)
+            if ((rc = each(arg, (int)b.ids[i], ds_net_logits(net) + (size_t)i * (size_t)row)))
+                return rc;
+        if (b.n == 0)
+            break;
+        done += b.n;
+    }
+    return DS_OK;
+}
+
+int ds_evaluate(ds_net *net, const ds_images *images, const ds_eval_setup *setup,
+                int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
+{
+    const ds_net_info *info = ds_net_get_info(net);
+    const ds_loader_setup s = {.images = images,
+                               .w = info->w,
+                               .h = info->h,
+                               .c = info->c,
+                               .batch = info->batch,
+                               .threads = setup->loaders,
+                               .cache_bytes = setup->cache_bytes};
+    ds_loader *loader = NULL;
+    int rc = ds_loader_new(&s, &loader, e);
+    if (rc)
+        return rc;
+    rc = feed(net, loader, setup, images->n, each, arg, e);
+    ds_loader_free(loader);
+    return rc;
+}
+
+int ds_check_classes(const ds_datafile *data, const ds_net *net, const ds_cfg *cfg, ds_error *e)
+{
+    const ds_net_info *info = ds_net_get_info(net);
+    if (info->cost < 0)
+        return ds_fail_at(e, DS_EINPUT, cfg->path, cfg->sections[cfg->n - 1].line,
+                          "the network has no cost section, expected [sat] or [softmax] at its end");
+    if (info->c != 1 && info->c != 3)
+        return ds_fail_at(e, DS_EINPUT, cfg->path, cfg->sections[0].line,
+                          "channels=%d, expected 1 or 3 for images", info->c);
+    if (info->classes == data->classes)
+        return DS_OK;
+    const ds_section *cost = &cfg->sections[info->cost + 1];
+    return ds_fail_at(e, DS_EINPUT, cfg->path, cost->line,
+                      "[%s] has %d classes%s, expected %d as there are labels in %s", cost->name,
+                      info->classes, info->abstain ? " and one output to abstain" : "", data->classes,
+                      data->labels_path ? data->labels_path : data->path);
+}
+
+void ds_class_log_probabilities(const ds_net_info *info, const float *logits, double *log_p)
+{
+    double t = info->cost_temperature, norm = ds_logsumexp(logits, info->classes, t);
+    for (int j = 0; j < info->classes; j++)
+        log_p[j] = logits[j] / t - norm;
+}

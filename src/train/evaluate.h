@@ -1,0 +1,31 @@
+/* One pass over a list of images without training, and the checks that network and data fit together. */
+#ifndef DS_TRAIN_EVALUATE_H
+#define DS_TRAIN_EVALUATE_H
+
+#include "cfg/cfg.h"
+#include "data/data.h"
+#include "host/host.h"
+
+#include <signal.h>
+
+typedef struct ds_eval_setup {
+    int loaders;                              /* decoding threads, >= 1 */
+    size_t cache_bytes;                       /* decoded images kept; one pass needs none */
+    const volatile sig_atomic_t *interrupted; /* stops with DS_EINTERRUPT once it is not 0; may be NULL */
+} ds_eval_setup;
+
+/* Forward of every image in the order of the list, prepared as the host's `classifier valid` does. `each`
+ * gets the image's number and its info.logits raw logits; a result other than 0 ends the pass and is
+ * returned. */
+int ds_evaluate(ds_net *net, const ds_images *images, const ds_eval_setup *setup,
+                int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e);
+
+/* Does the network end in a cost section with as many classes as there are labels, and take images of 1 or 3
+ * channels? DS_EINPUT at the section's line, naming both files. */
+int ds_check_classes(const ds_datafile *data, const ds_net *net, const ds_cfg *cfg, ds_error *e);
+
+/* Log-probabilities of the C classes: log softmax of the first C logits over the cost section's temperature.
+ * log_p: C. */
+void ds_class_log_probabilities(const ds_net_info *info, const float *logits, double *log_p);
+
+#endif

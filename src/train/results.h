@@ -1,0 +1,39 @@
+/* BASE_results.csv: a line an epoch. */
+#ifndef DS_TRAIN_RESULTS_H
+#define DS_TRAIN_RESULTS_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+/* One line; a number without meaning (no valid=, no alpha) is NAN and becomes an empty field. */
+typedef struct ds_result {
+    int epoch;                         /* epochs begun or completed: 1 after the first */
+    long batch;                        /* batches trained */
+    double train_loss, train_accuracy; /* means over the images of the epoch */
+    double learning_rate;              /* of the last batch */
+    double alpha;                      /* see ds_progress */
+    double valid_top1, valid_nll, valid_ece, valid_aurc;
+    double images_per_second; /* of training, without validation */
+} ds_result;
+
+/* All lines, in memory and in the file. Zero-initialise. */
+typedef struct ds_results {
+    char *path;
+    ds_result *rows; /* n, owned */
+    int n;
+} ds_results;
+
+/* keep_epochs 0: start anew; the file of before is replaced by the first ds_results_add. Otherwise read it,
+ * when there is one, and keep the lines up to that epoch: a run that goes on appends to them. DS_EINPUT for a
+ * file that is no such table. */
+int ds_results_open(ds_results *r, const char *path, int keep_epochs, ds_error *e);
+/* Append a line and rewrite the file (temporary name, rename). */
+int ds_results_add(ds_results *r, const ds_result *row, ds_error *e);
+void ds_results_clear(ds_results *r);
+
+/* Is `a` better than `b`: higher top-1 on valid=, then lower nll? Any result with a top-1 is better than one
+ * without. */
+bool ds_result_better(const ds_result *a, const ds_result *b);
+
+#endif

@@ -1,0 +1,85 @@
+/* Training of a classifier, from the files' names to the files of weights. Prints nothing: it tells its
+ * caller by callbacks.
+ *
+ * One step: `subdivisions` sub-batches of batch / subdivisions images go forward and backward, then every
+ * parameter is updated once. The images come from an endless seeded stream in which each is met once an
+ * epoch; the epoch of a batch is floor(images consumed before it / N). An epoch ends with the first batch
+ * that ends at or past its border; then batch-norm averages are re-estimated over up to 2,000 training
+ * images, valid= is evaluated, a line goes to BASE_results.csv, and weights are saved: BACKUP/BASE.backup the
+ * last epoch, or where Ctrl-C stopped BACKUP/BASE_best.weights   highest top-1 on valid=, then lower nll;
+ * epochs in the warm-up of a target do not count BACKUP/BASE_<epoch>.weights  each completed epoch
+ *   BACKUP/BASE.weights        the end
+ * Every file is written to a temporary name first: a full disk leaves the file of before. */
+#ifndef DS_TRAIN_H
+#define DS_TRAIN_H
+
+#include "base/error.h"
+#include "host/host.h"
+#include "train/results.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ds_train_setup {
+    const char *data, *cfg, *weights; /* paths; weights NULL: from nothing */
+    bool clear;                       /* forget the images that the weights have seen */
+    int upto;                         /* read weights of the first layers only, 0: of all */
+    int epochs;                       /* instead of max_batches; 0: as the cfg says */
+    uint64_t seed;
+    int threads;                              /* compute threads, 0: all cores */
+    int loaders;                              /* decoding threads, 0: one a core, 8 at most */
+    size_t cache_bytes;                       /* decoded images kept in memory */
+    bool skip_bad;                            /* train without undecodable images instead of stopping */
+    const volatile sig_atomic_t *interrupted; /* stop after this batch once it is not 0; may be NULL */
+    ds_notes *notes;                          /* may be NULL */
+} ds_train_setup;
+
+/* What is going to be done. */
+typedef struct ds_train_plan {
+    int images, valid_images; /* N, and those of valid= (0: none) */
+    int batch;                /* images a step */
+    long max_batches;
+    int epochs;        /* total of the run: ceil(max_batches batch / N), or what -epochs said */
+    int warmup_epochs; /* epochs until the target leaves its warm-up, 0: it has none */
+    uint64_t seen;     /* images seen before, 0 for a fresh run */
+} ds_train_plan;
+
+/* One batch done. */
+typedef struct ds_train_step {
+    long batch;               /* batches done, the host's number */
+    uint64_t seen;            /* images seen */
+    int epoch;                /* of this batch, from 0 */
+    double position;          /* seen / N */
+    double loss, average;     /* mean of the batch; .9 of the average before and .1 of it */
+    double accuracy;          /* of this epoch's training images so far */
+    double rate;              /* learning rate */
+    double seconds;           /* of this batch, waiting for images included */
+    double images_per_second; /* of this epoch so far */
+    double seconds_left;      /* at the run's speed so far, without validation */
+    ds_progress progress;     /* of the target */
+} ds_train_step;
+
+/* Callbacks, each of them optional. */
+typedef struct ds_train_events {
+    void *arg;
+    void (*bad_image)(void *arg, const char *path, const char *reason);
+    void (*ready)(void *arg, const ds_net *net, const ds_train_plan *plan); /* before the first batch */
+    void (*step)(void *arg, const ds_train_step *step);
+    void (*epoch)(void *arg, const ds_result *result, bool best);
+} ds_train_events;
+
+/* Where the results are. */
+typedef struct ds_train_done {
+    char *weights; /* BACKUP/BASE.weights, owned; NULL when the run did not reach its end */
+    char *best;    /* BACKUP/BASE_best.weights, owned; NULL: none was chosen */
+    ds_result best_result;
+} ds_train_done;
+
+/* Errors before the first batch leave every file as it was. DS_ENUMERIC: the loss is no number.
+ * DS_EINTERRUPT: stopped and saved as asked; the message says how to go on. Clear `done` in any case. */
+int ds_train(const ds_train_setup *setup, const ds_train_events *events, ds_train_done *done, ds_error *e);
+void ds_train_done_clear(ds_train_done *done);
+
+#endif

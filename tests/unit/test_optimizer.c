@@ -1,0 +1,208 @@
+/* SGD against the host's three passes bit for bit, Adam against a loop in double and three steps worked out.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "train/optimizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* More than the optimizer's limit for threads, and no multiple of a vector's length. */
+enum { MANY = (1 << 16) + 13 };
+
+static float *numbers(size_t n, uint64_t key)
+{
+    float *v = malloc((n + 1) * sizeof *v);
+    assert_non_null(v);
+    ds_rng r = ds_rng_make(3, key, 0);
+    for (size_t i = 0; i < n; i++)
+        v[i] = (float)ds_rng_normal(&r);
+    v[n] = 12345; /* guard */
+    return v;
+}
+
+static float *copy(const float *v, size_t n)
+{
+    float *c = malloc((n + 1) * sizeof *c);
+    assert_non_null(c);
+    return memcpy(c, v, (n + 1) * sizeof *c);
+}
+
+static ds_optimizer *make(const ds_net_options *o, const ds_param *params, int n, int batch, int threads)
+{
+    ds_optimizer *s = NULL;
+    ds_error e = {0};
+    assert_int_equal(ds_optimizer_new(o, params, n, batch, threads, &s, &e), 0);
+    return s;
+}
+
+/* ---- SGD ---- */
+
+static void axpy(size_t n, float a, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += a * x[i];
+}
+
+static void scal(size_t n, float a, float *x)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] *= a;
+}
+
+static void host_update(const ds_param *p, float *w, float *u, float rate, float momentum, float decay,
+                        int batch)
+{
+    float own = rate * (float)p->rate;
+    if (p->decayed)
+        axpy(p->n, -decay * batch, w, u);
+    axpy(p->n, own / batch, u, w);
+    scal(p->n, momentum, u);
+}
+
+static void check_sgd(size_t n, bool decayed, double factor, int threads)
+{
+    const ds_net_options o = {.momentum = 0.9, .decay = 0.0005};
+    float *w = numbers(n, 1), *u = numbers(n, 2), *w2 = copy(w, n), *u2 = copy(u, n);
+    const ds_param p = {"weights", 0, w, u, n, decayed, factor};
+    ds_optimizer *s = make(&o, &p, 1, 96, threads);
+    for (int step = 1; step <= 3; step++) {
+        ds_optimizer_step(s, 0.1f / (float)step);
+        host_update(&p, w2, u2, 0.1f / (float)step, 0.9f, 0.0005f, 96);
+    }
+    assert_memory_equal(w, w2, (n + 1) * sizeof *w);
+    assert_memory_equal(u, u2, (n + 1) * sizeof *u);
+    ds_optimizer_free(s);
+    free(w), free(u), free(w2), free(u2);
+}
+
+static void test_sgd_is_the_hosts(void **state)
+{
+    (void)state;
+    for (int decayed = 0; decayed < 2; decayed++) {
+        check_sgd(1, decayed, 1, 1);
+        check_sgd(37, decayed, 1, 0);
+        check_sgd(37, decayed, 0.3, 1);
+        check_sgd(MANY, decayed, 1, 2);
+    }
+}
+
+static void test_untrained_arrays_stay(void **state)
+{
+    (void)state;
+    for (int adam = 0; adam < 2; adam++) {
+        const ds_net_options o = {
+            .momentum = 0.9, .decay = 0.1, .clip = 0.1, .adam = adam, .B1 = .9, .B2 = .999, .eps = 1e-7};
+        float means[2] = {3, 4}, w = 5, u = 6;
+        const ds_param p[] = {{"means", 0, means, NULL, 2, false, 1}, {"biases", 0, &w, &u, 1, false, 1}};
+        ds_optimizer *s = make(&o, p, 2, 1, 1);
+        ds_optimizer_step(s, 1);
+        assert_true(means[0] == 3 && means[1] == 4);
+        assert_true(w > 0.1f && w != 5); /* moved, and biases are not clipped */
+        ds_optimizer_free(s);
+    }
+}
+
+static void test_clip(void **state)
+{
+    (void)state;
+    const ds_net_options o = {.clip = 0.5};
+    float w[4] = {2, -2, 0.25f, -0.5f}, u[4] = {0};
+    const ds_param p = {"weights", 0, w, u, 4, true, 1};
+    ds_optimizer *s = make(&o, &p, 1, 1, 1);
+    ds_optimizer_step(s, 0.1f);
+    const float expected[4] = {0.5f, -0.5f, 0.25f, -0.5f};
+    assert_memory_equal(w, expected, sizeof w);
+    ds_optimizer_free(s);
+}
+
+/* ---- Adam ---- */
+
+static const ds_net_options adam_options = {.adam = true, .B1 = 0.9, .B2 = 0.999, .eps = 1e-7, .decay = 0.5};
+
+/* Rate .1, decay 0 and .5, gradients 1, -2, -.5 from w = 1: the formula (and torch.optim.Adam) worked out in
+ * float64. */
+static void test_adam_by_hand(void **state)
+{
+    (void)state;
+    static const double expected[2][3] = {{0.900000009999999, 0.9366103603884888, 0.9781754772351606},
+                                          {0.9000000066666662, 0.9069015243617328, 0.9136144921592368}};
+    static const float u[3] = {-4, 8, 2};
+    for (int decayed = 0; decayed < 2; decayed++) {
+        float w = 1, gradient = 0;
+        const ds_param p = {"weights", 0, &w, &gradient, 1, decayed, 0.5};
+        ds_optimizer *s = make(&adam_options, &p, 1, 4, 1);
+        for (int t = 0; t < 3; t++) {
+            gradient = u[t];
+            ds_optimizer_step(s, 0.2f);
+            assert_float_equal(w, expected[decayed][t], 1e-6);
+            assert_true(gradient == 0);
+        }
+        ds_optimizer_free(s);
+    }
+}
+
+static void adam_in_double(double *w, double *m, double *v, double g, double rate, int t)
+{
+    *m = 0.9 * *m + 0.1 * g;
+    *v = 0.999 * *v + 0.001 * g * g;
+    *w -= rate * (*m / (1 - pow(0.9, t))) / (sqrt(*v / (1 - pow(0.999, t))) + 1e-7);
+}
+
+static void test_adam_over_many_steps(void **state)
+{
+    (void)state;
+    enum { N = 57, STEPS = 200, BATCH = 32 };
+    float *w = numbers(N, 4), *u = numbers(N, 5);
+    double w2[N], m[N] = {0}, v[N] = {0};
+    for (int i = 0; i < N; i++)
+        w2[i] = w[i];
+    const ds_param p = {"weights", 0, w, u, N, true, 1};
+    ds_optimizer *s = make(&adam_options, &p, 1, BATCH, 1);
+    for (int t = 1; t <= STEPS; t++) {
+        ds_rng r = ds_rng_make(9, (uint64_t)t, 0);
+        for (int i = 0; i < N; i++) {
+            u[i] = (float)(BATCH * ds_rng_normal(&r));
+            adam_in_double(&w2[i], &m[i], &v[i], -(double)u[i] / BATCH + 0.5 * w2[i], 0.01, t);
+        }
+        ds_optimizer_step(s, 0.01f);
+    }
+    for (int i = 0; i < N; i++)
+        assert_float_equal(w[i], w2[i], 2e-5);
+    assert_true(w[N] == 12345 && u[N] == 12345);
+    ds_optimizer_free(s);
+    free(w), free(u);
+}
+
+static void test_adam_does_not_depend_on_threads(void **state)
+{
+    (void)state;
+    float *w = numbers(MANY, 6), *u = numbers(MANY, 7), *w2 = copy(w, MANY), *u2 = copy(u, MANY);
+    const ds_param one = {"weights", 0, w, u, MANY, true, 1}, two = {"weights", 0, w2, u2, MANY, true, 1};
+    ds_optimizer *a = make(&adam_options, &one, 1, 8, 1), *b = make(&adam_options, &two, 1, 8, 3);
+    ds_optimizer_step(a, 0.01f);
+    ds_optimizer_step(b, 0.01f);
+    assert_memory_equal(w, w2, (MANY + 1) * sizeof *w);
+    ds_optimizer_free(a);
+    ds_optimizer_free(b);
+    free(w), free(u), free(w2), free(u2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sgd_is_the_hosts),
+        cmocka_unit_test(test_untrained_arrays_stay),
+        cmocka_unit_test(test_clip),
+        cmocka_unit_test(test_adam_by_hand),
+        cmocka_unit_test(test_adam_over_many_steps),
+        cmocka_unit_test(test_adam_does_not_depend_on_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
