@@ -150,15 +150,15 @@ static void gradients_sections(void **state)
                                          "[connected]\noutput=9\nbatch_normalize=1\nactivation=logistic\n"};
     for (size_t i = 0; i < sizeof middle / sizeof *middle; i++) {
         char *plain = ds_format("%s%s%s%s", NET, CONV(4, 3, ""), middle[i], HEAD(4) "[softmax]\n");
-        /* the layer before is also read by a route, so that what the host overwrites would be lost */
+        /* the layer before is also read by a shortcut, so that what the host overwrites would be lost */
         char *shared = ds_format("%s%s%s%s", NET, CONV(4, 3, ""), middle[i],
-                                 HEAD(9) "[route]\nlayers=0,-1\n" HEAD(4) "[softmax]\n");
+                                 HEAD(9) "[shortcut]\nfrom=0\nactivation=linear\n" HEAD(4) "[softmax]\n");
         check_gradients(plain, 6e-3);
         check_gradients(shared, 6e-3);
         free(plain);
         free(shared);
     }
-    check_gradients(NET "[crop]\ncrop_width=6\ncrop_height=6\nflip=0\nangle=0\nnoadjust=1\n" CONV(4, 3, "") HEAD(4) "[softmax]\n", 6e-3);
+    check_gradients(NET "[crop]\ncrop_width=8\ncrop_height=8\nflip=0\nangle=0\nnoadjust=1\n" CONV(4, 3, "") HEAD(4) "[softmax]\n", 6e-3);
     check_gradients(NET "[maxpool]\nsize=2\nstride=2\n" CONV(4, 3, "") HEAD(4) "[softmax]\n", 6e-3);
     check_gradients(NET CONV(4, 3, "stopbackward=1\n") "[maxpool]\nsize=2\nstride=2\n" CONV(4, 1, "") HEAD(4) "[softmax]\n", 6e-3);
 }
