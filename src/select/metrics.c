@@ -67,15 +67,12 @@ ds_areas ds_areas_of(const ds_curve *c)
     return a;
 }
 
-/* Bin b holds (b/15, (b+1)/15]; the product alone may round across a border. */
+/* Bin b holds (b/15, (b+1)/15]. (b/15)*15 is exactly b in doubles, but a p just above b/15 may round down to
+ * it. */
 static int bin_of(double p)
 {
     int b = (int)fmin(fmax(ceil(p * DS_BINS) - 1, 0), DS_BINS - 1);
-    if (b > 0 && p <= b / (double)DS_BINS)
-        b--;
-    else if (b < DS_BINS - 1 && p > (b + 1) / (double)DS_BINS)
-        b++;
-    return b;
+    return b + (b < DS_BINS - 1 && p > (b + 1) / (double)DS_BINS);
 }
 
 void ds_quality_add(ds_quality *q, const double *log_p, int classes, int label, int top)

@@ -454,6 +454,37 @@ static void bins_close_on_the_right(void **state)
     }
 }
 
+/* The bin of a probability that exp gives exactly, found near log p; -1 when exp skips it. */
+static int bin_of_exactly(double p)
+{
+    double x = log(p);
+    for (int i = 0; i < 8; i++)
+        x = nextafter(x, -INFINITY);
+    for (int i = 0; i < 16 && exp(x) != p; i++)
+        x = nextafter(x, INFINITY);
+    if (exp(x) != p)
+        return -1;
+    ds_quality q = {0};
+    ds_quality_add(&q, (double[]){x, -1000}, 2, 0, 1);
+    int bin = 0;
+    while (!q.bin_n[bin])
+        bin++;
+    return bin;
+}
+
+static void bins_close_on_the_last_digit(void **state)
+{
+    (void)state;
+    int found = 0;
+    for (int b = 1; b < DS_BINS; b++) {
+        double border = b / (double)DS_BINS;
+        int at = bin_of_exactly(border), above = bin_of_exactly(nextafter(border, 1));
+        assert_true((at == -1 || at == b - 1) && (above == -1 || above == b));
+        found += (at >= 0) + (above >= 0);
+    }
+    assert_true(found > DS_BINS);
+}
+
 static void quality_of_odd_input(void **state)
 {
     (void)state;
@@ -491,6 +522,7 @@ int main(void)
         cmocka_unit_test(many_images),
         cmocka_unit_test(calibration_equals_the_reference),
         cmocka_unit_test(bins_close_on_the_right),
+        cmocka_unit_test(bins_close_on_the_last_digit),
         cmocka_unit_test(quality_of_odd_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
