@@ -101,11 +101,12 @@ static void without_threshold_all_but_nan(void **unused)
 static void abstain_rows(void **unused)
 {
     (void)unused;
-    static const float in[2][3] = {{.9f, .1f, .3f}, {.2f, .8f, .95f}}, z[2][3] = {{3, 0, 0}, {0, 1, 5}};
+    static const float in[3][3] = {{.9f, .1f, .3f}, {.2f, .8f, .95f}, {.4f, .6f, .1f}};
+    static const float z[3][3] = {{3, 0, 0}, {0, 1, 5}, {0, 1, -2}}, want[6] = {.9f, .1f, 0, 0, .4f, .6f};
     bench *t = OPEN(2, true, "confidence", "abstain", "threshold", "0.5");
-    pass(t, in[0], z[0], 2);
-    assert_true(t->accepted[0] && !t->accepted[1]);
-    assert_true(t->output[0] == .9f && t->output[1] == .1f && t->output[2] == 0 && t->output[3] == 0);
+    pass(t, in[0], z[0], 3);
+    assert_true(t->accepted[0] && !t->accepted[1] && t->accepted[2]);
+    assert_memory_equal(t->output, want, sizeof want);
     assert_true(fabs(t->confidence[1] - (1 + exp(1)) / (1 + exp(1) + exp(5))) < 1e-12);
     close_reject(t);
     t = OPEN(2, true, "threshold", "0.5");
