@@ -1,4 +1,5 @@
-/* A network .cfg: reading, checking, lowering to text that stock Darknet understands. Knows nothing of libdarknet. */
+/* A network .cfg: reading, checking, lowering to text that stock Darknet understands. Knows nothing of
+ * libdarknet. */
 #ifndef DS_CFG_H
 #define DS_CFG_H
 
@@ -9,10 +10,12 @@
 typedef struct ds_section {
     char *name; /* without brackets, as written; "conv" and "convolutional" are the same kind */
     int line;
-    ds_pair *pairs; /* n pairs in the order of the file; blanks inside key and value are gone, as in the host */
+    ds_pair
+        *pairs; /* n pairs in the order of the file; blanks inside key and value are gone, as in the host */
     int n;
-    const ds_layer *plugin; /* the plugin that handles it, NULL for a section of the host alone. [softmax] has one too,
-                             * unless it uses groups, tree, spatial or noloss */
+    const ds_layer *plugin; /* the plugin that handles it, NULL for a section of the host alone. A [softmax]
+                             * that ends the network has one too, unless it uses groups, tree, spatial or
+                             * noloss; its pairs are then only those that the plugin knows */
 } ds_section;
 
 /* Shape that leaves a layer; h = w = c = 0 where there is no image shape. */
@@ -30,15 +33,13 @@ typedef struct ds_net_options {
     ds_numbers steps, scales;
     bool adam;
     double B1, B2, eps;
-    int max_crop, min_crop;            /* 0: 2 * width, width */
-    double max_ratio, min_ratio;       /* NAN: from max_crop, min_crop */
+    int max_crop, min_crop;      /* 0: 2 * width, width */
+    double max_ratio, min_ratio; /* NAN: from max_crop, min_crop */
     bool center, flip;
     double angle, aspect, saturation, exposure, hue;
 } ds_net_options;
 
-typedef enum ds_policy {
-    DS_CONSTANT, DS_STEP, DS_EXP, DS_POLY, DS_STEPS, DS_SIGMOID, DS_RANDOM
-} ds_policy;
+typedef enum ds_policy { DS_CONSTANT, DS_STEP, DS_EXP, DS_POLY, DS_STEPS, DS_SIGMOID, DS_RANDOM } ds_policy;
 extern const char *const ds_policy_names[]; /* in the order of ds_policy, NULL-terminated */
 
 typedef struct ds_cfg {
@@ -50,24 +51,32 @@ typedef struct ds_cfg {
 } ds_cfg;
 
 /* Read and check everything that can be known before parsing: sections, keys, values, references, shapes.
- * Every error has file:line. Notes tell of what is accepted but has no part (a stock [cost] after [softmax]). */
+ * Every error has file:line. Notes tell of what is accepted but has no part (a stock [cost] after [softmax]).
+ */
 int ds_cfg_read(const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
 /* The same from text in memory; `path` is for messages. */
 int ds_cfg_parse(const char *text, const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
 void ds_cfg_free(ds_cfg *cfg);
 
-/* The text for the host's parser: plugin sections lowered, keys of our own left out, `batch` and `subdivisions` replaced
- * when batch > 0. Fresh memory. */
+/* Name of the section without aliases: "convolutional" for [conv], "net" for [network], "sat" for [sat]. */
+const char *ds_section_kind(const ds_section *s);
+
+/* Value of a key, or NULL where it is not given. */
+const char *ds_section_get(const ds_section *s, const char *key);
+
+/* The text for the host's parser: plugin sections lowered, keys of our own left out, `batch` and
+ * `subdivisions` replaced when batch > 0. Fresh memory. */
 int ds_cfg_lower(const ds_cfg *cfg, int batch, int subdivisions, char **text, ds_error *e);
 
-/* Layer number of the cost section that ends the network ([sat], [softmax]), or -1; *reject gets that of the [reject] behind it or -1. */
+/* Layer number of the cost section that ends the network ([sat], [softmax]), or -1; *reject gets that of the
+ * [reject] behind it or -1. */
 int ds_cfg_cost(const ds_cfg *cfg, int *reject);
 
 /* Any [sat] or [reject]: a section that stock Darknet does not know? */
 bool ds_cfg_needs_plugins(const ds_cfg *cfg);
 
-/* Can `classifier train` train this network rightly? Refuses sections whose gradient the host gets wrong or that have no place
- * in a classifier; warns of batch=1 with batch normalisation. */
+/* Can `classifier train` train this network rightly? Refuses sections whose gradient the host gets wrong or
+ * that have no place in a classifier; warns of batch=1 with batch normalisation. */
 int ds_cfg_check_training(const ds_cfg *cfg, ds_notes *notes, ds_error *e);
 
 /* "BASE" of results: the file's name up to its first dot, as in the host. Fresh memory. */
