@@ -326,7 +326,8 @@ static int shape_normalization(const place *p)
 
 static int shape_batchnorm(const place *p)
 {
-    return bad(p, "", "crashes Darknet, expected batch_normalize=1 in the layer before it");
+    int rc = need_image(p);
+    return rc ? rc : shape_same(p);
 }
 
 /* ---- recurrent layers ---- */
@@ -526,43 +527,6 @@ static int shape_layer(const ds_cfg *cfg, int i, long long batch, ds_error *e)
     return rc;
 }
 
-/* Bytes of scratch memory that a layer uses (`needs`) and those that the host allocates for it. [local] asks
- * the host for as many bytes as it uses floats. */
-static void workspace(const ds_cfg *cfg, int i, double *needs, double *gets)
-{
-    const ds_section *s = &cfg->sections[i];
-    const ds_shape *in = &cfg->shapes[i - 1], *out = &cfg->shapes[i];
-    double size = ds_section_int(s, "size", 1), kernel = size * size, floats = 0;
-    int kind = s->plugin ? -1 : ds_kind_find(s->name);
-    if (kind == DS_K_CONVOLUTIONAL)
-        floats = (double)out->h * out->w * kernel * in->c / ds_section_int(s, "groups", 1);
-    else if (kind == DS_K_LOCAL)
-        floats = (double)out->h * out->w * kernel * in->c;
-    else if (kind == DS_K_DECONVOLUTIONAL)
-        floats = (double)in->h * in->w * kernel * out->c;
-    *needs = floats * sizeof(float);
-    *gets = kind == DS_K_LOCAL ? floats : *needs;
-}
-
-static int check_workspace(const ds_cfg *cfg, ds_error *e)
-{
-    double most = 0, needs, gets;
-    for (int i = 1; i < cfg->n; i++) {
-        workspace(cfg, i, &needs, &gets);
-        most = gets > most ? gets : most;
-    }
-    for (int i = 1; i < cfg->n; i++) {
-        workspace(cfg, i, &needs, &gets);
-        if (needs > most)
-            return ds_fail_at(
-                e, DS_EINPUT, cfg->path, cfg->sections[i].line,
-                "[local] overflows the %.0f bytes of scratch memory that Darknet allocates, expected a "
-                "[convolutional] with %.0f bytes or more in this network",
-                most, needs);
-    }
-    return DS_OK;
-}
-
 int ds_cfg_read_shapes(ds_cfg *cfg, ds_error *e)
 {
     const ds_net_options *n = &cfg->net;
@@ -577,5 +541,5 @@ int ds_cfg_read_shapes(ds_cfg *cfg, ds_error *e)
     cfg->shapes[0] = (ds_shape){n->height, n->width, n->channels, (int)inputs};
     for (int i = 1; i < cfg->n && !rc; i++)
         rc = shape_layer(cfg, i, batch, e);
-    return rc ? rc : check_workspace(cfg, e);
+    return rc;
 }
