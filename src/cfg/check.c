@@ -74,16 +74,31 @@ static int check_keys(ds_cfg *cfg, ds_section *s, ds_notes *notes, ds_error *e)
 
 /* ---- the end of the network ---- */
 
-/* Does the key change nothing here? A softmax has no weights, and the other words are asked for at their
- * defaults. */
-static bool is_neutral(const ds_section *s, const char *key)
+/* What a key of a [softmax] asks for. */
+typedef enum wish { NOTHING, PLUGIN, HOST } wish;
+
+/* A softmax has no weights, so their keys mean nothing; neither do the host's own words at their defaults. */
+static wish wish_of(const ds_section *s, const char *key, const ds_layer *layer)
 {
     static const char *const weights[] = {"dontsave", "dontload",      "numload", "dontloadscales",
                                           "smooth",   "learning_rate", NULL};
-    static const char *const off[] = {"spatial", "noloss", "truth", "onlyforward", "stopbackward", NULL};
+    static const char *const words[] = {"spatial", "noloss", "truth", "onlyforward", "stopbackward", NULL};
     if (strcmp(key, "groups") == 0)
-        return ds_section_int(s, key, 0) == 1;
-    return in_words(weights, key) || (in_words(off, key) && ds_section_int(s, key, 1) == 0);
+        return ds_section_int(s, key, 0) == 1 ? NOTHING : HOST;
+    if (in_words(words, key))
+        return ds_section_int(s, key, 1) == 0 ? NOTHING : HOST;
+    if (in_words(weights, key))
+        return NOTHING;
+    return ds_option_find(layer->options, key) ? PLUGIN : HOST;
+}
+
+/* May the section after a [softmax] stand there if the softmax is the cost of the network? */
+static bool may_follow(const ds_cfg *cfg, int i)
+{
+    if (i == cfg->n)
+        return true;
+    const ds_section *next = &cfg->sections[i];
+    return has_role(next, DS_REJECT) || (is_kind(next, DS_K_COST) && i + 1 == cfg->n);
 }
 
 /* A [softmax] at the end becomes the plugin's, if the plugin can do all that it asks for. */
@@ -91,17 +106,13 @@ static int adopt_softmax(ds_cfg *cfg, int i, ds_error *e)
 {
     ds_section *s = &cfg->sections[i];
     const ds_layer *layer = ds_layer_find("softmax");
-    const ds_section *next = i + 1 < cfg->n ? s + 1 : NULL;
-    if (!layer || !is_kind(s, DS_K_SOFTMAX) ||
-        (next && !has_role(next, DS_REJECT) && !is_kind(next, DS_K_COST)))
-        return DS_OK;
-    if (next && is_kind(next, DS_K_COST) && i + 2 < cfg->n)
+    if (!layer || !is_kind(s, DS_K_SOFTMAX) || !may_follow(cfg, i + 1))
         return DS_OK;
     for (int k = 0; k < s->n; k++)
-        if (!is_neutral(s, s->pairs[k].key) && !ds_option_find(layer->options, s->pairs[k].key))
+        if (wish_of(s, s->pairs[k].key, layer) == HOST)
             return DS_OK;
     for (int k = s->n - 1; k >= 0; k--)
-        if (is_neutral(s, s->pairs[k].key))
+        if (wish_of(s, s->pairs[k].key, layer) == NOTHING)
             ds_section_drop(s, k);
     s->plugin = layer;
     return ds_option_fill(layer->options, NULL, s->pairs, s->n, "[softmax]", cfg->path, e);

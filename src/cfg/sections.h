@@ -69,8 +69,6 @@ int ds_cfg_read_net(ds_cfg *cfg, ds_error *e);
 void ds_cfg_clear_net(ds_net_options *net);
 /* cfg->shapes. */
 int ds_cfg_read_shapes(ds_cfg *cfg, ds_error *e);
-/* Rules of plugin sections on a shape. */
-int ds_cfg_shape_plugin(const ds_cfg *cfg, int i, const ds_shape *in, ds_shape *out, ds_error *e);
 
 /* Take pair `i` out of the section. */
 void ds_section_drop(ds_section *s, int i);

@@ -4,16 +4,16 @@
 #include <string.h>
 
 static const char *const refused[DS_KINDS] = {
-    [DS_K_L2NORM] = "Darknet computes its gradient wrongly",
-    [DS_K_LOGISTIC] = "it is no classifier's cost",
-    [DS_K_REGION] = "it detects objects",
-    [DS_K_YOLO] = "it detects objects",
-    [DS_K_DETECTION] = "it detects objects",
-    [DS_K_ISEG] = "it separates instances",
-    [DS_K_RNN] = "it is for sequences, not for images",
-    [DS_K_GRU] = "it is for sequences, not for images",
-    [DS_K_LSTM] = "it is for sequences, not for images",
-    [DS_K_CRNN] = "it is for sequences, not for images",
+    [DS_K_L2NORM] = "Darknet computes its gradient wrongly, expected a network without it",
+    [DS_K_LOGISTIC] = "it is no classifier's cost, expected [sat] or [softmax] as the last section",
+    [DS_K_REGION] = "it detects objects, expected an image classifier",
+    [DS_K_YOLO] = "it detects objects, expected an image classifier",
+    [DS_K_DETECTION] = "it detects objects, expected an image classifier",
+    [DS_K_ISEG] = "it separates instances, expected an image classifier",
+    [DS_K_RNN] = "it is for sequences, expected an image classifier",
+    [DS_K_GRU] = "it is for sequences, expected an image classifier",
+    [DS_K_LSTM] = "it is for sequences, expected an image classifier",
+    [DS_K_CRNN] = "it is for sequences, expected an image classifier",
 };
 
 static int refuse(const ds_cfg *cfg, const ds_section *s, const char *key, const char *why, ds_error *e)
@@ -61,7 +61,7 @@ static int check_softmax(const ds_cfg *cfg, int i, ds_error *e)
                               "[%s] cannot be trained here with %s=%s, expected [sat] or a plain [softmax]",
                               s->name, keys[k], value);
     }
-    return refuse(cfg, s, "", "a softmax can only be the cost at the end", e);
+    return refuse(cfg, s, "", "a softmax can only be the cost, expected it at the end of the network", e);
 }
 
 /* Layer i is a [crop], which has no place for a gradient. */
@@ -74,7 +74,9 @@ static int check_reference(const ds_cfg *cfg, int i, const char *key, int value,
 {
     const ds_section *s = &cfg->sections[i];
     int layer = value < 0 ? i - 1 + value : value;
-    return is_crop(cfg, layer) ? refuse(cfg, s, key, "it reads a [crop], which takes no gradient", e) : DS_OK;
+    return is_crop(cfg, layer)
+               ? refuse(cfg, s, key, "it reads a [crop], which takes no gradient, expected another layer", e)
+               : DS_OK;
 }
 
 static int check_references(const ds_cfg *cfg, int i, ds_error *e)
@@ -82,8 +84,10 @@ static int check_references(const ds_cfg *cfg, int i, ds_error *e)
     const ds_section *s = &cfg->sections[i];
     int kind = ds_kind_find(s->name), rc = DS_OK;
     if (kind == DS_K_SHORTCUT)
-        return is_crop(cfg, i - 2) ? refuse(cfg, s, "", "it reads a [crop], which takes no gradient", e)
-                                   : check_reference(cfg, i, "from", ds_section_int(s, "from", -1), e);
+        return is_crop(cfg, i - 2)
+                   ? refuse(cfg, s, "", "it reads a [crop], which takes no gradient, expected another layer",
+                            e)
+                   : check_reference(cfg, i, "from", ds_section_int(s, "from", -1), e);
     if (kind != DS_K_ROUTE)
         return DS_OK;
     ds_numbers layers;
@@ -110,7 +114,7 @@ static int check_layer(const ds_cfg *cfg, int i, ds_error *e)
     if (kind == DS_K_CROP && i > 1)
         return refuse(cfg, s, "", "it passes no gradient on, expected it as the first layer", e);
     if (ds_section_int(s, "truth", 0))
-        return refuse(cfg, s, "truth", "truth=1 replaces the labels", e);
+        return refuse(cfg, s, "truth", "truth=1 replaces the labels, expected truth=0", e);
     return check_references(cfg, i, e);
 }
 

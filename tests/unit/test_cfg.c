@@ -1,0 +1,690 @@
+/* Networks as text: what is read, refused (message and line), shaped, lowered. */
+#include "base/file.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include "cfg/cfg.h"
+#include "plugins/registry.h"
+
+#include <limits.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+
+/* ---- a small registry, used only where the real one is not linked ---- */
+
+static const char *const targets[] = {"blend", "ema", "abstain", NULL};
+static const ds_option sat_options[] = {
+    {.name = "target",
+     .type = DS_ENUM,
+     .offset = DS_UNSTORED,
+     .def = "blend",
+     .names = targets,
+     .help = "target"},
+    {.name = "alpha_start",
+     .type = DS_REAL,
+     .offset = DS_UNSTORED,
+     .def = "0",
+     .max = 1,
+     .when = "target=blend",
+     .help = "a"},
+    {.name = "alpha_end",
+     .type = DS_REAL,
+     .offset = DS_UNSTORED,
+     .def = ".9",
+     .max = 1,
+     .when = "target=blend",
+     .help = "a"},
+    {.name = "warmup_epochs", .type = DS_INT, .offset = DS_UNSTORED, .def = "5", .max = 1e6, .help = "w"},
+    {.name = "momentum",
+     .type = DS_REAL,
+     .offset = DS_UNSTORED,
+     .def = ".9",
+     .max = 1,
+     .when = "target=ema|abstain",
+     .help = "m"},
+    {.name = "entropy",
+     .type = DS_REAL,
+     .offset = DS_UNSTORED,
+     .def = "0",
+     .max = 9,
+     .when = "target=abstain",
+     .help = "e"},
+    {.name = "classes", .type = DS_INT, .offset = DS_UNSTORED, .min = 2, .max = INT_MAX, .help = "c"},
+    {.name = "temperature",
+     .type = DS_REAL,
+     .offset = DS_UNSTORED,
+     .def = "1",
+     .min = 1e-6,
+     .max = HUGE_VAL,
+     .help = "t"},
+    {.type = DS_END}};
+static const ds_option softmax_options[] = {
+    {.name = "groups", .type = DS_INT, .offset = DS_UNSTORED, .def = "1", .min = 1, .max = 1, .help = "g"},
+    {.name = "temperature",
+     .type = DS_REAL,
+     .offset = DS_UNSTORED,
+     .def = "1",
+     .min = 1e-6,
+     .max = HUGE_VAL,
+     .help = "t"},
+    {.type = DS_END}};
+static const ds_option reject_options[] = {
+    {.name = "confidence", .type = DS_TEXT, .offset = DS_UNSTORED, .def = "msp", .help = "c"},
+    {.name = "threshold", .type = DS_REAL, .offset = DS_UNSTORED, .help = "t"},
+    {.type = DS_END}};
+static const ds_layer stubs[] = {
+    {.abi = DS_PLUGIN_ABI,
+     .name = "sat",
+     .role = DS_COST,
+     .host_section = "softmax",
+     .host_keys = "groups=1",
+     .options = sat_options},
+    {.abi = DS_PLUGIN_ABI,
+     .name = "softmax",
+     .role = DS_COST,
+     .host_section = "softmax",
+     .host_keys = "groups=1",
+     .options = softmax_options},
+    {.abi = DS_PLUGIN_ABI,
+     .name = "reject",
+     .role = DS_REJECT,
+     .host_section = "route",
+     .host_keys = "layers=-1",
+     .options = reject_options},
+};
+
+__attribute__((weak)) const ds_layer *ds_layer_at(int i)
+{
+    return i < 3 ? &stubs[i] : NULL;
+}
+
+__attribute__((weak)) const ds_layer *ds_layer_find(const char *name)
+{
+    for (int i = 0; i < 3; i++)
+        if (strcmp(stubs[i].name, name) == 0)
+            return &stubs[i];
+    return NULL;
+}
+
+/* ---- helpers ---- */
+
+#define STOCK "/usr/share/darknet/cfg/"
+#define NET "[net]\nbatch=8\nwidth=12\nheight=8\nchannels=3\n" /* 5 lines */
+#define CONV "[convolutional]\nfilters=4\nsize=3\npad=1\n"     /* 4 lines */
+#define TEN "[connected]\noutput=10\n"                         /* 2 lines */
+
+static ds_cfg *parse(const char *text, ds_notes *notes)
+{
+    ds_cfg *cfg;
+    ds_error e = {0};
+    int rc = ds_cfg_parse(text, "t.cfg", &cfg, notes, &e);
+    if (rc)
+        fail_msg("%s:%d: %s\nin\n%s", e.file, e.line, e.text, text);
+    return cfg;
+}
+
+static bool has_note(const ds_notes *notes, const char *part)
+{
+    for (int i = 0; i < notes->n; i++)
+        if (strstr(notes->text[i], part))
+            return true;
+    return false;
+}
+
+typedef struct bad_case {
+    const char *text;
+    int line;
+    const char *part; /* of the message */
+} bad_case;
+
+static void check_error(const bad_case *c, int rc, const ds_error *e)
+{
+    if (rc != DS_EINPUT)
+        fail_msg("accepted, but expected '%s':\n%s", c->part, c->text);
+    if (!strstr(e->text, c->part) || e->line != c->line || strcmp(e->file, "t.cfg") != 0)
+        fail_msg("expected t.cfg:%d '%s', got %s:%d: %s\nin\n%s", c->line, c->part, e->file, e->line, e->text,
+                 c->text);
+    if (!strstr(e->text, "expected") && !strstr(e->text, "did you mean") && !strstr(e->text, "goes with"))
+        fail_msg("does not say what was expected: %s", e->text);
+}
+
+static void check_bad(const bad_case *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ds_cfg *cfg = (ds_cfg *)1;
+        ds_error e = {0};
+        int rc = ds_cfg_parse(cases[i].text, "t.cfg", &cfg, NULL, &e);
+        if (!rc)
+            ds_cfg_free(cfg);
+        else
+            assert_null(cfg);
+        check_error(&cases[i], rc, &e);
+    }
+}
+
+#define CHECK_BAD(cases) check_bad(cases, sizeof cases / sizeof *cases)
+
+/* ---- reading ---- */
+
+static void test_reader(void **state)
+{
+    (void)state;
+    ds_cfg *cfg = parse(
+        "\xef\xbb\xbf# top\r\n [ net ] \r\n  batch = 1 6\t\r\n;x=y\r\n\r\nwidth=12\nheight=8\nchannels=3\n"
+        "policy = st eps\nsteps = 1 , -2\nscales=.1, +.5\n[conv]\nfilters=2\nactivation = leaky",
+        NULL);
+    assert_int_equal(cfg->n, 2);
+    assert_int_equal(cfg->sections[0].line, 2);
+    assert_string_equal(cfg->sections[1].name, "conv");
+    assert_string_equal(ds_section_kind(&cfg->sections[1]), "convolutional");
+    assert_string_equal(ds_section_get(&cfg->sections[1], "activation"), "leaky");
+    assert_null(ds_section_get(&cfg->sections[1], "size"));
+    assert_int_equal(cfg->sections[1].pairs[1].line, 14);
+    assert_int_equal(cfg->net.batch, 16);
+    assert_int_equal(cfg->net.policy, DS_STEPS);
+    assert_int_equal(cfg->net.steps.n, 2);
+    assert_true(cfg->net.scales.v[1] == .5);
+    ds_cfg_free(cfg);
+}
+
+static void test_syntax(void **state)
+{
+    (void)state;
+    static const bad_case cases[] = {
+        {"# nothing\n", 0, "no sections"},
+        {"batch=1\n[net]\n", 1, "key 'batch' before any section"},
+        {NET "[conv\nfilters=1\n", 6, "unterminated section"},
+        {NET "[conv] # first\n", 6, "expected '[name]' alone"},
+        {NET "[]\n", 6, "expected '[name]'"},
+        {NET CONV "hello\n", 10, "cannot read 'hello'"},
+        {NET CONV "=5\n", 10, "cannot read '=5'"},
+        {NET CONV "stride = \n", 10, "key 'stride' has no value"},
+        {"[conv]\n", 1, "first section is [conv], expected [net]"},
+        {NET CONV "[network]\n", 10, "second [network]"},
+        {NET, 1, "no layers"},
+    };
+    CHECK_BAD(cases);
+}
+
+static void test_words(void **state)
+{
+    (void)state;
+    static const bad_case cases[] = {
+        {NET "[convolutionel]\n", 6, "unknown section [convolutionel], did you mean [convolutional]?"},
+        {NET "[rejct]\n", 6, "did you mean [reject]?"},
+        {NET "[stat]\n", 6, "did you mean [sat]?"},
+        {NET "[zzzzzzzzzzzz]\n", 6, "unknown section [zzzzzzzzzzzz], expected"},
+        {NET "[conv]\nfliters=3\n", 7, "unknown key 'fliters' in [conv], did you mean 'filters'?"},
+        {"[net]\nwidht=3\n", 2, "did you mean 'width'?"},
+        {NET CONV "size=5\n", 10,
+         "duplicate key 'size' in [convolutional], expected it once (first in line 8)"},
+        {NET CONV "activation=leeky\n", 10, "did you mean 'leaky'?"},
+        {NET "policy=stepps\n" CONV, 6, "did you mean 'steps'?"},
+        {NET CONV "[cost]\ntype=ssee\n", 11, "did you mean 'sse'?"},
+        {NET "[conv]\nfilters=1e3\n", 7, "filters=1e3, expected an integer"},
+        {NET "[conv]\nfilters=3x\n", 7, "filters=3x, expected an integer"},
+        {NET "[conv]\nfilters=0\n", 7, "filters=0, expected an integer from 1"},
+        {NET "[conv]\nfilters=99999999999\n", 7, "filters=99999999999"},
+        {NET "[conv]\nbatch_normalize=2\n", 7, "expected 0 or 1"},
+        {NET "learning_rate=0.1.2\n" CONV, 6, "learning_rate=0.1.2, expected a number"},
+        {NET "learning_rate=nan\n" CONV, 6, "expected a number"},
+        {NET "learning_rate=-1\n" CONV, 6, "expected a number from 0"},
+        {NET CONV "[dropout]\nprobability=1\n", 11, "expected a number"},
+        {NET TEN "[sat]\nlearning_rate=1\n", 9, "unknown key 'learning_rate' in [sat]"},
+        {NET TEN "[sat]\ntarget=ema\nalpha_end=.5\n", 10, "target=blend"},
+        {NET TEN "[sat]\ntarget=emma\n", 9, "did you mean 'ema'?"},
+    };
+    CHECK_BAD(cases);
+}
+
+static void test_net(void **state)
+{
+    (void)state;
+    static const bad_case cases[] = {
+        {"[net]\nbatch=1\n" TEN, 1, "[net] has no input"},
+        {"[net]\nwidth=3\nheight=3\n" TEN, 2, "half an image"},
+        {"[net]\nchannels=3\ninputs=3\n" TEN, 2, "half an image"},
+        {"[net]\ninputs=3\nwidth=3\nheight=3\nchannels=3\n" TEN, 2, "inputs differs"},
+        {"[net]\nwidth=100000\nheight=100000\nchannels=1\n" TEN, 1, "2^31"},
+        {"[net]\nwidth=100000\nheight=100000\nchannels=1\ninputs=5\n" TEN, 5, "2^31"},
+        {NET "subdivisions=3\n" CONV, 6, "batch=8 is no multiple of subdivisions=3"},
+        {NET "subdivisions=0\n" CONV, 6, "subdivisions=0"},
+        {"[net]\ninputs=3\nbatch=0\n" TEN, 3, "batch=0"},
+        {NET "policy=steps\n" CONV, 6, "policy=steps without steps and scales"},
+        {NET "policy=steps\nsteps=1\n" CONV, 6, "without scales"},
+        {NET "policy=steps\nscales=1\n" CONV, 6, "without steps"},
+        {NET "policy=steps\nsteps=1,2\nscales=.1\n" CONV, 8, "2 steps but 1 scales"},
+        {NET "policy=steps\nsteps=1,2.5\nscales=.1,.1\n" CONV, 7, "whole numbers"},
+        {NET "steps=1,\n" CONV, 6, "steps=1,"},
+        {NET "policy=step\nstep=0\n" CONV, 7, "step=0"},
+    };
+    CHECK_BAD(cases);
+    ds_cfg *cfg = parse(NET CONV, NULL);
+    assert_true(cfg->net.flip && isnan(cfg->net.max_ratio) && cfg->net.momentum == .9 &&
+                cfg->net.policy == DS_CONSTANT);
+    assert_true(cfg->net.max_crop == 0 && cfg->net.inputs == 0 && cfg->net.B2 == .999);
+    ds_cfg_free(cfg);
+    cfg = parse("[net]\ninputs=256\nbatch=6\nsubdivisions=3\ntime_steps=5\n" TEN, NULL);
+    assert_int_equal(cfg->shapes[0].outputs, 256);
+    assert_int_equal(cfg->shapes[0].h, 0);
+    ds_cfg_free(cfg);
+}
+
+/* ---- shapes ---- */
+
+static void test_shape_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *layers;
+        ds_shape out;
+    } cases[] = {
+        {CONV, {8, 12, 4, 384}},
+        {"[conv]\nfilters=6\nsize=3\nstride=2\ngroups=3\n", {3, 5, 6, 90}},
+        {"[conv]\nfilters=2\nsize=5\npadding=1\npad=1\n", {8, 12, 2, 192}},
+        {"[deconv]\nfilters=2\nsize=4\nstride=2\npadding=1\n", {16, 24, 2, 768}},
+        {"[conv]\nfilters=9\nsize=3\npad=1\n[local]\nfilters=2\nsize=3\nstride=2\npad=1\n", {4, 6, 2, 48}},
+        {"[max]\nsize=2\nstride=2\n", {4, 6, 3, 72}},
+        {"[maxpool]\nsize=3\nstride=2\n", {4, 6, 3, 72}},
+        {"[maxpool]\nstride=2\n", {4, 6, 3, 72}},
+        {"[maxpool]\nsize=2\nstride=2\npadding=0\n", {4, 6, 3, 72}},
+        {"[avg]\n", {1, 1, 3, 3}},
+        {"[crop]\ncrop_width=4\ncrop_height=3\n", {3, 4, 3, 36}},
+        {CONV "[reorg]\nstride=2\n", {4, 6, 16, 384}},
+        {CONV "[reorg]\nstride=2\nreverse=1\n", {16, 24, 1, 384}},
+        {CONV "[reorg]\nextra=1\n", {0, 0, 0, 385}},
+        {"[upsample]\n", {16, 24, 3, 1152}},
+        {"[upsample]\nstride=-4\n", {2, 3, 3, 18}},
+        {CONV CONV "[route]\nlayers=-1,0\n", {8, 12, 8, 768}},
+        {CONV "[max]\nstride=2\n" CONV "[shortcut]\nfrom=0\n", {4, 6, 4, 96}},
+        {CONV "[dropout]\n", {8, 12, 4, 384}},
+        {CONV "[activation]\nactivation=relu\n", {8, 12, 4, 384}},
+        {CONV "[lrn]\n", {8, 12, 4, 384}},
+        {CONV "[logistic]\n", {8, 12, 4, 384}},
+        {TEN, {1, 1, 10, 10}},
+        {"[gru]\noutput=7\n", {0, 0, 0, 7}},
+        {"[crnn]\noutput_filters=5\n", {12, 8, 5, 480}},
+        {TEN "[soft]\ngroups=5\n", {0, 0, 0, 10}},
+        {TEN "[cost]\n", {0, 0, 0, 10}},
+        {TEN "[sat]\n", {0, 0, 0, 10}},
+        {TEN "[sat]\ntarget=abstain\nclasses=9\n", {0, 0, 0, 10}},
+        {TEN "[sat]\ntarget=abstain\n[reject]\n", {0, 0, 0, 9}},
+        {TEN "[sat]\nclasses=10\n[reject]\n", {0, 0, 0, 10}},
+        {TEN "[softmax]\n[reject]\n", {0, 0, 0, 10}},
+        {"[conv]\nfilters=14\n[region]\nclasses=2\nnum=2\nanchors=1,2,3,4\n", {8, 12, 14, 1344}},
+        {"[conv]\nfilters=14\n[yolo]\nclasses=2\nnum=3\nmask=0,2\nanchors=1,2,3,4,5,6\n", {8, 12, 14, 1344}},
+        {"[conv]\nfilters=14\n[iseg]\nclasses=2\nids=12\n", {8, 12, 14, 1344}},
+        {"[conn]\noutput=44\n[detection]\nside=2\nnum=2\ncoords=4\nclasses=1\n", {0, 0, 0, 44}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = ds_format("%s%s", NET, cases[i].layers);
+        ds_cfg *cfg = parse(text, NULL);
+        const ds_shape *s = &cfg->shapes[cfg->n - 1], *o = &cases[i].out;
+        if (s->h != o->h || s->w != o->w || s->c != o->c || s->outputs != o->outputs)
+            fail_msg("shape %d x %d x %d, %d of\n%s", s->h, s->w, s->c, s->outputs, text);
+        ds_cfg_free(cfg);
+        free(text);
+    }
+}
+
+static void test_shape_errors(void **state)
+{
+    (void)state;
+    static const bad_case cases[] = {
+        {NET "[conv]\nsize=20\n", 6, "empty output"},
+        {NET "[conv]\ngroups=2\nfilters=3\n", 7, "filters=3 is no multiple of groups=2"},
+        {NET "[conv]\ngroups=2\nfilters=4\n", 7, "3 channels come in"},
+        {NET "[conv]\nsize=1\npadding=1\n", 8, "size=1 with padding=1"},
+        {NET "[conv]\nfilters=2000000000\n", 6, "too large"},
+        {NET "[conv]\nsize=2000000000\npadding=2000000000\n", 6, "too large"},
+        {NET "[conv]\nfilters=20000\n[conv]\nfilters=900000\n", 8, "number of weights"},
+        {NET "[conv]\nfilters=3000000\n", 6, "outputs * batch"},
+        {NET "[softmax]\ngroups=2\n[conv]\n", 8, "needs an image"},
+        {"[net]\ninputs=9\n[avg]\n", 3, "needs an image"},
+        {NET "[local]\nsize=3\n", 6, "overflows"},
+        {NET CONV "[local]\nsize=5\npad=1\n", 12, "does not fit"},
+        {NET "[max]\nsize=2\npadding=4\n", 8, "windows without a pixel"},
+        {NET "[crop]\ncrop_height=9\n", 7, "expected at most that"},
+        {NET "[reorg]\nstride=2\n", 7, "expected a multiple of stride * stride"},
+        {NET CONV "[reorg]\nstride=5\nflatten=1\n", 11, "expected multiples of stride=5"},
+        {NET CONV "[reorg]\nextra=2\nflatten=1\n", 11, "only one of them"},
+        {NET "[upsample]\nstride=0\n", 7, "stride=0"},
+        {NET "[upsample]\nstride=-5\n", 7, "expected multiples of 5"},
+        {NET "[upsample]\nstride=30000\n", 6, "too large"},
+        {NET CONV "[route]\n", 10, "has no layers"},
+        {NET CONV "[route]\nlayers=-2\n", 11, "layer -2 does not exist"},
+        {NET CONV "[route]\nlayers=0,1\n", 11, "layer 1 does not exist"},
+        {NET CONV "[route]\nlayers=-1,x\n", 11, "layers=-1,x"},
+        {NET CONV "[route]\nlayers=-0.5\n", 11, "whole numbers"},
+        {NET CONV "[max]\nstride=2\n[route]\nlayers=-1,0\n", 13, "expected equal width and height"},
+        {NET "[route]\nlayers=-1\n", 7, "first layer"},
+        {NET CONV "[shortcut]\n", 10, "has no from"},
+        {NET CONV "[shortcut]\nfrom=1\n", 11, "layer 1 does not exist"},
+        {NET CONV "[conv]\nsize=3\n[shortcut]\nfrom=0\n", 13, "equal and whole ratios"},
+        {NET CONV TEN "[shortcut]\nfrom=0\n", 13, "equal and whole ratios"},
+        {NET "[dropout]\n", 6, "first layer"},
+        {NET "[lrn]\nsize=9\n", 7, "size=9 with 3 channels"},
+        {NET CONV "[batchnorm]\n", 10, "crashes Darknet"},
+        {NET TEN "[softmax]\ngroups=3\n", 9, "no multiple of groups=3"},
+        {NET "[region]\n", 6, "288 numbers come in"},
+        {NET "[yolo]\n", 6, "expected width * height * boxes"},
+        {NET "[yolo]\nmask=1\n", 7, "mask names box 1"},
+        {NET "[conv]\nfilters=7\n[yolo]\nclasses=2\nanchors=1,2,3\n", 10, "3 anchors"},
+        {NET "[iseg]\n", 6, "(classes + ids)"},
+        {NET "[detection]\n", 6, "side * side"},
+        {NET "[conn]\noutput=100000000\n", 6, "number of weights"},
+        {NET "[rnn]\noutput=60000\n", 6, "number of weights"},
+    };
+    CHECK_BAD(cases);
+}
+
+/* ---- plugins ---- */
+
+static void test_order(void **state)
+{
+    (void)state;
+    static const bad_case cases[] = {
+        {NET "[sat]\n", 6, "[sat] is the first layer"},
+        {NET "[softmax]\n", 6, "[softmax] is the first layer"},
+        {NET TEN "[sat]\n[cost]\n", 9, "[cost] after [sat]"},
+        {NET TEN "[sat]\n" TEN, 9, "expected only [reject]"},
+        {NET TEN "[reject]\n", 8, "directly after [sat]"},
+        {NET TEN "[softmax]\ngroups=2\n[reject]\n", 10, "directly after [sat]"},
+        {NET TEN "[softmax]\n[cost]\n[reject]\n", 10, "directly after [sat]"},
+        {NET TEN "[sat]\n[reject]\n[reject]\n", 10, "[reject] after [reject]"},
+        {NET TEN "[sat]\n[reject]\n" TEN, 10, "to be the last section"},
+        {NET TEN "[sat]\nclasses=9\n", 9, "classes=9, but 10 numbers come in, expected classes=10"},
+        {NET TEN "[sat]\nclasses=10\ntarget=abstain\n", 9, "expected classes=9"},
+        {NET "[conn]\noutput=2\n[sat]\ntarget=abstain\n", 8, "2 or more"},
+        {NET "[conn]\n[softmax]\n", 7, "2 or more"},
+    };
+    CHECK_BAD(cases);
+}
+
+static void check_cost(const char *text, int cost, int reject, bool plugins)
+{
+    ds_cfg *cfg = parse(text, NULL);
+    int r = -7;
+    assert_int_equal(ds_cfg_cost(cfg, &r), cost);
+    assert_int_equal(r, reject);
+    assert_int_equal(ds_cfg_needs_plugins(cfg), plugins);
+    ds_cfg_free(cfg);
+}
+
+static void test_cost(void **state)
+{
+    (void)state;
+    check_cost(NET TEN "[sat]\n[reject]\n", 1, 2, true);
+    check_cost(NET TEN "[soft]\ngroups=1\nspatial=0\ntemperature=2\n", 1, -1, false);
+    check_cost(NET TEN "[softmax]\n[reject]\n", 1, 2, true);
+    check_cost(NET TEN "[softmax]\ngroups=2\n", -1, -1, false);
+    check_cost(NET TEN "[softmax]\nnoloss=1\n", -1, -1, false);
+    check_cost(NET TEN "[softmax]\ntree=x\n", -1, -1, false);
+    check_cost(NET TEN "[softmax]\n" TEN, -1, -1, false);
+    ds_notes notes = {0};
+    ds_cfg *cfg = parse(NET TEN "[softmax]\ngroups=1\ntemperature=2\n[cost]\n", &notes);
+    assert_int_equal(ds_cfg_cost(cfg, NULL), 1);
+    assert_true(has_note(&notes, "note: t.cfg:11: [cost] after [softmax] takes no part"));
+    assert_int_equal(cfg->sections[2].n, 1); /* groups=1 asks for nothing */
+    assert_string_equal(ds_section_get(&cfg->sections[2], "temperature"), "2");
+    ds_notes_clear(&notes);
+    ds_cfg_free(cfg);
+}
+
+/* ---- lowering ---- */
+
+static char *lower(const char *text, int batch, int subdivisions)
+{
+    ds_cfg *cfg = parse(text, NULL);
+    char *out;
+    assert_int_equal(ds_cfg_lower(cfg, batch, subdivisions, &out, NULL), 0);
+    ds_cfg_free(cfg);
+    return out;
+}
+
+static void test_lower(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "[network]\nbatch= 4\nwidth=2\nseen=1\nheight=2\nflip=0\nchannels=1\n"
+        "[conv]\nfilters= 3\n[soft]\ntemperature=2\ngroups=1\n[reject]\nthreshold=.5\n";
+    char *out = lower(text, 0, 0);
+    assert_string_equal(out, "[net]\nbatch=4\nwidth=2\nheight=2\nchannels=1\n\n[convolutional]\nfilters=3\n\n"
+                             "[softmax]\ngroups=1\ntemperature=2\n\n[route]\nlayers=-1\n");
+    free(out);
+    out = lower("[net]\ninputs=5\nsubdivisions=1\n" TEN "[sat]\ntarget=ema\nmomentum=.5\n", 6, 3);
+    assert_string_equal(
+        out, "[net]\nbatch=6\nsubdivisions=3\ninputs=5\n\n[connected]\noutput=10\n\n[softmax]\ngroups=1\n");
+    free(out);
+    out = lower(NET TEN "[softmax]\ngroups=2\n", 0, 0);
+    assert_non_null(strstr(out, "[softmax]\ngroups=2\n"));
+    free(out);
+}
+
+static void test_base(void **state)
+{
+    (void)state;
+    ds_cfg *cfg;
+    assert_int_equal(ds_cfg_parse(NET CONV, "a.b/cifar.small.cfg", &cfg, NULL, NULL), 0);
+    char *base = ds_cfg_base(cfg);
+    assert_string_equal(base, "cifar");
+    free(base);
+    ds_cfg_free(cfg);
+}
+
+/* ---- training ---- */
+
+static void test_training_errors(void **state)
+{
+    (void)state;
+    static const bad_case cases[] = {
+        {"[net]\ninputs=9\n" TEN "[softmax]\n", 2, "no image"},
+        {"[net]\nwidth=2\nheight=2\nchannels=4\n" TEN "[softmax]\n", 4, "channels=4"},
+        {NET "time_steps=2\n" TEN "[softmax]\n", 6, "time_steps=2"},
+        {NET TEN, 6, "expected [sat] or [softmax] as the last section"},
+        {NET TEN "[cost]\n", 8, "expected [sat] or [softmax] as the last section"},
+        {NET TEN "[softmax]\n" TEN "[softmax]\n", 8, "only be the cost"},
+        {NET TEN "[softmax]\nnoloss=1\n", 9, "noloss=1"},
+        {NET TEN "[softmax]\ngroups=2\n[cost]\n", 9, "groups=2"},
+        {NET TEN "[softmax]\ntree=x\n", 9, "tree=x"},
+        {NET TEN "[l2norm]\n[sat]\n", 8, "gradient"},
+        {NET TEN "[logistic]\n", 8, "classifier"},
+        {NET "[gru]\n[connected]\noutput=2\n[sat]\n", 6, "sequences"},
+        {NET CONV "[crop]\n" TEN "[sat]\n", 10, "first layer"},
+        {NET "[crop]\n[conv]\n[route]\nlayers=0,1\n" TEN "[sat]\n", 9, "[crop]"},
+        {NET "[crop]\n[conv]\n[shortcut]\nfrom=-2\n" TEN "[sat]\n", 9, "[crop]"},
+        {NET TEN "truth=1\n[sat]\n", 8, "truth=1"},
+        {"[net]\nwidth=2\nheight=2\nchannels=1\n" TEN "batch_normalize=1\n[sat]\n", 7, "single value"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ds_cfg *cfg = parse(cases[i].text, NULL);
+        ds_error e = {0};
+        int rc = ds_cfg_check_training(cfg, NULL, &e);
+        check_error(&cases[i], rc, &e);
+        ds_cfg_free(cfg);
+    }
+}
+
+static void test_training_notes(void **state)
+{
+    (void)state;
+    ds_notes notes = {0};
+    ds_error e = {0};
+    ds_cfg *cfg = parse("[net]\nbatch=1\nrandom=1\nwidth=8\nheight=8\nchannels=1\n" CONV
+                        "batch_normalize=1\n[conv]\nstride=2\n" TEN "[softmax]\n[cost]\n",
+                        NULL);
+    assert_int_equal(ds_cfg_check_training(cfg, &notes, &e), 0);
+    assert_true(has_note(&notes, "warning: t.cfg:2: batch=1"));
+    assert_true(has_note(&notes, "note: t.cfg:3: random=1"));
+    assert_true(has_note(&notes, "warning: t.cfg:13: Darknet's 1x1 convolution"));
+    assert_int_equal(notes.n, 3);
+    ds_notes_clear(&notes);
+    ds_cfg_free(cfg);
+    cfg = parse(NET CONV "batch_normalize=1\n" TEN "[sat]\n[reject]\n", NULL);
+    assert_int_equal(ds_cfg_check_training(cfg, &notes, &e), 0);
+    assert_int_equal(notes.n, 0);
+    ds_cfg_free(cfg);
+}
+
+/* ---- files of the host ---- */
+
+/* Files that are wrong themselves; every other one must pass. */
+static const bad_case theirs[] = {
+    {"yolo9000.cfg", 8, "duplicate key 'batch'"},
+    {"yolov3-openimages.cfg", 6, "duplicate key 'batch'"},
+};
+
+static void check_stock(const char *name, int *passed)
+{
+    char *path = ds_format(STOCK "%s", name);
+    ds_cfg *cfg;
+    ds_error e = {0};
+    ds_notes notes = {0};
+    int rc = ds_cfg_read(path, &cfg, &notes, &e);
+    const bad_case *known = NULL;
+    for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
+        if (strcmp(theirs[i].text, name) == 0)
+            known = &theirs[i];
+    if (rc && !(known && e.line == known->line && strstr(e.text, known->part)))
+        fail_msg("%s:%d: %s", path, e.line, e.text);
+    if (!rc && known)
+        fail_msg("%s passes, but is known to be wrong", path);
+    if (strcmp(name, "rnn.cfg") == 0)
+        assert_true(has_note(&notes, ":17: key 'hidden' is ignored by Darknet"));
+    *passed += !rc;
+    ds_cfg_free(cfg);
+    ds_notes_clear(&notes);
+    free(path);
+}
+
+static void test_stock_files(void **state)
+{
+    (void)state;
+    int passed = 0, total = 0;
+    DIR *dir = opendir(STOCK);
+    assert_non_null(dir);
+    for (struct dirent *d; (d = readdir(dir));) {
+        size_t n = strlen(d->d_name);
+        if (n < 5 || strcmp(d->d_name + n - 4, ".cfg") != 0)
+            continue;
+        total++;
+        check_stock(d->d_name, &passed);
+    }
+    closedir(dir);
+    assert_true(total >= 45);
+    assert_int_equal(passed, total - 2);
+}
+
+static void test_stock_shapes(void **state)
+{
+    (void)state;
+    ds_cfg *cfg;
+    assert_int_equal(ds_cfg_read(STOCK "yolov3.cfg", &cfg, NULL, NULL), 0);
+    assert_int_equal(cfg->n, 108);
+    assert_int_equal(cfg->shapes[62].c, 512);
+    assert_int_equal(cfg->shapes[87].c, 768); /* the route that joins an upsampled map */
+    assert_int_equal(cfg->shapes[107].outputs, 1472880);
+    ds_cfg_free(cfg);
+}
+
+static void test_files(void **state)
+{
+    (void)state;
+    ds_cfg *cfg;
+    ds_error e = {0};
+    assert_int_equal(ds_cfg_read("no/such.cfg", &cfg, NULL, &e), DS_EIO);
+    assert_null(cfg);
+    assert_string_equal(e.file, "no/such.cfg");
+    assert_int_equal(ds_cfg_read("src", &cfg, NULL, &e), DS_EIO);
+}
+
+/* ---- any text at all ---- */
+
+static char *mutate(ds_rng *r, const char *text)
+{
+    static const char *const words[] = {"=",
+                                        "\n",
+                                        "[",
+                                        "]",
+                                        "-",
+                                        "99999999",
+                                        "0",
+                                        ",",
+                                        "\n[route]\nlayers=-1\n",
+                                        "\n[sat]\n",
+                                        "\n[reject]\n",
+                                        "\n[cost]\n",
+                                        "1e9",
+                                        "\xff"};
+    size_t n = strlen(text), room = n + 1024;
+    char *out = malloc(room);
+    assert_non_null(out);
+    memcpy(out, text, n + 1);
+    for (uint64_t edits = 1 + ds_rng_below(r, 6); edits; edits--) {
+        size_t at = ds_rng_below(r, n + 1);
+        const char *word = words[ds_rng_below(r, sizeof words / sizeof *words)];
+        size_t cut = ds_rng_below(r, 3) ? ds_rng_below(r, 4) : ds_rng_below(r, 60), add = strlen(word);
+        cut = cut < n - at ? cut : n - at;
+        memmove(out + at + add, out + at + cut, n - at - cut + 1);
+        memcpy(out + at, word, add);
+        n = n - cut + add;
+    }
+    return out;
+}
+
+static void fuzz(const char *text, uint64_t seed, int rounds)
+{
+    int accepted = 0;
+    for (int i = 0; i < rounds; i++) {
+        ds_rng r = ds_rng_make(seed, (uint64_t)i, 0);
+        char *broken = mutate(&r, text), *out;
+        ds_cfg *cfg;
+        ds_error e = {0};
+        if (ds_cfg_parse(broken, "f.cfg", &cfg, NULL, &e)) {
+            assert_null(cfg);
+            assert_true(e.text[0]);
+        } else {
+            accepted++;
+            ds_cfg_check_training(cfg, NULL, &e);
+            assert_int_equal(ds_cfg_lower(cfg, 2, 1, &out, &e), 0);
+            free(out);
+            ds_cfg_free(cfg);
+        }
+        free(broken);
+    }
+    assert_true(accepted > 0 && accepted < rounds);
+}
+
+static void test_fuzz(void **state)
+{
+    (void)state;
+    static const char *const files[] = {STOCK "yolov3-tiny.cfg", STOCK "cifar.cfg"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *text;
+        assert_int_equal(ds_file_read_text(files[i], "a cfg", &text, NULL), 0);
+        fuzz(text, i, 3000);
+        free(text);
+    }
+    fuzz(NET CONV CONV "[route]\nlayers=-1,0\n[shortcut]\nfrom=-3\n" TEN "[sat]\ntarget=ema\n[reject]\n", 7,
+         6000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reader),          cmocka_unit_test(test_syntax),
+        cmocka_unit_test(test_words),           cmocka_unit_test(test_net),
+        cmocka_unit_test(test_shape_values),    cmocka_unit_test(test_shape_errors),
+        cmocka_unit_test(test_order),           cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_lower),           cmocka_unit_test(test_base),
+        cmocka_unit_test(test_training_errors), cmocka_unit_test(test_training_notes),
+        cmocka_unit_test(test_stock_files),     cmocka_unit_test(test_stock_shapes),
+        cmocka_unit_test(test_files),           cmocka_unit_test(test_fuzz),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
