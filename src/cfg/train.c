@@ -159,11 +159,9 @@ static void tell(const ds_cfg *cfg, ds_notes *notes)
         if (ds_kind_find(s->name) == DS_K_CONVOLUTIONAL && ds_section_int(s, "size", 0) == 1 &&
             ds_section_int(s, "stride", 0) > 1)
             ds_note(notes,
-                    "warning: %s:%d: Darknet's 1x1 convolution with stride=%d reads the first pixels, not "
-                    "every %d-th: "
-                    "such a layer learns little",
-                    cfg->path, ds_section_line(s, "stride"), ds_section_int(s, "stride", 0),
-                    ds_section_int(s, "stride", 0));
+                    "note: %s:%d: stock Darknet on a CPU reads other pixels in a 1x1 convolution with a stride, and predicts "
+                    "differently from these weights",
+                    cfg->path, ds_section_line(s, "stride"));
     }
 }
 
