@@ -58,9 +58,9 @@ int ds_check_classes(const ds_datafile *data, const ds_net *net, const ds_cfg *c
         return DS_OK;
     const ds_section *cost = &cfg->sections[info->cost + 1];
     return ds_fail_at(e, DS_EINPUT, cfg->path, cost->line,
-                      "[%s] has %d classes%s, expected %d as there are labels in %s", cost->name,
-                      info->classes, info->abstain ? " and one output to abstain" : "", data->classes,
-                      data->labels_path ? data->labels_path : data->path);
+                      "[%s] has %d classes%s, expected %d, the number of labels of %s (labels=%s)",
+                      cost->name, info->classes, info->abstain ? " and one output to abstain" : "",
+                      data->classes, data->path, data->labels_path ? data->labels_path : "");
 }
 
 void ds_class_log_probabilities(const ds_net_info *info, const float *logits, double *log_p)
