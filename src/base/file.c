@@ -149,12 +149,12 @@ int ds_make_dirs(const char *path, ds_error *e)
     if (!copy)
         return ds_fail_memory(e);
     int rc = DS_OK;
-    for (char *p = copy + 1; !rc; p++) {
+    for (char *p = copy + (*copy != 0); !rc; p++) {
         char c = *p;
         if (c != '/' && c != '\0')
             continue;
         *p = '\0';
-        if (mkdir(copy, 0777) && errno != EEXIST)
+        if (*copy && mkdir(copy, 0777) && errno != EEXIST)
             rc = ds_fail_at(e, DS_EIO, copy, 0, "cannot create directory: %s", strerror(errno));
         *p = c;
         if (!c)
