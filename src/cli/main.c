@@ -145,6 +145,8 @@ static void print_group(int depth, char **argv, FILE *out)
         fprintf(out, " %s", argv[i]);
     fputs(" COMMAND [arguments] [flags]\n\ncommands:\n", out);
     print_commands(depth, argv, out);
+    if (depth > 1)
+        return;
     fputs("\nkeys of a .data file:\n", out);
     ds_option_print(ds_datafile_options, "", out);
 }
@@ -178,11 +180,11 @@ static int words_at(int depth, char **argv, char *words[N_COMMANDS])
 }
 
 /* "train, valid, …"; fresh memory. */
-static char *join(char *const *words, int n)
+static char *join(char *const *words, int n, const char *between)
 {
     char *text = ds_strdup("");
     for (int i = 0; i < n; i++) {
-        char *longer = ds_format("%s%s%s", text ? text : "", i ? ", " : "", words[i]);
+        char *longer = ds_format("%s%s%s", text ? text : "", i ? between : "", words[i]);
         free(text);
         text = longer;
     }
@@ -193,7 +195,7 @@ static int no_word(int depth, char **argv, ds_error *e)
 {
     char *words[N_COMMANDS];
     int n = words_at(depth, argv, words);
-    char *all = join(words, n);
+    char *all = join(words, n, ", ");
     int rc =
         ds_fail(e, DS_EUSAGE, "'%s' without a command, expected one of: %s", argv[depth - 1], all ? all : "");
     free(all);
@@ -212,7 +214,7 @@ static int unknown_word(int depth, char **argv, ds_error *e)
     for (int i = 0; depth == 0 && ds_host_words[i] && i < 64; i++)
         all[n_all++] = ds_host_words[i];
     const char *near = ds_nearest(word, all, n_all);
-    char *list = join(ours, n);
+    char *list = join(ours, n, ", ");
     if (near)
         rc = ds_fail(e, DS_EUSAGE, "unknown command '%s', did you mean '%s'?", word, near);
     else
@@ -254,11 +256,14 @@ static int no_command(int depth, int argc, char **argv, ds_error *e)
 /* ---- running ----------------------------------------------------------------------------------------------
  */
 
-/* Wrong usage says where the right one is written: in the message, whose first word stays "error:". */
-static void add_hint(const char *words, ds_error *e)
+/* Wrong usage says where the right one is written, in the same message: words[0 … n-1] lead to it. */
+static void add_hint(int n, char *const *words, ds_error *e)
 {
-    size_t n = strlen(e->text);
-    snprintf(e->text + n, sizeof e->text - n, " (see './darknet %s%s--help')", words, *words ? " " : "");
+    char *path = join(words, n, " ");
+    size_t at = strlen(e->text);
+    if (path)
+        snprintf(e->text + at, sizeof e->text - at, " (see './darknet %s%s--help')", path, n ? " " : "");
+    free(path);
 }
 
 static int run_command(const command *c, int argc, char **argv, ds_error *e)
@@ -269,16 +274,14 @@ static int run_command(const command *c, int argc, char **argv, ds_error *e)
     }
     int rc = c->run(argc + c->keep, argv - c->keep, e);
     if (rc == DS_EUSAGE)
-        add_hint(c->words, e);
+        add_hint(1, (char *[]){(char *)c->words}, e);
     return rc;
 }
 
 static int run(int argc, char **argv, ds_error *e)
 {
-    if (argc == 1) {
-        int rc = ds_fail(e, DS_EUSAGE, "no command, expected one of those that follow\n");
-        return rc;
-    }
+    if (argc == 1)
+        return ds_fail(e, DS_EUSAGE, "no command, expected one of those that follow\n");
     if (is_help(argv[1]) || strcmp(argv[1], "help") == 0) {
         print_usage(stdout);
         return DS_OK;
@@ -293,15 +296,15 @@ static int run(int argc, char **argv, ds_error *e)
         return run_command(c, argc - 1 - depth, argv + 1 + depth, e);
     int rc = no_command(depth, argc, argv, e);
     if (rc == DS_EUSAGE)
-        add_hint(depth ? argv[1] : "", e);
+        add_hint(depth, argv + 1, e);
     return rc;
 }
 
-/* A file opened later must not become standard output because that was closed. */
+/* A file opened later must not become standard output because that was closed; writing there has to fail. */
 static void fill_standard_files(void)
 {
     for (int fd = 0; fd < 3; fd++)
-        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0)
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDONLY) < 0)
             return;
 }
 

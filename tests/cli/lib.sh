@@ -183,7 +183,7 @@ tiny_idx() {
         sed 's/^/# /' "$T/import.out"
         exit 1
     }
-    tiny_data=$(echo "$1"/*.data)
+    tiny_data=$(tail -n 1 "$T/import.out")
     # backup= inside the folder, so that tests do not meet
     grep -v '^ *backup' "$tiny_data" >"$T/data" && echo "backup=$1/backup" >>"$T/data" && cp "$T/data" "$tiny_data"
 }

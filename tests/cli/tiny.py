@@ -22,7 +22,7 @@ def pixel(kind, x, y, w, h):
 
 def picture(rng, kind, w, h, channels):
     return bytes(
-        min(255, max(0, int((180 if pixel(kind, x, y, w, h) else 60) + rng.gauss(0, 40))))
+        min(255, max(0, int((180 if pixel(kind, x, y, w, h) else 60) + rng.gauss(0, 90))))
         for y in range(h) for x in range(w) for _ in range(channels))
 
 

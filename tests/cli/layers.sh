@@ -1,0 +1,58 @@
+#!/bin/sh
+# `layers`: list, help of one layer, and that cfg/LAYERS.md is what the tables say.
+. tests/cli/lib.sh
+
+begin "the list names every layer"
+run "$D" layers
+expect_status 0
+for layer in sat softmax reject; do
+    expect_out "^$layer +[a-z]"
+done
+expect_quiet
+end
+
+begin "keys of [sat] with defaults and conditions"
+run "$D" layers sat
+expect_status 0
+expect_out '^  target=.*blend\|ema\|abstain.*default blend'
+expect_out '^  momentum=.*default 0\.9.*target=ema\|abstain'
+expect_out '^  alpha_end=.*default 0\.9.*target=blend'
+expect_out '^  warmup_epochs=.*default 5'
+expect_out '^  entropy='
+expect_out '^  classes='
+expect_out '^  temperature=.*default 1'
+expect_quiet
+end
+
+begin "keys of [reject] and the scores"
+run "$D" layers reject
+expect_status 0
+expect_out '^  confidence=.*default msp'
+expect_out '^  threshold='
+for score in msp margin entropy gini maxlogit energy pnorm abstain; do
+    expect_out "^  $score +[a-z0-9]"
+done
+end
+
+error_case "unknown layer" 2 "unknown layer 'rejct', did you mean 'reject'" "$D" layers rejct
+error_case "unknown layer near nothing" 2 "unknown layer 'convolutional'" "$D" layers convolutional
+error_case "two layers" 2 "unexpected argument 'reject'" "$D" layers sat reject
+error_case "markdown of one layer" 2 "expected no 'sat'" "$D" layers sat -markdown
+
+begin "cfg/LAYERS.md is up to date (else: ./darknet layers -markdown >cfg/LAYERS.md)"
+run "$D" layers -markdown
+expect_status 0
+expect_same "$T/out" cfg/LAYERS.md
+end
+
+begin "cfg/LAYERS.md has a table row for every key of the help"
+for layer in sat softmax reject; do
+    "$D" layers $layer | sed -n 's/^  \([a-z_0-9]*\)=.*/\1/p' >"$T/keys"
+    [ -s "$T/keys" ] || complain "no keys in the help of $layer"
+    while read -r key; do
+        grep -q "^| \`$key\` |" cfg/LAYERS.md || complain "no row for $key of $layer"
+    done <"$T/keys"
+done
+end
+
+finish

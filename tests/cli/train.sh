@@ -1,0 +1,269 @@
+#!/bin/sh
+# Training on tiny image sets: files, repeatability, exchange with stock Darknet, stopping, transfer.
+. tests/cli/lib.sh
+
+STOCK=/usr/bin/darknet
+SAT='[sat]\ntarget=abstain\nwarmup_epochs=1\n'
+REJECT='[reject]\nconfidence=msp\n'
+LINE='^[0-9]+, [0-9.]+: [0-9.]+, [0-9.]+ avg, [0-9.e-]+ rate, [0-9.]+ seconds, [0-9]+ images$'
+
+tiny_idx "$T/idx"
+grey_data=$tiny_data
+tiny_png "$T/png"
+colour_data=$tiny_data
+tiny_cfg "$T/net.cfg" 1 3 "$SAT" "$REJECT"
+tiny_cfg "$T/soft.cfg" 3 3 '[softmax]\n'
+tiny_cfg "$T/soft1.cfg" 1 3 '[softmax]\n'
+
+# data_with_backup DATA FOLDER NEW: a copy of DATA whose weights go to FOLDER
+data_with_backup() {
+    sed '/^ *backup/d' "$1" >"$3"
+    echo "backup=$2" >>"$3"
+}
+
+# Images seen in the header of a weights file.
+seen() {
+    python3 -c 'import struct, sys
+print(struct.unpack("<iiiQ", open(sys.argv[1], "rb").read(20))[3])' "$1"
+}
+
+# last_number FILE COLUMN: of the last line of a CSV file, by its header
+last_number() {
+    python3 -c 'import csv, sys
+print(list(csv.DictReader(open(sys.argv[1])))[-1][sys.argv[2]])' "$1" "$2"
+}
+
+# ---- a run ----
+
+begin "training: a line a batch, the loss falls, far above chance"
+data_with_backup "$grey_data" "$T/a" "$T/a.data"
+run "$D" classifier train "$T/a.data" "$T/net.cfg" -epochs 8 -loaders 1
+expect_status 0
+grep -E "$LINE" "$T/out" >"$T/lines"
+# 8 epochs of 120 images in batches of 16
+[ "$(wc -l <"$T/lines")" -eq 60 ] || complain "$(wc -l <"$T/lines") lines of batches, expected 60"
+first=$(sed -n '1s/.*: \([0-9.]*\), .*/\1/p' "$T/lines")
+last=$(sed -n '$s/.*, \([0-9.]*\) avg.*/\1/p' "$T/lines")
+at_most "$last" "$(awk -v x="$first" 'BEGIN { print 0.6 * x }')" || complain "loss from $first to $last"
+tail -n 1 "$T/lines" | grep -q ' 960 images$' || complain "not 960 images at the end"
+end
+
+begin "files of a run"
+for file in net.backup net_best.weights net.weights net_results.csv; do
+    expect_file "$T/a/$file"
+done
+[ -z "$(find "$T/a" -name '*tmp*')" ] || complain "temporary files are left"
+[ "$(seen "$T/a/net.weights")" = 960 ] || complain "seen is $(seen "$T/a/net.weights")"
+end
+
+begin "BASE_results.csv: a line an epoch, accuracy far above chance"
+[ "$(head -n 1 "$T/a/net_results.csv")" = "epoch,batch,train_loss,train_accuracy,learning_rate,alpha,valid_top1,valid_nll,valid_ece,valid_aurc,images_per_second" ] ||
+    complain "header: $(head -n 1 "$T/a/net_results.csv")"
+[ "$(wc -l <"$T/a/net_results.csv")" -eq 9 ] || complain "not 8 epochs"
+for column in train_accuracy valid_top1; do
+    at_most 0.6 "$(last_number "$T/a/net_results.csv" $column)" ||
+        complain "$column $(last_number "$T/a/net_results.csv" $column)"
+done
+[ "$(last_number "$T/a/net_results.csv" batch)" = 60 ] || complain "not 60 batches in the last line"
+end
+
+begin "same seed, same weights, with 1 and 2 loaders"
+data_with_backup "$grey_data" "$T/b" "$T/b.data"
+run "$D" classifier train "$T/b.data" "$T/net.cfg" -epochs 8 -loaders 2
+expect_status 0
+expect_same "$T/a/net.weights" "$T/b/net.weights"
+expect_same "$T/a/net_best.weights" "$T/b/net_best.weights"
+end
+
+begin "another seed, other weights"
+data_with_backup "$grey_data" "$T/c" "$T/c.data"
+run "$D" classifier train "$T/c.data" "$T/net.cfg" -epochs 2 -seed 2
+cp "$T/c/net.weights" "$T/c.weights"
+run "$D" classifier train "$T/c.data" "$T/net.cfg" -epochs 2 -seed 3
+expect_status 0
+expect_different "$T/c.weights" "$T/c/net.weights"
+end
+
+begin "max_batches of the cfg without -epochs"
+run "$D" classifier train "$T/c.data" "$T/soft1.cfg"
+expect_status 0
+[ "$(grep -Ec "$LINE" "$T/out")" -eq 60 ] || complain "$(grep -Ec "$LINE" "$T/out") batches, expected 60"
+end
+
+# ---- what the weights are good for ----
+
+begin "valid"
+run "$D" classifier valid "$T/a.data" "$T/net.cfg" "$T/a/net.weights"
+expect_status 0
+expect_out '^images: 30 '
+expect_out '^nll: [0-9.]+$'
+expect_out '^ece: [0-9.]+'
+found=$(sed -n 's/^top 1: //p' "$T/out")
+awk -v a="$found" -v b="$(last_number "$T/a/net_results.csv" valid_top1)" 'BEGIN { d = a - b; exit !(d < 1e-5 && d > -1e-5) }' ||
+    complain "top 1 is $found, but $(last_number "$T/a/net_results.csv" valid_top1) in the results"
+end
+
+image=$(find "$T/idx" -name '*.png' | sort | head -n 1)
+begin "predict: accepted, and REJECTED with a threshold that nothing reaches"
+run "$D" classifier predict "$T/a.data" "$T/net.cfg" "$T/a/net.weights" "$image" "$image" -threshold 0
+expect_status 0
+expect_out 'accepted'
+[ "$(grep -c accepted "$T/out")" -eq 2 ] || complain "not two verdicts"
+[ "$(grep -c '%' "$T/out")" -ge 2 ] || complain "no percentages"
+run "$D" classifier predict "$T/a.data" "$T/net.cfg" "$T/a/net.weights" "$image" -threshold 1
+expect_status 0
+expect_out 'REJECTED'
+run "$D" classifier predict "$T/a.data" "$T/net.cfg" "$T/a/net.weights" "$image"
+expect_out 'accepted'
+end
+
+begin "reject: table, CSV and JSON of the test images; the CSV gives the same figures"
+run "$D" classifier reject "$T/a.data" "$T/net.cfg" "$T/a/net_best.weights" -json "$T/1.json" -csv "$T/1.csv"
+expect_status 0
+expect_out '^images +60$'
+expect_out 'AURC'
+[ "$(head -n 1 "$T/1.csv")" = path,label,prediction,confidence,accepted ] || complain "header $(head -n 1 "$T/1.csv")"
+[ "$(wc -l <"$T/1.csv")" -eq 61 ] || complain "not 60 rows"
+run "$D" classifier reject -from "$T/1.csv" -json "$T/2.json"
+expect_status 0
+for key in n accuracy coverage risk aurc eaurc augrc auroc; do
+    [ "$(json_value "$T/1.json" $key)" = "$(json_value "$T/2.json" $key)" ] || complain "$key differs"
+done
+[ "$(json_value "$T/1.json" nll)" != null ] || complain "nll is null"
+end
+
+begin "reject by other scores, -coverage, and a list that chose the best weights"
+for score in msp margin entropy gini maxlogit energy pnorm abstain; do
+    run "$D" classifier reject "$T/a.data" "$T/net.cfg" "$T/a/net.weights" -confidence $score -coverage 0.8 -json -
+    expect_status 0
+    [ "$(json_value "$T/out" confidence)" = $score ] || complain "confidence is not $score"
+    at_most 0.8 "$(json_value "$T/out" coverage)" || complain "coverage below 0.8 by $score"
+done
+run "$D" classifier reject "$T/a.data" "$T/net.cfg" "$T/a/net.weights"
+! grep -q 'chose the best weights' "$T/out" || complain "test= did not choose the weights"
+sed '/^ *test/d' "$T/a.data" >"$T/notest.data"
+run "$D" classifier reject "$T/notest.data" "$T/net.cfg" "$T/a/net.weights"
+expect_status 0
+expect_out '^images +30$'
+expect_out 'chose the best weights'
+end
+
+error_case "reject by the abstain score without an abstain output" 1 'abstain' \
+    "$D" classifier reject "$T/c.data" "$T/soft1.cfg" "$T/c/soft1.weights" -confidence abstain
+
+# ---- stock Darknet ----
+
+if [ -x $STOCK ]; then
+    begin "our weights in stock Darknet: the same top-1"
+    run "$D" classifier train "$colour_data" "$T/soft.cfg" -epochs 6
+    expect_status 0
+    weights=$T/png/backup/soft.weights
+    run "$D" classifier valid "$colour_data" "$T/soft.cfg" "$weights"
+    expect_status 0
+    ours=$(sed -n 's/^top 1: //p' "$T/out")
+    run $STOCK classifier valid "$colour_data" "$T/soft.cfg" "$weights"
+    theirs=$(tail -n 1 "$T/out" | sed -n 's/.*top 1: \([0-9.]*\), .*/\1/p')
+    [ -n "$ours" ] && [ "$ours" = "$theirs" ] || complain "top 1 is $ours here, $theirs there"
+    end
+
+    begin "its weights here: the same top-1 and top-2"
+    mkdir -p "$T/stock"
+    data_with_backup "$colour_data" "$T/stock" "$T/stock.data"
+    run $STOCK classifier train "$T/stock.data" "$T/soft.cfg"
+    run $STOCK classifier valid "$T/stock.data" "$T/soft.cfg" "$T/stock/soft.weights"
+    theirs=$(tail -n 1 "$T/out" | sed -n 's/.*: top 1: \([0-9.]*\), top 2: \([0-9.]*\).*/\1 \2/p')
+    run "$D" classifier valid "$T/stock.data" "$T/soft.cfg" "$T/stock/soft.weights"
+    expect_status 0
+    ours="$(sed -n 's/^top 1: //p' "$T/out") $(sed -n 's/^top 2: //p' "$T/out")"
+    [ "$ours" = "$theirs" ] || complain "top 1, top 2 are $ours here, $theirs there"
+    end
+else
+    skip "exchange of weights with stock Darknet" "no $STOCK"
+fi
+
+# ---- going on, starting from others' weights ----
+
+begin "weights given: the count of images goes on; -clear forgets it"
+run "$D" classifier train "$T/c.data" "$T/soft1.cfg" -epochs 1
+expect_status 0
+[ "$(seen "$T/c/soft1.weights")" = 128 ] || complain "seen $(seen "$T/c/soft1.weights") after one epoch, expected 128"
+cp "$T/c/soft1.weights" "$T/one.weights"
+run "$D" classifier train "$T/c.data" "$T/soft1.cfg" "$T/one.weights" -epochs 2
+expect_status 0
+[ "$(seen "$T/c/soft1.weights")" = 240 ] || complain "seen $(seen "$T/c/soft1.weights") after going on, expected 240"
+run "$D" classifier train "$T/c.data" "$T/soft1.cfg" "$T/one.weights" -epochs 1 -clear
+expect_status 0
+[ "$(seen "$T/c/soft1.weights")" = 128 ] || complain "seen $(seen "$T/c/soft1.weights") with -clear, expected 128"
+end
+
+begin "-upto: the first layers from the file, the others fresh, no images seen"
+run "$D" classifier train "$T/c.data" "$T/soft1.cfg" "$T/one.weights" -upto 1 -epochs 1
+expect_status 0
+cat "$T/out" "$T/err" >"$T/both"
+grep -qi 'fresh' "$T/both" || complain "nothing says which layers start fresh"
+[ "$(seen "$T/c/soft1.weights")" = 128 ] || complain "seen $(seen "$T/c/soft1.weights"), expected 128"
+end
+
+begin "a file that ends at a layer border starts transfer learning, another network's head too"
+head -c 436 "$T/a/net.weights" >"$T/first.conv"
+run "$D" classifier train "$T/c.data" "$T/soft1.cfg" "$T/first.conv" -epochs 1
+expect_status 0
+cat "$T/out" "$T/err" >"$T/both"
+grep -qi 'fresh' "$T/both" || complain "nothing says which layers start fresh"
+end
+
+# ---- stopping ----
+
+# interrupted COMMAND…: sends Ctrl-C after some batches. A shell's background jobs would ignore it.
+interrupted() {
+    python3 -c 'import signal, subprocess, sys
+p = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+lines = 0
+for line in p.stdout:
+    lines += " images" in line and " avg" in line
+    if lines == 20:
+        p.send_signal(signal.SIGINT)
+        lines += 1
+sys.stderr.write(p.stderr.read())
+sys.exit(p.wait() % 256)' "$@"
+}
+
+begin "Ctrl-C: the batch ends, the state is saved, status 130"
+data_with_backup "$grey_data" "$T/stop" "$T/stop.data"
+run interrupted "$D" classifier train "$T/stop.data" "$T/net.cfg" -epochs 20000
+expect_error 130 'net\.backup'
+expect_file "$T/stop/net.backup"
+expect_no_file "$T/stop/net.weights"
+run "$D" classifier valid "$T/stop.data" "$T/net.cfg" "$T/stop/net.backup"
+expect_status 0
+end
+
+begin "a loss that is not a number: stops, says where, keeps the weights of before"
+sed 's/^learning_rate=.*/learning_rate=1e10/' "$T/soft1.cfg" >"$T/nan.cfg"
+data_with_backup "$grey_data" "$T/nan" "$T/nan.data"
+run "$D" classifier train "$T/nan.data" "$T/nan.cfg" -epochs 20
+expect_error 1 'batch [0-9]+'
+expect_no_file "$T/nan/nan.weights"
+end
+
+# full_disk: a folder of 64 KiB in memory
+begin "a full disk leaves the files of before"
+mkdir "$T/small"
+if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=64k tmpfs "$T/small" 2>/dev/null; then
+    trap 'umount "$T/small" 2>/dev/null; rm -rf "$T"' EXIT
+    data_with_backup "$grey_data" "$T/small" "$T/small.data"
+    run "$D" classifier train "$T/small.data" "$T/net.cfg" -epochs 2
+    expect_status 0
+    cp "$T/small/net.weights" "$T/kept.weights"
+    cat /dev/zero >"$T/small/filler" 2>/dev/null
+    run "$D" classifier train "$T/small.data" "$T/net.cfg" -epochs 2 -seed 9
+    expect_error 1 'small/'
+    expect_same "$T/small/net.weights" "$T/kept.weights"
+    umount "$T/small"
+    end
+else
+    skip "a full disk leaves the files of before" "needs root and tmpfs"
+fi
+
+finish
