@@ -47,10 +47,10 @@ static kernels choose(void)
     return (kernels){sse_columns, sse_block, sse_dots};
 }
 
-/* Fewer multiplications than this are not worth waking the other cores. */
+/* Fewer multiplications than this (some 100 microseconds) are not worth a meeting of all cores, which waits for the slowest. */
 static bool worth_threads(int m, int n, int k)
 {
-    return (double)m * n * k > 200e3;
+    return (double)m * n * k > 4e6;
 }
 
 static void scale(int m, int n, float beta, float *c, size_t ldc)
