@@ -23,10 +23,12 @@ typedef struct ds_datafile {
     char **labels; /* classes texts, unique, as in labels= */
     char **names;  /* classes texts for display; the labels when names= is absent */
     int classes;
+    struct ds_label_index *index; /* finds labels in paths */
 } ds_datafile;
 
 extern const ds_option ds_datafile_options[];
-/* Reads the file and its labels. `backup` defaults to "backup". Errors with file:line. */
+/* Reads the file and its labels. labels= and names= are found from the current folder or beside the .data file; `backup` defaults
+ * to "backup". Errors with file:line; `d` is cleared then. */
 int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e);
 void ds_datafile_clear(ds_datafile *d);
 

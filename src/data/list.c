@@ -1,0 +1,189 @@
+#include "base/file.h"
+#include "base/text.h"
+#include "data/data.h"
+#include "data/labels.h"
+#include "data/lines.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the label of a path ---- */
+
+/* "a, b, …" */
+static void name_matches(const ds_datafile *d, const ds_matches *m, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < m->count && i < DS_MATCHES && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%.60s", i ? ", " : "", d->labels[m->label[i]]);
+    if (m->count > DS_MATCHES && used < size)
+        snprintf(text + used, size - used, ", …");
+}
+
+static int refuse(const ds_datafile *d, const char *path, const ds_matches *m, ds_error *e)
+{
+    static const char *const wanted[] = {
+        [DS_SUBSTRING] = "exactly one label in the path (labels_from=substring)",
+        [DS_DIRECTORY] = "the name of its folder to be a label (labels_from=directory)",
+        [DS_FILENAME] = "the file name to be a label or to end in _LABEL, exactly one (labels_from=filename)",
+        [DS_LIST] = "PATH<tab>LABEL with one of the labels (labels_from=list)"};
+    char names[DS_MATCHES * 64 + 16];
+    if (m->count == 0)
+        return ds_fail(e, DS_EINPUT, "image '%s' has none of the %d labels (%s%s), expected %s", path,
+                       d->classes, d->labels[0], d->classes > 1 ? ", …" : "", wanted[d->labels_from]);
+    name_matches(d, m, names, sizeof names);
+    return ds_fail(e, DS_EINPUT, "image '%s' has %d labels (%s), expected %s", path, m->count, names,
+                   wanted[d->labels_from]);
+}
+
+static void match_directory(const ds_label_index *x, const char *path, ds_matches *m)
+{
+    const char *end = strrchr(path, '/');
+    const char *name = end;
+    while (name && name > path && name[-1] != '/')
+        name--;
+    if (name)
+        ds_matches_add(m, ds_label_index_find(x, name, (size_t)(end - name)));
+}
+
+static void match_filename(const ds_label_index *x, const char *path, ds_matches *m)
+{
+    const char *name = ds_path_base(path), *dot = strrchr(name, '.');
+    const char *end = dot && dot > name ? dot : name + strlen(name);
+    ds_matches_add(m, ds_label_index_find(x, name, (size_t)(end - name)));
+    for (const char *p = name; p < end; p++)
+        if (*p == '_')
+            ds_matches_add(m, ds_label_index_find(x, p + 1, (size_t)(end - p - 1)));
+}
+
+int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e)
+{
+    ds_matches m = {0};
+    if (d->labels_from == DS_SUBSTRING)
+        ds_label_index_search(d->index, path, &m);
+    else if (d->labels_from == DS_DIRECTORY)
+        match_directory(d->index, path, &m);
+    else if (d->labels_from == DS_FILENAME)
+        match_filename(d->index, path, &m);
+    if (m.count != 1)
+        return refuse(d, path, &m, e);
+    *label = m.label[0];
+    return DS_OK;
+}
+
+/* ---- lists ---- */
+
+/* Split PATH<tab>LABEL in place. */
+static int split_label(const ds_datafile *d, char *line, int *label, ds_error *e)
+{
+    char *tab = strrchr(line, '\t');
+    if (!tab)
+        return ds_fail(e, DS_EINPUT, "'%s' has no label, expected PATH<tab>LABEL (labels_from=list)", line);
+    const char *text = ds_trim(tab + 1);
+    *tab = '\0';
+    ds_trim(line);
+    *label = ds_label_index_find(d->index, text, strlen(text));
+    if (*label >= 0)
+        return DS_OK;
+    const char *near = ds_nearest(text, (const char *const *)d->labels, d->classes);
+    return ds_fail(e, DS_EINPUT, "image '%s' has the label '%s', expected one of the %d labels%s%s%s", line,
+                   text, d->classes, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static int grow(ds_images *images, int *capacity, ds_error *e)
+{
+    if (images->n < *capacity)
+        return DS_OK;
+    if (*capacity > INT_MAX / 2)
+        return ds_fail_at(e, DS_EINPUT, images->list, 0, "is too long, expected at most %d images",
+                          *capacity);
+    int wanted = *capacity ? *capacity * 2 : 256;
+    char **paths = realloc(images->paths, (size_t)wanted * sizeof *paths);
+    if (!paths)
+        return ds_fail_memory(e);
+    images->paths = paths;
+    int *labels = realloc(images->labels, (size_t)wanted * sizeof *labels);
+    if (!labels)
+        return ds_fail_memory(e);
+    images->labels = labels;
+    *capacity = wanted;
+    return DS_OK;
+}
+
+/* A label in the path is looked for in what the list says, not in the folder that it stands in; only the
+ * parent folder of a bare file name has to come from there. */
+static int add_image(const ds_datafile *d, ds_images *images, char *line, int number, ds_error *e)
+{
+    int label = -1, rc = d->labels_from == DS_LIST ? split_label(d, line, &label, e) : DS_OK;
+    char *path = rc ? NULL : ds_path_near(line, images->list);
+    if (!rc && !path)
+        return ds_fail_memory(e);
+    if (!rc && d->labels_from != DS_LIST)
+        rc = ds_label_of(d, d->labels_from == DS_DIRECTORY ? path : line, &label, e);
+    if (rc) {
+        free(path);
+        if (e) {
+            snprintf(e->file, sizeof e->file, "%s", images->list);
+            e->line = number;
+        }
+        return rc;
+    }
+    images->paths[images->n] = path;
+    images->labels[images->n++] = label;
+    return DS_OK;
+}
+
+static int read_lines(const ds_datafile *d, ds_images *images, char *text, ds_error *e)
+{
+    ds_lines lines = ds_lines_of(text);
+    char *line;
+    int capacity = 0, rc = DS_OK;
+    while (!rc && (line = ds_lines_next(&lines))) {
+        if (*line && !(rc = grow(images, &capacity, e)))
+            rc = add_image(d, images, line, lines.line, e);
+    }
+    if (!rc && images->n == 0)
+        rc = ds_fail_at(e, DS_EINPUT, images->list, 0, "has no images, expected one path a line");
+    return rc;
+}
+
+int ds_images_read(const ds_datafile *d, const char *list, ds_images *images, ds_error *e)
+{
+    char *text;
+    *images = (ds_images){.list = ds_path_near(list, d->path)};
+    if (!images->list)
+        return ds_fail_memory(e);
+    int rc = ds_file_read_text(images->list, "a list of images, one path a line", &text, e);
+    if (!rc) {
+        rc = read_lines(d, images, text, e);
+        free(text);
+    }
+    if (rc)
+        ds_images_clear(images);
+    return rc;
+}
+
+void ds_images_drop(ds_images *images, const bool *bad)
+{
+    int kept = 0;
+    for (int i = 0; i < images->n; i++) {
+        if (bad[i]) {
+            free(images->paths[i]);
+            continue;
+        }
+        images->paths[kept] = images->paths[i];
+        images->labels[kept++] = images->labels[i];
+    }
+    images->n = kept;
+}
+
+void ds_images_clear(ds_images *images)
+{
+    for (int i = 0; i < images->n; i++)
+        free(images->paths[i]);
+    free(images->paths);
+    free(images->labels);
+    free(images->list);
+    *images = (ds_images){0};
+}
