@@ -1,0 +1,70 @@
+#include "data/augment.h"
+
+#include <math.h>
+
+static float uniform(ds_rng *r, double low, double high)
+{
+    return (float)(low + (high - low) * ds_rng_uniform(r));
+}
+
+/* A factor between 1 and s, or its inverse. */
+static float uniform_factor(ds_rng *r, double s)
+{
+    float factor = uniform(r, 1, s);
+    return ds_rng_next(r) >> 63 ? factor : 1 / factor;
+}
+
+/* An integer between two bounds that may have lost a little in a division. */
+static int uniform_size(ds_rng *r, double low, double high)
+{
+    long long a = (long long)(low + 1e-3), b = (long long)(high + 1e-3);
+    if (b < a) {
+        long long t = a;
+        a = b;
+        b = t;
+    }
+    return (int)(a + (long long)ds_rng_below(r, (uint64_t)(b - a + 1)));
+}
+
+ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r)
+{
+    ds_draw d = {.scale = 1};
+    d.aspect = uniform_factor(r, a->aspect);
+    int size = uniform_size(r, a->min_size, a->max_size);
+    int side = (float)ih < (float)iw * d.aspect ? ih : (int)((float)iw * d.aspect);
+    d.scale = (float)(size > 0 ? size : 1) / (float)(side > 0 ? side : 1);
+    d.radians = uniform(r, -a->angle, a->angle) * (float)(2 * M_PI / 360);
+    float dx = ((float)iw * d.scale / d.aspect - (float)a->w) / 2,
+          dy = ((float)ih * d.scale - (float)a->h) / 2;
+    d.dx = uniform(r, -dx, dx);
+    d.dy = uniform(r, -dy, dy);
+    d.flip = (ds_rng_next(r) >> 63) && a->flip;
+    d.hue = uniform(r, -a->hue, a->hue);
+    d.saturation = uniform_factor(r, a->saturation);
+    d.exposure = uniform_factor(r, a->exposure);
+    return d;
+}
+
+int ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out,
+                     ds_scratch *scratch, ds_error *e)
+{
+    int rc = DS_OK;
+    if (a->center)
+        rc = ds_crop_center(im, a->w, a->h, draw->flip, out, scratch, e);
+    else if (draw->radians == 0)
+        rc = ds_crop_upright(im, a->w, a->h, draw, out, scratch, e);
+    else
+        ds_crop_rotated(im, a->w, a->h, draw, out);
+    if (rc)
+        return rc;
+    ds_distort(out, im->c, (size_t)a->w * (size_t)a->h, draw);
+    return DS_OK;
+}
+
+int ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,
+                         uint64_t sample, float *out, ds_scratch *scratch, ds_error *e)
+{
+    ds_rng r = ds_rng_make(seed, epoch, sample);
+    ds_draw draw = ds_augment_draw(a, im->w, im->h, &r);
+    return ds_augment_apply(im, a, &draw, out, scratch, e);
+}

@@ -1,0 +1,74 @@
+#include "base/file.h"
+#include "data/data.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_NO_STDIO
+#define STBI_NO_HDR
+#define STBI_NO_LINEAR
+#define STBI_NO_PIC
+#define STBI_FAILURE_USERMSG
+/* stb_image 2.27 declares this function by the second name and defines it by the first. */
+#define stbi__unpremultiply_on_load_thread stbi_set_unpremultiply_on_load_thread
+#include <stb/stb_image.h> /* by this name a system header: its warnings are not ours */
+
+/* Far above any photograph; keeps a damaged header from asking for all memory. */
+static const long long most_pixels = 1LL << 26;
+
+static int refuse(const char *path, const char *reason, ds_error *e)
+{
+    return ds_fail_at(e, DS_EINPUT, path, 0,
+                      "cannot decode: %s, expected a PNG, JPEG, BMP, GIF, TGA, 8-bit PNM or PSD image",
+                      reason);
+}
+
+/* stb_image fills the rest of a JPEG that was cut off with grey, in some versions without a word. */
+static bool is_cut_off(const unsigned char *bytes, size_t n)
+{
+    return n > 2 && bytes[0] == 0xff && bytes[1] == 0xd8 && !memmem(bytes + 2, n - 2, "\xff\xd9", 2);
+}
+
+static int decode(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im,
+                  ds_error *e)
+{
+    int w, h, c;
+    if (n == 0)
+        return refuse(path, "empty file", e);
+    if (n > INT_MAX)
+        return refuse(path, "file above 2 GB", e);
+    if (!stbi_info_from_memory(bytes, (int)n, &w, &h, &c))
+        return refuse(path, stbi_failure_reason(), e);
+    if ((long long)w * h > most_pixels)
+        return ds_fail_at(e, DS_EINPUT, path, 0, "cannot decode: %d x %d pixels, expected at most %lld", w, h,
+                          most_pixels);
+    if (is_cut_off(bytes, n))
+        return refuse(path, "JPEG without its end", e);
+    if (bytes[0] == 'P' && stbi_is_16_bit_from_memory(bytes, (int)n))
+        return refuse(path, "16-bit PNM", e); /* stb_image mixes up its bytes */
+    im->px = stbi_load_from_memory(bytes, (int)n, &im->w, &im->h, &c, channels);
+    im->c = channels;
+    return im->px ? DS_OK : refuse(path, stbi_failure_reason(), e);
+}
+
+int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e)
+{
+    unsigned char *bytes;
+    size_t n;
+    *im = (ds_image){0};
+    int rc = ds_file_read(path, "an image", &bytes, &n, e);
+    if (rc)
+        return rc;
+    rc = decode(bytes, n, path, channels, im, e);
+    free(bytes);
+    return rc;
+}
+
+void ds_image_clear(ds_image *im)
+{
+    free(im->px);
+    *im = (ds_image){0};
+}

@@ -1,0 +1,566 @@
+/* Decoding, the central square and augmentation; the pixel functions against libdarknet's. */
+#include "base/file.h"
+#include "data/augment.h"
+
+#include <dlfcn.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_STATIC
+#include <stb/stb_image_write.h>
+
+/* The host's image, passed by value. */
+typedef struct host_image {
+    int w, h, c;
+    float *data;
+} host_image;
+
+static struct host {
+    host_image (*rotate_crop)(host_image im, float rad, float s, int w, int h, float dx, float dy,
+                              float aspect);
+    host_image (*center_crop)(host_image im, int w, int h);
+    void (*flip)(host_image im);
+    void (*distort)(host_image im, float hue, float saturation, float exposure);
+    void (*release)(host_image im);
+} host;
+
+static char dir[] = "/tmp/test_image_XXXXXX";
+
+static void *symbol(void *library, const char *name)
+{
+    void *s = dlsym(library, name);
+    assert_non_null(s);
+    return s;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    void *library = dlopen("/usr/lib/darknet/libdarknet.so", RTLD_NOW | RTLD_LOCAL);
+    if (!library || !mkdtemp(dir)) {
+        fprintf(stderr, "%s\n", library ? "mkdtemp failed" : dlerror());
+        return -1;
+    }
+    *(void **)&host.rotate_crop = symbol(library, "rotate_crop_image");
+    *(void **)&host.center_crop = symbol(library, "center_crop_image");
+    *(void **)&host.flip = symbol(library, "flip_image");
+    *(void **)&host.distort = symbol(library, "distort_image");
+    *(void **)&host.release = symbol(library, "free_image");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return rmdir(dir);
+}
+
+/* ---- helpers ---- */
+
+/* Waves with some noise, so that neighbours differ in every channel. */
+static ds_image make_image(int w, int h, int c, uint64_t seed)
+{
+    ds_rng r = ds_rng_make(seed, 1, 2);
+    ds_image im = {w, h, c, malloc((size_t)(w * h * c))};
+    assert_non_null(im.px);
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++)
+            for (int k = 0; k < c; k++) {
+                double v = 128 + 100 * sin(x * .3 + k) * cos(y * .2 - k) + 60 * (ds_rng_uniform(&r) - .5);
+                im.px[(y * w + x) * c + k] = (unsigned char)fmin(fmax(v, 0), 255);
+            }
+    return im;
+}
+
+static host_image to_host(const ds_image *im)
+{
+    host_image h = {im->w, im->h, im->c, calloc((size_t)(im->w * im->h * im->c), sizeof(float))};
+    assert_non_null(h.data);
+    for (int k = 0; k < im->c; k++)
+        for (int i = 0; i < im->w * im->h; i++)
+            h.data[k * im->w * im->h + i] = im->px[i * im->c + k] / 255.f;
+    return h;
+}
+
+static double largest_difference(const float *a, const float *b, int n)
+{
+    double largest = 0;
+    for (int i = 0; i < n; i++) {
+        double d = fabs((double)a[i] - b[i]);
+        if (!(d <= largest)) /* a NaN counts */
+            largest = d;
+    }
+    return largest;
+}
+
+static const float guard = -123.f;
+
+static float *make_output(int n)
+{
+    float *out = malloc(((size_t)n + 1) * sizeof *out);
+    assert_non_null(out);
+    for (int i = 0; i <= n; i++)
+        out[i] = guard;
+    return out;
+}
+
+static char *path_of(const char *name)
+{
+    char *p = ds_path_join(dir, name);
+    assert_non_null(p);
+    return p;
+}
+
+static void write_bytes(const char *path, const void *bytes, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void remove_file(char *path)
+{
+    assert_int_equal(unlink(path), 0);
+    free(path);
+}
+
+/* ---- decoding ---- */
+
+static void test_png_round_trip(void **state)
+{
+    (void)state;
+    char *path = path_of("a b.png");
+    for (int c = 1; c <= 3; c += 2) {
+        ds_image im = make_image(13, 7, c, 5), back;
+        assert_true(stbi_write_png(path, 13, 7, c, im.px, 0));
+        assert_int_equal(ds_image_read(path, c, &back, NULL), 0);
+        assert_int_equal(back.w, 13);
+        assert_int_equal(back.h, 7);
+        assert_int_equal(back.c, c);
+        assert_memory_equal(back.px, im.px, (size_t)(13 * 7 * c));
+        ds_image_clear(&im);
+        ds_image_clear(&back);
+    }
+    remove_file(path);
+}
+
+static void test_channels_are_converted(void **state)
+{
+    (void)state;
+    char *path = path_of("c.png");
+    const unsigned char rgba[2 * 4] = {200, 100, 50, 255, 10, 10, 10, 0}, grey_alpha[4] = {7, 255, 9, 0};
+    ds_image im;
+    assert_true(stbi_write_png(path, 2, 1, 4, rgba, 0));
+    assert_int_equal(ds_image_read(path, 3, &im, NULL), 0);
+    const unsigned char rgb[6] = {200, 100, 50, 10, 10, 10};
+    assert_memory_equal(im.px, rgb, 6);
+    ds_image_clear(&im);
+    assert_int_equal(ds_image_read(path, 1, &im, NULL), 0);
+    assert_in_range(im.px[0], 122, 126); /* 0.299 R + 0.587 G + 0.114 B = 124 */
+    assert_int_equal(im.px[1], 10);
+    ds_image_clear(&im);
+    assert_true(stbi_write_png(path, 2, 1, 2, grey_alpha, 0));
+    assert_int_equal(ds_image_read(path, 3, &im, NULL), 0);
+    const unsigned char grey3[6] = {7, 7, 7, 9, 9, 9};
+    assert_memory_equal(im.px, grey3, 6);
+    ds_image_clear(&im);
+    remove_file(path);
+}
+
+/* One chunk; stb_image does not look at the checksum. */
+static size_t put_chunk(unsigned char *at, const char *kind, const void *bytes, size_t n)
+{
+    memset(at, 0, n + 12);
+    at[2] = (unsigned char)(n >> 8);
+    at[3] = (unsigned char)n;
+    memcpy(at + 4, kind, 4);
+    memcpy(at + 8, bytes, n);
+    return n + 12;
+}
+
+static void test_16_bit(void **state)
+{
+    (void)state;
+    static const unsigned char header[13] = {0, 0, 0, 2, 0, 0, 0, 1, 16, 0, 0, 0, 0}; /* 2 x 1, 16-bit grey */
+    unsigned char row[5] = {0, 0x12, 0x34, 0xfe, 0x01}, file[256] = "\x89PNG\r\n\x1a\n";
+    int packed_n;
+    unsigned char *packed = stbi_zlib_compress(row, 5, &packed_n, 8);
+    size_t n = 8;
+    n += put_chunk(file + n, "IHDR", header, 13);
+    n += put_chunk(file + n, "IDAT", packed, (size_t)packed_n);
+    n += put_chunk(file + n, "IEND", "", 0);
+    free(packed);
+    char *path = path_of("d.png");
+    write_bytes(path, file, n);
+    ds_image im;
+    assert_int_equal(ds_image_read(path, 1, &im, NULL), 0);
+    assert_int_equal(im.w, 2);
+    assert_int_equal(im.px[0], 0x12);
+    assert_int_equal(im.px[1], 0xfe);
+    ds_image_clear(&im);
+    remove_file(path);
+}
+
+static void expect_failure(const char *path, const char *words, int code)
+{
+    ds_image im;
+    ds_error e = {0};
+    assert_int_equal(ds_image_read(path, 3, &im, &e), code);
+    assert_null(im.px);
+    assert_string_equal(e.file, path);
+    if (!strstr(e.text, words))
+        fail_msg("'%s' lacks '%s'", e.text, words);
+}
+
+static void test_bad_files(void **state)
+{
+    (void)state;
+    char *path = path_of("e.png");
+    expect_failure(path, "No such file", DS_EIO);
+    expect_failure(dir, "is a directory", DS_EIO);
+    write_bytes(path, "", 0);
+    expect_failure(path, "empty file", DS_EINPUT);
+    write_bytes(path, "hello, this is no image", 23);
+    expect_failure(path, "cannot decode: ", DS_EINPUT);
+    write_bytes(path, "P6 20000 20000 255\n", 19);
+    expect_failure(path, "20000 x 20000 pixels, expected at most", DS_EINPUT);
+    write_bytes(path, "P5 2 1 65535\n\x12\x34\xfe\x01", 17);
+    expect_failure(path, "16-bit PNM", DS_EINPUT);
+    remove_file(path);
+}
+
+static void expect_part_refused(const char *path, const unsigned char *bytes, size_t n)
+{
+    ds_image im;
+    write_bytes(path, bytes, n);
+    assert_int_equal(ds_image_read(path, 3, &im, NULL), DS_EINPUT);
+}
+
+static void expect_parts_refused(const char *source, size_t step, size_t tail)
+{
+    unsigned char *bytes;
+    size_t n;
+    ds_image im;
+    char *path = path_of("part.img");
+    assert_int_equal(ds_image_read(source, 3, &im, NULL), 0);
+    ds_image_clear(&im);
+    assert_int_equal(ds_file_read(source, "an image", &bytes, &n, NULL), 0);
+    for (size_t k = 1; k < n - tail; k += step)
+        expect_part_refused(path, bytes, k);
+    expect_part_refused(path, bytes, n - tail);
+    free(bytes);
+    remove_file(path);
+}
+
+/* A file that was cut off is refused: a PNG before its last chunk's name is whole, a JPEG before its last
+ * byte. */
+static void test_truncated(void **state)
+{
+    (void)state;
+    ds_image im = make_image(24, 24, 3, 9);
+    char *path = path_of("f.png");
+    assert_true(stbi_write_png(path, 24, 24, 3, im.px, 0));
+    expect_parts_refused(path, 37, 5);
+    expect_parts_refused("/usr/share/darknet/data/dog.jpg", 19001, 1);
+    ds_image_clear(&im);
+    remove_file(path);
+}
+
+/* ---- the central square ---- */
+
+static void compare_center(int iw, int ih, int c, int w, int h)
+{
+    ds_image im = make_image(iw, ih, c, (uint64_t)(iw * 1000 + ih));
+    ds_scratch scratch = {0};
+    float *out = make_output(w * h * c);
+    assert_int_equal(ds_prepare_center(&im, w, h, out, &scratch, NULL), 0);
+    host_image whole = to_host(&im), theirs = host.center_crop(whole, w, h);
+    double d = largest_difference(out, theirs.data, w * h * c);
+    if (!(d <= 1e-6))
+        fail_msg("%dx%dx%d to %dx%d differs by %g", iw, ih, c, w, h, d);
+    assert_true(out[w * h * c] == guard);
+    host.release(theirs);
+    free(whole.data);
+    free(out);
+    free(scratch.v);
+    ds_image_clear(&im);
+}
+
+static void test_center_equals_host(void **state)
+{
+    (void)state;
+    static const int sizes[][4] = {
+        {28, 28, 28, 28},     {32, 32, 28, 28}, {20, 31, 32, 32},
+        {500, 375, 224, 224}, {61, 40, 64, 48}, {1, 1, 8, 8},
+        {1, 9, 5, 5},         {9, 2, 7, 3},     {479, 600, 28, 28} /* the host's dark last row */,
+        {300, 200, 2, 2}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        compare_center(sizes[i][0], sizes[i][1], 3, sizes[i][2], sizes[i][3]);
+        compare_center(sizes[i][0], sizes[i][1], 1, sizes[i][2], sizes[i][3]);
+    }
+}
+
+static void test_center_to_one_pixel(void **state)
+{
+    (void)state;
+    ds_image im = make_image(6, 4, 1, 3);
+    ds_scratch scratch = {0};
+    float out = guard;
+    assert_int_equal(ds_prepare_center(&im, 1, 1, &out, &scratch, NULL), 0);
+    assert_true(fabsf(out - im.px[3 * 6 + 4] / 255.f) < 1e-6f);
+    free(scratch.v);
+    ds_image_clear(&im);
+}
+
+/* ---- augmentation ---- */
+
+static host_image host_augment(host_image whole, const ds_augment *a, const ds_draw *d)
+{
+    host_image out = a->center
+                         ? host.center_crop(whole, a->w, a->h)
+                         : host.rotate_crop(whole, d->radians, d->scale, a->w, a->h, d->dx, d->dy, d->aspect);
+    if (d->flip)
+        host.flip(out);
+    if (out.c == 3)
+        host.distort(out, d->hue, d->saturation, d->exposure);
+    return out;
+}
+
+static void compare_augment(const ds_image *im, const ds_augment *a, uint64_t sample, double limit)
+{
+    ds_rng r = ds_rng_make(11, 0, sample);
+    ds_draw d = ds_augment_draw(a, im->w, im->h, &r);
+    int n = a->w * a->h * im->c;
+    float *out = make_output(n);
+    ds_scratch scratch = {0};
+    assert_int_equal(ds_augment_apply(im, a, &d, out, &scratch, NULL), 0);
+    assert_true(out[n] == guard);
+    host_image whole = to_host(im), theirs = host_augment(whole, a, &d);
+    if (im->c == 1)
+        for (int i = 0; i < n; i++)
+            theirs.data[i] = fminf(theirs.data[i] * d.exposure, 1);
+    double difference = largest_difference(out, theirs.data, n);
+    if (!(difference <= limit))
+        fail_msg("sample %d (rad %g scale %g flip %d hue %g sat %g exp %g): differs by %g", (int)sample,
+                 (double)d.radians, (double)d.scale, d.flip, (double)d.hue, (double)d.saturation,
+                 (double)d.exposure, difference);
+    host.release(theirs);
+    free(whole.data);
+    free(out);
+    free(scratch.v);
+}
+
+static const ds_augment plain = {.w = 32,
+                                 .h = 32,
+                                 .min_size = 32,
+                                 .max_size = 64,
+                                 .aspect = 1,
+                                 .saturation = 1,
+                                 .exposure = 1,
+                                 .flip = true};
+static const ds_augment colour = {.w = 32,
+                                  .h = 32,
+                                  .min_size = 32,
+                                  .max_size = 64,
+                                  .aspect = 1,
+                                  .saturation = .75,
+                                  .exposure = .75,
+                                  .hue = .1,
+                                  .flip = true};
+static const ds_augment turned = {.w = 32,
+                                  .h = 32,
+                                  .min_size = 28,
+                                  .max_size = 48,
+                                  .aspect = .75,
+                                  .saturation = .75,
+                                  .exposure = .75,
+                                  .hue = .1,
+                                  .angle = 7,
+                                  .flip = true};
+
+static void test_augment_equals_host(void **state)
+{
+    (void)state;
+    ds_augment all[] = {plain, colour, turned, turned, turned, colour, colour};
+    all[3].angle = 180;
+    all[3].min_size = 9;
+    all[4].w = 40;
+    all[4].h = 21; /* 840 pixels: no multiple of the block */
+    all[5].center = true;
+    all[6].hue = 0;
+    ds_image images[] = {make_image(32, 32, 3, 1), make_image(50, 37, 3, 2), make_image(28, 28, 1, 3),
+                         make_image(3, 90, 3, 4)};
+    for (size_t k = 0; k < sizeof images / sizeof *images; k++) {
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            for (uint64_t sample = 0; sample < 20; sample++)
+                compare_augment(&images[k], &all[i], sample, 1e-4);
+        ds_image_clear(&images[k]);
+    }
+}
+
+/* Greys, pure colours and ties between channels, every hue shift in [-1, 1]. */
+static void test_colours_equal_host(void **state)
+{
+    (void)state;
+    ds_image im = {16, 8, 3, malloc(16 * 8 * 3)};
+    static const unsigned char levels[5] = {0, 64, 128, 200, 255};
+    for (int i = 0; i < 125; i++) {
+        im.px[3 * i] = levels[i % 5];
+        im.px[3 * i + 1] = levels[i / 5 % 5];
+        im.px[3 * i + 2] = levels[i / 25];
+    }
+    memset(im.px + 375, 90, 9);
+    ds_augment a = {.w = 16, .h = 8};
+    float out[16 * 8 * 3];
+    ds_scratch scratch = {0};
+    for (int step = -10; step <= 10; step++) {
+        ds_draw d = {
+            .scale = 1, .aspect = 1, .hue = (float)step * .0997f, .saturation = 1.3f, .exposure = .9f};
+        assert_int_equal(ds_augment_apply(&im, &a, &d, out, &scratch, NULL), 0);
+        host_image whole = to_host(&im), theirs = host_augment(whole, &a, &d);
+        double difference = largest_difference(out, theirs.data, 16 * 8 * 3);
+        if (!(difference <= 1e-5))
+            fail_msg("hue %g differs by %g", (double)d.hue, difference);
+        host.release(theirs);
+        free(whole.data);
+    }
+    free(scratch.v);
+    ds_image_clear(&im);
+}
+
+static void test_draws_stay_in_their_ranges(void **state)
+{
+    (void)state;
+    int flips = 0, sizes[64] = {0}, stretched = 0, n = 4000;
+    for (int i = 0; i < n; i++) {
+        ds_rng r = ds_rng_make(1, 2, (uint64_t)i);
+        ds_draw d = ds_augment_draw(&turned, 40, 40, &r);
+        int side = (int)fminf(40, 40 * d.aspect), size = (int)lroundf(d.scale * (float)side);
+        assert_in_range(size, 28, 48);
+        sizes[size]++;
+        flips += d.flip;
+        stretched += d.aspect > 1;
+        assert_true(fabsf(d.radians) <= 7 * 2 * (float)M_PI / 360 && fabsf(d.hue) <= .1f);
+        assert_true(d.aspect >= .7499f && d.aspect <= 1.3334f && d.saturation >= .7499f &&
+                    d.exposure <= 1.3334f);
+        assert_true(fabsf(d.dx) <= fabsf(40 * d.scale / d.aspect - 32) / 2 + 1e-4f);
+    }
+    assert_in_range(flips, n / 2 - 200, n / 2 + 200);
+    assert_in_range(stretched, n / 2 - 200, n / 2 + 200);
+    for (int size = 28; size <= 48; size++)
+        assert_in_range(sizes[size], n / 21 / 2, n / 21 * 2);
+}
+
+static void test_augment_depends_on_its_key_alone(void **state)
+{
+    (void)state;
+    ds_image im = make_image(32, 32, 3, 8);
+    ds_scratch scratch = {0};
+    float a[3072], b[3072];
+    assert_int_equal(ds_prepare_augmented(&im, &turned, 1, 2, 3, a, &scratch, NULL), 0);
+    assert_int_equal(ds_prepare_augmented(&im, &turned, 1, 2, 4, b, &scratch, NULL), 0);
+    assert_memory_not_equal(a, b, sizeof a);
+    assert_int_equal(ds_prepare_augmented(&im, &turned, 1, 2, 3, b, &scratch, NULL), 0);
+    assert_memory_equal(a, b, sizeof a);
+    free(scratch.v);
+    ds_image_clear(&im);
+}
+
+/* ---- time ---- */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Microseconds an image of ours and of the host for the same draws. */
+static void time_once(const ds_image *im, host_image whole, const ds_augment *a, double *ours, double *theirs)
+{
+    enum { N = 50 };
+    float out[3072];
+    ds_scratch scratch = {0};
+    double start = now();
+    for (uint64_t i = 0; i < N; i++)
+        assert_int_equal(ds_prepare_augmented(im, a, 1, 1, i, out, &scratch, NULL), 0);
+    *ours = (now() - start) / N * 1e6;
+    start = now();
+    for (uint64_t i = 0; i < N; i++) {
+        ds_rng r = ds_rng_make(1, 1, i);
+        ds_draw d = ds_augment_draw(a, im->w, im->h, &r);
+        host.release(host_augment(whole, a, &d));
+    }
+    *theirs = (now() - start) / N * 1e6;
+    free(scratch.v);
+}
+
+static void compare_time(const char *name, const ds_augment *a)
+{
+    enum { RUNS = 41 };
+    ds_image im = make_image(32, 32, 3, 8);
+    host_image whole = to_host(&im);
+    double ours[RUNS], theirs[RUNS], ratio[RUNS];
+    for (int i = 0; i < RUNS; i++) {
+        time_once(&im, whole, a, &ours[i], &theirs[i]);
+        ratio[i] = ours[i] / theirs[i];
+    }
+    qsort(ratio, RUNS, sizeof *ratio, by_value);
+    qsort(ours, RUNS, sizeof *ours, by_value);
+    qsort(theirs, RUNS, sizeof *theirs, by_value);
+    print_message("%-28s ours %5.1f us, host %5.1f us, ratio %.3f\n", name, ours[RUNS / 2], theirs[RUNS / 2],
+                  ratio[RUNS / 2]);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__OPTIMIZE__)
+    assert_true(ratio[RUNS / 2] <= 1 / 3.);
+#endif
+    free(whole.data);
+    ds_image_clear(&im);
+}
+
+static void test_time_against_host(void **state)
+{
+    (void)state;
+    ds_augment bright = plain, vivid = colour;
+    bright.exposure = 1.5;
+    vivid.hue = 0;
+    compare_time("crop, flip", &plain);
+    compare_time("with exposure", &bright);
+    compare_time("with saturation, exposure", &vivid);
+    compare_time("with hue as well", &colour);
+    compare_time("with angle, aspect as well", &turned);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_png_round_trip),
+        cmocka_unit_test(test_channels_are_converted),
+        cmocka_unit_test(test_16_bit),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_center_equals_host),
+        cmocka_unit_test(test_center_to_one_pixel),
+        cmocka_unit_test(test_augment_equals_host),
+        cmocka_unit_test(test_colours_equal_host),
+        cmocka_unit_test(test_draws_stay_in_their_ranges),
+        cmocka_unit_test(test_augment_depends_on_its_key_alone),
+        cmocka_unit_test(test_time_against_host),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
