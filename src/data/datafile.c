@@ -11,8 +11,14 @@
 static const char *const labels_from_names[] = {"substring", "directory", "filename", "list", NULL};
 
 #define AT(field) offsetof(ds_datafile, field)
-#define FILE_KEY(key, field, text) {.name = key, .type = DS_TEXT, .offset = AT(field), .unit = "FILE", .help = text}
-#define FOREIGN_KEY(key, text) {.name = key, .type = DS_TEXT, .offset = DS_UNSTORED, .help = text}
+#define FILE_KEY(key, field, text)                                                      \
+    {                                                                                   \
+        .name = key, .type = DS_TEXT, .offset = AT(field), .unit = "FILE", .help = text \
+    }
+#define FOREIGN_KEY(key, text)                                            \
+    {                                                                     \
+        .name = key, .type = DS_TEXT, .offset = DS_UNSTORED, .help = text \
+    }
 
 const ds_option ds_datafile_options[] = {
     FILE_KEY("train", train, "list of the images to train on"),
@@ -21,14 +27,31 @@ const ds_option ds_datafile_options[] = {
     FILE_KEY("test", test, "list of the images for the final figures; valid= when absent"),
     FILE_KEY("labels", labels_path, "labels, one a line"),
     FILE_KEY("names", names_path, "names to display, one a label; the labels when absent"),
-    {.name = "classes", .type = DS_INT, .offset = AT(classes_key), .min = 1, .max = INT_MAX,
+    {.name = "classes",
+     .type = DS_INT,
+     .offset = AT(classes_key),
+     .min = 1,
+     .max = INT_MAX,
      .help = "number of labels; counted when absent"},
-    {.name = "backup", .type = DS_TEXT, .offset = AT(backup), .def = "backup", .unit = "DIR",
+    {.name = "backup",
+     .type = DS_TEXT,
+     .offset = AT(backup),
+     .def = "backup",
+     .unit = "DIR",
      .help = "folder for weights"},
-    {.name = "top", .type = DS_INT, .offset = AT(top), .def = "1", .min = 1, .max = INT_MAX,
+    {.name = "top",
+     .type = DS_INT,
+     .offset = AT(top),
+     .def = "1",
+     .min = 1,
+     .max = INT_MAX,
      .help = "k of the top-k accuracy"},
-    {.name = "labels_from", .type = DS_ENUM, .offset = AT(labels_from), .def = "substring",
-     .names = labels_from_names, .help = "where the label of an image stands"},
+    {.name = "labels_from",
+     .type = DS_ENUM,
+     .offset = AT(labels_from),
+     .def = "substring",
+     .names = labels_from_names,
+     .help = "where the label of an image stands"},
     FOREIGN_KEY("eval", "of other commands, no effect here"),
     FOREIGN_KEY("map", "of other commands, no effect here"),
     FOREIGN_KEY("results", "of other commands, no effect here"),
@@ -38,7 +61,7 @@ const ds_option ds_datafile_options[] = {
     {.type = DS_END},
 };
 
-/* ---- the text --------------------------------------------------------------------------------------------- */
+/* ---- the text ---- */
 
 /* Pairs of a .data file; they point into its text. */
 typedef struct pairs {
@@ -54,7 +77,8 @@ static int add_pair(pairs *p, char *line, int number, const char *path, ds_error
     *value++ = '\0';
     ds_pair pair = {.key = ds_trim(line), .value = ds_trim(value), .line = number};
     if (!pair.key[0] || !pair.value[0])
-        return ds_fail_at(e, DS_EINPUT, path, number, "'%s=%s', expected a key and a value", pair.key, pair.value);
+        return ds_fail_at(e, DS_EINPUT, path, number, "'%s=%s', expected a key and a value", pair.key,
+                          pair.value);
     ds_pair *grown = realloc(p->v, (size_t)(p->n + 1) * sizeof *grown);
     if (!grown)
         return ds_fail_memory(e);
@@ -84,17 +108,19 @@ static const ds_pair *find_pair(const pairs *p, const char *key)
     return NULL;
 }
 
-/* ---- what it means ---------------------------------------------------------------------------------------- */
+/* ---- what it means ---- */
 
 static int refuse_hierarchy(const pairs *p, const char *path, ds_error *e)
 {
     const ds_pair *tree = find_pair(p, "tree"), *tag = find_pair(p, "tag");
     if (tree)
-        return ds_fail_at(e, DS_EINPUT, path, tree->line,
-                          "tree=%s: label hierarchies are not supported, expected a flat list in labels=", tree->value);
+        return ds_fail_at(
+            e, DS_EINPUT, path, tree->line,
+            "tree=%s: label hierarchies are not supported, expected a flat list in labels=", tree->value);
     if (tag && strcmp(tag->value, "0") != 0)
-        return ds_fail_at(e, DS_EINPUT, path, tag->line,
-                          "tag=%s: several labels an image are not supported, expected tag=0 or no tag=", tag->value);
+        return ds_fail_at(
+            e, DS_EINPUT, path, tag->line,
+            "tag=%s: several labels an image are not supported, expected tag=0 or no tag=", tag->value);
     return DS_OK;
 }
 
@@ -105,15 +131,16 @@ static int check_counts(const ds_datafile *d, const pairs *p, ds_error *e)
                           "classes=%d, but %s has %d labels, expected the two to be equal", d->classes_key,
                           d->labels_path, d->classes);
     if (d->top > d->classes)
-        return ds_fail_at(e, DS_EINPUT, d->path, find_pair(p, "top")->line, "top=%d, expected at most the %d classes",
-                          d->top, d->classes);
+        return ds_fail_at(e, DS_EINPUT, d->path, find_pair(p, "top")->line,
+                          "top=%d, expected at most the %d classes", d->top, d->classes);
     return DS_OK;
 }
 
 static int read_labels(ds_datafile *d, const pairs *p, ds_error *e)
 {
     if (!d->labels_path)
-        return ds_fail_at(e, DS_EINPUT, d->path, 0, "has no labels=, expected the name of a file with one label a line");
+        return ds_fail_at(e, DS_EINPUT, d->path, 0,
+                          "has no labels=, expected the name of a file with one label a line");
     char *path = ds_path_near(d->labels_path, d->path);
     if (!path)
         return ds_fail_memory(e);

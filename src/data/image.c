@@ -21,7 +21,8 @@ static const long long most_pixels = 1LL << 26;
 
 static int refuse(const char *path, const char *reason, ds_error *e)
 {
-    return ds_fail_at(e, DS_EINPUT, path, 0, "cannot decode: %s, expected a PNG, JPEG, BMP, GIF, TGA, PNM or PSD image",
+    return ds_fail_at(e, DS_EINPUT, path, 0,
+                      "cannot decode: %s, expected a PNG, JPEG, BMP, GIF, TGA, 8-bit PNM or PSD image",
                       reason);
 }
 
@@ -31,7 +32,8 @@ static bool is_cut_off(const unsigned char *bytes, size_t n)
     return n > 2 && bytes[0] == 0xff && bytes[1] == 0xd8 && !memmem(bytes + 2, n - 2, "\xff\xd9", 2);
 }
 
-static int decode(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im, ds_error *e)
+static int decode(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im,
+                  ds_error *e)
 {
     int w, h, c;
     if (n == 0)
@@ -45,6 +47,8 @@ static int decode(const unsigned char *bytes, size_t n, const char *path, int ch
                           most_pixels);
     if (is_cut_off(bytes, n))
         return refuse(path, "JPEG without its end", e);
+    if (bytes[0] == 'P' && stbi_is_16_bit_from_memory(bytes, (int)n))
+        return refuse(path, "16-bit PNM", e); /* stb_image mixes up its bytes */
     im->px = stbi_load_from_memory(bytes, (int)n, &im->w, &im->h, &c, channels);
     im->c = channels;
     return im->px ? DS_OK : refuse(path, stbi_failure_reason(), e);

@@ -10,8 +10,8 @@ struct ds_label_index {
     char *const *labels;
     int *slots; /* capacity numbers of labels, -1: free */
     size_t capacity;
-    size_t *lengths;     /* n_lengths different lengths of labels */
-    uint64_t *dropouts;  /* n_lengths: weight of the byte that leaves a window of that length */
+    size_t *lengths;    /* n_lengths different lengths of labels */
+    uint64_t *dropouts; /* n_lengths: weight of the byte that leaves a window of that length */
     int n_lengths;
 };
 
@@ -56,7 +56,7 @@ int ds_labels_read(const char *path, const char *what, char ***labels, int *n, d
     return rc;
 }
 
-/* ---- the index -------------------------------------------------------------------------------------------- */
+/* ---- the index ---- */
 
 /* A polynomial in the bytes, so that the hash of a window can roll along a path. */
 static const uint64_t base = 0x9e3779b97f4a7c15u;
@@ -117,8 +117,9 @@ static int fill(ds_label_index *x, int n, const char *path, ds_error *e)
     for (int i = 0; i < n; i++) {
         int earlier = ds_label_index_find(x, x->labels[i], strlen(x->labels[i]));
         if (earlier >= 0)
-            return ds_fail_at(e, DS_EINPUT, path, i + 1, "label '%s' again, expected each label once (first in line %d)",
-                              x->labels[i], earlier + 1);
+            return ds_fail_at(e, DS_EINPUT, path, i + 1,
+                              "label '%s' again, expected each label once (first in line %d)", x->labels[i],
+                              earlier + 1);
         if (add_length(x, strlen(x->labels[i])))
             return ds_fail_memory(e);
         insert(x, i);
@@ -186,7 +187,8 @@ void ds_label_index_search(const ds_label_index *x, const char *path, ds_matches
             ds_matches_add(m, find_hashed(x, hash, path + i, length));
             if (i + length == n)
                 break;
-            hash = hash * base + (unsigned char)path[i + length] + 1 - x->dropouts[k] * ((unsigned char)path[i] + 1);
+            hash = hash * base + (unsigned char)path[i + length] + 1 -
+                   x->dropouts[k] * ((unsigned char)path[i] + 1);
         }
     }
 }

@@ -1,4 +1,5 @@
-/* Label files, and finding the labels of a path fast: a hash table over the labels, searched once for each length that labels have. */
+/* Label files, and finding the labels of a path fast: a hash table over the labels, searched once for each
+ * length that labels have. */
 #ifndef DS_DATA_LABELS_H
 #define DS_DATA_LABELS_H
 
@@ -9,8 +10,8 @@
 
 typedef struct ds_label_index ds_label_index;
 
-/* Read one text a line. A blank line between texts is an error, at the end it is not. `what` names a text in messages ("label").
- * The array and its texts are owned by the caller, also after an error. */
+/* Read one text a line. A blank line between texts is an error, at the end it is not. `what` names a text in
+ * messages ("label"). The array and its texts are owned by the caller, also after an error. */
 int ds_labels_read(const char *path, const char *what, char ***labels, int *n, ds_error *e);
 
 /* Index over n labels, which must outlive it. A label that occurs twice is an error at its line of `path`. */

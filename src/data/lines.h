@@ -1,4 +1,5 @@
-/* What .data files, label files and lists share: trimmed lines with numbers, and paths relative to the file that names them. */
+/* What .data files, label files and lists share: trimmed lines with numbers, and paths relative to the file
+ * that names them. */
 #ifndef DS_DATA_LINES_H
 #define DS_DATA_LINES_H
 
@@ -14,7 +15,8 @@ ds_lines ds_lines_of(char *text);
 /* The next line without blanks at its ends (possibly empty), or NULL at the end. */
 char *ds_lines_next(ds_lines *l);
 
-/* `path` as it is when absolute or found from the current folder, else inside the folder of the file `beside`. Fresh memory, or NULL. */
+/* `path` as it is when absolute or found from the current folder, else inside the folder of the file
+ * `beside`. Fresh memory, or NULL. */
 char *ds_path_near(const char *path, const char *beside);
 
 #endif

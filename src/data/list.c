@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the label of a path ---------------------------------------------------------------------------------- */
+/* ---- the label of a path ---- */
 
 /* "a, b, …" */
 static void name_matches(const ds_datafile *d, const ds_matches *m, char *text, size_t size)
@@ -30,8 +30,8 @@ static int refuse(const ds_datafile *d, const char *path, const ds_matches *m, d
         [DS_LIST] = "PATH<tab>LABEL with one of the labels (labels_from=list)"};
     char names[DS_MATCHES * 64 + 16];
     if (m->count == 0)
-        return ds_fail(e, DS_EINPUT, "image '%s' has none of the %d labels (%s%s), expected %s", path, d->classes,
-                       d->labels[0], d->classes > 1 ? ", …" : "", wanted[d->labels_from]);
+        return ds_fail(e, DS_EINPUT, "image '%s' has none of the %d labels (%s%s), expected %s", path,
+                       d->classes, d->labels[0], d->classes > 1 ? ", …" : "", wanted[d->labels_from]);
     name_matches(d, m, names, sizeof names);
     return ds_fail(e, DS_EINPUT, "image '%s' has %d labels (%s), expected %s", path, m->count, names,
                    wanted[d->labels_from]);
@@ -72,7 +72,7 @@ int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e)
     return DS_OK;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------------------ */
+/* ---- lists ---- */
 
 /* Split PATH<tab>LABEL in place. */
 static int split_label(const ds_datafile *d, char *line, int *label, ds_error *e)
@@ -87,8 +87,8 @@ static int split_label(const ds_datafile *d, char *line, int *label, ds_error *e
     if (*label >= 0)
         return DS_OK;
     const char *near = ds_nearest(text, (const char *const *)d->labels, d->classes);
-    return ds_fail(e, DS_EINPUT, "image '%s' has the label '%s', expected one of the %d labels%s%s%s", line, text,
-                   d->classes, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return ds_fail(e, DS_EINPUT, "image '%s' has the label '%s', expected one of the %d labels%s%s%s", line,
+                   text, d->classes, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static int grow(ds_images *images, int *capacity, ds_error *e)
@@ -96,7 +96,8 @@ static int grow(ds_images *images, int *capacity, ds_error *e)
     if (images->n < *capacity)
         return DS_OK;
     if (*capacity > INT_MAX / 2)
-        return ds_fail_at(e, DS_EINPUT, images->list, 0, "is too long, expected at most %d images", *capacity);
+        return ds_fail_at(e, DS_EINPUT, images->list, 0, "is too long, expected at most %d images",
+                          *capacity);
     int wanted = *capacity ? *capacity * 2 : 256;
     char **paths = realloc(images->paths, (size_t)wanted * sizeof *paths);
     if (!paths)
@@ -110,8 +111,8 @@ static int grow(ds_images *images, int *capacity, ds_error *e)
     return DS_OK;
 }
 
-/* A label in the path is looked for in what the list says, not in the folder that it stands in; only the parent folder
- * of a bare file name has to come from there. */
+/* A label in the path is looked for in what the list says, not in the folder that it stands in; only the
+ * parent folder of a bare file name has to come from there. */
 static int add_image(const ds_datafile *d, ds_images *images, char *line, int number, ds_error *e)
 {
     int label = -1, rc = d->labels_from == DS_LIST ? split_label(d, line, &label, e) : DS_OK;

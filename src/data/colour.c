@@ -1,0 +1,108 @@
+/* Hue, saturation and exposure. */
+#include "data/augment.h"
+#include "data/wide.h"
+
+#include <math.h>
+
+/* No NaN comes here and nobody looks at exceptions: then selections become vector code and clamps single
+ * instructions. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("no-trapping-math", "finite-math-only", "no-signed-zeros")
+#endif
+
+DS_INLINE float unit(float v)
+{
+    v = v > 0 ? v : 0;
+    return v < 1 ? v : 1;
+}
+
+DS_INLINE void expose(float *v, size_t n, float exposure)
+{
+    size_t i = 0;
+    for (; i + DS_BLOCK <= n; i += DS_BLOCK)
+        for (int j = 0; j < DS_BLOCK; j++)
+            v[i + j] = unit(v[i + j] * exposure);
+    for (; i < n; i++)
+        v[i] = unit(v[i] * exposure);
+}
+
+/* Saturation and exposure in HSV with the hue kept: each channel moves away from or to the largest one. */
+DS_INLINE void saturate(float *restrict r, float *restrict g, float *restrict b, const int n,
+                        float saturation, float exposure)
+{
+    for (int i = 0; i < n; i++) {
+        float big = r[i] > g[i] ? r[i] : g[i];
+        big = big > b[i] ? big : b[i];
+        r[i] = unit(exposure * (big + saturation * (r[i] - big)));
+        g[i] = unit(exposure * (big + saturation * (g[i] - big)));
+        b[i] = unit(exposure * (big + saturation * (b[i] - big)));
+    }
+}
+
+/* HSV and back: the hue h in sixths of a turn, then each channel as a trapezium over it. */
+DS_INLINE void turn_hue(float *restrict r, float *restrict g, float *restrict b, const int n, float hue,
+                        float saturation, float exposure)
+{
+    for (int i = 0; i < n; i++) {
+        float big = r[i] > g[i] ? r[i] : g[i], small = r[i] < g[i] ? r[i] : g[i];
+        big = big > b[i] ? big : b[i];
+        small = small < b[i] ? small : b[i];
+        float chroma = big - small;
+        float h_green = 2 * chroma + b[i] - r[i], h_blue = 4 * chroma + r[i] - g[i];
+        float h = g[i] == big ? h_green : h_blue;
+        h = r[i] == big ? g[i] - b[i] : h;
+        h = h / (chroma > 1e-30f ? chroma : 1e-30f) + hue;
+        h = h < 0 ? h + 6 : h;
+        h = h > 6 ? h - 6 : h;
+        chroma *= saturation * exposure;
+        small = big * exposure - chroma;
+        r[i] = unit(small + chroma * unit(fabsf(h - 3) - 1));
+        g[i] = unit(small + chroma * unit(2 - fabsf(h - 2)));
+        b[i] = unit(small + chroma * unit(2 - fabsf(h - 4)));
+    }
+}
+
+/* The same turn, within half a turn either way, in sixths. */
+static float sixths(float hue)
+{
+    return 6 * (hue - roundf(hue));
+}
+
+DS_INLINE void change_colours(float *out, int c, size_t n, const ds_draw *d)
+{
+    float *r = out, *g = out + n, *b = out + 2 * n;
+    if (c == 1 || (d->hue == 0 && d->saturation == 1)) {
+        if (d->exposure != 1)
+            expose(out, (size_t)c * n, d->exposure);
+        return;
+    }
+    size_t i = 0;
+    if (d->hue != 0) {
+        float hue = sixths(d->hue);
+        for (; i + DS_BLOCK <= n; i += DS_BLOCK)
+            turn_hue(r + i, g + i, b + i, DS_BLOCK, hue, d->saturation, d->exposure);
+        turn_hue(r + i, g + i, b + i, (int)(n - i), hue, d->saturation, d->exposure);
+        return;
+    }
+    for (; i + DS_BLOCK <= n; i += DS_BLOCK)
+        saturate(r + i, g + i, b + i, DS_BLOCK, d->saturation, d->exposure);
+    saturate(r + i, g + i, b + i, (int)(n - i), d->saturation, d->exposure);
+}
+
+DS_WIDE static void change_colours_wide(float *out, int c, size_t n, const ds_draw *d)
+{
+    change_colours(out, c, n, d);
+}
+
+void ds_distort(float *out, int c, size_t n, const ds_draw *d)
+{
+    if (DS_HAVE_WIDE)
+        change_colours_wide(out, c, n, d);
+    else
+        change_colours(out, c, n, d);
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
