@@ -1,8 +1,8 @@
-# Sourced by the tests of this folder, which run from the repository root with ./darknet built.
+# Sourced by the tests of this folder, which run from the repository root with ./darknet built (DARKNET=… for another one).
 #   begin NAME; run COMMAND…; expect_…; end
 # prints "ok NAME" or "not ok NAME" with what was wrong; `finish` ends the file, non-zero after a failure.
 set -u
-D=./darknet
+D=${DARKNET:-./darknet}
 T=$(mktemp -d "${TMPDIR:-/tmp}/darknet-sat.XXXXXX") || exit 1
 trap 'rm -rf "$T"' EXIT
 trap 'exit 1' HUP INT TERM

@@ -9,16 +9,18 @@ LINE='^[0-9]+, [0-9.]+: [0-9.]+, [0-9.]+ avg, [0-9.e-]+ rate, [0-9.]+ seconds, [
 
 tiny_idx "$T/idx"
 grey_data=$tiny_data
+I=$(dirname "$grey_data")
 tiny_png "$T/png"
 colour_data=$tiny_data
 tiny_cfg "$T/net.cfg" 1 3 "$SAT" "$REJECT"
 tiny_cfg "$T/soft.cfg" 3 3 '[softmax]\n'
 tiny_cfg "$T/soft1.cfg" 1 3 '[softmax]\n'
 
-# data_with_backup DATA FOLDER NEW: a copy of DATA whose weights go to FOLDER
-data_with_backup() {
-    sed '/^ *backup/d' "$1" >"$3"
-    echo "backup=$2" >>"$3"
+# beside DATA FOLDER NAME: a copy of DATA in its folder, where relative paths are right, whose weights go to FOLDER
+beside() {
+    copy=$(dirname "$1")/$3
+    sed '/^ *backup/d' "$1" >"$copy"
+    echo "backup=$2" >>"$copy"
 }
 
 # Images seen in the header of a weights file.
@@ -36,8 +38,8 @@ print(list(csv.DictReader(open(sys.argv[1])))[-1][sys.argv[2]])' "$1" "$2"
 # ---- a run ----
 
 begin "training: a line a batch, the loss falls, far above chance"
-data_with_backup "$grey_data" "$T/a" "$T/a.data"
-run "$D" classifier train "$T/a.data" "$T/net.cfg" -epochs 8 -loaders 1
+beside "$grey_data" "$T/a" a.data
+run "$D" classifier train "$I/a.data" "$T/net.cfg" -epochs 8 -loaders 1
 expect_status 0
 grep -E "$LINE" "$T/out" >"$T/lines"
 # 8 epochs of 120 images in batches of 16
@@ -68,24 +70,24 @@ done
 end
 
 begin "same seed, same weights, with 1 and 2 loaders"
-data_with_backup "$grey_data" "$T/b" "$T/b.data"
-run "$D" classifier train "$T/b.data" "$T/net.cfg" -epochs 8 -loaders 2
+beside "$grey_data" "$T/b" b.data
+run "$D" classifier train "$I/b.data" "$T/net.cfg" -epochs 8 -loaders 2
 expect_status 0
 expect_same "$T/a/net.weights" "$T/b/net.weights"
 expect_same "$T/a/net_best.weights" "$T/b/net_best.weights"
 end
 
 begin "another seed, other weights"
-data_with_backup "$grey_data" "$T/c" "$T/c.data"
-run "$D" classifier train "$T/c.data" "$T/net.cfg" -epochs 2 -seed 2
+beside "$grey_data" "$T/c" c.data
+run "$D" classifier train "$I/c.data" "$T/net.cfg" -epochs 2 -seed 2
 cp "$T/c/net.weights" "$T/c.weights"
-run "$D" classifier train "$T/c.data" "$T/net.cfg" -epochs 2 -seed 3
+run "$D" classifier train "$I/c.data" "$T/net.cfg" -epochs 2 -seed 3
 expect_status 0
 expect_different "$T/c.weights" "$T/c/net.weights"
 end
 
 begin "max_batches of the cfg without -epochs"
-run "$D" classifier train "$T/c.data" "$T/soft1.cfg"
+run "$D" classifier train "$I/c.data" "$T/soft1.cfg"
 expect_status 0
 [ "$(grep -Ec "$LINE" "$T/out")" -eq 60 ] || complain "$(grep -Ec "$LINE" "$T/out") batches, expected 60"
 end
@@ -93,7 +95,7 @@ end
 # ---- what the weights are good for ----
 
 begin "valid"
-run "$D" classifier valid "$T/a.data" "$T/net.cfg" "$T/a/net.weights"
+run "$D" classifier valid "$I/a.data" "$T/net.cfg" "$T/a/net.weights"
 expect_status 0
 expect_out '^images: 30 '
 expect_out '^nll: [0-9.]+$'
@@ -105,20 +107,20 @@ end
 
 image=$(find "$T/idx" -name '*.png' | sort | head -n 1)
 begin "predict: accepted, and REJECTED with a threshold that nothing reaches"
-run "$D" classifier predict "$T/a.data" "$T/net.cfg" "$T/a/net.weights" "$image" "$image" -threshold 0
+run "$D" classifier predict "$I/a.data" "$T/net.cfg" "$T/a/net.weights" "$image" "$image" -threshold 0
 expect_status 0
 expect_out 'accepted'
 [ "$(grep -c accepted "$T/out")" -eq 2 ] || complain "not two verdicts"
 [ "$(grep -c '%' "$T/out")" -ge 2 ] || complain "no percentages"
-run "$D" classifier predict "$T/a.data" "$T/net.cfg" "$T/a/net.weights" "$image" -threshold 1
+run "$D" classifier predict "$I/a.data" "$T/net.cfg" "$T/a/net.weights" "$image" -threshold 1
 expect_status 0
 expect_out 'REJECTED'
-run "$D" classifier predict "$T/a.data" "$T/net.cfg" "$T/a/net.weights" "$image"
+run "$D" classifier predict "$I/a.data" "$T/net.cfg" "$T/a/net.weights" "$image"
 expect_out 'accepted'
 end
 
 begin "reject: table, CSV and JSON of the test images; the CSV gives the same figures"
-run "$D" classifier reject "$T/a.data" "$T/net.cfg" "$T/a/net_best.weights" -json "$T/1.json" -csv "$T/1.csv"
+run "$D" classifier reject "$I/a.data" "$T/net.cfg" "$T/a/net_best.weights" -json "$T/1.json" -csv "$T/1.csv"
 expect_status 0
 expect_out '^images +60$'
 expect_out 'AURC'
@@ -134,22 +136,22 @@ end
 
 begin "reject by other scores, -coverage, and a list that chose the best weights"
 for score in msp margin entropy gini maxlogit energy pnorm abstain; do
-    run "$D" classifier reject "$T/a.data" "$T/net.cfg" "$T/a/net.weights" -confidence $score -coverage 0.8 -json -
+    run "$D" classifier reject "$I/a.data" "$T/net.cfg" "$T/a/net.weights" -confidence $score -coverage 0.8 -json -
     expect_status 0
     [ "$(json_value "$T/out" confidence)" = $score ] || complain "confidence is not $score"
     at_most 0.8 "$(json_value "$T/out" coverage)" || complain "coverage below 0.8 by $score"
 done
-run "$D" classifier reject "$T/a.data" "$T/net.cfg" "$T/a/net.weights"
+run "$D" classifier reject "$I/a.data" "$T/net.cfg" "$T/a/net.weights"
 ! grep -q 'chose the best weights' "$T/out" || complain "test= did not choose the weights"
-sed '/^ *test/d' "$T/a.data" >"$T/notest.data"
-run "$D" classifier reject "$T/notest.data" "$T/net.cfg" "$T/a/net.weights"
+sed '/^ *test/d' "$I/a.data" >"$I/notest.data"
+run "$D" classifier reject "$I/notest.data" "$T/net.cfg" "$T/a/net.weights"
 expect_status 0
 expect_out '^images +30$'
 expect_out 'chose the best weights'
 end
 
 error_case "reject by the abstain score without an abstain output" 1 'abstain' \
-    "$D" classifier reject "$T/c.data" "$T/soft1.cfg" "$T/c/soft1.weights" -confidence abstain
+    "$D" classifier reject "$I/c.data" "$T/soft1.cfg" "$T/c/soft1.weights" -confidence abstain
 
 # ---- stock Darknet ----
 
@@ -168,11 +170,11 @@ if [ -x $STOCK ]; then
 
     begin "its weights here: the same top-1 and top-2"
     mkdir -p "$T/stock"
-    data_with_backup "$colour_data" "$T/stock" "$T/stock.data"
-    run $STOCK classifier train "$T/stock.data" "$T/soft.cfg"
-    run $STOCK classifier valid "$T/stock.data" "$T/soft.cfg" "$T/stock/soft.weights"
+    beside "$colour_data" "$T/stock" stock.data
+    run $STOCK classifier train "$T/png/stock.data" "$T/soft.cfg"
+    run $STOCK classifier valid "$T/png/stock.data" "$T/soft.cfg" "$T/stock/soft.weights"
     theirs=$(tail -n 1 "$T/out" | sed -n 's/.*: top 1: \([0-9.]*\), top 2: \([0-9.]*\).*/\1 \2/p')
-    run "$D" classifier valid "$T/stock.data" "$T/soft.cfg" "$T/stock/soft.weights"
+    run "$D" classifier valid "$T/png/stock.data" "$T/soft.cfg" "$T/stock/soft.weights"
     expect_status 0
     ours="$(sed -n 's/^top 1: //p' "$T/out") $(sed -n 's/^top 2: //p' "$T/out")"
     [ "$ours" = "$theirs" ] || complain "top 1, top 2 are $ours here, $theirs there"
@@ -184,20 +186,20 @@ fi
 # ---- going on, starting from others' weights ----
 
 begin "weights given: the count of images goes on; -clear forgets it"
-run "$D" classifier train "$T/c.data" "$T/soft1.cfg" -epochs 1
+run "$D" classifier train "$I/c.data" "$T/soft1.cfg" -epochs 1
 expect_status 0
 [ "$(seen "$T/c/soft1.weights")" = 128 ] || complain "seen $(seen "$T/c/soft1.weights") after one epoch, expected 128"
 cp "$T/c/soft1.weights" "$T/one.weights"
-run "$D" classifier train "$T/c.data" "$T/soft1.cfg" "$T/one.weights" -epochs 2
+run "$D" classifier train "$I/c.data" "$T/soft1.cfg" "$T/one.weights" -epochs 2
 expect_status 0
 [ "$(seen "$T/c/soft1.weights")" = 240 ] || complain "seen $(seen "$T/c/soft1.weights") after going on, expected 240"
-run "$D" classifier train "$T/c.data" "$T/soft1.cfg" "$T/one.weights" -epochs 1 -clear
+run "$D" classifier train "$I/c.data" "$T/soft1.cfg" "$T/one.weights" -epochs 1 -clear
 expect_status 0
 [ "$(seen "$T/c/soft1.weights")" = 128 ] || complain "seen $(seen "$T/c/soft1.weights") with -clear, expected 128"
 end
 
 begin "-upto: the first layers from the file, the others fresh, no images seen"
-run "$D" classifier train "$T/c.data" "$T/soft1.cfg" "$T/one.weights" -upto 1 -epochs 1
+run "$D" classifier train "$I/c.data" "$T/soft1.cfg" "$T/one.weights" -upto 1 -epochs 1
 expect_status 0
 cat "$T/out" "$T/err" >"$T/both"
 grep -qi 'fresh' "$T/both" || complain "nothing says which layers start fresh"
@@ -206,7 +208,7 @@ end
 
 begin "a file that ends at a layer border starts transfer learning, another network's head too"
 head -c 436 "$T/a/net.weights" >"$T/first.conv"
-run "$D" classifier train "$T/c.data" "$T/soft1.cfg" "$T/first.conv" -epochs 1
+run "$D" classifier train "$I/c.data" "$T/soft1.cfg" "$T/first.conv" -epochs 1
 expect_status 0
 cat "$T/out" "$T/err" >"$T/both"
 grep -qi 'fresh' "$T/both" || complain "nothing says which layers start fresh"
@@ -230,21 +232,29 @@ sys.exit(p.wait() % 256)' "$@"
 }
 
 begin "Ctrl-C: the batch ends, the state is saved, status 130"
-data_with_backup "$grey_data" "$T/stop" "$T/stop.data"
-run interrupted "$D" classifier train "$T/stop.data" "$T/net.cfg" -epochs 20000
-expect_error 130 'net\.backup'
+beside "$grey_data" "$T/stop" stop.data
+run interrupted "$D" classifier train "$I/stop.data" "$T/net.cfg" -epochs 20000
+expect_status 130
+expect_err '^error: .*net\.backup.*history.*momentum'
 expect_file "$T/stop/net.backup"
 expect_no_file "$T/stop/net.weights"
-run "$D" classifier valid "$T/stop.data" "$T/net.cfg" "$T/stop/net.backup"
+run "$D" classifier valid "$I/stop.data" "$T/net.cfg" "$T/stop/net.backup"
 expect_status 0
 end
 
 begin "a loss that is not a number: stops, says where, keeps the weights of before"
 sed 's/^learning_rate=.*/learning_rate=1e10/' "$T/soft1.cfg" >"$T/nan.cfg"
-data_with_backup "$grey_data" "$T/nan" "$T/nan.data"
-run "$D" classifier train "$T/nan.data" "$T/nan.cfg" -epochs 20
-expect_error 1 'batch [0-9]+'
-expect_no_file "$T/nan/nan.weights"
+beside "$grey_data" "$T/nan" nan.data
+mkdir "$T/nan"
+for file in nan.weights nan.backup nan_best.weights; do
+    cp "$T/one.weights" "$T/nan/$file"
+done
+run "$D" classifier train "$I/nan.data" "$T/nan.cfg" -epochs 20
+expect_status 1
+expect_err '^error: .*batch [0-9]+ .*not a number'
+for file in nan.weights nan.backup nan_best.weights; do
+    expect_same "$T/nan/$file" "$T/one.weights"
+done
 end
 
 # full_disk: a folder of 64 KiB in memory
@@ -252,13 +262,14 @@ begin "a full disk leaves the files of before"
 mkdir "$T/small"
 if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=64k tmpfs "$T/small" 2>/dev/null; then
     trap 'umount "$T/small" 2>/dev/null; rm -rf "$T"' EXIT
-    data_with_backup "$grey_data" "$T/small" "$T/small.data"
-    run "$D" classifier train "$T/small.data" "$T/net.cfg" -epochs 2
+    beside "$grey_data" "$T/small" small.data
+    run "$D" classifier train "$I/small.data" "$T/net.cfg" -epochs 2
     expect_status 0
     cp "$T/small/net.weights" "$T/kept.weights"
     cat /dev/zero >"$T/small/filler" 2>/dev/null
-    run "$D" classifier train "$T/small.data" "$T/net.cfg" -epochs 2 -seed 9
-    expect_error 1 'small/'
+    run "$D" classifier train "$I/small.data" "$T/net.cfg" -epochs 2 -seed 9
+    expect_status 1
+    expect_err '^error: .*small/'
     expect_same "$T/small/net.weights" "$T/kept.weights"
     umount "$T/small"
     end

@@ -159,7 +159,7 @@ if [ -x /usr/bin/darknet ]; then
     cp "$T/out" "$T/out.ours"
     cp "$T/err" "$T/err.ours"
     run /usr/bin/darknet detector
-    sed 's,/usr/bin/darknet,./darknet,' "$T/err" >"$T/err.stock"
+    sed "s,/usr/bin/darknet,$D," "$T/err" >"$T/err.stock"
     expect_same "$T/out.ours" "$T/out"
     expect_same "$T/err.ours" "$T/err.stock"
     end
