@@ -388,10 +388,10 @@ static void test_out_folder(void **state)
     run(&s, N, 0);
     assert_false(ds_path_exists("set/valid.list"));
     assert_true(ds_path_exists("set/precious"));
-    put_text("set/set.data", "classes=3\n# somebody's own\n");
+    put_text("set/set.data", "# somebody's own file, longer than a mark\nclasses=3\n");
     ds_imported done;
     assert_int_equal(ds_import_idx_run(&s, &done, NULL), DS_EINPUT);
-    expect_text("set/set.data", "classes=3\n# somebody's own\n");
+    expect_text("set/set.data", "# somebody's own file, longer than a mark\nclasses=3\n");
 }
 
 /* What stops half-way leaves no .data file, and the next import goes on from there. */
@@ -443,6 +443,26 @@ static void count_parts(const int *labels, const int *part, int n, int counts[3]
         counts[part[i] + 1][labels[i]]++;
 }
 
+/* Every class gets its share rounded down or up, and no class is rounded down that has a larger rest than one
+ * rounded up. */
+static void check_shares(const int *counts, const int *size, int classes, int count, int n)
+{
+    int sum = 0;
+    double smallest_up = 1, largest_down = 0;
+    for (int c = 0; c < classes; c++) {
+        double share = (double)count * size[c] / n, rest = share - (int)share;
+        int up = counts[c] - (int)share;
+        assert_in_range(up, 0, 1);
+        if (up && rest < smallest_up)
+            smallest_up = rest;
+        if (!up && rest > largest_down)
+            largest_down = rest;
+        sum += counts[c];
+    }
+    assert_int_equal(sum, count);
+    assert_true(smallest_up >= largest_down);
+}
+
 static void test_stratified(void **state)
 {
     (void)state;
@@ -458,15 +478,23 @@ static void test_stratified(void **state)
     assert_memory_equal(part, again, sizeof part);
     assert_memory_not_equal(part, other, sizeof part);
     count_parts(labels, part, IMAGES, counts);
-    for (int s = 0; s < 2; s++) {
-        int sum = 0;
-        for (int c = 0; c < CLASSES; c++) {
-            double share = (double)splits[s].count * size[c] / IMAGES;
-            assert_true(counts[s + 1][c] > share - 1 && counts[s + 1][c] < share + 1);
-            sum += counts[s + 1][c];
-        }
-        assert_int_equal(sum, splits[s].count);
-    }
+    for (int s = 0; s < 2; s++)
+        check_shares(counts[s + 1], size, CLASSES, splits[s].count, IMAGES);
+}
+
+/* The first two splits of one image each use class 0 up; the third, due one of each class, makes up for it
+ * elsewhere. */
+static void test_class_used_up(void **state)
+{
+    (void)state;
+    const int labels[] = {0, 0, 1, 1, 2, 2, 3, 3};
+    const ds_split splits[] = {{"a", 1}, {"b", 1}, {"c", 4}};
+    int part[8], counts[4] = {0};
+    assert_int_equal(ds_split_stratified(labels, 8, 4, splits, 3, 1, part, NULL), 0);
+    for (int i = 0; i < 8; i++)
+        counts[part[i] + 1]++;
+    const int expected[4] = {2, 1, 1, 4};
+    assert_memory_equal(counts, expected, sizeof counts);
 }
 
 /* Many splits that each round the same small classes up: every image is still dealt exactly once. */
@@ -633,7 +661,7 @@ int main(void)
         TEST(test_bad_splits),  TEST(test_stops_half_way),
         TEST(test_stratified),  TEST(test_stratified_all),
         TEST(test_png_colour),  TEST(test_folders),
-        TEST(test_bad_folders),
+        TEST(test_bad_folders), TEST(test_class_used_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
