@@ -108,11 +108,11 @@ static int parse(const ds_option *table, import_state *state, int argc, char **a
     if (rc)
         return rc;
     if (found < n_operands)
-        return ds_fail(e, DS_EUSAGE, "%d of %d arguments, expected %s", found, n_operands,
+        return ds_fail(e, DS_EUSAGE, "%d argument%s given, expected %s", found, found == 1 ? "" : "s",
                        n_operands == 2 ? "import idx IMAGES LABELS -out DIR" : "import folders DIR -out DIR");
     if (state->test.n != 0 && state->test.n != test_words)
-        return ds_fail(e, DS_EUSAGE, "-test with %d of them, expected -test %s", state->test.n,
-                       test_words == 2 ? "IMAGES LABELS" : "DIR");
+        return ds_fail(e, DS_EUSAGE, "-test with %d argument%s, expected -test %s", state->test.n,
+                       state->test.n == 1 ? "" : "s", test_words == 2 ? "IMAGES LABELS" : "DIR");
     if (!state->out || !*state->out)
         return ds_fail(e, DS_EUSAGE, "no -out, expected -out DIR, the folder to write to");
     return DS_OK;

@@ -231,7 +231,8 @@ static int read_names(const char *path, ds_import *im, ds_error *e)
     int rc = ds_file_read_text(path, "a file of class names", &text, e), number = 0, blank = 0;
     if (rc)
         return rc;
-    for (char *rest = text; !rc && (line = strsep(&rest, "\n"));) {
+    bool marked = strncmp(text, "\xef\xbb\xbf", 3) == 0; /* byte order mark */
+    for (char *rest = text + (marked ? 3 : 0); !rc && (line = strsep(&rest, "\n"));) {
         number++;
         line = ds_trim(line);
         if (!*line)
