@@ -21,7 +21,8 @@ EXPORTS = -Wl,--dynamic-list=src/host/exports.list
 MAIN_ONLY = src/cli/main.c
 PRELOAD_ONLY = src/host/preload.c
 SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY),$(wildcard src/*/*.c)) $(wildcard plugins/*.c)
-PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/parse.c $(wildcard src/base/*.c src/cfg/*.c src/select/*.c plugins/*.c)
+PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/bind.c src/host/parse.c \
+                  $(wildcard src/base/*.c src/cfg/*.c src/select/*.c plugins/*.c)
 TESTS = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh)))
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -35,7 +36,7 @@ $(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) src/host/exports.list
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) $(LIBS)
 
 $(PRELOAD): $(call object,$(PRELOAD_SOURCES))
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ -lm -ldl
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) -o $@ $^ -lm -ldl
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

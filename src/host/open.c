@@ -11,16 +11,6 @@
 #define DS_DARKNET_LIBRARY "/usr/lib/darknet/libdarknet.so"
 #endif
 
-int ds_host_bind(void *handle, ds_host *host, ds_error *e)
-{
-#define DS_HOST_FIND(type, name, args)                                                                       \
-    if (!(host->name = (type(*) args)dlsym(handle, #name)))                                                  \
-        return ds_fail(e, DS_EHOST, "libdarknet.so has no function %s, expected Debian's package 'darknet'", #name);
-    DS_HOST_FUNCTIONS(DS_HOST_FIND)
-#undef DS_HOST_FIND
-    return DS_OK;
-}
-
 /* The host was built with -Ofast: on Debian 12 loading it flushes denormals in this thread, on Debian 13 it does not. Both the same: flush. */
 static void set_float_mode(void)
 {

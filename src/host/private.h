@@ -11,7 +11,7 @@
 _Static_assert(sizeof(layer) == 1184, "darknet.h is not the one of Debian's package");
 _Static_assert(sizeof(network) == 272, "darknet.h is not the one of Debian's package");
 
-/* ---- open.c: the functions of libdarknet.so that we call ---- */
+/* ---- open.c, bind.c: the functions of libdarknet.so that we call ---- */
 
 #define DS_HOST_FUNCTIONS(X)                                                                                 \
     X(network *, parse_network_cfg, (char *))                                                                \

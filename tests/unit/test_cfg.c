@@ -519,7 +519,7 @@ static void test_training_notes(void **state)
     assert_int_equal(ds_cfg_check_training(cfg, &notes, &e), 0);
     assert_true(has_note(&notes, "warning: t.cfg:2: batch=1"));
     assert_true(has_note(&notes, "note: t.cfg:3: random=1"));
-    assert_true(has_note(&notes, "warning: t.cfg:13: Darknet's 1x1 convolution"));
+    assert_true(has_note(&notes, "note: t.cfg:13: stock Darknet on a CPU"));
     assert_int_equal(notes.n, 3);
     ds_notes_clear(&notes);
     ds_cfg_free(cfg);
