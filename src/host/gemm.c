@@ -33,7 +33,8 @@ typedef struct kernels {
     int columns;
     void (*block)(int m, int n, int k, float alpha, const float *a, size_t as, size_t ak, const float *b, size_t ldb, float *c,
                   size_t ldc);
-    void (*dots)(int n, int k, float alpha, const float *a, const float *b, size_t ldb, float *c);
+    void (*dots)(int m, int n, int k, float alpha, const float *a, size_t lda, const float *b, size_t ldb, float *c,
+                 size_t ldc);
 } kernels;
 
 static kernels choose(void)
@@ -76,9 +77,9 @@ static void multiply_rows(const kernels *f, int m, int n, int k, float alpha, co
 static void multiply_dots(const kernels *f, int m, int n, int k, float alpha, const float *a, size_t lda, const float *b,
                           size_t ldb, float *c, size_t ldc)
 {
-#pragma omp parallel for schedule(static) if (m > 1 && worth_threads(m, n, k))
-    for (int i = 0; i < m; i++)
-        f->dots(n, k, alpha, a + i * lda, b, ldb, c + i * ldc);
+#pragma omp parallel for schedule(static) if (m > 4 && worth_threads(m, n, k))
+    for (int i = 0; i < m; i += 4)
+        f->dots(m - i < 4 ? m - i : 4, n, k, alpha, a + i * lda, lda, b, ldb, c + i * ldc, ldc);
 }
 
 /* Both transposed: no layer of the host asks for it. */

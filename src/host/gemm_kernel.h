@@ -72,27 +72,46 @@ static void KERNEL(block)(int m, int n, int k, float alpha, const float *a, size
     }
 }
 
-/* C[m x n] += alpha A B', both with contiguous rows of length k: dot products, four rows of B at once. */
-static void KERNEL(dots)(int n, int k, float alpha, const float *a, const float *b, size_t ldb, float *c)
+/* C[m x n] += alpha A B', both with contiguous rows of length k, m and n at most 4: dot products, four times four at once. */
+static void KERNEL(corner)(int m, int n, int k, float alpha, const float *a, size_t lda, const float *b, size_t ldb, float *c,
+                           size_t ldc)
 {
     int body = k - k % LANES;
-    for (int j = 0; j < n; j += 4) {
-        int left = n - j < 4 ? n - j : 4;
-        const float *row[4];
-        KERNEL(vec) acc[4] = {0};
-        for (int q = 0; q < 4; q++)
-            row[q] = b + (size_t)(j + (q < left ? q : 0)) * ldb;
-        for (int p = 0; p < body; p += LANES) {
-            KERNEL(vec) v = *(const KERNEL(vec) *)(a + p);
+    const float *row[4], *column[4]; /* beyond the edge: the last one again, its result is not used */
+    KERNEL(vec) acc[4][4] = {0};
+    for (int q = 0; q < 4; q++) {
+        row[q] = a + (size_t)(q < m ? q : m - 1) * lda;
+        column[q] = b + (size_t)(q < n ? q : n - 1) * ldb;
+    }
+    for (int p = 0; p < body; p += LANES) {
+        KERNEL(vec) v[4];
 #pragma GCC unroll 4
-            for (int q = 0; q < 4; q++)
-                acc[q] += v * *(const KERNEL(vec) *)(row[q] + p);
-        }
-        for (int q = 0; q < left; q++) {
-            float s = KERNEL(sum)(acc[q]);
-            for (int p = body; p < k; p++)
-                s += a[p] * row[q][p];
-            c[j + q] += alpha * s;
+        for (int j = 0; j < 4; j++)
+            v[j] = *(const KERNEL(vec) *)(column[j] + p);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            KERNEL(vec) w = *(const KERNEL(vec) *)(row[i] + p);
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++)
+                acc[i][j] += w * v[j];
         }
     }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            float s = KERNEL(sum)(acc[i][j]);
+            for (int p = body; p < k; p++)
+                s += row[i][p] * column[j][p];
+            if (i < m && j < n)
+                c[i * ldc + j] += alpha * s;
+        }
+}
+
+/* The same for any n. */
+static void KERNEL(dots)(int m, int n, int k, float alpha, const float *a, size_t lda, const float *b, size_t ldb, float *c,
+                         size_t ldc)
+{
+    for (int j = 0; j < n; j += 4)
+        KERNEL(corner)(m, n - j < 4 ? n - j : 4, k, alpha, a, lda, b + j * ldb, ldb, c + j, ldc);
 }

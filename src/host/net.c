@@ -63,7 +63,7 @@ static int build(ds_net *n, const ds_net_setup *setup, ds_error *e)
     fill_info(n);
     if ((rc = ds_params_list(n, e)) || (rc = ds_walk_plan(n, setup->train, e)))
         return rc;
-    return ds_takeover(n, e);
+    return ds_takeover(n, setup->train, e);
 }
 
 int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_error *e)
@@ -76,7 +76,8 @@ int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_er
     n->seed = setup->seed;
     n->dropout_active = true;
     n->context.epochs = setup->epochs;
-    omp_set_num_threads(setup->threads > 0 ? setup->threads : omp_get_num_procs());
+    n->work.threads = setup->threads > 0 ? setup->threads : omp_get_num_procs();
+    omp_set_num_threads(n->work.threads);
     int rc = build(n, setup, e);
     if (rc) {
         ds_net_free(n);

@@ -16,7 +16,9 @@ _Static_assert(sizeof(network) == 272, "darknet.h is not the one of Debian's pac
 #define DS_HOST_FUNCTIONS(X)                                                                                 \
     X(network *, parse_network_cfg, (char *))                                                                \
     X(void, free_network, (network *))                                                                       \
-    X(void, free_layer, (layer))
+    X(void, free_layer, (layer))                                                                             \
+    X(void, activate_array, (float *, const int, const ACTIVATION))                                          \
+    X(void, gradient_array, (const float *, const int, const ACTIVATION, float *))
 
 typedef struct ds_host {
 #define DS_HOST_MEMBER(type, name, args) type(*name) args;
@@ -76,8 +78,13 @@ typedef struct ds_slot {
     int last_reader;  /* the last layer that reads its output, -1: none */
     bool shared;      /* another layer than the next reads its output too */
     bool own_buffers; /* output and delta are ours ([dropout]) */
-    float *gathered, *gathered_delta; /* strided 1x1 convolution: batch x c x out_h x out_w */
 } ds_slot;
+
+/* Room that the convolutions of a network share, for so many threads. */
+typedef struct ds_work {
+    float *v;
+    int threads;
+} ds_work;
 
 struct ds_net {
     const ds_host *host;
@@ -90,6 +97,7 @@ struct ds_net {
     ds_context context;
     int first;          /* first layer that trains; nothing before it needs a gradient */
     float *scratch;     /* gradient of a shared input: batch x largest output */
+    ds_work work;       /* of the convolutions */
     bool dropout_active;
     uint64_t seed, step;
     double *loss;       /* batch */
@@ -98,11 +106,34 @@ struct ds_net {
 };
 
 /* Mend the parsed network: missing buffers, sizes, dropout's own memory. */
-int ds_takeover(ds_net *n, ds_error *e);
+int ds_takeover(ds_net *n, bool train, ds_error *e);
 void ds_takeover_release(ds_net *n);
 /* Forward and backward of one layer, host's or taken over. net.input and net.delta are set by the walk. */
 void ds_layer_forward(ds_net *n, int i, network net);
 void ds_layer_backward(ds_net *n, int i, network net);
+
+/* ---- gemm.c, im2col.c: exported in the place of the host's ---- */
+
+/* C = beta C + alpha A B; ta, tb: A, B are given transposed. */
+void gemm(int ta, int tb, int m, int n, int k, float alpha, float *a, int lda, float *b, int ldb, float beta, float *c, int ldc);
+void im2col_cpu(float *im, int channels, int height, int width, int size, int stride, int pad, float *col);
+void col2im_cpu(float *col, int channels, int height, int width, int size, int stride, int pad, float *im);
+
+/* ---- batchnorm.c ---- */
+
+/* Channel f of the whole batch: l->output is normalised in place (train: by its own statistics, which are kept with l->x). */
+void ds_batchnorm_channel_forward(const layer *l, int f, bool train);
+/* l->delta in place; scale and bias gradients are added. */
+void ds_batchnorm_channel_backward(const layer *l, int f);
+
+/* ---- convolution.c ---- */
+
+/* Floats of work that the calls below need. */
+size_t ds_convolution_work(const layer *l, int threads, bool train);
+/* input: batch x c x h x w. */
+void ds_convolution_forward(const ds_host *host, const layer *l, const float *input, bool train, const ds_work *work);
+/* Adds to weight_updates, …, and to delta (batch x c x h x w; NULL: not wanted). */
+void ds_convolution_backward(const ds_host *host, const layer *l, const float *input, float *delta, const ds_work *work);
 
 /* ---- walk.c ---- */
 

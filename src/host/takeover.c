@@ -44,65 +44,24 @@ static void dropout_backward(layer l, network net)
             net.delta[k] += l.delta[k] * l.scale;
 }
 
-/* ---- 1x1 convolution with a stride: the host reads the wrong pixels ---------------------------------------- */
+/* ---- [convolutional] --------------------------------------------------------------------------------------- */
 
-static bool is_strided_1x1(const layer *l)
+/* Binary weights stay with the host. */
+static bool is_ours(const layer *l)
 {
-    return l->type == CONVOLUTIONAL && l->size == 1 && l->stride > 1;
+    return l->type == CONVOLUTIONAL && !l->xnor && !l->binary;
 }
 
-/* The same layer on the pixels that it should see. */
-static layer without_stride(layer l)
+static int make_work(ds_net *n, bool train)
 {
-    l.h = l.out_h;
-    l.w = l.out_w;
-    l.stride = 1;
-    return l;
-}
-
-static void gather(const layer *l, const float *in, float *out)
-{
-    for (size_t plane = 0; plane < batch_size(l, l->c); plane++)
-        for (int y = 0; y < l->out_h; y++)
-            for (int x = 0; x < l->out_w; x++)
-                *out++ = in[(plane * l->h + (size_t)y * l->stride) * l->w + (size_t)x * l->stride];
-}
-
-static void scatter_add(const layer *l, const float *in, float *out)
-{
-    for (size_t plane = 0; plane < batch_size(l, l->c); plane++)
-        for (int y = 0; y < l->out_h; y++)
-            for (int x = 0; x < l->out_w; x++)
-                out[(plane * l->h + (size_t)y * l->stride) * l->w + (size_t)x * l->stride] += *in++;
-}
-
-static int own_strided(ds_net *n, int i)
-{
-    const layer *l = &n->net->layers[i];
-    size_t count = batch_size(l, l->c * l->out_h * l->out_w);
-    n->slots[i].gathered = malloc(count * sizeof(float));
-    n->slots[i].gathered_delta = malloc(count * sizeof(float));
-    return n->slots[i].gathered && n->slots[i].gathered_delta ? DS_OK : DS_ENOMEM;
-}
-
-static void strided_forward(ds_slot *s, layer l, network net)
-{
-    gather(&l, net.input, s->gathered);
-    net.input = s->gathered;
-    l.forward(without_stride(l), net);
-}
-
-static void strided_backward(ds_slot *s, layer l, network net)
-{
-    size_t count = batch_size(&l, l.c * l.out_h * l.out_w);
-    float *delta = net.delta;
-    gather(&l, net.input, s->gathered);
-    memset(s->gathered_delta, 0, count * sizeof(float));
-    net.input = s->gathered;
-    net.delta = delta ? s->gathered_delta : NULL;
-    l.backward(without_stride(l), net);
-    if (delta)
-        scatter_add(&l, s->gathered_delta, delta);
+    size_t most = 0;
+    for (int i = 0; i < n->net->n; i++) {
+        const layer *l = &n->net->layers[i];
+        size_t need = is_ours(l) ? ds_convolution_work(l, n->work.threads, train) : 0;
+        most = need > most ? need : most;
+    }
+    n->work.v = malloc((most ? most : 1) * sizeof *n->work.v);
+    return n->work.v ? DS_OK : DS_ENOMEM;
 }
 
 /* ---- buffers that the host forgets ------------------------------------------------------------------------- */
@@ -138,17 +97,17 @@ static int mend_workspace(network *net)
     return DS_OK;
 }
 
-int ds_takeover(ds_net *n, ds_error *e)
+int ds_takeover(ds_net *n, bool train, ds_error *e)
 {
     int rc = mend_workspace(n->net);
+    if (!rc)
+        rc = make_work(n, train);
     for (int i = 0; i < n->net->n && !rc; i++) {
         layer *l = &n->net->layers[i];
         if (l->type == DROPOUT)
             rc = own_dropout(n, i);
         else if (l->type == BATCHNORM)
             rc = mend_batchnorm(l);
-        else if (is_strided_1x1(l))
-            rc = own_strided(n, i);
         else if (l->type == CROP && n->slots[i].shared)
             rc = (l->delta = host_floats(batch_size(l, l->outputs))) ? DS_OK : DS_ENOMEM;
     }
@@ -163,9 +122,8 @@ void ds_takeover_release(ds_net *n)
             free(l->output);
             free(l->delta);
         }
-        free(n->slots[i].gathered);
-        free(n->slots[i].gathered_delta);
     }
+    free(n->work.v);
 }
 
 /* ---- one layer ---------------------------------------------------------------------------------------------- */
@@ -175,8 +133,8 @@ void ds_layer_forward(ds_net *n, int i, network net)
     layer l = net.layers[i];
     if (l.type == DROPOUT)
         dropout_forward(n, i, l, net);
-    else if (n->slots[i].gathered)
-        strided_forward(&n->slots[i], l, net);
+    else if (is_ours(&l))
+        ds_convolution_forward(n->host, &l, net.input, net.train, &n->work);
     else
         l.forward(l, net);
 }
@@ -186,8 +144,8 @@ void ds_layer_backward(ds_net *n, int i, network net)
     layer l = net.layers[i];
     if (l.type == DROPOUT)
         dropout_backward(l, net);
-    else if (n->slots[i].gathered)
-        strided_backward(&n->slots[i], l, net);
+    else if (is_ours(&l))
+        ds_convolution_backward(n->host, &l, net.input, net.delta, &n->work);
     else
         l.backward(l, net);
 }

@@ -101,7 +101,8 @@ static bool takes_null_delta(LAYER_TYPE type)
 /* [route] and [shortcut] add to their inputs' deltas by themselves, and so do our own layers. */
 static bool adds_rightly(const layer *l)
 {
-    return l->type == ROUTE || l->type == SHORTCUT || l->type == DROPOUT || ds_attached_of(l);
+    return l->type == ROUTE || l->type == SHORTCUT || l->type == DROPOUT ||
+           (l->type == CONVOLUTIONAL && !l->xnor && !l->binary) || ds_attached_of(l);
 }
 
 static void backward_one(ds_net *n, int i, network net)
