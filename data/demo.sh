@@ -2,7 +2,7 @@
 # The demo: train two small networks on part of Fashion-MNIST, [sat] and plain [softmax], compare what they reject,
 # then one picture that is accepted and one that is not.
 set -eu
-epochs=${EPOCHS:-4}
+epochs=${EPOCHS:-3}
 say() { printf '\n== %s\n' "$*"; }
 out=backup/demo
 mkdir -p "$out"
