@@ -299,11 +299,11 @@ static void describe_range(const ds_option *o, FILE *out)
         return;
     bool low = o->min > (o->type == DS_INT ? INT_MIN : -HUGE_VAL), high = o->max < (o->type == DS_INT ? INT_MAX : HUGE_VAL);
     if (low && high)
-        fprintf(out, " from %g to %g", o->min, o->max);
+        fprintf(out, " from %.9g to %.9g", o->min, o->max);
     else if (low)
-        fprintf(out, " from %g", o->min);
+        fprintf(out, " from %.9g", o->min);
     else if (high)
-        fprintf(out, " up to %g", o->max);
+        fprintf(out, " up to %.9g", o->max);
 }
 
 char *ds_option_describe(const ds_option *o)
