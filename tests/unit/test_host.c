@@ -323,6 +323,69 @@ static void stock_predicts_the_same(void **state)
     teardown(&b);
 }
 
+/* Averages of a fresh network are zero; give them the values of normalised data. */
+static void sane_averages(ds_net *net)
+{
+    int arrays;
+    const ds_param *p = ds_net_params(net, &arrays);
+    for (int k = 0; k < arrays; k++)
+        for (size_t i = 0; !strcmp(p[k].name, "variances") && i < p[k].n; i++)
+            p[k].values[i] = 1;
+}
+
+/* max |a - b| / max |b| of the logits of one random image, ours against the stock forward pass. */
+static double against_stock(const char *name)
+{
+    ds_error e;
+    ds_cfg *cfg;
+    ds_net *net;
+    char *path = ds_format("/usr/share/darknet/cfg/%s", name), *weights = temporary();
+    check(ds_cfg_read(path, &cfg, NULL, &e), &e);
+    ds_net_setup s = {.batch = 1, .seed = 4, .threads = 2};
+    check(ds_net_new(cfg, &s, &net, &e), &e);
+    sane_averages(net);
+    check(ds_net_save_weights(net, weights, 0, &e), &e);
+    void *host = dlopen("/usr/lib/darknet/libdarknet.so", RTLD_NOW | RTLD_LOCAL);
+    network *(*load)(char *, char *, int) = (network * (*)(char *, char *, int)) dlsym(host, "load_network");
+    void (*one)(network *, int) = (void (*)(network *, int))dlsym(host, "set_batch_network");
+    float *(*predict)(network *, float *) = (float *(*)(network *, float *))dlsym(host, "network_predict");
+    network *stock = load(path, weights, 0);
+    one(stock, 1);
+    float *pixels = malloc((size_t)net->info.inputs * sizeof *pixels);
+    ds_rng r = ds_rng_make(1, 2, 3);
+    for (int i = 0; i < net->info.inputs; i++)
+        pixels[i] = (float)ds_rng_uniform(&r);
+    predict(stock, pixels);
+    check(ds_net_forward(net, pixels, &e), &e);
+    const float *a = ds_net_logits(net), *b = stock->layers[net->info.cost - 1].output;
+    double error = 0, most = 0;
+    for (int i = 0; i < net->info.logits; i++) {
+        error = fmax(error, fabs(a[i] - b[i]));
+        most = fmax(most, fabs(b[i]));
+    }
+    assert_true(most > 0);
+    unlink(weights);
+    free(weights);
+    free(path);
+    free(pixels);
+    ((void (*)(network *))dlsym(host, "free_network"))(stock);
+    ds_net_free(net);
+    ds_cfg_free(cfg);
+    return error / most;
+}
+
+static void stock_networks(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"cifar.cfg", "darknet.cfg", "darknet19.cfg", "resnet18.cfg"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        double error = against_stock(names[i]);
+        if (error > 1e-3)
+            fail_msg("%s: logits are %g off", names[i], error);
+        print_message("%s: %.1e\n", names[i], error);
+    }
+}
+
 static void seeds_decide(void **state)
 {
     (void)state;
@@ -367,7 +430,7 @@ int main(void)
         cmocka_unit_test(gradients_targets),       cmocka_unit_test(statistics_follow_training),
         cmocka_unit_test(weights_round_trip),      cmocka_unit_test(weights_of_wrong_size),
         cmocka_unit_test(stock_predicts_the_same), cmocka_unit_test(seeds_decide),
-        cmocka_unit_test(reject_gives_zeros),      cmocka_unit_test(not_a_number_is_reported),
+        cmocka_unit_test(reject_gives_zeros),      cmocka_unit_test(not_a_number_is_reported), cmocka_unit_test(stock_networks),
     };
     return cmocka_run_group_tests_name("host", tests, NULL, NULL);
 }
