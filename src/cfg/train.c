@@ -159,7 +159,8 @@ static void tell(const ds_cfg *cfg, ds_notes *notes)
         if (ds_kind_find(s->name) == DS_K_CONVOLUTIONAL && ds_section_int(s, "size", 0) == 1 &&
             ds_section_int(s, "stride", 0) > 1)
             ds_note(notes,
-                    "note: %s:%d: stock Darknet on a CPU reads other pixels in a 1x1 convolution with a stride, and predicts "
+                    "note: %s:%d: stock Darknet on a CPU reads other pixels in a 1x1 convolution with a "
+                    "stride, and predicts "
                     "differently from these weights",
                     cfg->path, ds_section_line(s, "stride"));
     }

@@ -61,8 +61,7 @@ static int unknown_layer(const char *name, ds_error *e)
                    name);
 }
 
-/* ---- markdown ---------------------------------------------------------------------------------------------
- */
+/* ---- markdown ---- */
 
 /* A bar would end the table's cell. */
 static void put_cell(const char *text)

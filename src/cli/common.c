@@ -5,8 +5,7 @@
 #include <math.h>
 #include <unistd.h>
 
-/* ---- printing ---------------------------------------------------------------------------------------------
- */
+/* ---- printing ---- */
 
 /* "28 x 28 x 16", or the count where there is no image shape. */
 static void shape_text(char *text, size_t size, int w, int h, int c, int count)
@@ -44,8 +43,7 @@ void ds_print_notes(ds_notes *notes, FILE *out)
     ds_notes_clear(notes);
 }
 
-/* ---- flags ------------------------------------------------------------------------------------------------
- */
+/* ---- flags ---- */
 
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
 {
@@ -79,8 +77,7 @@ int ds_check_probability(const char *flag, double value, ds_error *e)
     return bad_fraction(flag, value, "a probability in [0, 1]", e);
 }
 
-/* ---- a trained network and its images
- * ------------------------------------------------------------------------ */
+/* ---- a trained network and its images ---- */
 
 static int read_list(ds_model *m, ds_which_list which, ds_error *e)
 {

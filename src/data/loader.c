@@ -1,6 +1,6 @@
-/* Prefetching: threads claim batches in order and fill the slots of a ring; the caller takes them in order.
- * What a batch holds follows from its number alone, so the number of threads changes nothing but the speed.
- */
+/* Prefetching: threads claim batches in order and fill the slots of a ring; the caller takes them in
+ * order. What a batch holds follows from its number alone, so the number of threads changes nothing
+ * but the speed. */
 #include "base/rng.h"
 #include "data/data.h"
 

@@ -20,8 +20,7 @@ static void near(const char *what, double got, double expected, double floor)
     fail_msg("%s: got %.17g, expected %.17g", what, got, expected);
 }
 
-/* ---- confidences ------------------------------------------------------------------------------------------
- */
+/* ---- confidences ---- */
 
 static void check_score(const vec_file *f, const char *item, ds_score score, bool abstain)
 {
@@ -163,8 +162,7 @@ static void acceptance(void **state)
     assert_false(ds_score_is_probability(DS_ENERGY));
 }
 
-/* ---- curve and areas --------------------------------------------------------------------------------------
- */
+/* ---- curve and areas ---- */
 
 static ds_curve curve_of(const double *confidence, const bool *wrong, size_t n)
 {
@@ -407,8 +405,7 @@ static void many_images(void **state)
     free(wrong);
 }
 
-/* ---- quality of probabilities -----------------------------------------------------------------------------
- */
+/* ---- quality of probabilities ---- */
 
 static void calibration_equals_the_reference(void **state)
 {
