@@ -14,8 +14,7 @@
 /* Do the n logits have a softmax? Not with a NaN, a +infinity, or nothing but -infinity (or n = 0): then
  * all below is NaN. */
 bool ds_logits_valid(const float *z, int n);
-/* log(sum exp(z/T)), the softmax and its logarithm in double; z: n logits, T > 0. p, log_p: n numbers. */
-double ds_logsumexp(const float *z, int n, double temperature);
+/* The softmax of z/T and its logarithm in double; z: n logits, T > 0. p, log_p: n numbers. */
 void ds_softmax(const float *z, int n, double temperature, double *p);
 void ds_log_softmax(const float *z, int n, double temperature, double *log_p);
 /* Index of the largest (the first of equals); a NaN only where all are. n > 0. */
@@ -23,19 +22,26 @@ int ds_argmax(const float *z, int n);
 
 /* ---- confidence.c ---- */
 
+/* X(number, word, do its thresholds lie in [0, 1]?, meaning). A new confidence is a line here and a case in
+ * ds_score_row. */
+#define DS_CONFIDENCE_LIST(X)                                                                           \
+    X(DS_MSP, "msp", true, "largest class probability")                                                 \
+    X(DS_MARGIN, "margin", true, "largest minus second largest class probability")                      \
+    X(DS_ENTROPY, "entropy", false, "negative entropy of the class probabilities, in nats")             \
+    X(DS_GINI, "gini", true, "sum of the squared class probabilities")                                  \
+    X(DS_MAXLOGIT, "maxlogit", false, "largest logit")                                                  \
+    X(DS_ENERGY, "energy", false, "temperature times the log of the sum of exponentials of the logits") \
+    X(DS_PNORM, "pnorm", false, "largest centred logit divided by the p-norm of the centred logits")    \
+    X(DS_ABSTAIN, "abstain", true, "1 minus the abstain probability, needs target=abstain")
+
 typedef enum ds_confidence {
-    DS_MSP,
-    DS_MARGIN,
-    DS_ENTROPY,
-    DS_GINI,
-    DS_MAXLOGIT,
-    DS_ENERGY,
-    DS_PNORM,
-    DS_ABSTAIN,
-    DS_CONFIDENCES
+#define DS_CONFIDENCE_ENUM(number, word, probability, help) number,
+    DS_CONFIDENCE_LIST(DS_CONFIDENCE_ENUM)
+#undef DS_CONFIDENCE_ENUM
+        DS_CONFIDENCES
 } ds_confidence;
 extern const char *const ds_confidence_names[DS_CONFIDENCES + 1]; /* NULL-terminated */
-extern const char *const ds_confidence_help[DS_CONFIDENCES];
+extern const char *const ds_confidence_help[DS_CONFIDENCES];      /* one line, no full stop */
 
 typedef struct ds_score {
     ds_confidence kind;
@@ -50,7 +56,7 @@ int ds_score_check(const ds_score *s, int n, bool abstain, ds_error *e);
 /* Score of one row of n logits; higher = accept. NaN when undefined (pnorm of equal logits, logits without
  * a softmax, DS_ABSTAIN without an abstain logit). maxlogit is max(z/T), energy T logsumexp(z/T). */
 double ds_score_row(const ds_score *s, const float *z, int n, bool abstain);
-/* Do the thresholds of the score lie in [0, 1]? msp, margin, gini, abstain. */
+/* Do the thresholds of the score lie in [0, 1]? */
 bool ds_score_is_probability(ds_confidence kind);
 /* Accepted at `threshold`? A NaN never is; a NaN threshold ("none") accepts everything else. */
 bool ds_accepts(double confidence, double threshold);

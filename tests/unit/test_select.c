@@ -142,7 +142,6 @@ static void softmax_and_argmax(void **state)
     near("sum", p[0] + p[1] + p[2], 1, 0);
     ds_log_softmax(z, 3, 10, log_p);
     near("log p2", log_p[2], -200.1 - log1p(exp(-0.1)), 0);
-    near("logsumexp", ds_logsumexp(z, 3, 10), 100.1 + log1p(exp(-0.1)), 0);
     ds_softmax(nan_first, 3, 1, p);
     assert_true(isnan(p[0]) && isnan(p[2]));
     assert_int_equal(ds_argmax(z, 3), 1);
