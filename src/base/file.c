@@ -163,7 +163,7 @@ int ds_make_dirs(const char *path, ds_error *e)
     }
     struct stat st;
     if (!rc && (stat(path, &st) || !S_ISDIR(st.st_mode)))
-        rc = ds_fail_at(e, DS_EIO, path, 0, "is not a directory");
+        rc = ds_fail_at(e, DS_EIO, path, 0, "is no directory, expected one or a name that is free");
     free(copy);
     return rc;
 }

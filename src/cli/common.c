@@ -3,7 +3,6 @@
 #include "train/evaluate.h"
 
 #include <math.h>
-#include <unistd.h>
 
 /* ---- printing ---- */
 
@@ -151,18 +150,10 @@ void ds_model_close(ds_model *m)
     *m = (ds_model){0};
 }
 
-static int loader_threads(const ds_run_flags *flags)
-{
-    enum { MOST = 8 };
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    if (flags->loaders > 0)
-        return flags->loaders;
-    return cores < 1 ? 1 : cores > MOST ? MOST : (int)cores;
-}
-
 int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,
                       int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
 {
-    ds_eval_setup setup = {.loaders = loader_threads(flags), .cache_bytes = (size_t)flags->cache << 20};
+    ds_eval_setup setup = {.loaders = ds_loader_threads(flags->loaders),
+                           .cache_bytes = (size_t)flags->cache << 20};
     return ds_evaluate(m->net, &m->images, &setup, each, arg, e);
 }

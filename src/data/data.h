@@ -93,6 +93,9 @@ int ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed,
 
 typedef struct ds_loader ds_loader; /* opaque */
 
+/* Decoding threads for the flag -loaders: `asked`, or when that is 0 one a core, 8 at most. */
+int ds_loader_threads(int asked);
+
 typedef struct ds_loader_setup {
     const ds_images *images; /* must outlive the loader */
     int w, h, c;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 char *ds_job_path(const ds_job *job, const char *suffix)
 {
@@ -317,11 +316,8 @@ static int make_all(ds_job *job, ds_error *e)
 
 int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int n, rc;
-    *job = (ds_job){.setup = setup, .events = events, .loaders = setup->loaders};
-    if (job->loaders <= 0)
-        job->loaders = cores < 1 ? 1 : cores > 8 ? 8 : (int)cores;
+    *job = (ds_job){.setup = setup, .events = events, .loaders = ds_loader_threads(setup->loaders)};
     if ((rc = read_inputs(job, e)) || (rc = make_all(job, e)))
         return rc;
     fill_augment(job);
