@@ -131,8 +131,7 @@ static void print_usage(FILE *out)
     fputs("\n`./darknet COMMAND --help` tells more, --version the version. Other commands of Darknet "
           "(detector, rnn, ...)\n"
           "are run by /usr/bin/darknet.\nStatus: 0 done, 1 bad input or failed run, 2 wrong usage, 3 no "
-          "feasible "
-          "threshold, 130 stopped by Ctrl-C.\n",
+          "feasible threshold, 130 stopped by Ctrl-C.\n",
           out);
 }
 

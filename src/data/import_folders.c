@@ -183,8 +183,9 @@ static int class_of(const ds_import *im, const char *dir, const char *name, int 
         if (strcmp(im->labels[*label], name) == 0)
             return DS_OK;
     const char *near = ds_nearest(name, (const char *const *)im->labels, im->classes);
-    return ds_fail_at(e, DS_EINPUT, dir, 0, "folder '%s' is no class of the training folder%s%s%s", name,
-                      near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return ds_fail_at(e, DS_EINPUT, dir, 0, "folder '%s' is no class of the training folder, %s%s%s", name,
+                      near ? "did you mean '" : "expected one of its folders", near ? near : "",
+                      near ? "'?" : "");
 }
 
 /* All images of `dir`; `first`: its folders are the classes, otherwise they have to be known ones. */

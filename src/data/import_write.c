@@ -245,7 +245,7 @@ int ds_import_finish(ds_import *im, const ds_split *splits, int n_splits, uint64
 static int grow(ds_import_set *set, ds_error *e)
 {
     if (set->capacity > INT_MAX / 2)
-        return ds_fail(e, DS_EINPUT, "more than %d images", set->n);
+        return ds_fail(e, DS_EINPUT, "more than %d images, expected fewer", set->n);
     int capacity = set->capacity ? 2 * set->capacity : 1024;
     char **paths = realloc(set->paths, (size_t)capacity * sizeof *paths);
     if (paths)

@@ -223,12 +223,11 @@ static int load_weights(ds_job *job, ds_error *e)
     job->seen = partial || s->clear ? 0 : w.seen;
     if (ds_job_batch(job) < job->plan.max_batches)
         return DS_OK;
-    return ds_fail_at(e, DS_EINPUT, s->weights, 0,
-                      "has seen %llu images (%ld batches of %d), expected less than the %ld batches to "
-                      "train: nothing is left to do; "
-                      "raise max_batches= (or -epochs), or give -clear to count from 0",
-                      (unsigned long long)job->seen, ds_job_batch(job), job->plan.batch,
-                      job->plan.max_batches);
+    return ds_fail_at(
+        e, DS_EINPUT, s->weights, 0,
+        "has seen %llu images (%ld batches of %d), expected less than the %ld batches to train: nothing is "
+        "left to do; raise max_batches= (or -epochs), or give -clear to count from 0",
+        (unsigned long long)job->seen, ds_job_batch(job), job->plan.batch, job->plan.max_batches);
 }
 
 static int make_net(ds_job *job, ds_notes *notes, ds_error *e)
