@@ -64,6 +64,12 @@ const char *ds_section_kind(const ds_section *s);
 /* Value of a key, or NULL where it is not given. */
 const char *ds_section_get(const ds_section *s, const char *key);
 
+/* Line of a key, else of the section. */
+int ds_section_line(const ds_section *s, const char *key);
+
+/* The keys of [net], stored in ds_net_options. */
+extern const ds_option ds_net_keys[];
+
 /* The text for the host's parser: plugin sections lowered, keys of our own left out, `batch` and
  * `subdivisions` replaced when batch > 0. Fresh memory. */
 int ds_cfg_lower(const ds_cfg *cfg, int batch, int subdivisions, char **text, ds_error *e);

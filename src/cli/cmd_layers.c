@@ -1,7 +1,7 @@
 /* `layers`: what the option tables of the plugins say, as a list, as help of one layer, or as the text of
  * cfg/LAYERS.md. */
 #include "base/text.h"
-#include "cfg/sections.h"
+#include "cfg/cfg.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "data/data.h"

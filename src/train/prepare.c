@@ -125,15 +125,6 @@ static int check_images(ds_job *job, int *dropped, ds_error *e)
 
 /* ---- the network ---- */
 
-static int net_line(const ds_cfg *cfg, const char *key)
-{
-    const ds_section *net = &cfg->sections[0];
-    for (int i = 0; i < net->n; i++)
-        if (strcmp(net->pairs[i].key, key) == 0)
-            return net->pairs[i].line;
-    return net->line;
-}
-
 static int plan(ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = job->setup;
@@ -145,11 +136,12 @@ static int plan(ds_job *job, ds_error *e)
     int64_t batches = s->epochs > 0 ? (s->epochs * n + o->batch - 1) / o->batch : o->max_batches;
     if (batches <= 0)
         return ds_fail_at(
-            e, DS_EINPUT, job->cfg->path, net_line(job->cfg, "max_batches"),
+            e, DS_EINPUT, job->cfg->path, ds_section_line(&job->cfg->sections[0], "max_batches"),
             "max_batches is missing or 0, expected the number of batches to train (or -epochs E)");
     int64_t epochs = s->epochs > 0 ? s->epochs : (batches * o->batch + n - 1) / n;
     if (batches > INT_MAX || epochs > INT_MAX)
-        return ds_fail_at(e, DS_EINPUT, job->cfg->path, net_line(job->cfg, "max_batches"),
+        return ds_fail_at(e, DS_EINPUT, job->cfg->path,
+                          ds_section_line(&job->cfg->sections[0], "max_batches"),
                           "%lld batches over %lld epochs, expected at most %d of each", (long long)batches,
                           (long long)epochs, INT_MAX);
     p->max_batches = o->max_batches = (int)batches; /* policy=poly ends there too */
