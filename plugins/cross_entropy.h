@@ -7,8 +7,7 @@
 
 #include <math.h>
 
-/* Softmax of one row. log p_j = (z_j / T - top) - spread is exact at any gap, where log(p_j) would be -inf.
- */
+/* Softmax of one row. log p_j = (z_j / T - top) - spread is exact at any gap; log(p_j) would be -inf. */
 typedef struct ds_row {
     const float *z;  /* n logits */
     const double *p; /* n probabilities */

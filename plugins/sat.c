@@ -1,9 +1,11 @@
 /* [sat]: self-adaptive training. The target of an image moves from its given label towards what the network
- * itself says. blend    target (1-a) onehot + a softmax(z), held constant: cross-entropy with a shrinking
- * step ema      target t <- m t + (1-m) softmax(z) for each image, weighted by its largest entry (Huang et
- * al. 2020, Algorithm 1) abstain  one more logit, "abstain"; t_y <- m t_y + (1-m) q_y for each image (Huang
- * et al. 2020, selective classification)
- */
+ * itself says.
+ *
+ *   blend    target (1-a) onehot(y) + a softmax(z), held constant: cross-entropy with a shrinking step
+ *   ema      target t <- m t + (1-m) softmax(z) for each image, weighted by its largest entry
+ *            (Huang et al. 2020, Algorithm 1)
+ *   abstain  one more logit, "abstain"; t_y <- m t_y + (1-m) q_y for each image
+ *            (Huang et al. 2020, selective classification) */
 #include "plugins/cross_entropy.h"
 
 #include <stdlib.h>
@@ -45,8 +47,7 @@ static const ds_option sat_options[] = {
     {0},
 };
 
-/* ---- the losses of one image ------------------------------------------------------------------------------
- */
+/* ---- the losses of one image ---- */
 
 static double alpha_at(const sat_state *s, int epoch, int epochs)
 {
@@ -122,8 +123,7 @@ static double entropy_row(const ds_row *r, double beta, float *gradient)
     return beta * h;
 }
 
-/* ---- a pass -----------------------------------------------------------------------------------------------
- */
+/* ---- a pass ---- */
 
 static bool adapting(const sat_state *s, int epoch)
 {
@@ -245,8 +245,7 @@ static int sat_forward(void *state, const ds_pass *pass, ds_error *e)
     return DS_OK;
 }
 
-/* ---- making and freeing -----------------------------------------------------------------------------------
- */
+/* ---- making and freeing ---- */
 
 static int take_shape(sat_state *s, ds_setup *setup, ds_error *e)
 {

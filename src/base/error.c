@@ -52,8 +52,8 @@ int ds_error_status(int code)
     switch (code) {
     case DS_OK:
         return 0;
-#define DS_ERR_STATUS(name, value, status)                                                                   \
-    case name:                                                                                               \
+#define DS_ERR_STATUS(name, value, status) \
+    case name:                             \
         return status;
         DS_ERRORS(DS_ERR_STATUS)
 #undef DS_ERR_STATUS

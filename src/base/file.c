@@ -100,7 +100,8 @@ int ds_writer_commit(ds_writer *w, ds_error *e)
     }
     int rc = DS_OK;
     if (!ok)
-        rc = ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s, the file of before is unchanged", strerror(problem));
+        rc = ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s, the file of before is unchanged",
+                        strerror(problem));
     else
         free(w->temporary), w->temporary = NULL;
     ds_writer_abort(w);
@@ -162,7 +163,7 @@ int ds_make_dirs(const char *path, ds_error *e)
     }
     struct stat st;
     if (!rc && (stat(path, &st) || !S_ISDIR(st.st_mode)))
-        rc = ds_fail_at(e, DS_EIO, path, 0, "is not a directory");
+        rc = ds_fail_at(e, DS_EIO, path, 0, "is no directory, expected one or a name that is free");
     free(copy);
     return rc;
 }

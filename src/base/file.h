@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Read all of `path` into fresh memory (caller frees), with a 0 byte after the last.
- * Missing, unreadable or a directory: DS_EIO with the path and what was expected (`what`, e.g. "a cfg file"). */
+/* Read all of `path` into fresh memory (caller frees), with a 0 byte after the last. `what` is what was
+ * expected, for messages ("a cfg file"). DS_EIO: missing, unreadable or a directory. */
 int ds_file_read(const char *path, const char *what, unsigned char **bytes, size_t *n, ds_error *e);
 
 /* The same for text: also refuses an empty file and one with a 0 byte (DS_EINPUT). */

@@ -16,12 +16,13 @@ static void *field(const ds_option *o, void *state)
     return state && o->offset != DS_UNSTORED ? (char *)state + o->offset : NULL;
 }
 
-/* ---- one value -------------------------------------------------------------------------------------------- */
+/* ---- one value ---- */
 
 static int bad_value(const ds_option *o, const char *value, const char *file, int line, ds_error *e)
 {
     char *expected = ds_option_describe(o);
-    int rc = ds_fail_at(e, DS_EINPUT, file, line, "%s=%s, expected %s", o->name, value, expected ? expected : "");
+    int rc =
+        ds_fail_at(e, DS_EINPUT, file, line, "%s=%s, expected %s", o->name, value, expected ? expected : "");
     free(expected);
     return rc;
 }
@@ -60,7 +61,8 @@ static bool set_bool(void *target, const char *value)
     return true;
 }
 
-static int set_enum(const ds_option *o, void *target, const char *value, const char *file, int line, ds_error *e)
+static int set_enum(const ds_option *o, void *target, const char *value, const char *file, int line,
+                    ds_error *e)
 {
     int n = 0;
     for (; o->names[n]; n++) {
@@ -73,7 +75,8 @@ static int set_enum(const ds_option *o, void *target, const char *value, const c
     const char *near = ds_nearest(value, o->names, n);
     char *expected = ds_option_describe(o);
     int rc = ds_fail_at(e, DS_EINPUT, file, line, "%s=%s, expected %s%s%s%s", o->name, value,
-                        expected ? expected : "", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+                        expected ? expected : "", near ? "; did you mean '" : "", near ? near : "",
+                        near ? "'?" : "");
     free(expected);
     return rc;
 }
@@ -166,7 +169,7 @@ int ds_option_set(const ds_option *o, void *state, const char *value, const char
     return ok ? DS_OK : bad_value(o, value, file, line, e);
 }
 
-/* ---- a whole table ---------------------------------------------------------------------------------------- */
+/* ---- a whole table ---- */
 
 int ds_option_defaults(const ds_option *table, void *state, ds_error *e)
 {
@@ -201,7 +204,8 @@ const char *ds_option_nearest(const ds_option *table, const char *word)
 }
 
 /* Value that a key has: from the pairs, else its default. */
-static const char *effective(const ds_option *table, const char *key, size_t length, const ds_pair *pairs, int n)
+static const char *effective(const ds_option *table, const char *key, size_t length, const ds_pair *pairs,
+                             int n)
 {
     for (int i = 0; i < n; i++)
         if (strncmp(pairs[i].key, key, length) == 0 && !pairs[i].key[length])
@@ -230,8 +234,8 @@ static int check_when(const ds_option *table, const ds_option *o, const ds_pair 
     const char *value = effective(table, o->when, length, pairs, n);
     if (has_word(o->when + length + 1, value))
         return DS_OK;
-    return ds_fail_at(e, DS_EINPUT, file, pairs[i].line, "%s key '%s' goes with %s, but %.*s is %s", place, o->name,
-                      o->when, (int)length, o->when, value);
+    return ds_fail_at(e, DS_EINPUT, file, pairs[i].line, "%s key '%s' goes with %s, but %.*s is %s", place,
+                      o->name, o->when, (int)length, o->when, value);
 }
 
 static int check_duplicate(const ds_pair *pairs, int i, const char *place, const char *file, ds_error *e)
@@ -239,8 +243,8 @@ static int check_duplicate(const ds_pair *pairs, int i, const char *place, const
     for (int j = 0; j < i; j++)
         if (strcmp(pairs[i].key, pairs[j].key) == 0)
             return ds_fail_at(e, DS_EINPUT, file, pairs[i].line,
-                              "duplicate key '%s' in %s, expected it once (first in line %d)", pairs[i].key, place,
-                              pairs[j].line);
+                              "duplicate key '%s' in %s, expected it once (first in line %d)", pairs[i].key,
+                              place, pairs[j].line);
     return DS_OK;
 }
 
@@ -252,9 +256,9 @@ int ds_option_fill(const ds_option *table, void *state, const ds_pair *pairs, in
         const ds_option *o = ds_option_find(table, pairs[i].key);
         if (!o) {
             const char *near = ds_option_nearest(table, pairs[i].key);
-            return ds_fail_at(e, DS_EINPUT, file, pairs[i].line, "unknown key '%s' in %s%s%s%s", pairs[i].key, place,
-                              near ? ", did you mean '" : ", expected one of its keys", near ? near : "",
-                              near ? "'?" : "");
+            return ds_fail_at(e, DS_EINPUT, file, pairs[i].line, "unknown key '%s' in %s%s%s%s", pairs[i].key,
+                              place, near ? ", did you mean '" : ", expected one of its keys",
+                              near ? near : "", near ? "'?" : "");
         }
         if (!(rc = check_duplicate(pairs, i, place, file, e)) &&
             !(rc = check_when(table, o, pairs, n, i, place, file, e)))
@@ -285,7 +289,7 @@ void ds_option_clear(const ds_option *table, void *state)
     }
 }
 
-/* ---- help ------------------------------------------------------------------------------------------------- */
+/* ---- help ---- */
 
 static void describe_names(const ds_option *o, FILE *out)
 {
@@ -297,7 +301,8 @@ static void describe_range(const ds_option *o, FILE *out)
 {
     if (!limited(o))
         return;
-    bool low = o->min > (o->type == DS_INT ? INT_MIN : -HUGE_VAL), high = o->max < (o->type == DS_INT ? INT_MAX : HUGE_VAL);
+    bool low = o->min > (o->type == DS_INT ? INT_MIN : -HUGE_VAL);
+    bool high = o->max < (o->type == DS_INT ? INT_MAX : HUGE_VAL);
     if (low && high)
         fprintf(out, " from %.9g to %.9g", o->min, o->max);
     else if (low)
@@ -308,9 +313,11 @@ static void describe_range(const ds_option *o, FILE *out)
 
 char *ds_option_describe(const ds_option *o)
 {
-    static const char *const kinds[] = {[DS_END] = "",      [DS_FLAG] = "flag",   [DS_BOOL] = "0 or 1",
-                                        [DS_INT] = "an integer", [DS_REAL] = "a number", [DS_ENUM] = "",
-                                        [DS_TEXT] = "text", [DS_REALS] = "numbers with commas", [DS_TEXTS] = "text"};
+    static const char *const kinds[] = {
+        [DS_END] = "",          [DS_FLAG] = "flag", [DS_BOOL] = "0 or 1", [DS_INT] = "an integer",
+        [DS_REAL] = "a number", [DS_ENUM] = "",     [DS_TEXT] = "text",   [DS_REALS] = "numbers with commas",
+        [DS_TEXTS] = "text",
+    };
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -346,7 +353,8 @@ void ds_option_print(const ds_option *table, const char *prefix, FILE *out)
 {
     for (const ds_option *o = table; o->type != DS_END; o++) {
         char *what = ds_option_describe(o);
-        char *left = ds_format("%s%s%s%s", prefix, o->name, o->type == DS_FLAG ? "" : prefix[0] ? " " : "=", value_word(o));
+        const char *between = o->type == DS_FLAG ? "" : prefix[0] ? " " : "=";
+        char *left = ds_format("%s%s%s%s", prefix, o->name, between, value_word(o));
         fprintf(out, "  %-24s %s", left ? left : "", o->help);
         if (o->type != DS_FLAG && what && *what && o->type != DS_TEXT && o->type != DS_TEXTS)
             fprintf(out, " (%s%s%s)", what, o->def ? ", default " : "", o->def ? o->def : "");

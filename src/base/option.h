@@ -1,5 +1,5 @@
-/* Option tables: one table of a section, a sub-command or a .data file drives parsing, defaults, range checks,
- * messages and help. */
+/* Option tables: one table of a section, a sub-command or a .data file drives parsing, defaults, range
+ * checks, messages and help. */
 #ifndef DS_BASE_OPTION_H
 #define DS_BASE_OPTION_H
 
@@ -37,9 +37,9 @@ typedef struct ds_option {
     const char *name;
     ds_option_type type;
     size_t offset;            /* of the field in the state */
-    const char *def;          /* default as a user would write it; NULL: none (field stays zero, a DS_REAL becomes NAN) */
+    const char *def;          /* default as a user would write it; NULL: none (zero; NAN for a DS_REAL) */
     double min, max;          /* inclusive; both 0: no limit. For DS_REALS they hold for each number */
-    const char *unit;         /* what a number counts, or the word for the value in help ("F", "epochs"); NULL: none */
+    const char *unit;         /* word for the value in help ("F", "epochs"); NULL: by its type */
     const char *const *names; /* DS_ENUM: the words, NULL-terminated */
     const char *when;         /* "target=ema|abstain": allowed only then; NULL: always */
     const char *help;         /* one line, lower case, no full stop */
@@ -57,11 +57,14 @@ int ds_option_defaults(const ds_option *table, void *state, ds_error *e);
 /* The option of that name, or NULL. */
 const ds_option *ds_option_find(const ds_option *table, const char *name);
 
-/* Check `value` and store it (state may be NULL: check only). The message has file:line, the name, the value and what was expected. */
-int ds_option_set(const ds_option *o, void *state, const char *value, const char *file, int line, ds_error *e);
+/* Check `value` and store it (state may be NULL: check only). The message has file:line, the name, the
+ * value and what was expected. */
+int ds_option_set(const ds_option *o, void *state, const char *value, const char *file, int line,
+                  ds_error *e);
 
 /* Fill `state` (defaults first; NULL: check only) from the pairs of one section or file.
- * Errors: unknown key (names the nearest), duplicate key (names the first line), bad value, a key whose `when` does not hold.
+ * Errors: unknown key (names the nearest), duplicate key (names the first line), bad value, a key whose
+ * `when` does not hold.
  * `place` is how messages name the table: "[sat]" or ".data". */
 int ds_option_fill(const ds_option *table, void *state, const ds_pair *pairs, int n, const char *place,
                    const char *file, ds_error *e);

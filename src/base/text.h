@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The whole of `s` as a number: no blanks, no rest, no overflow. False otherwise. "nan" and "inf" are no numbers. */
+/* The whole of `s` as a number: no blanks, no rest, no overflow. False otherwise. "nan" and "inf" are no
+ * numbers. */
 bool ds_parse_int(const char *s, long long *value);
 bool ds_parse_double(const char *s, double *value);
 

@@ -50,9 +50,9 @@ typedef struct ds_cfg {
     ds_shape *shapes; /* n: shapes[0] is the network's input, shapes[i + 1] leaves layer i */
 } ds_cfg;
 
-/* Read and check everything that can be known before parsing: sections, keys, values, references, shapes.
- * Every error has file:line. Notes tell of what is accepted but has no part (a stock [cost] after [softmax]).
- */
+/* Read and check everything that can be known before parsing: sections, keys, values, references,
+ * shapes. Every error has file:line. Notes tell of what is accepted but has no part (a stock [cost]
+ * after [softmax]). */
 int ds_cfg_read(const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
 /* The same from text in memory; `path` is for messages. */
 int ds_cfg_parse(const char *text, const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
@@ -63,6 +63,12 @@ const char *ds_section_kind(const ds_section *s);
 
 /* Value of a key, or NULL where it is not given. */
 const char *ds_section_get(const ds_section *s, const char *key);
+
+/* Line of a key, else of the section. */
+int ds_section_line(const ds_section *s, const char *key);
+
+/* The keys of [net], stored in ds_net_options. */
+extern const ds_option ds_net_keys[];
 
 /* The text for the host's parser: plugin sections lowered, keys of our own left out, `batch` and
  * `subdivisions` replaced when batch > 0. Fresh memory. */

@@ -45,7 +45,6 @@ typedef struct ds_kind {
 } ds_kind;
 
 extern const ds_kind ds_kinds[DS_KINDS];
-extern const ds_option ds_net_keys[]; /* of [net], stored in ds_net_options */
 
 /* Number of the kind whose name or alias it is, or -1. */
 int ds_kind_find(const char *name);
@@ -54,8 +53,6 @@ const char *ds_kind_nearest(const char *name);
 
 /* A value that was checked before: the pair's, else the table's default, else `absent`. */
 int ds_section_int(const ds_section *s, const char *key, int absent);
-/* Line of a key, else of the section. */
-int ds_section_line(const ds_section *s, const char *key);
 /* Whole numbers with commas; the numbers are the caller's to free. An absent key gives none. */
 int ds_section_integers(const ds_cfg *cfg, const ds_section *s, const char *key, ds_numbers *out,
                         ds_error *e);

@@ -133,17 +133,15 @@ static int check_batchnorm(const ds_cfg *cfg, ds_notes *notes, ds_error *e)
             continue;
         any = true;
         if (cfg->shapes[i].h * cfg->shapes[i].w == 1)
-            return ds_fail_at(
-                e, DS_EINPUT, cfg->path, ds_section_line(s, "batch_normalize"),
-                "batch_normalize=1 over a single value a channel (batch=%d subdivisions=%d, a map of 1 x 1), "
-                "expected 2 images or more in each subdivision",
-                n->batch, n->subdivisions);
+            return ds_fail_at(e, DS_EINPUT, cfg->path, ds_section_line(s, "batch_normalize"),
+                              "batch_normalize=1 over a single value a channel (batch=%d subdivisions=%d, a "
+                              "map of 1 x 1), expected 2 images or more in each subdivision",
+                              n->batch, n->subdivisions);
     }
     if (any)
         ds_note(notes,
                 "warning: %s:%d: batch=%d subdivisions=%d normalises over single images (batch_normalize=1): "
-                "training needs "
-                "more images at once, stock files have such lines under '# Training'",
+                "training needs more images at once, stock files have such lines under '# Training'",
                 cfg->path, ds_section_line(net, "batch"), n->batch, n->subdivisions);
     return DS_OK;
 }
@@ -159,8 +157,8 @@ static void tell(const ds_cfg *cfg, ds_notes *notes)
         if (ds_kind_find(s->name) == DS_K_CONVOLUTIONAL && ds_section_int(s, "size", 0) == 1 &&
             ds_section_int(s, "stride", 0) > 1)
             ds_note(notes,
-                    "note: %s:%d: stock Darknet on a CPU reads other pixels in a 1x1 convolution with a stride, and predicts "
-                    "differently from these weights",
+                    "note: %s:%d: stock Darknet on a CPU reads other pixels in a 1x1 convolution with a "
+                    "stride, and predicts differently from these weights",
                     cfg->path, ds_section_line(s, "stride"));
     }
 }

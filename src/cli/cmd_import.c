@@ -62,8 +62,7 @@ const ds_option ds_import_folders_options[] = {
     {.type = DS_END},
 };
 
-/* ---- flags with several words -----------------------------------------------------------------------------
- */
+/* ---- flags with several words ---- */
 
 static bool is_flag(const char *word, const char *name)
 {
@@ -141,8 +140,7 @@ static int parse_splits(ds_texts *texts, ds_split **splits, ds_error *e)
     return rc;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------
- */
+/* ---- the command ---- */
 
 static void print_done(const ds_imported *done, const ds_split *splits, int n_splits, bool own_test)
 {

@@ -1,6 +1,7 @@
 /* `layers`: what the option tables of the plugins say, as a list, as help of one layer, or as the text of
  * cfg/LAYERS.md. */
 #include "base/text.h"
+#include "cfg/cfg.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "data/data.h"
@@ -61,8 +62,7 @@ static int unknown_layer(const char *name, ds_error *e)
                    name);
 }
 
-/* ---- markdown ---------------------------------------------------------------------------------------------
- */
+/* ---- markdown ---- */
 
 /* A bar would end the table's cell. */
 static void put_cell(const char *text)
@@ -123,11 +123,7 @@ static void print_markdown(void)
         put_table(layer->options);
     }
     put_confidences();
-    static const ds_option net[] = {
-        {"flip", DS_BOOL, DS_UNSTORED, "1", 0, 0, NULL, NULL, NULL,
-         "mirror half of the training images; 0 for digits and letters"},
-        {.type = DS_END},
-    };
+    const ds_option net[] = {*ds_option_find(ds_net_keys, "flip"), {.type = DS_END}};
     puts("\n## `[net]`\n\nThe keys of stock Darknet and one more:\n");
     put_table(net);
     puts("\n## `.data` files\n");

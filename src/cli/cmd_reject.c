@@ -39,8 +39,7 @@ const ds_option ds_reject_options[] = {
     {.type = DS_END},
 };
 
-/* ---- flags ------------------------------------------------------------------------------------------------
- */
+/* ---- flags ---- */
 
 static bool is_stdout(const char *path)
 {
@@ -72,8 +71,7 @@ static int check_flags(const reject_state *s, int n_operands, ds_error *e)
     return s->from ? check_from(s, n_operands, e) : ds_check_operands(words, 3, n_operands, e);
 }
 
-/* ---- where results go
- * --------------------------------------------------------------------------------------- */
+/* ---- where results go ---- */
 
 /* Open before the pass over the images: an unwritable place is found early. */
 typedef struct places {
@@ -113,8 +111,7 @@ static int write_results(const reject_state *s, places *p, const ds_report *r, c
     return rc;
 }
 
-/* ---- the cut ----------------------------------------------------------------------------------------------
- */
+/* ---- the cut ---- */
 
 /* The threshold that the flags ask for, else `own` (NAN: none). */
 static ds_cut choose(const reject_state *s, const ds_curve *curve, double own)
@@ -133,8 +130,7 @@ static const char *note_of(const reject_state *s, double own)
     return isnan(own) ? NULL : "from the cfg";
 }
 
-/* ---- from a network
- * ----------------------------------------------------------------------------------------- */
+/* ---- from a network ---- */
 
 /* What the pass gathers; arrays of one entry an image, owned. */
 typedef struct gathered {
@@ -239,8 +235,7 @@ static int reject_network(const reject_state *s, places *p, const ds_model_files
     return rc;
 }
 
-/* ---- from a CSV -------------------------------------------------------------------------------------------
- */
+/* ---- from a CSV ---- */
 
 static int reject_csv(const reject_state *s, places *p, ds_error *e)
 {

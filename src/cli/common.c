@@ -3,10 +3,8 @@
 #include "train/evaluate.h"
 
 #include <math.h>
-#include <unistd.h>
 
-/* ---- printing ---------------------------------------------------------------------------------------------
- */
+/* ---- printing ---- */
 
 /* "28 x 28 x 16", or the count where there is no image shape. */
 static void shape_text(char *text, size_t size, int w, int h, int c, int count)
@@ -44,8 +42,7 @@ void ds_print_notes(ds_notes *notes, FILE *out)
     ds_notes_clear(notes);
 }
 
-/* ---- flags ------------------------------------------------------------------------------------------------
- */
+/* ---- flags ---- */
 
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
 {
@@ -79,8 +76,7 @@ int ds_check_probability(const char *flag, double value, ds_error *e)
     return bad_fraction(flag, value, "a probability in [0, 1]", e);
 }
 
-/* ---- a trained network and its images
- * ------------------------------------------------------------------------ */
+/* ---- a trained network and its images ---- */
 
 static int read_list(ds_model *m, ds_which_list which, ds_error *e)
 {
@@ -154,18 +150,10 @@ void ds_model_close(ds_model *m)
     *m = (ds_model){0};
 }
 
-static int loader_threads(const ds_run_flags *flags)
-{
-    enum { MOST = 8 };
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    if (flags->loaders > 0)
-        return flags->loaders;
-    return cores < 1 ? 1 : cores > MOST ? MOST : (int)cores;
-}
-
 int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,
                       int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
 {
-    ds_eval_setup setup = {.loaders = loader_threads(flags), .cache_bytes = (size_t)flags->cache << 20};
+    ds_eval_setup setup = {.loaders = ds_loader_threads(flags->loaders),
+                           .cache_bytes = (size_t)flags->cache << 20};
     return ds_evaluate(m->net, &m->images, &setup, each, arg, e);
 }

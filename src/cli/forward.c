@@ -47,8 +47,7 @@ static const ds_layer *plugin_of_line(char *line)
     return layer && strcmp(layer->name, layer->host_section) != 0 ? layer : NULL;
 }
 
-/* Plugin section in the text file `path`, or NULL; *line gets its line. Other files are none of our business.
- */
+/* Plugin section in the text file `path`, or NULL; *line gets its line. Other files do not matter here. */
 static const ds_layer *plugin_of_file(const char *path, int *line)
 {
     enum { LONGEST_CFG = 4 << 20 }; /* weights and videos are not worth reading */

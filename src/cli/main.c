@@ -60,8 +60,7 @@ static const command commands[] = {
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
-/* ---- words ------------------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 /* Length of the word at `s`. */
 static size_t span(const char *s)
@@ -113,8 +112,7 @@ static bool asks_help(int argc, char **argv)
     return false;
 }
 
-/* ---- help -------------------------------------------------------------------------------------------------
- */
+/* ---- help ---- */
 
 /* The commands that begin with the first `depth` words of argv. */
 static void print_commands(int depth, char **argv, FILE *out)
@@ -133,8 +131,7 @@ static void print_usage(FILE *out)
     fputs("\n`./darknet COMMAND --help` tells more, --version the version. Other commands of Darknet "
           "(detector, rnn, ...)\n"
           "are run by /usr/bin/darknet.\nStatus: 0 done, 1 bad input or failed run, 2 wrong usage, 3 no "
-          "feasible "
-          "threshold, 130 stopped by Ctrl-C.\n",
+          "feasible threshold, 130 stopped by Ctrl-C.\n",
           out);
 }
 
@@ -159,8 +156,7 @@ static void print_command(const command *c, FILE *out)
         fprintf(out, "\n%s", c->more);
 }
 
-/* ---- words that are no command
- * ------------------------------------------------------------------------------ */
+/* ---- words that are no command ---- */
 
 /* Distinct words that may follow the first `depth` words of argv; returns how many. They are owned by the
  * caller. */
@@ -253,8 +249,7 @@ static int no_command(int depth, int argc, char **argv, ds_error *e)
     return unknown_word(depth, words, e);
 }
 
-/* ---- running ----------------------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 /* Wrong usage says where the right one is written, in the same message: words[0 … n-1] lead to it. */
 static void add_hint(int n, char *const *words, ds_error *e)

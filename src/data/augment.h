@@ -22,8 +22,8 @@ ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r);
 int ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out,
                      ds_scratch *scratch, ds_error *e);
 
-/* crop.c: c x h x w floats in [0, 1], mirrored when asked for. The random crops are zero outside the image.
- */
+/* crop.c: c x h x w floats in [0, 1], mirrored when asked for. The random crops are zero outside the
+ * image. */
 int ds_crop_center(const ds_image *im, int w, int h, bool flip, float *out, ds_scratch *scratch, ds_error *e);
 int ds_crop_upright(const ds_image *im, int w, int h, const ds_draw *draw, float *out, ds_scratch *scratch,
                     ds_error *e); /* draw->radians is 0 */

@@ -1,5 +1,5 @@
-/* Where the pixels of the network's input come from: the central square, or a scaled, shifted, rotated part.
- */
+/* Where the pixels of the network's input come from: the central square, or a scaled, shifted, rotated
+ * part. */
 #include "data/augment.h"
 #include "data/wide.h"
 

@@ -1,4 +1,5 @@
-/* Images and labels: .data files, lists, decoding, preprocessing, augmentation, the prefetching loader, import. */
+/* Images and labels: .data files, lists, decoding, preprocessing, augmentation, the prefetching loader,
+ * import. */
 #ifndef DS_DATA_H
 #define DS_DATA_H
 
@@ -27,8 +28,8 @@ typedef struct ds_datafile {
 } ds_datafile;
 
 extern const ds_option ds_datafile_options[];
-/* Reads the file and its labels. labels= and names= are found from the current folder or beside the .data file; `backup` defaults
- * to "backup". Errors with file:line; `d` is cleared then. */
+/* Reads the file and its labels. labels= and names= are found from the current folder or beside the .data
+ * file; `backup` defaults to "backup". Errors with file:line; `d` is cleared then. */
 int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e);
 void ds_datafile_clear(ds_datafile *d);
 
@@ -41,7 +42,8 @@ typedef struct ds_images {
     char *list;   /* path of the list, for messages */
 } ds_images;
 
-/* Read the list at `list` (train=, valid= … of d) and label every image; relative paths: current folder, else the list's folder.
+/* Read the list at `list` (train=, valid= … of d) and label every image; relative paths: current folder,
+ * else the list's folder.
  * An image with no or several labels: error at list:line that names the image and the labels. */
 int ds_images_read(const ds_datafile *d, const char *list, ds_images *images, ds_error *e);
 /* Label of one path under the rules of d (not DS_LIST): class index or an error. */
@@ -61,8 +63,9 @@ typedef struct ds_image {
 int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e);
 void ds_image_clear(ds_image *im);
 
-/* Preprocessing of valid, predict and reject: the largest central square, bilinear to w x h, [0, 1], as the host's
- * `classifier valid` (center_crop_image). out: c x h x w floats. `scratch` grows as needed (see ds_scratch). */
+/* Preprocessing of valid, predict and reject: the largest central square, bilinear to w x h, [0, 1], as
+ * the host's `classifier valid` (center_crop_image). out: c x h x w floats. `scratch` grows as needed (see
+ * ds_scratch). */
 typedef struct ds_scratch {
     float *v; /* owned; free with free() */
     size_t n;
@@ -71,55 +74,63 @@ int ds_prepare_center(const ds_image *im, int w, int h, float *out, ds_scratch *
 
 /* Augmentation of training, the host's meanings (random_augment_image, flip, random_distort_image). */
 typedef struct ds_augment {
-    int w, h;              /* of the network */
-    double min_size, max_size; /* short side after scaling, uniform integer; the host's min_ratio * w, max_ratio * w */
-    double angle;          /* degrees */
+    int w, h; /* of the network */
+    /* short side after scaling, a uniform integer; the host's min_ratio * w and max_ratio * w */
+    double min_size, max_size;
+    double angle;                        /* degrees */
     double aspect, saturation, exposure; /* factors, 1: none */
-    double hue;            /* 0: none */
-    bool flip;             /* mirror half of the images */
-    bool center;           /* the central square instead of a random crop */
+    double hue;                          /* 0: none */
+    bool flip;                           /* mirror half of the images */
+    bool center;                         /* the central square instead of a random crop */
 } ds_augment;
-/* One augmented image, a function of (image, augment, seed, epoch, sample) alone. out: c x h x w floats in [0, 1].
- * Same result as the host's functions for the same drawn numbers (rotate_crop_image, flip_image, distort_image). */
-int ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch, uint64_t sample, float *out,
-                         ds_scratch *scratch, ds_error *e);
+/* One augmented image, a function of (image, augment, seed, epoch, sample) alone. out: c x h x w floats in
+ * [0, 1], what the host's functions (rotate_crop_image, flip_image, distort_image) give for the same drawn
+ * numbers. */
+int ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,
+                         uint64_t sample, float *out, ds_scratch *scratch, ds_error *e);
 
 /* ---- loader.c: prefetching on threads of its own ---- */
 
 typedef struct ds_loader ds_loader; /* opaque */
 
+/* Decoding threads for the flag -loaders: `asked`, or when that is 0 one a core, 8 at most. */
+int ds_loader_threads(int asked);
+
 typedef struct ds_loader_setup {
     const ds_images *images; /* must outlive the loader */
     int w, h, c;
-    int batch;               /* images a sub-batch */
-    int threads;             /* >= 1 */
-    size_t cache_bytes;      /* decoded images kept in memory */
+    int batch;                 /* images a sub-batch */
+    int threads;               /* >= 1 */
+    size_t cache_bytes;        /* decoded images kept in memory */
     const ds_augment *augment; /* NULL: ds_prepare_center */
-    bool endless;            /* training: seeded order, every image once an epoch, batches cross epoch borders.
-                                Otherwise: list order once; the last batch is padded with its last image */
+    /* true (training): seeded order, every image once an epoch, batches cross epoch borders.
+     * false: list order once; the last batch is padded with its last image */
+    bool endless;
     uint64_t seed;
-    uint64_t start;          /* endless: position in the stream (images seen before) */
+    uint64_t start; /* endless: position in the stream (images seen before) */
 } ds_loader_setup;
 
 typedef struct ds_batch {
-    const float *pixels;   /* batch x c x h x w, valid until the next call */
-    const int *labels;     /* batch */
-    const uint32_t *ids;   /* batch: index into images */
-    int n;                 /* real images (< batch only in the last padded batch) */
-    uint64_t first;        /* stream position of the first image */
+    const float *pixels; /* batch x c x h x w, valid until the next call */
+    const int *labels;   /* batch */
+    const uint32_t *ids; /* batch: index into images */
+    int n;               /* real images (< batch only in the last padded batch) */
+    uint64_t first;      /* stream position of the first image */
 } ds_batch;
 
 int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e);
-/* Next batch in order; n = 0 at the end of a list that is not endless. Blocks until it is there; an undecodable image is an error
- * here (it stays one on later calls). Bit-equal for any number of threads. */
+/* Next batch in order; n = 0 at the end of a list that is not endless. Blocks until it is there; an
+ * undecodable image is an error here (it stays one on later calls). Bit-equal for any number of threads. */
 int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e);
 /* Seconds that ds_loader_next spent waiting so far. */
 double ds_loader_waited(const ds_loader *l);
 void ds_loader_free(ds_loader *l);
 
-/* Decode every image once, on `threads` threads: bad[i] is set for the undecodable ones, reasons[i] (owned by the caller) says why.
+/* Decode every image once, on `threads` threads: bad[i] is set for the undecodable ones, reasons[i] (owned
+ * by the caller) says why.
  * Returns the number of bad ones or a negative code. */
-int ds_images_probe(const ds_images *images, int channels, int threads, bool *bad, char **reasons, ds_error *e);
+int ds_images_probe(const ds_images *images, int channels, int threads, bool *bad, char **reasons,
+                    ds_error *e);
 /* Take the marked images out of the list. */
 void ds_images_drop(ds_images *images, const bool *bad);
 
@@ -159,8 +170,9 @@ typedef struct ds_import_folders {
 } ds_import_folders;
 int ds_import_folders_run(const ds_import_folders *s, ds_imported *done, ds_error *e);
 
-/* Seeded stratified split: part[i] = -1 (stays) or split number; each part keeps the class shares (largest remainders). */
-int ds_split_stratified(const int *labels, int n, int classes, const ds_split *splits, int n_splits, uint64_t seed, int *part,
-                        ds_error *e);
+/* Seeded stratified split: part[i] = -1 (stays) or split number; each part keeps the class shares (largest
+ * remainders). */
+int ds_split_stratified(const int *labels, int n, int classes, const ds_split *splits, int n_splits,
+                        uint64_t seed, int *part, ds_error *e);
 
 #endif

@@ -26,9 +26,9 @@ typedef struct ds_import {
 /* Before anything is written: do the names of the splits fit, and is at least one of n images left for
  * training? */
 int ds_import_check_splits(const ds_split *splits, int n_splits, bool has_test, int n, ds_error *e);
-/* Make the folder, or reuse that of an earlier import; its .data file and lists are taken away first, so that
- * an import that stops half-way is not taken for a whole one. Any other folder that is not empty is refused.
- */
+/* Make the folder, or reuse that of an earlier import; its .data file and lists are taken away first,
+ * so that an import that stops half-way is not taken for a whole one. Any other folder that is not
+ * empty is refused. */
 int ds_import_open(ds_import *im, const char *out, ds_error *e);
 /* When all images are in place: lists, labels, names and, last, the .data file. */
 int ds_import_finish(ds_import *im, const ds_split *splits, int n_splits, uint64_t seed, ds_imported *done,

@@ -15,8 +15,7 @@
 static const char *const extensions[] = {".png", ".jpg", ".jpeg", ".bmp", ".tga",
                                          ".ppm", ".pgm", ".gif",  ".psd"};
 
-/* ---- one folder -------------------------------------------------------------------------------------------
- */
+/* ---- one folder ---- */
 
 /* The visible entries of a folder, sorted by bytes, so that every locale gives the same order. */
 typedef struct entries {
@@ -61,8 +60,7 @@ static bool is_image(const char *name)
     return false;
 }
 
-/* ---- images below a class folder --------------------------------------------------------------------------
- */
+/* ---- images below a class folder ---- */
 
 /* The folders from a class folder down to the one at hand: a link that leads back to one of them would never
  * end. */
@@ -130,8 +128,7 @@ static int walk_class(ds_import_set *set, const char *dir, int label, bool *nest
     return rc;
 }
 
-/* ---- classes ----------------------------------------------------------------------------------------------
- */
+/* ---- classes ---- */
 
 static int check_class_name(const char *dir, const char *name, ds_error *e)
 {
@@ -186,8 +183,9 @@ static int class_of(const ds_import *im, const char *dir, const char *name, int 
         if (strcmp(im->labels[*label], name) == 0)
             return DS_OK;
     const char *near = ds_nearest(name, (const char *const *)im->labels, im->classes);
-    return ds_fail_at(e, DS_EINPUT, dir, 0, "folder '%s' is no class of the training folder%s%s%s", name,
-                      near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return ds_fail_at(e, DS_EINPUT, dir, 0, "folder '%s' is no class of the training folder, %s%s%s", name,
+                      near ? "did you mean '" : "expected one of its folders", near ? near : "",
+                      near ? "'?" : "");
 }
 
 /* All images of `dir`; `first`: its folders are the classes, otherwise they have to be known ones. */
@@ -211,8 +209,7 @@ static int read_set(ds_import *im, ds_import_set *set, const char *dir, bool fir
     return rc;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------------
- */
+/* ---- the whole ---- */
 
 static int resolve(const char *dir, char *whole, ds_error *e)
 {

@@ -26,8 +26,7 @@ typedef struct archive {
     unsigned char *bytes;   /* n * rows * cols, owned */
 } archive;
 
-/* ---- reading ----------------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static const char *kind_of(uint32_t magic)
 {
@@ -180,8 +179,7 @@ static int read_pair(const char *images, const char *labels, pair *p, ds_error *
     return rc;
 }
 
-/* ---- classes ----------------------------------------------------------------------------------------------
- */
+/* ---- classes ---- */
 
 static int largest_label(const archive *labels)
 {
@@ -299,8 +297,7 @@ static int find_classes(const ds_import_idx *s, const pair *train, const pair *t
     return rc;
 }
 
-/* ---- images -----------------------------------------------------------------------------------------------
- */
+/* ---- images ---- */
 
 static int make_folders(const ds_import *im, const char *part, ds_error *e)
 {

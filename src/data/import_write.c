@@ -17,8 +17,7 @@
 static const char *const part_keys[] = {"valid", "calib", "test", "train"};
 enum { SPLIT_KEYS = 3, LISTS = 4 };
 
-/* ---- splits -----------------------------------------------------------------------------------------------
- */
+/* ---- splits ---- */
 
 static int check_name(const char *name, bool has_test, ds_error *e)
 {
@@ -56,8 +55,7 @@ int ds_import_check_splits(const ds_split *splits, int n_splits, bool has_test, 
     return DS_OK;
 }
 
-/* ---- the folder -------------------------------------------------------------------------------------------
- */
+/* ---- the folder ---- */
 
 /* Is `path` a .data file of ours? Someone else's is not to be lost. */
 static bool is_ours(const char *path)
@@ -147,8 +145,7 @@ int ds_import_open(ds_import *im, const char *out, ds_error *e)
     return rc ? rc : remove_earlier(im, e);
 }
 
-/* ---- lists ------------------------------------------------------------------------------------------------
- */
+/* ---- lists ---- */
 
 /* Write the images with part[i] == which (part NULL: all) and count them. */
 static int write_list(const ds_import *im, const char *key, const ds_import_set *set, const int *part,
@@ -243,13 +240,12 @@ int ds_import_finish(ds_import *im, const ds_split *splits, int n_splits, uint64
     return rc;
 }
 
-/* ---- memory -----------------------------------------------------------------------------------------------
- */
+/* ---- memory ---- */
 
 static int grow(ds_import_set *set, ds_error *e)
 {
     if (set->capacity > INT_MAX / 2)
-        return ds_fail(e, DS_EINPUT, "more than %d images", set->n);
+        return ds_fail(e, DS_EINPUT, "more than %d images, expected fewer", set->n);
     int capacity = set->capacity ? 2 * set->capacity : 1024;
     char **paths = realloc(set->paths, (size_t)capacity * sizeof *paths);
     if (paths)

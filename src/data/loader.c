@@ -1,6 +1,6 @@
-/* Prefetching: threads claim batches in order and fill the slots of a ring; the caller takes them in order.
- * What a batch holds follows from its number alone, so the number of threads changes nothing but the speed.
- */
+/* Prefetching: threads claim batches in order and fill the slots of a ring; the caller takes them in
+ * order. What a batch holds follows from its number alone, so the number of threads changes nothing
+ * but the speed. */
 #include "base/rng.h"
 #include "data/data.h"
 
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 typedef struct slot {
     float *pixels;
@@ -243,6 +244,15 @@ static int make_parts(ds_loader *l, ds_error *e)
         if (!(rc = start_thread(&l->threads[l->running], work, l, e)))
             l->running++;
     return rc;
+}
+
+int ds_loader_threads(int asked)
+{
+    enum { MOST = 8 };
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (asked > 0)
+        return asked;
+    return cores < 1 ? 1 : cores > MOST ? MOST : (int)cores;
 }
 
 int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e)

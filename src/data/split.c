@@ -66,9 +66,9 @@ static int by_fraction(const void *a, const void *b)
     return x->class - y->class;
 }
 
-/* Largest remainders: the whole part of count * size / n for each class, the rest to the largest fractions.
- * Earlier splits may have rounded a small class up so often that it is used up: others then give its share.
- */
+/* Largest remainders: the whole part of count * size / n for each class, the rest to the largest
+ * fractions. Earlier splits may have rounded a small class up so often that it is used up: others then
+ * give its share. */
 static void apportion(pool *p, int count, int n)
 {
     int missing = count;

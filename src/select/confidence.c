@@ -2,20 +2,12 @@
 
 #include <math.h>
 
-const char *const ds_confidence_names[DS_CONFIDENCES + 1] = {
-    "msp", "margin", "entropy", "gini", "maxlogit", "energy", "pnorm", "abstain", NULL,
-};
-
-const char *const ds_confidence_help[DS_CONFIDENCES] = {
-    "largest class probability",
-    "largest minus second largest class probability",
-    "negative entropy of the class probabilities, in nats",
-    "sum of the squared class probabilities",
-    "largest logit",
-    "temperature times the log of the sum of exponentials of the logits",
-    "largest centred logit divided by the p-norm of the centred logits",
-    "1 minus the abstain probability, needs target=abstain",
-};
+#define WORD(number, word, probability, help) word,
+#define HELP(number, word, probability, help) help,
+#define PROBABILITY(number, word, probability, help) probability,
+const char *const ds_confidence_names[DS_CONFIDENCES + 1] = {DS_CONFIDENCE_LIST(WORD) NULL};
+const char *const ds_confidence_help[DS_CONFIDENCES] = {DS_CONFIDENCE_LIST(HELP)};
+static const bool is_probability[DS_CONFIDENCES] = {DS_CONFIDENCE_LIST(PROBABILITY)};
 
 int ds_score_check(const ds_score *s, int n, bool abstain, ds_error *e)
 {
@@ -127,7 +119,7 @@ double ds_score_row(const ds_score *score, const float *z, int n, bool abstain)
 
 bool ds_score_is_probability(ds_confidence kind)
 {
-    return kind == DS_MSP || kind == DS_MARGIN || kind == DS_GINI || kind == DS_ABSTAIN;
+    return is_probability[kind];
 }
 
 bool ds_accepts(double confidence, double threshold)

@@ -1,5 +1,6 @@
 /* Selective prediction on plain arrays: confidences, metrics, thresholds. Knows nothing of networks.
- * Conventions (ties, empty sets, NaN) are stated at each function; formulas are in README.md, section "Formulas". */
+ * Conventions (ties, empty sets, NaN) are stated at each function; formulas are in README.md, section
+ * "Formulas". */
 #ifndef DS_SELECT_H
 #define DS_SELECT_H
 
@@ -10,10 +11,10 @@
 
 /* ---- softmax.c ---- */
 
-/* Do the n logits have a softmax? Not with a NaN, a +infinity, or nothing but -infinity (or n = 0): then all below is NaN. */
+/* Do the n logits have a softmax? Not with a NaN, a +infinity, or nothing but -infinity (or n = 0): then
+ * all below is NaN. */
 bool ds_logits_valid(const float *z, int n);
-/* log(sum exp(z/T)), the softmax and its logarithm in double; z: n logits, T > 0. p, log_p: n numbers. */
-double ds_logsumexp(const float *z, int n, double temperature);
+/* The softmax of z/T and its logarithm in double; z: n logits, T > 0. p, log_p: n numbers. */
 void ds_softmax(const float *z, int n, double temperature, double *p);
 void ds_log_softmax(const float *z, int n, double temperature, double *log_p);
 /* Index of the largest (the first of equals); a NaN only where all are. n > 0. */
@@ -21,12 +22,26 @@ int ds_argmax(const float *z, int n);
 
 /* ---- confidence.c ---- */
 
+/* X(number, word, do its thresholds lie in [0, 1]?, meaning). A new confidence is a line here and a case in
+ * ds_score_row. */
+#define DS_CONFIDENCE_LIST(X)                                                                           \
+    X(DS_MSP, "msp", true, "largest class probability")                                                 \
+    X(DS_MARGIN, "margin", true, "largest minus second largest class probability")                      \
+    X(DS_ENTROPY, "entropy", false, "negative entropy of the class probabilities, in nats")             \
+    X(DS_GINI, "gini", true, "sum of the squared class probabilities")                                  \
+    X(DS_MAXLOGIT, "maxlogit", false, "largest logit")                                                  \
+    X(DS_ENERGY, "energy", false, "temperature times the log of the sum of exponentials of the logits") \
+    X(DS_PNORM, "pnorm", false, "largest centred logit divided by the p-norm of the centred logits")    \
+    X(DS_ABSTAIN, "abstain", true, "1 minus the abstain probability, needs target=abstain")
+
 typedef enum ds_confidence {
-    DS_MSP, DS_MARGIN, DS_ENTROPY, DS_GINI, DS_MAXLOGIT, DS_ENERGY, DS_PNORM, DS_ABSTAIN,
-    DS_CONFIDENCES
+#define DS_CONFIDENCE_ENUM(number, word, probability, help) number,
+    DS_CONFIDENCE_LIST(DS_CONFIDENCE_ENUM)
+#undef DS_CONFIDENCE_ENUM
+        DS_CONFIDENCES
 } ds_confidence;
 extern const char *const ds_confidence_names[DS_CONFIDENCES + 1]; /* NULL-terminated */
-extern const char *const ds_confidence_help[DS_CONFIDENCES];
+extern const char *const ds_confidence_help[DS_CONFIDENCES];      /* one line, no full stop */
 
 typedef struct ds_score {
     ds_confidence kind;
@@ -34,76 +49,91 @@ typedef struct ds_score {
     double pnorm_p;     /* > 0 */
 } ds_score;
 
-/* Can the score be computed for this shape? `abstain`: the last of the n logits means "abstain" (then DS_ABSTAIN works, and the others
- * use the first n-1). pnorm with C = 2 is constant, abstain without an abstain logit is undefined: DS_EINPUT. */
+/* Can the score be computed for this shape? `abstain`: the last of the n logits means "abstain" (then
+ * DS_ABSTAIN works, and the others use the first n-1). pnorm with C = 2 is constant, abstain without an
+ * abstain logit is undefined: DS_EINPUT. */
 int ds_score_check(const ds_score *s, int n, bool abstain, ds_error *e);
-/* Score of one row of n logits; higher = accept. NaN when undefined (pnorm of equal logits, logits without a softmax, DS_ABSTAIN
- * without an abstain logit). maxlogit is max(z/T), energy T logsumexp(z/T). */
+/* Score of one row of n logits; higher = accept. NaN when undefined (pnorm of equal logits, logits without
+ * a softmax, DS_ABSTAIN without an abstain logit). maxlogit is max(z/T), energy T logsumexp(z/T). */
 double ds_score_row(const ds_score *s, const float *z, int n, bool abstain);
-/* Do the thresholds of the score lie in [0, 1]? msp, margin, gini, abstain. */
+/* Do the thresholds of the score lie in [0, 1]? */
 bool ds_score_is_probability(ds_confidence kind);
 /* Accepted at `threshold`? A NaN never is; a NaN threshold ("none") accepts everything else. */
 bool ds_accepts(double confidence, double threshold);
 
 /* ---- curve.c: the risk-coverage curve ---- */
 
-/* Groups of equal confidence, surest first. Accepting up to group g accepts `accepted[g]` images, `errors[g]` of them wrong.
+/* Groups of equal confidence, surest first. Accepting up to group g accepts `accepted[g]` images,
+ * `errors[g]` of them wrong.
  * NaN confidences are never accepted: they count in n but belong to no group. */
 typedef struct ds_curve {
-    size_t n;         /* images */
-    size_t n_nan;     /* of them with a NaN confidence */
-    size_t wrong;     /* of them wrong (NaN ones included) */
+    size_t n;     /* images */
+    size_t n_nan; /* of them with a NaN confidence */
+    size_t wrong; /* of them wrong (NaN ones included) */
     size_t groups;
     double *threshold;
     size_t *accepted, *errors; /* cumulative */
 } ds_curve;
 
-/* confidence: n, infinities allowed; wrong: n flags. n = 0 is allowed. O(n) (radix sort), 16 n bytes of scratch.
+/* confidence: n, infinities allowed; wrong: n flags. n = 0 is allowed. O(n) (radix sort), 16 n bytes of
+ * scratch.
  * On failure (DS_ENOMEM) the curve is empty. */
 int ds_curve_make(const double *confidence, const bool *wrong, size_t n, ds_curve *curve, ds_error *e);
 void ds_curve_clear(ds_curve *curve);
 
 /* One way to cut: what is accepted at a threshold. */
 typedef struct ds_cut {
-    double threshold;  /* accept confidence >= threshold; +INFINITY: nothing accepted */
+    double threshold; /* accept confidence >= threshold; +INFINITY: nothing accepted */
     size_t accepted, errors;
-    double coverage;   /* accepted / n, NaN for n = 0 */
-    double risk;       /* errors / accepted, NaN when nothing is accepted */
+    double coverage; /* accepted / n, NaN for n = 0 */
+    double risk;     /* errors / accepted, NaN when nothing is accepted */
 } ds_cut;
 
 /* The cut at a threshold (NaN: all but NaN accepted); `threshold` of the result is the one asked for. */
 ds_cut ds_cut_at_threshold(const ds_curve *c, double threshold);
-/* Smallest whole-group acceptance with coverage >= `coverage` in (0, 1]; everything acceptable when NaNs make that impossible. */
+/* Smallest whole-group acceptance with coverage >= `coverage` in (0, 1]; everything acceptable when NaNs
+ * make that impossible. */
 ds_cut ds_cut_at_coverage(const ds_curve *c, double coverage);
 /* Largest acceptance whose risk <= `risk` in [0, 1]; nothing accepted when there is none. */
 ds_cut ds_cut_at_risk(const ds_curve *c, double risk);
 
 /* ---- metrics.c ---- */
 
-/* NaN where undefined: all for n = 0; auroc when all are right or all wrong. NaN confidences rank last, as one tie group. */
+/* NaN where undefined: all for n = 0; auroc when all are right or all wrong. NaN confidences rank last, as
+ * one tie group. */
 typedef struct ds_areas {
-    double aurc;            /* mean over k of E_k / k, E linear inside a tie group */
-    double aurc_trapezoid;  /* trapezoid over (k/n, E_k/k) from 1/n to 1 */
-    double aurc_oracle;     /* aurc of the best order */
-    double eaurc;           /* aurc - aurc_oracle */
-    double augrc;           /* area under (k/n, E_k/n) from (0, 0) */
-    double auroc;           /* P(a right one is surer than a wrong one), ties 1/2 */
+    double aurc;           /* mean over k of E_k / k, E linear inside a tie group */
+    double aurc_trapezoid; /* trapezoid over (k/n, E_k/k) from 1/n to 1 */
+    double aurc_oracle;    /* aurc of the best order */
+    double eaurc;          /* aurc - aurc_oracle */
+    double augrc;          /* area under (k/n, E_k/n) from (0, 0) */
+    double auroc;          /* P(a right one is surer than a wrong one), ties 1/2 */
 } ds_areas;
 ds_areas ds_areas_of(const ds_curve *c);
 /* A sentence for each area that says which convention it follows. */
-extern const char ds_convention_aurc[], ds_convention_eaurc[], ds_convention_augrc[], ds_convention_auroc[], ds_convention_ece[];
+extern const char ds_convention_aurc[], ds_convention_eaurc[], ds_convention_augrc[], ds_convention_auroc[],
+    ds_convention_ece[];
 
-/* Figures of class probabilities, gathered image by image so that no n x C array is needed. Zero-initialise. */
+/* Figures of class probabilities, gathered image by image so that no n x C array is needed.
+ * Zero-initialise. */
 enum { DS_BINS = 15 };
 typedef struct ds_quality {
-    size_t n, right, right_top;        /* images; top-1 right; label among the `top` most probable. NaNs are never right */
+    size_t n;
+    size_t right;     /* the label is the most probable class; a NaN never is */
+    size_t right_top; /* the label is among the `top` most probable */
     double nll_sum, brier_sum;
     size_t bin_n[DS_BINS], bin_right[DS_BINS];
-    double bin_confidence[DS_BINS];    /* sums; bins are (l, u], 0 goes into the first */
+    double bin_confidence[DS_BINS]; /* sums; bins are (l, u], 0 goes into the first */
 } ds_quality;
 /* log_p: log-probabilities of C classes (double), label in 0 … C-1; `top` >= 1. */
 void ds_quality_add(ds_quality *q, const double *log_p, int classes, int label, int top);
-double ds_quality_accuracy(const ds_quality *q), ds_quality_top(const ds_quality *q), ds_quality_nll(const ds_quality *q),
-    ds_quality_brier(const ds_quality *q), ds_quality_ece(const ds_quality *q), ds_quality_mce(const ds_quality *q);
+/* Means over the images, NaN for none. accuracy, top: shares; nll: nats; ece, mce: mean and
+ * largest gap of a bin. */
+double ds_quality_accuracy(const ds_quality *q);
+double ds_quality_top(const ds_quality *q);
+double ds_quality_nll(const ds_quality *q);
+double ds_quality_brier(const ds_quality *q);
+double ds_quality_ece(const ds_quality *q);
+double ds_quality_mce(const ds_quality *q);
 
 #endif

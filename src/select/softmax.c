@@ -19,31 +19,19 @@ bool ds_logits_valid(const float *z, int n)
     return n > 0 && z[ds_argmax(z, n)] > -INFINITY;
 }
 
-/* log of sum exp((z - max)/T): the largest term is exactly 1, so log1p keeps what the others add. */
-static double log_rest(const float *z, int n, int best, double temperature)
-{
-    double rest = 0;
-    for (int i = 0; i < n; i++)
-        if (i != best)
-            rest += exp(((double)z[i] - z[best]) / temperature);
-    return log1p(rest);
-}
-
-double ds_logsumexp(const float *z, int n, double temperature)
-{
-    if (!ds_logits_valid(z, n))
-        return NAN;
-    int best = ds_argmax(z, n);
-    return z[best] / temperature + log_rest(z, n, best, temperature);
-}
-
+/* The largest term of sum exp((z - max)/T) is exactly 1, so log1p keeps what the others add. */
 void ds_log_softmax(const float *z, int n, double temperature, double *log_p)
 {
     bool valid = ds_logits_valid(z, n);
     int best = valid ? ds_argmax(z, n) : 0;
-    double rest = valid ? log_rest(z, n, best, temperature) : NAN;
+    double rest = 0;
+    for (int i = 0; i < n; i++) {
+        log_p[i] = valid ? ((double)z[i] - z[best]) / temperature : NAN;
+        rest += i == best ? 0 : exp(log_p[i]);
+    }
+    const double log_rest = log1p(rest);
     for (int i = 0; i < n; i++)
-        log_p[i] = valid ? ((double)z[i] - z[best]) / temperature - rest : NAN;
+        log_p[i] -= log_rest;
 }
 
 void ds_softmax(const float *z, int n, double temperature, double *p)

@@ -58,11 +58,11 @@ static int check_finite(const ds_job *job, ds_error *e)
     for (int i = 0; i < n; i++)
         for (size_t j = 0; j < p[i].n; j++)
             if (!isfinite(p[i].values[j]))
-                return ds_fail(e, DS_ENUMERIC,
-                               "%s of layer %d are no finite numbers after batch %ld, expected training to "
-                               "converge: the "
-                               "learning rate (%g now) may be too high; the files saved before are unchanged",
-                               p[i].name, p[i].layer, ds_job_batch(job), job->rate);
+                return ds_fail(
+                    e, DS_ENUMERIC,
+                    "%s of layer %d are no finite numbers after batch %ld, expected training to converge: "
+                    "the learning rate (%g now) may be too high; the files saved before are unchanged",
+                    p[i].name, p[i].layer, ds_job_batch(job), job->rate);
     return DS_OK;
 }
 

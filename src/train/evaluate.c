@@ -65,7 +65,5 @@ int ds_check_classes(const ds_datafile *data, const ds_net *net, const ds_cfg *c
 
 void ds_class_log_probabilities(const ds_net_info *info, const float *logits, double *log_p)
 {
-    double t = info->cost_temperature, norm = ds_logsumexp(logits, info->classes, t);
-    for (int j = 0; j < info->classes; j++)
-        log_p[j] = logits[j] / t - norm;
+    ds_log_softmax(logits, info->classes, info->cost_temperature, log_p);
 }

@@ -31,13 +31,12 @@ static bool interrupted(const ds_job *job)
 
 static int not_a_number(const ds_job *job, ds_error *e)
 {
-    return ds_fail(e, DS_ENUMERIC,
-                   "the loss of batch %ld (epoch %.3f) is not a number, expected training to converge: the "
-                   "learning rate (%g "
-                   "in the batch before) may be too high, try a lower learning_rate= or a longer burn_in=; "
-                   "or the weights that it "
-                   "started from are damaged; the files saved before are unchanged",
-                   ds_job_batch(job) + 1, (double)job->seen / job->plan.images, job->rate);
+    return ds_fail(
+        e, DS_ENUMERIC,
+        "the loss of batch %ld (epoch %.3f) is not a number, expected training to converge: the learning "
+        "rate (%g in the batch before) may be too high, try a lower learning_rate= or a longer burn_in=; or "
+        "the weights that it started from are damaged; the files saved before are unchanged",
+        ds_job_batch(job) + 1, (double)job->seen / job->plan.images, job->rate);
 }
 
 static uint64_t count_right(const ds_net *net, const int *labels)
@@ -127,8 +126,7 @@ static int save_interrupted(ds_job *job, ds_error *e)
     else if (!rc)
         rc = ds_fail(e, DS_EINTERRUPT,
                      "interrupted after batch %ld of %ld, saved in %s; to go on: ./darknet classifier train "
-                     "%s %s %s (the targets' "
-                     "history and the momentum then start fresh)",
+                     "%s %s %s (the targets' history and the momentum then start fresh)",
                      ds_job_batch(job), job->plan.max_batches, path, job->setup->data, job->setup->cfg, path);
     free(path);
     return rc;

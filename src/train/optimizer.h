@@ -14,10 +14,15 @@ int ds_optimizer_new(const ds_net_options *o, const ds_param *params, int n, int
                      ds_optimizer **optimizer, ds_error *e);
 
 /* Update every trained array w from its gradient array u (the host's: minus dL/dw, summed over the images of
- * the step). r = rate times the array's own rate factor; decay where `decayed`: SGD, bit for bit the host's:
- * u += -decay batch w;  w += r/batch u;  u *= momentum Adam (Kingma & Ba 2015) at step t = 1, 2, …:  g =
- * -u/batch + decay w;  m = B1 m + (1-B1) g;  v = B2 v + (1-B2) g²; w -= r (m / (1-B1^t)) / (sqrt(v /
- * (1-B2^t)) + eps);  u = 0 Then, with clip > 0, decayed arrays are clamped to [-clip, clip]. */
+ * the step). r = rate times the array's own rate factor; decay only where the array is `decayed`.
+ *
+ *   SGD, bit for bit the host's:
+ *     u += -decay batch w;  w += r/batch u;  u *= momentum
+ *   Adam (Kingma & Ba 2015) at step t = 1, 2, …:
+ *     g = -u/batch + decay w;  m = B1 m + (1-B1) g;  v = B2 v + (1-B2) g²
+ *     w -= r (m / (1-B1^t)) / (sqrt(v / (1-B2^t)) + eps);  u = 0
+ *
+ * Then, with clip > 0, decayed arrays are clamped to [-clip, clip]. */
 void ds_optimizer_step(ds_optimizer *optimizer, float rate);
 void ds_optimizer_free(ds_optimizer *optimizer);
 

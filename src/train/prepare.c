@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 char *ds_job_path(const ds_job *job, const char *suffix)
 {
@@ -126,15 +125,6 @@ static int check_images(ds_job *job, int *dropped, ds_error *e)
 
 /* ---- the network ---- */
 
-static int net_line(const ds_cfg *cfg, const char *key)
-{
-    const ds_section *net = &cfg->sections[0];
-    for (int i = 0; i < net->n; i++)
-        if (strcmp(net->pairs[i].key, key) == 0)
-            return net->pairs[i].line;
-    return net->line;
-}
-
 static int plan(ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = job->setup;
@@ -146,11 +136,12 @@ static int plan(ds_job *job, ds_error *e)
     int64_t batches = s->epochs > 0 ? (s->epochs * n + o->batch - 1) / o->batch : o->max_batches;
     if (batches <= 0)
         return ds_fail_at(
-            e, DS_EINPUT, job->cfg->path, net_line(job->cfg, "max_batches"),
+            e, DS_EINPUT, job->cfg->path, ds_section_line(&job->cfg->sections[0], "max_batches"),
             "max_batches is missing or 0, expected the number of batches to train (or -epochs E)");
     int64_t epochs = s->epochs > 0 ? s->epochs : (batches * o->batch + n - 1) / n;
     if (batches > INT_MAX || epochs > INT_MAX)
-        return ds_fail_at(e, DS_EINPUT, job->cfg->path, net_line(job->cfg, "max_batches"),
+        return ds_fail_at(e, DS_EINPUT, job->cfg->path,
+                          ds_section_line(&job->cfg->sections[0], "max_batches"),
                           "%lld batches over %lld epochs, expected at most %d of each", (long long)batches,
                           (long long)epochs, INT_MAX);
     p->max_batches = o->max_batches = (int)batches; /* policy=poly ends there too */
@@ -224,12 +215,11 @@ static int load_weights(ds_job *job, ds_error *e)
     job->seen = partial || s->clear ? 0 : w.seen;
     if (ds_job_batch(job) < job->plan.max_batches)
         return DS_OK;
-    return ds_fail_at(e, DS_EINPUT, s->weights, 0,
-                      "has seen %llu images (%ld batches of %d), expected less than the %ld batches to "
-                      "train: nothing is left to do; "
-                      "raise max_batches= (or -epochs), or give -clear to count from 0",
-                      (unsigned long long)job->seen, ds_job_batch(job), job->plan.batch,
-                      job->plan.max_batches);
+    return ds_fail_at(
+        e, DS_EINPUT, s->weights, 0,
+        "has seen %llu images (%ld batches of %d), expected less than the %ld batches to train: nothing is "
+        "left to do; raise max_batches= (or -epochs), or give -clear to count from 0",
+        (unsigned long long)job->seen, ds_job_batch(job), job->plan.batch, job->plan.max_batches);
 }
 
 static int make_net(ds_job *job, ds_notes *notes, ds_error *e)
@@ -317,11 +307,8 @@ static int make_all(ds_job *job, ds_error *e)
 
 int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int n, rc;
-    *job = (ds_job){.setup = setup, .events = events, .loaders = setup->loaders};
-    if (job->loaders <= 0)
-        job->loaders = cores < 1 ? 1 : cores > 8 ? 8 : (int)cores;
+    *job = (ds_job){.setup = setup, .events = events, .loaders = ds_loader_threads(setup->loaders)};
     if ((rc = read_inputs(job, e)) || (rc = make_all(job, e)))
         return rc;
     fill_augment(job);

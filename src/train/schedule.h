@@ -8,12 +8,19 @@
 
 /* Rate at batch number `b` = images seen / batch. Like the host, the update after the first batch uses b = 1,
  * because the images of a batch count as seen before the update. Computed in the host's mixture of float and
- * double, so that the rates are the same numbers. burn_in:  while b < burn_in: learning_rate (b /
- * burn_in)^power constant: learning_rate                     exp:  learning_rate gamma^b step: learning_rate
- * scale^(b / step)    poly: learning_rate (1 - b / max_batches)^power steps:    times scales[i] from batch
- * steps[i] on sigmoid:  learning_rate / (1 + e^(gamma (b - step))) random:   learning_rate u^power, u uniform
- * in [0, 1) and a function of (seed, b) One deviation: b - step of `sigmoid` is signed; the host's unsigned
- * difference wraps to 2^64 - x before batch `step`. */
+ * double, so that the rates are the same numbers.
+ *
+ *   burn_in:   while b < burn_in: learning_rate (b / burn_in)^power
+ *   constant:  learning_rate
+ *   step:      learning_rate scale^floor(b / step)
+ *   steps:     learning_rate times scales[i] from batch steps[i] on
+ *   exp:       learning_rate gamma^b
+ *   poly:      learning_rate (1 - b / max_batches)^power
+ *   sigmoid:   learning_rate / (1 + e^(gamma (b - step)))
+ *   random:    learning_rate u^power, u uniform in [0, 1) and a function of (seed, b)
+ *
+ * One deviation: b - step of `sigmoid` is signed; the host's unsigned difference wraps to 2^64 - x before
+ * batch `step`. */
 float ds_schedule_rate(const ds_net_options *o, uint64_t b, uint64_t seed);
 
 #endif

@@ -5,10 +5,13 @@
  * parameter is updated once. The images come from an endless seeded stream in which each is met once an
  * epoch; the epoch of a batch is floor(images consumed before it / N). An epoch ends with the first batch
  * that ends at or past its border; then batch-norm averages are re-estimated over up to 2,000 training
- * images, valid= is evaluated, a line goes to BASE_results.csv, and weights are saved: BACKUP/BASE.backup the
- * last epoch, or where Ctrl-C stopped BACKUP/BASE_best.weights   highest top-1 on valid=, then lower nll;
- * epochs in the warm-up of a target do not count BACKUP/BASE_<epoch>.weights  each completed epoch
- *   BACKUP/BASE.weights        the end
+ * images, valid= is evaluated, a line goes to BASE_results.csv, and weights are saved in BACKUP:
+ *
+ *   BASE.backup           the last epoch, or where Ctrl-C stopped
+ *   BASE_best.weights     highest top-1 on valid=, then lower nll; epochs of a warm-up do not count
+ *   BASE_<epoch>.weights  each completed epoch
+ *   BASE.weights          the end
+ *
  * Every file is written to a temporary name first: a full disk leaves the file of before. */
 #ifndef DS_TRAIN_H
 #define DS_TRAIN_H

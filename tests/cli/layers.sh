@@ -55,4 +55,11 @@ for layer in sat softmax reject; do
 done
 end
 
+begin "the example of plugins/README.md compiles without a warning"
+sed -n '/^```c$/,/^```$/p' plugins/README.md | grep -v '^```' >"$T/smooth.c"
+run "${CC:-gcc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -fsyntax-only -Isrc -I. "$T/smooth.c"
+expect_status 0
+expect_quiet
+end
+
 finish

@@ -1,4 +1,5 @@
-/* The host side: gradients through whole networks by finite differences, weights files, batch-norm statistics, errors. */
+/* The host side: gradients through whole networks by finite differences, weights files, batch-norm
+ * statistics, errors. */
 #include "host/private.h"
 #include "base/file.h"
 #include "base/rng.h"
@@ -14,7 +15,7 @@
 #include <cmocka.h>
 
 #define NET "[net]\nbatch=6\nsubdivisions=1\nwidth=8\nheight=8\nchannels=3\nmax_batches=10\n"
-#define CONV(filters, size, extra)                                                                           \
+#define CONV(filters, size, extra) \
     "[convolutional]\nfilters=" #filters "\nsize=" #size "\nstride=1\npad=1\nactivation=logistic\n" extra
 #define BN "batch_normalize=1\n"
 #define HEAD(outputs) "[connected]\noutput=" #outputs "\nactivation=linear\n"
@@ -109,7 +110,8 @@ static void check_gradients(const char *text, double tolerance)
         }
         checked++;
         if (sqrt(error) > tolerance * sqrt(norm) + 2e-5)
-            fail_msg("layer %d %s: gradient is %.2g off\n%s", p[k].layer, p[k].name, sqrt(error / norm), text);
+            fail_msg("layer %d %s: gradient is %.2g off\n%s", p[k].layer, p[k].name, sqrt(error / norm),
+                     text);
     }
     assert_true(checked > 0);
     free(g);
@@ -119,35 +121,49 @@ static void check_gradients(const char *text, double tolerance)
 static void gradients_shortcut(void **state)
 {
     (void)state;
-    check_gradients(NET CONV(4, 3, "") CONV(4, 1, "") "[shortcut]\nfrom=-2\nactivation=linear\n" HEAD(4) "[softmax]\n", 5e-3);
-    check_gradients(NET CONV(4, 3, BN) CONV(4, 1, BN) "[shortcut]\nfrom=-2\nactivation=linear\n" HEAD(4) "[softmax]\n", 5e-3);
+    check_gradients(NET CONV(4, 3, "")
+                        CONV(4, 1, "") "[shortcut]\nfrom=-2\nactivation=linear\n" HEAD(4) "[softmax]\n",
+                    5e-3);
+    check_gradients(NET CONV(4, 3, BN)
+                        CONV(4, 1, BN) "[shortcut]\nfrom=-2\nactivation=linear\n" HEAD(4) "[softmax]\n",
+                    5e-3);
 }
 
 static void gradients_darknet53_block(void **state)
 {
     (void)state;
-    check_gradients(NET CONV(4, 3, BN) CONV(2, 1, BN) CONV(4, 3, BN) "[shortcut]\nfrom=-3\nactivation=linear\n" CONV(2, 1, BN)
-                        CONV(4, 3, BN) "[shortcut]\nfrom=-3\nactivation=linear\n[avgpool]\n" HEAD(4) "[softmax]\n",
-                    5e-3);
+    check_gradients(
+        NET CONV(4, 3, BN) CONV(2, 1, BN)
+            CONV(4, 3, BN) "[shortcut]\nfrom=-3\nactivation=linear\n" CONV(2, 1, BN)
+                CONV(4, 3, BN) "[shortcut]\nfrom=-3\nactivation=linear\n[avgpool]\n" HEAD(4) "[softmax]\n",
+        5e-3);
 }
 
 static void gradients_route(void **state)
 {
     (void)state;
-    check_gradients(NET CONV(4, 3, "") CONV(3, 1, "") "[route]\nlayers=-1,-2\n" CONV(4, 1, "") HEAD(4) "[softmax]\n", 5e-3);
-    check_gradients(NET CONV(4, 3, "") CONV(4, 1, "") CONV(4, 1, "") "[route]\nlayers=0,2\n" HEAD(4) "[softmax]\n", 5e-3);
+    check_gradients(NET CONV(4, 3, "") CONV(3, 1, "") "[route]\nlayers=-1,-2\n" CONV(4, 1, "")
+                        HEAD(4) "[softmax]\n",
+                    5e-3);
+    check_gradients(
+        NET CONV(4, 3, "") CONV(4, 1, "") CONV(4, 1, "") "[route]\nlayers=0,2\n" HEAD(4) "[softmax]\n", 5e-3);
 }
 
 static void gradients_sections(void **state)
 {
     (void)state;
-    static const char *const middle[] = {"[activation]\nactivation=logistic\n", "[batchnorm]\n", "[dropout]\nprobability=.3\n",
-                                         "[avgpool]\n", "[reorg]\nstride=2\n", "[upsample]\nstride=2\n",
-                                         "[local]\nfilters=2\nsize=3\nstride=1\npad=1\nactivation=logistic\n",
-                                         "[deconvolutional]\nfilters=2\nsize=3\nstride=2\npad=1\nactivation=logistic\n",
-                                         "[convolutional]\nfilters=3\nsize=1\nstride=2\npad=0\nactivation=logistic\n",
-                                         "[convolutional]\nfilters=4\nsize=3\nstride=2\npad=1\ngroups=2\nactivation=tanh\n",
-                                         "[connected]\noutput=9\nbatch_normalize=1\nactivation=logistic\n"};
+    static const char *const middle[] = {
+        "[activation]\nactivation=logistic\n",
+        "[batchnorm]\n",
+        "[dropout]\nprobability=.3\n",
+        "[avgpool]\n",
+        "[reorg]\nstride=2\n",
+        "[upsample]\nstride=2\n",
+        "[local]\nfilters=2\nsize=3\nstride=1\npad=1\nactivation=logistic\n",
+        "[deconvolutional]\nfilters=2\nsize=3\nstride=2\npad=1\nactivation=logistic\n",
+        "[convolutional]\nfilters=3\nsize=1\nstride=2\npad=0\nactivation=logistic\n",
+        "[convolutional]\nfilters=4\nsize=3\nstride=2\npad=1\ngroups=2\nactivation=tanh\n",
+        "[connected]\noutput=9\nbatch_normalize=1\nactivation=logistic\n"};
     for (size_t i = 0; i < sizeof middle / sizeof *middle; i++) {
         char *plain = ds_format("%s%s%s%s", NET, CONV(4, 3, ""), middle[i], HEAD(4) "[softmax]\n");
         /* the layer before is also read by a shortcut, so that what the host overwrites would be lost */
@@ -158,9 +174,13 @@ static void gradients_sections(void **state)
         free(plain);
         free(shared);
     }
-    check_gradients(NET "[crop]\ncrop_width=8\ncrop_height=8\nflip=0\nangle=0\nnoadjust=1\n" CONV(4, 3, "") HEAD(4) "[softmax]\n", 6e-3);
+    check_gradients(NET "[crop]\ncrop_width=8\ncrop_height=8\nflip=0\nangle=0\nnoadjust=1\n" CONV(4, 3, "")
+                        HEAD(4) "[softmax]\n",
+                    6e-3);
     check_gradients(NET "[maxpool]\nsize=2\nstride=2\n" CONV(4, 3, "") HEAD(4) "[softmax]\n", 6e-3);
-    check_gradients(NET CONV(4, 3, "stopbackward=1\n") "[maxpool]\nsize=2\nstride=2\n" CONV(4, 1, "") HEAD(4) "[softmax]\n", 6e-3);
+    check_gradients(NET CONV(4, 3, "stopbackward=1\n") "[maxpool]\nsize=2\nstride=2\n" CONV(4, 1, "")
+                        HEAD(4) "[softmax]\n",
+                    6e-3);
 }
 
 static void gradients_targets(void **state)
@@ -168,7 +188,9 @@ static void gradients_targets(void **state)
     (void)state;
     check_gradients(NET CONV(4, 3, BN) HEAD(4) "[sat]\nwarmup_epochs=2\n", 5e-3);
     check_gradients(NET CONV(4, 3, BN) HEAD(4) "[sat]\ntarget=ema\nwarmup_epochs=2\n", 5e-3);
-    check_gradients(NET CONV(4, 3, BN) HEAD(5) "[sat]\ntarget=abstain\nwarmup_epochs=2\nentropy=.1\n[reject]\nthreshold=.5\n", 5e-3);
+    check_gradients(NET CONV(4, 3, BN) HEAD(
+                        5) "[sat]\ntarget=abstain\nwarmup_epochs=2\nentropy=.1\n[reject]\nthreshold=.5\n",
+                    5e-3);
     check_gradients(NET CONV(4, 3, BN) HEAD(5) "[sat]\ntarget=abstain\nwarmup_epochs=8\n[reject]\n", 5e-3);
     check_gradients(NET CONV(4, 3, BN) HEAD(4) "[softmax]\n[cost]\ntype=sse\n", 5e-3);
 }
@@ -298,7 +320,8 @@ static void weights_of_wrong_size(void **state)
 static void stock_predicts_the_same(void **state)
 {
     (void)state;
-    static const char text[] = NET CONV(4, 3, BN) "[maxpool]\nsize=2\nstride=2\n" CONV(6, 1, BN) HEAD(4) "[softmax]\n";
+    static const char text[] =
+        NET CONV(4, 3, BN) "[maxpool]\nsize=2\nstride=2\n" CONV(6, 1, BN) HEAD(4) "[softmax]\n";
     struct bench b = setup_text(text, true);
     ds_error e;
     train_steps(&b, 3);
@@ -401,7 +424,8 @@ static void seeds_decide(void **state)
 static void reject_gives_zeros(void **state)
 {
     (void)state;
-    struct bench b = setup_text(NET CONV(4, 3, "") HEAD(5) "[sat]\ntarget=abstain\n[reject]\nthreshold=1\n", false);
+    struct bench b =
+        setup_text(NET CONV(4, 3, "") HEAD(5) "[sat]\ntarget=abstain\n[reject]\nthreshold=1\n", false);
     ds_error e;
     check(ds_net_forward(b.net, b.pixels, &e), &e);
     for (int i = 0; i < 6 * 4; i++)

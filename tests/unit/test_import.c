@@ -28,8 +28,7 @@
 
 enum { N = 12, ROWS = 5, COLS = 3, SIZE = ROWS * COLS };
 
-/* ---- a folder of its own for each test --------------------------------------------------------------------
- */
+/* ---- a folder of its own for each test ---- */
 
 static char folder[64], home[1024];
 
@@ -91,8 +90,7 @@ static void expect_text(const char *path, const char *expected)
     free(text);
 }
 
-/* ---- archives ---------------------------------------------------------------------------------------------
- */
+/* ---- archives ---- */
 
 static size_t put32(unsigned char *p, uint32_t v)
 {
@@ -183,8 +181,7 @@ static void check_pixels(const char *path, int i)
     stbi_image_free(px);
 }
 
-/* ---- whole archives ---------------------------------------------------------------------------------------
- */
+/* ---- whole archives ---- */
 
 static void test_plain(void **state)
 {
@@ -257,8 +254,7 @@ static void test_bad_names(void **state)
     assert_false(ds_path_exists("set"));
 }
 
-/* ---- damaged archives -------------------------------------------------------------------------------------
- */
+/* ---- damaged archives ---- */
 
 static void test_missing_and_foreign(void **state)
 {
@@ -367,8 +363,7 @@ static void test_labels(void **state)
     refuse(&s, DS_EINPUT, "labels", "expected at least 2");
 }
 
-/* ---- the folder and the splits ----------------------------------------------------------------------------
- */
+/* ---- the folder and the splits ---- */
 
 static void test_out_folder(void **state)
 {
@@ -545,8 +540,7 @@ static void test_png_colour(void **state)
     free(px);
 }
 
-/* ---- class folders ----------------------------------------------------------------------------------------
- */
+/* ---- class folders ---- */
 
 static void put_images(const char *dir, int n)
 {

@@ -1,5 +1,5 @@
-/* SGD against the host's three passes bit for bit, Adam against a loop in double and three steps worked out.
- */
+/* SGD against the host's three passes bit for bit, Adam against a loop in double and three steps
+ * worked out. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -45,8 +45,7 @@ static ds_csv read_text(const char *text)
     return csv;
 }
 
-/* ---- CSV --------------------------------------------------------------------------------------------------
- */
+/* ---- CSV ---- */
 
 static const char *const names[] = {"shirt", "T-shirt, \"top\"", "line\nbreak", "naïve"};
 static const ds_prediction rows[] = {
@@ -201,8 +200,7 @@ static void every_cut_of_a_file_is_survived(void **state)
     free(text);
 }
 
-/* ---- table and JSON ---------------------------------------------------------------------------------------
- */
+/* ---- table and JSON ---- */
 
 /* 100 images, confidence i/100, the 10 least sure are wrong. */
 static ds_curve simple_curve(void)

@@ -23,8 +23,8 @@ typedef struct bench {
     double loss[64];
 } bench;
 
-/* "target=ema momentum=.5": the words are lines 11, 12, … of the file x.cfg, whose section begins in line 10.
- */
+/* "target=ema momentum=.5": the words are lines 11, 12, … of the file x.cfg, whose section begins in
+ * line 10. */
 static bench *open_layer(const char *name, const char *options, int inputs, size_t samples, int epochs)
 {
     bench *t = calloc(1, sizeof *t);
@@ -97,8 +97,7 @@ static void refused(const char *name, const char *options, int inputs, size_t sa
     close_layer(t);
 }
 
-/* ---- reference vectors ------------------------------------------------------------------------------------
- */
+/* ---- reference vectors ---- */
 
 static void integers(const vec_item *v, int *out)
 {
@@ -210,8 +209,7 @@ static void abstain_vectors(void **unused)
     history_vectors("sat_abstain.txt", "abstain");
 }
 
-/* ---- finite differences, the target held ------------------------------------------------------------------
- */
+/* ---- finite differences, the target held ---- */
 
 static double log_p(const double *z, int n, int j)
 {
@@ -328,8 +326,7 @@ static void abstain_differences(void **unused)
     close_layer(t);
 }
 
-/* ---- outputs ----------------------------------------------------------------------------------------------
- */
+/* ---- outputs ---- */
 
 static void abstain_output(void **unused)
 {
@@ -427,8 +424,7 @@ static void nan_logits_show_in_the_loss(void **unused)
     close_layer(t);
 }
 
-/* ---- history ----------------------------------------------------------------------------------------------
- */
+/* ---- history ---- */
 
 /* Passes of one image; what they do to the history shows in the loss of the next one. */
 static double loss_after(const char *options, int warm_passes, int passes, bool twice_in_one)
@@ -483,8 +479,7 @@ static void bad_passes(void **unused)
     close_layer(t);
 }
 
-/* ---- options ----------------------------------------------------------------------------------------------
- */
+/* ---- options ---- */
 
 static void bad_options(void **unused)
 {

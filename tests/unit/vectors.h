@@ -1,5 +1,5 @@
-/* Reader of the reference vectors (tests/vectors): `case NAME`, `NAME D0xD1 = v v v`, `NAME = v`, `end`. Ends the test program on a
- * malformed file. */
+/* Reader of the reference vectors (tests/vectors): `case NAME`, `NAME D0xD1 = v v v`, `NAME = v`, `end`.
+ * Ends the test program on a malformed file. */
 #ifndef DS_TEST_VECTORS_H
 #define DS_TEST_VECTORS_H
 
@@ -7,8 +7,8 @@
 
 typedef struct vec_item {
     char name[64];
-    char word[64]; /* the value as text, for a scalar */
-    double *v;     /* n numbers */
+    char word[64];     /* the value as text, for a scalar */
+    double *v;         /* n numbers */
     int n, rows, cols; /* n = rows * cols; a scalar is 1 x 1, a vector n x 1 */
 } vec_item;
 
