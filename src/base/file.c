@@ -68,18 +68,31 @@ int ds_file_read_text(const char *path, const char *what, char **text, ds_error 
     return DS_OK;
 }
 
+/* Names for writing `path`: a link stays and its target is replaced; a device or a pipe cannot be replaced and is written in
+ * place, without a temporary file. */
+static int name_files(ds_writer *w, const char *path, ds_error *e)
+{
+    struct stat st, own;
+    bool there = stat(path, &st) == 0, link = lstat(path, &own) == 0 && S_ISLNK(own.st_mode);
+    if (there && S_ISDIR(st.st_mode))
+        return ds_fail_at(e, DS_EIO, path, 0, "cannot write: is a directory, expected the name of a file");
+    w->path = there && link ? realpath(path, NULL) : ds_strdup(path);
+    if (!w->path)
+        return ds_fail_memory(e);
+    if (there && !S_ISREG(st.st_mode))
+        return DS_OK;
+    w->temporary = ds_format("%s.tmp%ld", w->path, (long)getpid());
+    return w->temporary ? DS_OK : ds_fail_memory(e);
+}
+
 int ds_writer_open(ds_writer *w, const char *path, ds_error *e)
 {
-    *w = (ds_writer){.path = ds_strdup(path), .temporary = ds_format("%s.tmp%ld", path, (long)getpid())};
-    if (!w->path || !w->temporary) {
+    *w = (ds_writer){0};
+    int rc = name_files(w, path, e);
+    if (!rc && !(w->f = fopen(w->temporary ? w->temporary : w->path, "wb")))
+        rc = ds_fail_at(e, DS_EIO, path, 0, "cannot write: %s", strerror(errno));
+    if (rc)
         ds_writer_abort(w);
-        return ds_fail_memory(e);
-    }
-    w->f = fopen(w->temporary, "wb");
-    if (w->f)
-        return DS_OK;
-    int rc = ds_fail_at(e, DS_EIO, path, 0, "cannot write: %s", strerror(errno));
-    ds_writer_abort(w);
     return rc;
 }
 
@@ -88,20 +101,19 @@ int ds_writer_commit(ds_writer *w, ds_error *e)
     bool ok = fflush(w->f) == 0 && !ferror(w->f);
     if (ok && fsync(fileno(w->f)) && errno != EINVAL && errno != EROFS)
         ok = false;
-    int problem = errno;
+    int problem = errno, rc = DS_OK;
     if (fclose(w->f) && ok) {
         ok = false;
         problem = errno;
     }
     w->f = NULL;
-    if (ok && rename(w->temporary, w->path)) {
+    if (ok && w->temporary && rename(w->temporary, w->path)) {
         ok = false;
         problem = errno;
     }
-    int rc = DS_OK;
     if (!ok)
-        rc = ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s, the file of before is unchanged",
-                        strerror(problem));
+        rc = ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s%s", strerror(problem),
+                        w->temporary ? ", the file of before is unchanged" : "");
     else
         free(w->temporary), w->temporary = NULL;
     ds_writer_abort(w);

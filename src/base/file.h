@@ -17,12 +17,12 @@ int ds_file_read_text(const char *path, const char *what, char **text, ds_error 
 
 /* A file being written beside its final name. */
 typedef struct ds_writer {
-    FILE *f;    /* write here */
-    char *path; /* final name */
-    char *temporary;
+    FILE *f;         /* write here */
+    char *path;      /* final name; of a link, its target */
+    char *temporary; /* NULL: a device or a pipe, written in place */
 } ds_writer;
 
-/* Open; on failure nothing is left behind and `w` is zeroed. */
+/* Open; a directory is an error. On failure nothing is left behind and `w` is zeroed. */
 int ds_writer_open(ds_writer *w, const char *path, ds_error *e);
 /* Flush, sync, rename over the final name. On failure the old file stays and the temporary one is removed. */
 int ds_writer_commit(ds_writer *w, ds_error *e);

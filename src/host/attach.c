@@ -39,7 +39,8 @@ static void shim_forward(layer l, network net)
     ds_context *c = a->context;
     ds_error e;
     if (net.train && c->fatal) {
-        ds_fail(&e, DS_EINPUT, "[%s] trains only under ./darknet classifier train (it needs the number of each image)",
+        ds_fail(&e, DS_EINPUT,
+                "[%s] trains only under ./darknet classifier train (it needs the number of each image)",
                 a->layer->name);
         c->fatal(&e);
     }

@@ -113,7 +113,8 @@ static void multiply(const layer *l, int b, const float *input, float *work)
     }
 }
 
-void ds_convolution_forward(const ds_host *host, const layer *l, const float *input, bool train, const ds_work *work)
+void ds_convolution_forward(const ds_host *host, const layer *l, const float *input, bool train,
+                            const ds_work *work)
 {
 #pragma omp parallel for schedule(static) num_threads(work->threads) if (l->batch > 1)
     for (int b = 0; b < l->batch; b++)
@@ -125,7 +126,8 @@ void ds_convolution_forward(const ds_host *host, const layer *l, const float *in
 
 /* ---- backward --------------------------------------------------------------------------------------------- */
 
-static void multiply_back(const layer *l, int b, const float *input, float *delta, float *updates, float *work)
+static void multiply_back(const layer *l, int b, const float *input, float *delta, float *updates,
+                          float *work)
 {
     product p = product_of(l);
     for (int g = 0; g < l->groups; g++) {
@@ -145,7 +147,8 @@ static void multiply_back(const layer *l, int b, const float *input, float *delt
     }
 }
 
-void ds_convolution_backward(const ds_host *host, const layer *l, const float *input, float *delta, const ds_work *work)
+void ds_convolution_backward(const ds_host *host, const layer *l, const float *input, float *delta,
+                             const ds_work *work)
 {
     int threads = work->threads;
     size_t weights = (size_t)l->nweights;

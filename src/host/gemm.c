@@ -31,10 +31,10 @@
 
 typedef struct kernels {
     int columns;
-    void (*block)(int m, int n, int k, float alpha, const float *a, size_t as, size_t ak, const float *b, size_t ldb, float *c,
-                  size_t ldc);
-    void (*dots)(int m, int n, int k, float alpha, const float *a, size_t lda, const float *b, size_t ldb, float *c,
-                 size_t ldc);
+    void (*block)(int m, int n, int k, float alpha, const float *a, size_t as, size_t ak, const float *b,
+                  size_t ldb, float *c, size_t ldc);
+    void (*dots)(int m, int n, int k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
+                 float *c, size_t ldc);
 } kernels;
 
 static kernels choose(void)
@@ -62,8 +62,8 @@ static void scale(int m, int n, float beta, float *c, size_t ldc)
 }
 
 /* B with contiguous rows: blocks of columns, each on one core. */
-static void multiply_rows(const kernels *f, int m, int n, int k, float alpha, const float *a, size_t as, size_t ak,
-                          const float *b, size_t ldb, float *c, size_t ldc)
+static void multiply_rows(const kernels *f, int m, int n, int k, float alpha, const float *a, size_t as,
+                          size_t ak, const float *b, size_t ldb, float *c, size_t ldc)
 {
     int width = f->columns, blocks = (n + width - 1) / width;
 #pragma omp parallel for schedule(static) if (blocks > 1 && worth_threads(m, n, k))
@@ -74,8 +74,8 @@ static void multiply_rows(const kernels *f, int m, int n, int k, float alpha, co
 }
 
 /* B transposed, A not: dot products, rows of C shared out over the cores. */
-static void multiply_dots(const kernels *f, int m, int n, int k, float alpha, const float *a, size_t lda, const float *b,
-                          size_t ldb, float *c, size_t ldc)
+static void multiply_dots(const kernels *f, int m, int n, int k, float alpha, const float *a, size_t lda,
+                          const float *b, size_t ldb, float *c, size_t ldc)
 {
 #pragma omp parallel for schedule(static) if (m > 4 && worth_threads(m, n, k))
     for (int i = 0; i < m; i += 4)
@@ -83,8 +83,8 @@ static void multiply_dots(const kernels *f, int m, int n, int k, float alpha, co
 }
 
 /* Both transposed: no layer of the host asks for it. */
-static void multiply_plain(int m, int n, int k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
-                           float *c, size_t ldc)
+static void multiply_plain(int m, int n, int k, float alpha, const float *a, size_t lda, const float *b,
+                           size_t ldb, float *c, size_t ldc)
 {
     for (int i = 0; i < m; i++)
         for (int j = 0; j < n; j++) {
@@ -95,13 +95,14 @@ static void multiply_plain(int m, int n, int k, float alpha, const float *a, siz
         }
 }
 
-EXPORT void gemm(int ta, int tb, int m, int n, int k, float alpha, float *a, int lda, float *b, int ldb, float beta, float *c,
-                 int ldc)
+EXPORT void gemm(int ta, int tb, int m, int n, int k, float alpha, float *a, int lda, float *b, int ldb,
+                 float beta, float *c, int ldc)
 {
     kernels f = choose();
     scale(m, n, beta, c, (size_t)ldc);
     if (!tb)
-        multiply_rows(&f, m, n, k, alpha, a, ta ? 1 : (size_t)lda, ta ? (size_t)lda : 1, b, (size_t)ldb, c, (size_t)ldc);
+        multiply_rows(&f, m, n, k, alpha, a, ta ? 1 : (size_t)lda, ta ? (size_t)lda : 1, b, (size_t)ldb, c,
+                      (size_t)ldc);
     else if (!ta)
         multiply_dots(&f, m, n, k, alpha, a, (size_t)lda, b, (size_t)ldb, c, (size_t)ldc);
     else

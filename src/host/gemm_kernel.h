@@ -14,12 +14,15 @@ static inline float KERNEL(sum)(KERNEL(vec) v)
 }
 
 /* C[rows x columns] += alpha A B for a tile that fits the registers. a(i, k) = a[i * as + k * ak], b row k at b + k * ldb. */
-static void KERNEL(tile)(int k, float alpha, const float *a, size_t as, size_t ak, const float *b, size_t ldb, float *c, size_t ldc)
+static void KERNEL(tile)(int k, float alpha, const float *a, size_t as, size_t ak, const float *b, size_t ldb,
+                         float *c, size_t ldc)
 {
     KERNEL(vec) acc[4][4] = {0};
     for (int p = 0; p < k; p++, a += ak, b += ldb) {
-        KERNEL(vec) b0 = *(const KERNEL(vec) *)b, b1 = *(const KERNEL(vec) *)(b + LANES),
-                    b2 = *(const KERNEL(vec) *)(b + 2 * LANES), b3 = *(const KERNEL(vec) *)(b + 3 * LANES);
+        KERNEL(vec)
+        b0 = *(const KERNEL(vec) *)b,
+        b1 = *(const KERNEL(vec) *)(b + LANES), b2 = *(const KERNEL(vec) *)(b + 2 * LANES),
+        b3 = *(const KERNEL(vec) *)(b + 3 * LANES);
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++) {
             float v = a[i * as];
@@ -36,8 +39,8 @@ static void KERNEL(tile)(int k, float alpha, const float *a, size_t as, size_t a
 }
 
 /* The same for what is left at the edges: up to four rows, one vector of columns at a time, then single columns. */
-static void KERNEL(edge)(int m, int n, int k, float alpha, const float *a, size_t as, size_t ak, const float *b, size_t ldb, float *c,
-                         size_t ldc)
+static void KERNEL(edge)(int m, int n, int k, float alpha, const float *a, size_t as, size_t ak,
+                         const float *b, size_t ldb, float *c, size_t ldc)
 {
     int j = 0;
     for (; j + LANES <= n; j += LANES) {
@@ -60,8 +63,8 @@ static void KERNEL(edge)(int m, int n, int k, float alpha, const float *a, size_
 }
 
 /* Rows [0, m) of one block of columns. */
-static void KERNEL(block)(int m, int n, int k, float alpha, const float *a, size_t as, size_t ak, const float *b, size_t ldb, float *c,
-                          size_t ldc)
+static void KERNEL(block)(int m, int n, int k, float alpha, const float *a, size_t as, size_t ak,
+                          const float *b, size_t ldb, float *c, size_t ldc)
 {
     for (int i = 0; i < m; i += 4) {
         int rows = m - i < 4 ? m - i : 4;
@@ -73,8 +76,8 @@ static void KERNEL(block)(int m, int n, int k, float alpha, const float *a, size
 }
 
 /* C[m x n] += alpha A B', both with contiguous rows of length k, m and n at most 4: dot products, four times four at once. */
-static void KERNEL(corner)(int m, int n, int k, float alpha, const float *a, size_t lda, const float *b, size_t ldb, float *c,
-                           size_t ldc)
+static void KERNEL(corner)(int m, int n, int k, float alpha, const float *a, size_t lda, const float *b,
+                           size_t ldb, float *c, size_t ldc)
 {
     int body = k - k % LANES;
     const float *row[4], *column[4]; /* beyond the edge: the last one again, its result is not used */
@@ -109,8 +112,8 @@ static void KERNEL(corner)(int m, int n, int k, float alpha, const float *a, siz
 }
 
 /* The same for any n. */
-static void KERNEL(dots)(int m, int n, int k, float alpha, const float *a, size_t lda, const float *b, size_t ldb, float *c,
-                         size_t ldc)
+static void KERNEL(dots)(int m, int n, int k, float alpha, const float *a, size_t lda, const float *b,
+                         size_t ldb, float *c, size_t ldc)
 {
     for (int j = 0; j < n; j += 4)
         KERNEL(corner)(m, n - j < 4 ? n - j : 4, k, alpha, a, lda, b + j * ldb, ldb, c + j, ldc);

@@ -14,13 +14,13 @@
 typedef struct ds_net ds_net; /* opaque */
 
 typedef struct ds_net_setup {
-    int batch;        /* images that go through at once; 0: the cfg's batch / subdivisions */
-    bool train;       /* gradients wanted */
-    size_t samples;   /* training images, 0 without training */
-    int epochs;       /* total epochs of the run, 0 without training */
-    uint64_t seed;    /* of initial weights and dropout */
-    int threads;      /* compute threads, 0: all cores */
-    ds_notes *notes;  /* may be NULL */
+    int batch;       /* images that go through at once; 0: the cfg's batch / subdivisions */
+    bool train;      /* gradients wanted */
+    size_t samples;  /* training images, 0 without training */
+    int epochs;      /* total epochs of the run, 0 without training */
+    uint64_t seed;   /* of initial weights and dropout */
+    int threads;     /* compute threads, 0: all cores */
+    ds_notes *notes; /* may be NULL */
 } ds_net_setup;
 
 /* Parse and attach. The cfg must outlive the network. DS_EHOST when the library is missing. */
@@ -28,14 +28,14 @@ int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_er
 void ds_net_free(ds_net *net);
 
 typedef struct ds_net_info {
-    int batch;                /* images at once */
-    int w, h, c, inputs;      /* of one image */
+    int batch;           /* images at once */
+    int w, h, c, inputs; /* of one image */
     int layers;
-    int cost, reject;         /* layer numbers, -1: none */
-    int logits;               /* a row of ds_net_logits: C or C + 1 */
-    int classes;              /* C */
-    bool abstain;             /* the last logit means abstain */
-    double cost_temperature;  /* of the output of the cost section */
+    int cost, reject;        /* layer numbers, -1: none */
+    int logits;              /* a row of ds_net_logits: C or C + 1 */
+    int classes;             /* C */
+    bool abstain;            /* the last logit means abstain */
+    double cost_temperature; /* of the output of the cost section */
     size_t parameters;
 } ds_net_info;
 const ds_net_info *ds_net_get_info(const ds_net *net);
@@ -60,7 +60,8 @@ const float *ds_net_output(const ds_net *net); /* batch x outputs of the last la
 
 /* Forward and backward of one sub-batch; gradients add up until ds_net_... parameters are updated.
  * loss: batch losses; labels, ids: batch. DS_ENUMERIC when a loss is not a number. */
-int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint32_t *ids, int epoch, double *loss, ds_error *e);
+int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
+                 double *loss, ds_error *e);
 /* Where the target stands in an epoch (see plugin.h). */
 void ds_net_progress(const ds_net *net, int epoch, ds_progress *out);
 
@@ -71,10 +72,11 @@ typedef struct ds_param {
     const char *name; /* "weights", "biases", "scales", "means", "variances" */
     int layer;
     float *values;
-    float *gradient;    /* the host's: -dL/dw summed over the batch, holds the momentum between steps; NULL: not trained */
+    float *
+        gradient; /* the host's: -dL/dw summed over the batch, holds the momentum between steps; NULL: not trained */
     size_t n;
-    bool decayed;       /* weight decay applies */
-    double rate;        /* layer's learning_rate= factor */
+    bool decayed; /* weight decay applies */
+    double rate;  /* layer's learning_rate= factor */
 } ds_param;
 const ds_param *ds_net_params(const ds_net *net, int *n);
 
@@ -87,8 +89,8 @@ void ds_net_statistics_finish(ds_net *net);
 
 /* ---- weights files ---- */
 typedef struct ds_weights_info {
-    uint64_t seen;   /* images seen, from the header */
-    int loaded;      /* layers [0, loaded) that have weights were read; = layers when complete */
+    uint64_t seen; /* images seen, from the header */
+    int loaded;    /* layers [0, loaded) that have weights were read; = layers when complete */
 } ds_weights_info;
 /* Read and check the exact size first; upto < 0: all. A file that ends exactly at a layer border loads what it has (info->loaded < layers).
  * Anything else: DS_EINPUT with expected and found bytes; the network is unchanged. */

@@ -41,7 +41,8 @@ static void gather_row(const float *in, int w, int x0, int stride, float *out, i
 }
 
 /* im: channels x height x width; col: (channels * size * size) x (out_h * out_w). */
-EXPORT void im2col_cpu(float *im, int channels, int height, int width, int size, int stride, int pad, float *col)
+EXPORT void im2col_cpu(float *im, int channels, int height, int width, int size, int stride, int pad,
+                       float *col)
 {
     int out_h = (height + 2 * pad - size) / stride + 1, out_w = (width + 2 * pad - size) / stride + 1;
     for (int row = 0; row < channels * size * size; row++) {
@@ -58,7 +59,8 @@ EXPORT void im2col_cpu(float *im, int channels, int height, int width, int size,
 }
 
 /* Adds; the reverse of the above. */
-EXPORT void col2im_cpu(float *col, int channels, int height, int width, int size, int stride, int pad, float *im)
+EXPORT void col2im_cpu(float *col, int channels, int height, int width, int size, int stride, int pad,
+                       float *im)
 {
     int out_h = (height + 2 * pad - size) / stride + 1, out_w = (width + 2 * pad - size) / stride + 1;
     for (int row = 0; row < channels * size * size; row++) {

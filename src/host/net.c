@@ -192,8 +192,8 @@ static int check_losses(ds_net *n, double *loss, ds_error *e)
     return finite ? DS_OK : ds_fail(e, DS_ENUMERIC, "the loss is not a number");
 }
 
-int ds_net_train(ds_net *n, const float *pixels, const int *labels, const uint32_t *ids, int epoch, double *loss,
-                 ds_error *e)
+int ds_net_train(ds_net *n, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
+                 double *loss, ds_error *e)
 {
     n->context.labels = labels;
     n->context.ids = ids;

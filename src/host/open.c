@@ -27,7 +27,8 @@ int ds_host_open(const ds_host **host, ds_error *e)
     if (!bound) {
         void *handle = dlopen(DS_DARKNET_LIBRARY, RTLD_NOW | RTLD_LOCAL);
         if (!handle)
-            return ds_fail(e, DS_EHOST, "cannot open " DS_DARKNET_LIBRARY ": install Debian's package 'darknet' (%s)",
+            return ds_fail(e, DS_EHOST,
+                           "cannot open " DS_DARKNET_LIBRARY ": install Debian's package 'darknet' (%s)",
                            dlerror());
         int rc = ds_host_bind(handle, &table, e);
         if (rc)

@@ -9,7 +9,8 @@ struct collector {
     bool failed;
 };
 
-static void add(struct collector *all, const char *name, float *values, float *gradient, size_t count, bool decayed)
+static void add(struct collector *all, const char *name, float *values, float *gradient, size_t count,
+                bool decayed)
 {
     ds_net *n = all->n;
     if (n->n_params == all->capacity) {
@@ -59,7 +60,8 @@ static void add_local(struct collector *all, const layer *l)
 {
     size_t places = (size_t)l->out_w * l->out_h;
     add(all, "biases", l->biases, l->bias_updates, (size_t)l->outputs, false);
-    add(all, "weights", l->weights, l->weight_updates, (size_t)l->size * l->size * l->c * l->n * places, true);
+    add(all, "weights", l->weights, l->weight_updates, (size_t)l->size * l->size * l->c * l->n * places,
+        true);
 }
 
 /* The inner layers of a recurrent layer, in the order in which the host saves them. */

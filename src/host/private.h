@@ -13,11 +13,11 @@ _Static_assert(sizeof(network) == 272, "darknet.h is not the one of Debian's pac
 
 /* ---- open.c, bind.c: the functions of libdarknet.so that we call ---- */
 
-#define DS_HOST_FUNCTIONS(X)                                                                                 \
-    X(network *, parse_network_cfg, (char *))                                                                \
-    X(void, free_network, (network *))                                                                       \
-    X(void, free_layer, (layer))                                                                             \
-    X(void, activate_array, (float *, const int, const ACTIVATION))                                          \
+#define DS_HOST_FUNCTIONS(X)                                        \
+    X(network *, parse_network_cfg, (char *))                       \
+    X(void, free_network, (network *))                              \
+    X(void, free_layer, (layer))                                    \
+    X(void, activate_array, (float *, const int, const ACTIVATION)) \
     X(void, gradient_array, (const float *, const int, const ACTIVATION, float *))
 
 typedef struct ds_host {
@@ -47,20 +47,21 @@ int ds_host_guard(void (*call)(void *), void *arg, ds_error *e);
 
 /* What a pass needs beyond the host's structs; owned by whoever runs the pass. */
 typedef struct ds_context {
-    const int *labels;   /* NULL without training */
+    const int *labels; /* NULL without training */
     const uint32_t *ids;
     int epoch, epochs;
     double *loss;
-    int code;            /* first failure of a plugin */
+    int code; /* first failure of a plugin */
     ds_error *error;
-    void (*fatal)(const ds_error *e); /* under LD_PRELOAD, where nobody looks at `code`: does not return; else NULL */
+    void (*fatal)(
+        const ds_error *e); /* under LD_PRELOAD, where nobody looks at `code`: does not return; else NULL */
 } ds_context;
 
 typedef struct ds_attached {
     const ds_layer *layer;
     void *state;
     ds_setup setup;
-    int cost;              /* layer number of the cost section */
+    int cost; /* layer number of the cost section */
     ds_context *context;
 } ds_attached;
 
@@ -91,16 +92,16 @@ struct ds_net {
     const ds_cfg *cfg;
     network *net;
     ds_net_info info;
-    ds_slot *slots;     /* info.layers */
+    ds_slot *slots; /* info.layers */
     ds_param *params;
     int n_params;
     ds_context context;
-    int first;          /* first layer that trains; nothing before it needs a gradient */
-    float *scratch;     /* gradient of a shared input: batch x largest output */
-    ds_work work;       /* of the convolutions */
+    int first;      /* first layer that trains; nothing before it needs a gradient */
+    float *scratch; /* gradient of a shared input: batch x largest output */
+    ds_work work;   /* of the convolutions */
     bool dropout_active;
     uint64_t seed, step;
-    double *loss;       /* batch */
+    double *loss; /* batch */
     size_t statistics_calls;
     double *statistics; /* per channel: sums of mean, mean^2, variance */
 };
@@ -115,7 +116,8 @@ void ds_layer_backward(ds_net *n, int i, network net);
 /* ---- gemm.c, im2col.c: exported in the place of the host's ---- */
 
 /* C = beta C + alpha A B; ta, tb: A, B are given transposed. */
-void gemm(int ta, int tb, int m, int n, int k, float alpha, float *a, int lda, float *b, int ldb, float beta, float *c, int ldc);
+void gemm(int ta, int tb, int m, int n, int k, float alpha, float *a, int lda, float *b, int ldb, float beta,
+          float *c, int ldc);
 void im2col_cpu(float *im, int channels, int height, int width, int size, int stride, int pad, float *col);
 void col2im_cpu(float *col, int channels, int height, int width, int size, int stride, int pad, float *im);
 
@@ -131,9 +133,11 @@ void ds_batchnorm_channel_backward(const layer *l, int f);
 /* Floats of work that the calls below need. */
 size_t ds_convolution_work(const layer *l, int threads, bool train);
 /* input: batch x c x h x w. */
-void ds_convolution_forward(const ds_host *host, const layer *l, const float *input, bool train, const ds_work *work);
+void ds_convolution_forward(const ds_host *host, const layer *l, const float *input, bool train,
+                            const ds_work *work);
 /* Adds to weight_updates, …, and to delta (batch x c x h x w; NULL: not wanted). */
-void ds_convolution_backward(const ds_host *host, const layer *l, const float *input, float *delta, const ds_work *work);
+void ds_convolution_backward(const ds_host *host, const layer *l, const float *input, float *delta,
+                             const ds_work *work);
 
 /* ---- walk.c ---- */
 

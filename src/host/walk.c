@@ -109,7 +109,8 @@ static void backward_one(ds_net *n, int i, network net)
 {
     layer *l = &net.layers[i];
     float *delta = i > n->first ? net.layers[i - 1].delta : NULL;
-    bool scratch = (!delta && !takes_null_delta(l->type)) || (delta && n->slots[i - 1].shared && !adds_rightly(l));
+    bool scratch =
+        (!delta && !takes_null_delta(l->type)) || (delta && n->slots[i - 1].shared && !adds_rightly(l));
     net.index = i;
     net.delta = scratch ? n->scratch : delta;
     size_t count = i ? (size_t)l->batch * (size_t)net.layers[i - 1].outputs : 0;

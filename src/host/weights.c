@@ -34,7 +34,8 @@ static int read_header(const unsigned char *bytes, size_t n, const char *path, s
     if (n < h->size)
         return ds_fail_at(e, DS_EINPUT, path, 0, "has %zu bytes, expected a Darknet weights file", n);
     if (h->major < 0 || h->major > 1000 || h->minor < 0 || h->minor > 1000)
-        return ds_fail_at(e, DS_EINPUT, path, 0, "version %d.%d is none that Darknet writes, expected a Darknet weights file",
+        return ds_fail_at(e, DS_EINPUT, path, 0,
+                          "version %d.%d is none that Darknet writes, expected a Darknet weights file",
                           (int)h->major, (int)h->minor);
     uint32_t narrow;
     memcpy(&narrow, bytes + 12, 4);
@@ -90,8 +91,8 @@ static int copy_in(ds_net *n, const unsigned char *bytes, int layers)
     return rc;
 }
 
-static int load(ds_net *n, const char *path, const unsigned char *bytes, size_t size, int upto, ds_weights_info *info,
-                ds_error *e)
+static int load(ds_net *n, const char *path, const unsigned char *bytes, size_t size, int upto,
+                ds_weights_info *info, ds_error *e)
 {
     struct header h;
     int rc = read_header(bytes, size, path, &h, e);
@@ -103,9 +104,10 @@ static int load(ds_net *n, const char *path, const unsigned char *bytes, size_t 
     if (cut && floats >= need)
         layers = upto; /* the rest of the file belongs to layers that start fresh */
     if (layers <= 0 || (size - h.size) % sizeof(float))
-        return ds_fail_at(e, DS_EINPUT, path, 0,
-                          "has %zu bytes, expected %zu for this cfg (or a file that ends at the border of a layer)", size,
-                          h.size + need * sizeof(float));
+        return ds_fail_at(
+            e, DS_EINPUT, path, 0,
+            "has %zu bytes, expected %zu for this cfg (or a file that ends at the border of a layer)", size,
+            h.size + need * sizeof(float));
     *info = (ds_weights_info){.seen = h.seen, .loaded = layers};
     return copy_in(n, bytes + h.size, layers) ? ds_fail_memory(e) : DS_OK;
 }

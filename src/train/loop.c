@@ -3,7 +3,9 @@
 #include "train/schedule.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 typedef struct run {
@@ -111,25 +113,67 @@ static void report(run *r, ds_train_step *s)
 
 /* ---- the run ---- */
 
+/* A word that a shell takes back as it is. */
+static void put_word(FILE *f, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+,:=@%-";
+    if (*word && word[strspn(word, plain)] == '\0') {
+        fprintf(f, " %s", word);
+        return;
+    }
+    fputs(" '", f);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, f);
+    fputc('\'', f);
+}
+
+/* The command that goes on from `weights`, in fresh memory; NULL: no memory. */
+static char *command_to_go_on(const ds_train_setup *s, const char *weights)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return NULL;
+    fputs("./darknet classifier train", f);
+    put_word(f, s->data);
+    put_word(f, s->cfg);
+    put_word(f, weights);
+    if (s->epochs > 0)
+        fprintf(f, " -epochs %d", s->epochs);
+    if (s->seed != 1)
+        fprintf(f, " -seed %llu", (unsigned long long)s->seed);
+    if (s->skip_bad)
+        fputs(" -skip-bad", f);
+    return fclose(f) ? NULL : text;
+}
+
+static int tell_interrupted(const ds_job *job, bool complete, ds_error *e)
+{
+    char *path = ds_job_path(job, complete ? ".weights" : ".backup");
+    char *command = path ? command_to_go_on(job->setup, path) : NULL;
+    int rc = DS_EINTERRUPT;
+    if (!path || !command)
+        rc = ds_fail_memory(e);
+    else if (complete)
+        ds_fail(e, rc, "interrupted after the last batch; the trained weights are saved in %s", path);
+    else
+        ds_fail(e, rc,
+                "interrupted after batch %ld of %ld, saved in %s; to go on: %s (the targets' history and the "
+                "momentum then start fresh)",
+                ds_job_batch(job), job->plan.max_batches, path, command);
+    free(command);
+    free(path);
+    return rc;
+}
+
 static int save_interrupted(ds_job *job, ds_error *e)
 {
     const bool complete = ds_job_batch(job) >= job->plan.max_batches;
     int rc = ds_epoch_interrupted(job, e);
     if (!rc && complete)
         rc = ds_job_save(job, ".weights", e);
-    char *path = ds_job_path(job, complete ? ".weights" : ".backup");
-    if (!rc && !path)
-        rc = ds_fail_memory(e);
-    if (!rc && complete)
-        rc = ds_fail(e, DS_EINTERRUPT,
-                     "interrupted after the last batch; the trained weights are saved in %s", path);
-    else if (!rc)
-        rc = ds_fail(e, DS_EINTERRUPT,
-                     "interrupted after batch %ld of %ld, saved in %s; to go on: ./darknet classifier train "
-                     "%s %s %s (the targets' history and the momentum then start fresh)",
-                     ds_job_batch(job), job->plan.max_batches, path, job->setup->data, job->setup->cfg, path);
-    free(path);
-    return rc;
+    return rc ? rc : tell_interrupted(job, complete, e);
 }
 
 static int batches(run *r, ds_error *e)

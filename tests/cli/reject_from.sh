@@ -235,6 +235,30 @@ reject "$T/five.csv" -json "$T/no/such/folder.json"
 expect_error 1 'no/such/folder\.json'
 end
 
+begin "a directory as the place of the JSON file is found before reading"
+reject "$T/missing.csv" -json "$T/folder.csv"
+expect_error 1 'folder\.csv: .*directory'
+end
+
+begin "a link stays a link, its target is replaced"
+echo before >"$T/target.json"
+ln -s target.json "$T/link.json"
+reject "$T/five.csv" -json "$T/link.json"
+expect_status 0
+[ -h "$T/link.json" ] || complain "the link is gone"
+expect_same "$T/target.json" "$T/five.json"
+end
+
+begin "a pipe is written to, not replaced"
+mkfifo "$T/pipe.json"
+cat "$T/pipe.json" >"$T/piped.json" &
+reject "$T/five.csv" -json "$T/pipe.json"
+expect_status 0
+wait
+[ -p "$T/pipe.json" ] || complain "the pipe is gone"
+expect_same "$T/piped.json" "$T/five.json"
+end
+
 begin "no network library is opened"
 if command -v strace >/dev/null 2>&1; then
     run strace -f -e trace=openat,open "$D" classifier reject -from "$T/five.csv"

@@ -233,11 +233,17 @@ sys.exit(p.wait() % 256)' "$@"
 
 begin "Ctrl-C: the batch ends, the state is saved, status 130"
 beside "$grey_data" "$T/stop" stop.data
-run interrupted "$D" classifier train "$I/stop.data" "$T/net.cfg" -epochs 20000
+cp "$T/net.cfg" "$T/it's a net.cfg"
+run interrupted "$D" classifier train "$I/stop.data" "$T/it's a net.cfg" -epochs 20000 -seed 3
 expect_status 130
 expect_err '^error: .*net\.backup.*history.*momentum'
+way=$(sed -n 's,.*to go on: \./darknet \(.*\) (the.*,\1,p' "$T/err")
+eval "set -- $way"
+[ $# -eq 9 ] && [ "$*" = "classifier train $I/stop.data $T/it's a net.cfg $T/stop/it's a net.backup -epochs 20000 -seed 3" ] ||
+    complain "the command to go on is: $way"
+mv "$T/stop/it's a net.backup" "$T/stop/net.backup"
 expect_file "$T/stop/net.backup"
-expect_no_file "$T/stop/net.weights"
+expect_no_file "$T/stop/it's a net.weights"
 run "$D" classifier valid "$I/stop.data" "$T/net.cfg" "$T/stop/net.backup"
 expect_status 0
 end

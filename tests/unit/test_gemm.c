@@ -30,7 +30,8 @@ static void check_product(int ta, int tb, int m, int n, int k, float alpha, floa
                 sum += (double)a[ta ? p * m + i : i * k + p] * b[tb ? j * k + p : p * n + j];
             double want = alpha * sum + beta * was[i * n + j];
             if (fabs(want - c[i * n + j]) > 1e-6 * (k + 4))
-                fail_msg("%d%d %d x %d x %d at %d,%d: %g, expected %g", ta, tb, m, n, k, i, j, c[i * n + j], want);
+                fail_msg("%d%d %d x %d x %d at %d,%d: %g, expected %g", ta, tb, m, n, k, i, j, c[i * n + j],
+                         want);
         }
     assert_memory_equal(c + m * n, was + m * n, 8 * sizeof *c); /* nothing behind the end */
     free(a);
@@ -42,7 +43,7 @@ static void check_product(int ta, int tb, int m, int n, int k, float alpha, floa
 static void products(void **state)
 {
     (void)state;
-    static const int sizes[][3] = {{1, 1, 1},   {3, 5, 7},     {4, 64, 9},    {5, 65, 16},    {8, 130, 17},
+    static const int sizes[][3] = {{1, 1, 1},    {3, 5, 7},     {4, 64, 9},   {5, 65, 16},   {8, 130, 17},
                                    {16, 784, 9}, {64, 49, 288}, {11, 1, 576}, {33, 31, 100}, {100, 300, 150}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int t = 0; t < 4; t++) {
@@ -95,8 +96,9 @@ static void check_columns(struct shape s)
 static void columns(void **state)
 {
     (void)state;
-    static const struct shape shapes[] = {{1, 1, 1, 1, 1, 0}, {2, 5, 7, 3, 1, 1}, {3, 8, 6, 3, 2, 1}, {2, 9, 9, 5, 3, 2},
-                                          {1, 4, 4, 7, 1, 3}, {2, 6, 5, 1, 2, 0}, {1, 7, 3, 3, 4, 0}, {1, 2, 2, 3, 1, 2}};
+    static const struct shape shapes[] = {{1, 1, 1, 1, 1, 0}, {2, 5, 7, 3, 1, 1}, {3, 8, 6, 3, 2, 1},
+                                          {2, 9, 9, 5, 3, 2}, {1, 4, 4, 7, 1, 3}, {2, 6, 5, 1, 2, 0},
+                                          {1, 7, 3, 3, 4, 0}, {1, 2, 2, 3, 1, 2}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         check_columns(shapes[i]);
 }

@@ -454,7 +454,8 @@ int main(void)
         cmocka_unit_test(gradients_targets),       cmocka_unit_test(statistics_follow_training),
         cmocka_unit_test(weights_round_trip),      cmocka_unit_test(weights_of_wrong_size),
         cmocka_unit_test(stock_predicts_the_same), cmocka_unit_test(seeds_decide),
-        cmocka_unit_test(reject_gives_zeros),      cmocka_unit_test(not_a_number_is_reported), cmocka_unit_test(stock_networks),
+        cmocka_unit_test(reject_gives_zeros),      cmocka_unit_test(not_a_number_is_reported),
+        cmocka_unit_test(stock_networks),
     };
     return cmocka_run_group_tests_name("host", tests, NULL, NULL);
 }

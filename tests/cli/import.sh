@@ -1,0 +1,116 @@
+#!/bin/sh
+# `classifier import`: archives and class folders become images, lists and a .data file; names, splits, refused wishes.
+. tests/cli/lib.sh
+
+python3 tests/cli/tiny.py idx "$T/archives"
+A=$T/archives
+import() {
+    run "$D" classifier import "$@"
+}
+
+# share LIST FOLDER: images of the list in that class folder
+share() {
+    grep -c "/$2/" "$1"
+}
+
+printf 'T-shirt/top\nb\001c\n..\n' >"$T/names.txt"
+
+begin "idx: a PNG file an image in a folder a class, lists, a .data file that is ready"
+import idx "$A/train-images" "$A/train-labels" -test "$A/test-images" "$A/test-labels" -names "$T/names.txt" \
+    -split valid=30 calib=15 -out "$T/set"
+expect_status 0
+expect_quiet
+expect_out '^210 images in 3 classes: train 105, valid 30, calib 15, test 60$'
+[ "$(tail -n 1 "$T/out")" = "$T/set/set.data" ] || complain "the last line does not name the .data file"
+for line in classes=3 train=train.list valid=valid.list calib=calib.list test=test.list labels=labels names=names labels_from=directory; do
+    grep -qx "$line" "$T/set/set.data" || complain "the .data file lacks $line"
+done
+[ "$(find "$T/set" -name '*.png' | wc -l)" -eq 210 ] || complain "not 210 images"
+[ "$(sort "$T"/set/*.list | uniq -d | wc -l)" -eq 0 ] || complain "an image is in two lists"
+end
+
+begin "names: slashes and control bytes become _ in folders, names= keeps the text"
+cmp -s "$T/names.txt" "$T/set/names" || complain "names differ from the file given"
+[ "$(ls "$T/set/train" | LC_ALL=C sort | tr '\n' ' ')" = "T-shirt_top _. b_c " ] || complain "folders: $(ls "$T/set/train")"
+end
+
+begin "splits keep the class shares"
+for list in valid:10 calib:5 train:35 test:20; do
+    for class in T-shirt_top _. b_c; do
+        [ "$(share "$T/set/${list%:*}.list" $class)" -eq "${list#*:}" ] || complain "$class in ${list%:*}.list is not ${list#*:}"
+    done
+done
+end
+
+begin "what is imported can be trained on, and pixels are those of the archive"
+tiny_cfg "$T/net.cfg" 1 3 '[softmax]\n'
+sed "s,^backup=.*,backup=$T/backup," "$T/set/set.data" >"$T/set/own.data"
+run "$D" classifier train "$T/set/own.data" "$T/net.cfg" -epochs 1
+expect_status 0
+python3 - "$A/train-images" "$T/set/train/T-shirt_top/000000.png" <<'END_PYTHON' || complain "the first image has other pixels"
+import sys, zlib
+archive, png = (open(p, "rb").read() for p in sys.argv[1:])
+data, at = b"", 8
+while at < len(png):
+    n = int.from_bytes(png[at:at + 4], "big")
+    if png[at + 4:at + 8] == b"IDAT":
+        data += png[at + 8:at + 8 + n]
+    at += n + 12
+rows = zlib.decompress(data)
+assert all(rows[9 * y] == 0 for y in range(8))
+assert b"".join(rows[9 * y + 1:9 * y + 9] for y in range(8)) == archive[16:80]
+END_PYTHON
+end
+
+begin "compressed archives give the same; the seed decides the splits"
+gzip -k "$A/train-images" "$A/train-labels"
+for part in a:1:.gz b:1: c:2:; do
+    seed=${part#*:}
+    import idx "$A/train-images${part##*:}" "$A/train-labels${part##*:}" -split valid=30 -seed "${seed%:*}" -out "$T/${part%%:*}/set"
+    expect_status 0
+done
+diff -r "$T/a" "$T/b" >/dev/null || complain "archives and compressed archives differ"
+expect_different "$T/a/set/valid.list" "$T/c/set/valid.list"
+end
+
+begin "folders: lists of images where they are, nothing copied"
+(cd "$T/set/train" && find . -type f -exec cksum {} + | sort) >"$T/before"
+import folders "$T/set/train" -test "$T/set/test" -split valid=30 -out "$T/lists"
+expect_status 0
+expect_quiet
+(cd "$T/set/train" && find . -type f -exec cksum {} + | sort) >"$T/after"
+expect_same "$T/before" "$T/after"
+[ "$(find "$T/lists" -name '*.png' | wc -l)" -eq 0 ] || complain "images were copied"
+[ "$(wc -l <"$T/lists/train.list") $(wc -l <"$T/lists/valid.list") $(wc -l <"$T/lists/test.list")" = "120 30 60" ] ||
+    complain "$(wc -l "$T"/lists/*.list)"
+run "$D" classifier valid "$T/lists/lists.data" "$T/net.cfg" "$T/backup/net.weights"
+expect_status 0
+expect_out '^images: 30 '
+end
+
+# ---- wishes that cannot be met: nothing is written ----
+
+cp -r "$T/set/train" "$T/holes"
+mkdir "$T/holes/empty"
+head -c 200 "$A/train-images.gz" >"$T/cut.gz"
+printf 'a\nb\n' >"$T/two.txt"
+while IFS='|' read -r what status pattern words; do
+    error_case "$what" "$status" "$pattern" "$D" classifier import $(printf '%s' "$words" | sed "s,@,$T,g") -out "$T/refused"
+    begin "$what: nothing is written"
+    expect_no_file "$T/refused"
+    end
+done <<'END_CASES'
+unknown split|2|'foo', expected valid, calib or test|idx @/archives/train-images @/archives/train-labels -split foo=3
+split twice|2|'valid' given twice|idx @/archives/train-images @/archives/train-labels -split valid=3 valid=4
+split that is no number|2|expected NAME=COUNT|idx @/archives/train-images @/archives/train-labels -split valid=x
+split of all images|1|150 images, expected fewer|idx @/archives/train-images @/archives/train-labels -split valid=100 calib=50
+split of test besides -test|2|'test' besides -test|folders @/set/train -test @/set/test -split test=3
+too few names|1|two\.txt|idx @/archives/train-images @/archives/train-labels -names @/two.txt
+archive cut short|1|cut\.gz: .*too early|idx @/cut.gz @/archives/train-labels
+class folder without images|1|holes/empty: no images|folders @/holes
+END_CASES
+
+error_case "a file where the folder should be" 1 'names\.txt' \
+    "$D" classifier import idx "$A/train-images" "$A/train-labels" -out "$T/names.txt"
+
+finish
