@@ -2,6 +2,7 @@
 #include "host/private.h"
 #include "base/file.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,6 +92,17 @@ static int copy_in(ds_net *n, const unsigned char *bytes, int layers)
     return rc;
 }
 
+static bool all_finite(const unsigned char *bytes, size_t floats)
+{
+    for (size_t i = 0; i < floats; i++) {
+        float v;
+        memcpy(&v, bytes + i * sizeof v, sizeof v);
+        if (!isfinite(v))
+            return false;
+    }
+    return true;
+}
+
 static int load(ds_net *n, const char *path, const unsigned char *bytes, size_t size, int upto,
                 ds_weights_info *info, ds_error *e)
 {
@@ -108,6 +120,9 @@ static int load(ds_net *n, const char *path, const unsigned char *bytes, size_t 
             e, DS_EINPUT, path, 0,
             "has %zu bytes, expected %zu for this cfg (or a file that ends at the border of a layer)", size,
             h.size + need * sizeof(float));
+    if (!all_finite(bytes + h.size, floats))
+        return ds_fail_at(e, DS_EINPUT, path, 0,
+                          "holds numbers that are not finite (training diverged?), expected trained weights");
     *info = (ds_weights_info){.seen = h.seen, .loaded = layers};
     return copy_in(n, bytes + h.size, layers) ? ds_fail_memory(e) : DS_OK;
 }

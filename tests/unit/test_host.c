@@ -303,6 +303,11 @@ static void weights_of_wrong_size(void **state)
         assert_non_null(strstr(e.text, "expected"));
         assert_true(p[0].values[0] == before);
     }
+    p[1].values[0] = NAN;
+    check(ds_net_save_weights(b.net, path, 77, &e), &e);
+    p[1].values[0] = 1;
+    assert_int_equal(ds_net_load_weights(b.net, path, -1, &info, &e), DS_EINPUT);
+    assert_non_null(strstr(e.text, "not finite"));
     check(ds_net_save_weights(b.net, path, 77, &e), &e);
     resize_file(path, -(long)((5 + 5 * 256) * sizeof(float))); /* without the connected layer */
     check(ds_net_load_weights(b.net, path, -1, &info, &e), &e);
