@@ -56,14 +56,16 @@ $(BUILD)/libds.a: $(call object,$(SOURCES))
 UNIT = $(addprefix $(BUILD)/tests/,$(TESTS))
 
 # leaks of the host are the host's
-SANITIZER_ENV = ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=tests/lsan.supp:print_suppressions=0 \
+SANITIZER_ENV = ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
                 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
 unit: $(UNIT)
 	$(if $(SANITIZE),$(SANITIZER_ENV)) sh tests/run.sh $(UNIT)
 
-test: $(UNIT) $(if $(SANITIZE),,all)
-	$(if $(SANITIZE),$(SANITIZER_ENV)) sh tests/run.sh $(UNIT) $(if $(SANITIZE),,$(CLI_TESTS))
+# a sanitizer's runtime must come first in a process, so the preloaded library is tested without
+test: $(UNIT) all
+	$(if $(SANITIZE),$(SANITIZER_ENV) DARKNET=$(CURDIR)/$(PROGRAM)) sh tests/run.sh $(UNIT) \
+	    $(if $(SANITIZE),$(filter-out tests/cli/preload.sh,$(CLI_TESTS)),$(CLI_TESTS))
 
 check-long: all
 	sh tests/long/demo.sh
