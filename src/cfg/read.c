@@ -95,9 +95,14 @@ static int read_line(reader *r, const char *from, size_t n)
     if (!line)
         return ds_fail_memory(r->e);
     int rc = DS_OK;
-    if (line[0] == '[')
+    bool comment = line[0] == '#' || line[0] == ';';
+    if (!comment && strchr(line, '#'))
+        rc = ds_fail_at(r->e, DS_EINPUT, r->cfg->path, r->line,
+                        "a '#' behind '%.*s', expected comments on lines of their own",
+                        (int)strcspn(line, "#"), line);
+    else if (line[0] == '[')
         rc = open_section(r, line);
-    else if (line[0] && line[0] != '#' && line[0] != ';')
+    else if (line[0] && !comment)
         rc = read_pair(r, line);
     free(line);
     return rc;
