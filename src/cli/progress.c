@@ -42,9 +42,9 @@ static void write_target(char *text, size_t n, const ds_bar *bar, const ds_train
 {
     text[0] = '\0';
     if (s->progress.warming && bar->plan.warmup_epochs > 0)
-        snprintf(text, n, "  warm-up %.0f%%", fmin(100, 100 * s->position / bar->plan.warmup_epochs));
+        snprintf(text, n, " warm-up %.0f%%", fmin(100, 100 * s->position / bar->plan.warmup_epochs));
     else if (!isnan(s->progress.alpha))
-        snprintf(text, n, "  alpha %.3f", s->progress.alpha);
+        snprintf(text, n, " alpha %.3f", s->progress.alpha);
 }
 
 /* text: width + 3 bytes. */
@@ -58,17 +58,21 @@ static void write_bar(char *text, double share, int width)
     text[width + 2] = '\0';
 }
 
+/* The figures, and a bar in what the line has left. */
 static void draw(ds_bar *bar, const ds_train_step *s)
 {
-    enum { WIDTH = 16 };
-    char graph[WIDTH + 3], target[32], left[32], line[256];
-    write_bar(graph, (double)s->batch / (double)bar->plan.max_batches, WIDTH);
+    enum { WIDEST = 30, NARROWEST = 3 };
+    char graph[WIDEST + 3] = "", target[32], left[32], line[256];
     write_target(target, sizeof target, bar, s);
     write_time(left, sizeof left, s->seconds_left);
-    snprintf(line, sizeof line, "%s epoch %d/%d  batch %ld/%ld  loss %.4f  acc %.1f%%%s  %.0f img/s  %s left",
-             graph, s->epoch + 1, bar->plan.epochs, s->batch, bar->plan.max_batches, s->average,
-             100 * s->accuracy, target, s->images_per_second, left);
-    fprintf(bar->out, "\r%.*s\033[K", columns(bar->out) - 1, line);
+    int n =
+        snprintf(line, sizeof line, " epoch %d/%d batch %ld/%ld loss %.3f acc %.1f%%%s %.0f img/s %s left",
+                 s->epoch + 1, bar->plan.epochs, s->batch, bar->plan.max_batches, s->average,
+                 100 * s->accuracy, target, s->images_per_second, left);
+    int width = columns(bar->out) - 1, room = width - n - 2;
+    if (room >= NARROWEST)
+        write_bar(graph, (double)s->batch / (double)bar->plan.max_batches, room < WIDEST ? room : WIDEST);
+    fprintf(bar->out, "\r%s%.*s\033[K", graph, width, line + (graph[0] ? 0 : 1));
     fflush(bar->out);
     bar->on_line = true;
 }
