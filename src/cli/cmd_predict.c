@@ -69,15 +69,21 @@ static void print_top(predictor *p)
     }
 }
 
+/* Four digits, or all of them where four would make a confidence and its threshold look equal. */
 static void print_verdict(const predictor *p, double confidence)
 {
     bool accepted = ds_accepts(confidence, p->threshold);
-    printf("  %s: confidence %.4f (%s)", accepted ? "accepted" : "REJECTED", confidence,
+    bool close = confidence != p->threshold && fabs(confidence - p->threshold) < 1e-4;
+    const char *format = close ? "%.17g" : "%.4f";
+    char left[48], right[48];
+    snprintf(left, sizeof left, format, confidence);
+    snprintf(right, sizeof right, format, p->threshold);
+    printf("  %s: confidence %s (%s)", accepted ? "accepted" : "REJECTED", left,
            ds_confidence_names[p->score.kind]);
     if (isnan(p->threshold))
         puts(", no threshold");
     else
-        printf(", threshold %.4f\n", p->threshold);
+        printf(", threshold %s\n", right);
 }
 
 static int predict(predictor *p, const char *path, ds_error *e)

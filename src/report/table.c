@@ -20,7 +20,8 @@ static const char *exact(double v, char cell[CELL])
         return "none";
     if (isinf(v))
         return "-";
-    for (int digits = 1; digits <= 17; digits++) {
+    /* six at least: %g drops zeros, but with fewer digits it writes 80 as 8e+01 */
+    for (int digits = 6; digits <= 17; digits++) {
         snprintf(cell, CELL, "%.*g", digits, v);
         if (strtod(cell, NULL) == v)
             break;

@@ -34,7 +34,24 @@ end
 begin "-threshold goes before that of the cfg"
 predict "$first" -threshold 1
 expect_status 0
-expect_out '^  REJECTED: confidence [01]\.[0-9]+ \(msp\), threshold 1\.0000$'
+expect_out '^  REJECTED: confidence 0\.[0-9]+ \(msp\), threshold 1(\.0000)?$'
+end
+
+begin "a threshold just above the confidence is told apart from it"
+"$D" classifier reject "$colour_data" "$T/sat.cfg" "$W/sat.weights" -csv "$T/rows.csv" >/dev/null 2>&1
+python3 - "$T/rows.csv" >"$T/near" <<'END'
+import csv, math, sys
+rows = list(csv.DictReader(open(sys.argv[1])))
+row = next(r for r in rows if float(r["confidence"]) < 1)
+c = float(row["confidence"])
+m, e = math.frexp(c)
+print(row["path"])
+print(repr(min(1.0, c + math.ldexp(1, e - 53))))
+END
+predict "$(sed -n 1p "$T/near")" -threshold "$(sed -n 2p "$T/near")"
+expect_status 0
+expect_out '^  REJECTED: '
+sed -n 's/.*confidence \([^ ]*\) .*threshold \(.*\)/\1 \2/p' "$T/out" | awk '{ exit $1 "" == $2 "" }' || complain "$(tail -n 1 "$T/out")"
 end
 
 begin "without [reject] everything is accepted, -threshold works all the same"

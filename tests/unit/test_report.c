@@ -234,6 +234,18 @@ static void assert_has(const char *text, const char *part)
         fail_msg("no '%s' in:\n%s", part, text);
 }
 
+static void thresholds_are_plain_numbers(void **state)
+{
+    (void)state;
+    ds_curve c = simple_curve();
+    ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, 80));
+    r.chosen.threshold = 80;
+    char *text = written(ds_report_text, &r);
+    assert_has(text, "threshold        80\n");
+    free(text);
+    ds_curve_clear(&c);
+}
+
 static void the_table_says_it_all(void **state)
 {
     (void)state;
@@ -386,12 +398,12 @@ static void a_full_disk_is_noticed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(csv_is_written_exactly),    cmocka_unit_test(csv_comes_back),
-        cmocka_unit_test(columns_come_in_any_order), cmocka_unit_test(short_files_are_read),
-        cmocka_unit_test(malformed_csv_is_refused),  cmocka_unit_test(every_cut_of_a_file_is_survived),
-        cmocka_unit_test(the_table_says_it_all),     cmocka_unit_test(json_has_every_key),
-        cmocka_unit_test(json_has_the_tables),       cmocka_unit_test(undefined_figures_are_null),
-        cmocka_unit_test(a_full_disk_is_noticed),
+        cmocka_unit_test(csv_is_written_exactly),     cmocka_unit_test(csv_comes_back),
+        cmocka_unit_test(columns_come_in_any_order),  cmocka_unit_test(short_files_are_read),
+        cmocka_unit_test(malformed_csv_is_refused),   cmocka_unit_test(every_cut_of_a_file_is_survived),
+        cmocka_unit_test(the_table_says_it_all),      cmocka_unit_test(thresholds_are_plain_numbers),
+        cmocka_unit_test(json_has_every_key),         cmocka_unit_test(json_has_the_tables),
+        cmocka_unit_test(undefined_figures_are_null), cmocka_unit_test(a_full_disk_is_noticed),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }
