@@ -3,16 +3,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int read_stream(FILE *f, const char *path, size_t hint, unsigned char **bytes, size_t *n, ds_error *e)
+/* What a device or a pipe may give; a file is read whatever its size. */
+#define ENDLESS ((size_t)1 << 30)
+
+static int read_stream(FILE *f, const char *path, size_t hint, size_t limit, unsigned char **bytes, size_t *n,
+                       ds_error *e)
 {
     size_t capacity = hint + 1, used = 0;
     unsigned char *buffer = malloc(capacity + 1);
-    while (buffer) {
+    while (buffer && used <= limit) {
         used += fread(buffer + used, 1, capacity - used, f);
         if (used < capacity)
             break;
@@ -24,9 +29,10 @@ static int read_stream(FILE *f, const char *path, size_t hint, unsigned char **b
     }
     if (!buffer)
         return ds_fail_memory(e);
-    if (ferror(f)) {
+    if (ferror(f) || used > limit) {
         free(buffer);
-        return ds_fail_at(e, DS_EIO, path, 0, "cannot read: %s", strerror(errno));
+        return used > limit ? ds_fail_at(e, DS_EINPUT, path, 0, "does not end after 1 GiB, expected a file")
+                            : ds_fail_at(e, DS_EIO, path, 0, "cannot read: %s", strerror(errno));
     }
     buffer[used] = 0;
     *bytes = buffer;
@@ -36,7 +42,7 @@ static int read_stream(FILE *f, const char *path, size_t hint, unsigned char **b
 
 int ds_file_read(const char *path, const char *what, unsigned char **bytes, size_t *n, ds_error *e)
 {
-    struct stat st;
+    struct stat st = {0};
     FILE *f = fopen(path, "rb");
     if (!f)
         return ds_fail_at(e, DS_EIO, path, 0, "cannot open: %s, expected %s", strerror(errno), what);
@@ -44,7 +50,8 @@ int ds_file_read(const char *path, const char *what, unsigned char **bytes, size
         fclose(f);
         return ds_fail_at(e, DS_EIO, path, 0, "is a directory, expected %s", what);
     }
-    int rc = read_stream(f, path, st.st_size > 0 ? (size_t)st.st_size : 4096, bytes, n, e);
+    size_t limit = S_ISREG(st.st_mode) ? SIZE_MAX : ENDLESS;
+    int rc = read_stream(f, path, st.st_size > 0 ? (size_t)st.st_size : 4096, limit, bytes, n, e);
     fclose(f);
     return rc;
 }
@@ -154,6 +161,31 @@ const char *ds_path_base(const char *path)
 bool ds_path_exists(const char *path)
 {
     return access(path, F_OK) == 0;
+}
+
+/* The folder of `path` without links, a slash, the last component; fresh memory, NULL when there is no such folder. */
+static char *canonical(const char *path)
+{
+    char *dir = ds_path_dir(path), *real = dir ? realpath(dir, NULL) : NULL;
+    char *whole = real ? ds_path_join(real, ds_path_base(path)) : NULL;
+    free(dir);
+    free(real);
+    return whole;
+}
+
+bool ds_path_same(const char *a, const char *b)
+{
+    struct stat sa, sb;
+    bool has_a = stat(a, &sa) == 0, has_b = stat(b, &sb) == 0;
+    if (has_a && has_b)
+        return S_ISREG(sa.st_mode) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+    if (has_a || has_b)
+        return false;
+    char *ca = canonical(a), *cb = canonical(b);
+    bool same = ca && cb && strcmp(ca, cb) == 0;
+    free(ca);
+    free(cb);
+    return same;
 }
 
 int ds_make_dirs(const char *path, ds_error *e)

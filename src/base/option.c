@@ -21,8 +21,8 @@ static void *field(const ds_option *o, void *state)
 static int bad_value(const ds_option *o, const char *value, const char *file, int line, ds_error *e)
 {
     char *expected = ds_option_describe(o);
-    int rc =
-        ds_fail_at(e, DS_EINPUT, file, line, "%s=%s, expected %s", o->name, value, expected ? expected : "");
+    int rc = ds_fail_at(e, DS_EINPUT, file, line, "%s=%.80s%s, expected %s", o->name, value,
+                        strlen(value) > 80 ? "…" : "", expected ? expected : "");
     free(expected);
     return rc;
 }

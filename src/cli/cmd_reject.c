@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/flags.h"
+#include "data/lines.h"
 #include "report/report.h"
 #include "select/select.h"
 #include "train/evaluate.h"
@@ -66,12 +67,40 @@ static int check_flags(const reject_state *s, int n_operands, ds_error *e)
         return rc;
     if (!isnan(s->threshold) && !isnan(s->coverage))
         return ds_fail(e, DS_EUSAGE, "-threshold and -coverage, expected one of the two");
-    if (s->json && s->csv && strcmp(s->json, s->csv) == 0)
+    bool both = s->json && s->csv, out = both && is_stdout(s->json) && is_stdout(s->csv);
+    if (both && (out || ds_path_same(s->json, s->csv)))
         return ds_fail(e, DS_EUSAGE, "-json %s and -csv %s, expected two places", s->json, s->csv);
     return s->from ? check_from(s, n_operands, e) : ds_check_operands(words, 3, n_operands, e);
 }
 
 /* ---- where results go ---- */
+
+static int keep_from(const char *flag, const char *path, const char *input, ds_error *e)
+{
+    if (!path || !input || is_stdout(path) || !ds_path_same(path, input))
+        return DS_OK;
+    return ds_fail(e, DS_EUSAGE, "-%s %s would overwrite %s, which it is made from, expected another file",
+                   flag, path, input);
+}
+
+/* Results must not replace what they are made from. */
+static int keep_input(const reject_state *s, const char *input, ds_error *e)
+{
+    int rc = keep_from("json", s->json, input, e);
+    return rc ? rc : keep_from("csv", s->csv, input, e);
+}
+
+static int keep_data(const reject_state *s, const ds_datafile *d, ds_error *e)
+{
+    const char *const files[] = {d->train, d->valid, d->calib, d->test, d->labels_path, d->names_path};
+    int rc = DS_OK;
+    for (size_t i = 0; i < sizeof files / sizeof *files && !rc; i++) {
+        char *path = files[i] ? ds_path_near(files[i], d->path) : NULL;
+        rc = files[i] && !path ? ds_fail_memory(e) : keep_input(s, path, e);
+        free(path);
+    }
+    return rc;
+}
 
 /* Open before the pass over the images: an unwritable place is found early. */
 typedef struct places {
@@ -224,6 +253,8 @@ static int reject_network(const reject_state *s, places *p, const ds_model_files
     gathered g = {0};
     int rc = ds_model_open(&m, files, DS_TEST_LIST, &s->run, e);
     if (!rc)
+        rc = keep_data(s, &m.data, e);
+    if (!rc)
         rc = gathered_init(&g, &m, s, e);
     ds_print_notes(&m.notes, stderr);
     if (!rc)
@@ -258,7 +289,11 @@ static int reject_csv(const reject_state *s, places *p, ds_error *e)
 static int reject(const reject_state *s, const char *const *operands, ds_error *e)
 {
     places p = {0};
-    int rc = open_place(&p.json, s->json, e);
+    int rc = keep_input(s, s->from, e);
+    for (int i = 0; i < 3 && !rc; i++)
+        rc = keep_input(s, operands[i], e);
+    if (!rc)
+        rc = open_place(&p.json, s->json, e);
     if (!rc)
         rc = open_place(&p.csv, s->csv, e);
     if (!rc && s->from)
@@ -274,7 +309,7 @@ int ds_cmd_reject(int argc, char **argv, ds_error *e)
 {
     enum { MOST = 3 };
     reject_state s = {.confidence = -1};
-    const char *operands[MOST];
+    const char *operands[MOST] = {0};
     int n, rc = ds_flags_parse(ds_reject_options, &s, argc, argv, operands, MOST, &n, e);
     if (!rc)
         rc = check_flags(&s, n, e);

@@ -212,4 +212,47 @@ error_case "import: labels of other images" 1 'test-labels' \
 error_case "import: folders that are not there" 1 "/missing" \
     "$D" classifier import folders "$T/missing" -out "$T/imported"
 
+# ---- results never replace what they were made from ----
+
+cp "$good_weights" "$T/in.weights"
+ln "$T/in.weights" "$T/hard.weights"
+printf 'label,prediction,confidence\na,a,0.5\n' >"$T/in.csv"
+kept=$(cd "$T" && cksum in.weights in.csv good.cfg "$good_data" "$I"/*.list "$I"/labels)
+for flag in -csv -json; do
+    for target in "$T/in.weights" "$T/./in.weights" "$T/hard.weights" "$good_cfg" "$good_data" "$I/test.list" "$I/labels"; do
+        error_case "reject $flag on its own input $(basename "$target")" 2 "$flag .* would overwrite" \
+            "$D" classifier reject "$good_data" "$good_cfg" "$T/in.weights" $flag "$target"
+    done
+done
+error_case "reject -from -json on its own input" 2 "would overwrite" "$D" classifier reject -from "$T/in.csv" -json "$T/./in.csv"
+error_case "one file under two names" 2 "expected two" \
+    "$D" classifier reject "$good_data" "$good_cfg" "$T/in.weights" -json "$T/new" -csv "$T/./new"
+begin "all of them are as they were"
+[ "$kept" = "$(cd "$T" && cksum in.weights in.csv good.cfg "$good_data" "$I"/*.list "$I"/labels)" ] || complain "an input changed"
+expect_no_file "$T/new"
+end
+begin "the same device twice is no harm"
+run "$D" classifier reject "$good_data" "$good_cfg" "$T/in.weights" -json /dev/null -csv /dev/null
+expect_status 0
+end
+
+# ---- what does not end, and what is too long ----
+
+for command in "predict $good_data $good_cfg $good_weights /dev/zero" "valid $good_data $good_cfg /dev/zero" \
+    "valid $good_data /dev/zero $good_weights" "reject -from /dev/zero"; do
+    begin "endless: $command"
+    # shellcheck disable=SC2086
+    # a sanitizer's build needs all the addresses there are
+    run sh -c '[ -n "${DARKNET:-}" ] || ulimit -v 6000000; exec timeout 60 "$@"' sh "$D" classifier $command
+    expect_error 1 '/dev/zero: .*expected'
+    end
+done
+
+begin "a value of a megabyte: the message still says what was expected"
+python3 -c 'print("[net]\nwidth=" + "9" * 1000000)' >"$T/long.cfg"
+run "$D" classifier train "$good_data" "$T/long.cfg"
+expect_error 1 'long\.cfg:2: width=9.*expected an integer'
+[ "$(wc -c <"$T/err")" -lt 400 ] || complain "the message has $(wc -c <"$T/err") bytes"
+end
+
 finish
