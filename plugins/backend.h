@@ -1,0 +1,89 @@
+/* All that a backend needs: it computes layers of a network in the place of the host, usually faster. It sees a graph of plain
+ * descriptions and arrays, never Darknet. README.md beside this file has the rules. */
+#ifndef DS_BACKEND_H
+#define DS_BACKEND_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DS_BACKEND_ABI 1
+
+typedef enum ds_op {
+    DS_OP_HOST, /* no backend's business: computed by the host on plain arrays */
+    DS_OP_CONVOLUTION,
+    DS_OP_CONNECTED,
+    DS_OP_BATCHNORM,
+    DS_OP_MAXPOOL,
+    DS_OP_AVGPOOL, /* global */
+    DS_OP_DROPOUT,
+    DS_OP_SHORTCUT, /* activation(inputs[0] + inputs[1]); see ds_node.strided */
+    DS_OP_ROUTE,    /* channels of all inputs, one after the other */
+    DS_OP_ACTIVATION,
+} ds_op;
+
+/* One layer. Plain arrays are batch x c x h x w. */
+typedef struct ds_node {
+    ds_op op;
+    int c, h, w;             /* of the first input, one image */
+    int out_c, out_h, out_w; /* connected: c = outputs, h = w = 1 */
+    const int *inputs;       /* layers whose outputs are read; -1: the pixels */
+    int n_inputs;
+    int size, stride, pad, groups; /* of convolution; pad on every side */
+    int offset;                    /* of maxpool: first row and column of the first window, <= 0 */
+    float probability;             /* of dropout: that a number is dropped */
+    int activation;                /* the host's number, for ds_graph.activate and gradient */
+    float slope; /* y = x > 0 ? x : slope x describes the activation (linear 1, leaky .1, relu 0); NAN: it does not */
+    bool normalized; /* batch normalisation between the product and the bias */
+    /* The host's arrays. `output` is read by layers that the host computes, `delta` gets their gradient (minus dL/dy, zeroed before). */
+    float *output, *delta;
+    float *weights, *biases, *scales, *mean, *variance, *rolling_mean, *rolling_variance;
+    /* Gradients are added; NULL: not trained. */
+    float *weight_updates, *bias_updates, *scale_updates;
+} ds_node;
+
+typedef struct ds_graph {
+    const ds_node *nodes;
+    int n, batch;
+    bool train; /* training passes will come, besides inference */
+    int first;  /* first layer that trains: outputs of layers before it need no gradient */
+    uint64_t seed;
+    const char *tune; /* measure the algorithms and keep the result in this file; NULL: rules decide */
+    /* The host's activations, in place, for what `slope` cannot describe: x = f(x); delta *= f'(y), given y = f(x). */
+    void (*activate)(float *x, int n, int activation);
+    void (*gradient)(const float *y, int n, int activation, float *delta);
+    ds_notes *notes; /* which layers stay with the host, and why; may be NULL */
+} ds_graph;
+
+typedef struct ds_backend_pass {
+    const float *pixels; /* batch x c x h x w */
+    bool train;          /* batch statistics; needed before backward */
+    bool drop;           /* dropout drops */
+    uint64_t step;       /* key of the dropout masks besides the seed */
+} ds_backend_pass;
+
+typedef struct ds_backend {
+    int abi;          /* DS_BACKEND_ABI */
+    const char *name; /* value of -backend */
+    const char *help; /* one line */
+    /* Version and instruction set, for reports. */
+    const char *(*describe)(void);
+    /* Plan and allocate. The graph's arrays must outlive the state; the graph itself need not. owned: n answers, which layers will be
+     * computed here. */
+    int (*create)(const ds_graph *g, bool *owned, void **state, ds_error *e);
+    void (*free)(void *state);
+    /* Layer i, owned; layers come in order from 0. Outputs that layers of the host read are in their plain arrays afterwards. */
+    int (*forward)(void *state, int i, const ds_backend_pass *pass, ds_error *e);
+    /* Layers come in falling order, down to `first`. Gradients of parameters are added; those of a host layer's output are added to its
+     * plain delta. */
+    int (*backward)(void *state, int i, const ds_backend_pass *pass, ds_error *e);
+    /* Parameters have changed since the last pass. */
+    void (*changed)(void *state);
+} ds_backend;
+
+/* Every backend that was built in, best first; ends with NULL. */
+const ds_backend *const *ds_backends(void);
+
+#endif

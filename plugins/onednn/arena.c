@@ -1,0 +1,104 @@
+#include "plugins/onednn/arena.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { ALIGNMENT = 64 };
+
+int ds_arena_want(ds_arena *a, size_t bytes, int from, int to)
+{
+    if (a->n == a->capacity) {
+        int capacity = a->capacity ? 2 * a->capacity : 64;
+        ds_lease *grown = realloc(a->leases, (size_t)capacity * sizeof *grown);
+        a->failed |= !grown;
+        if (!grown)
+            return 0;
+        a->leases = grown;
+        a->capacity = capacity;
+    }
+    a->leases[a->n] = (ds_lease){
+        .bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT, .from = from < to ? from : to, .to = from < to ? to : from};
+    return ++a->n;
+}
+
+void ds_arena_extend(ds_arena *a, int id, int moment)
+{
+    if (!id)
+        return;
+    ds_lease *l = &a->leases[id - 1];
+    l->from = moment < l->from ? moment : l->from;
+    l->to = moment > l->to ? moment : l->to;
+}
+
+static int larger_first(const void *x, const void *y)
+{
+    const ds_lease *a = *(ds_lease *const *)x, *b = *(ds_lease *const *)y;
+    if (a->bytes != b->bytes)
+        return a->bytes < b->bytes ? 1 : -1;
+    return a < b ? -1 : a > b;
+}
+
+static bool meet(const ds_lease *a, const ds_lease *b)
+{
+    return a->from <= b->to && b->from <= a->to;
+}
+
+/* The lowest place where no placed buffer of the same time lies. `placed` is sorted by nothing: after a conflict the search goes on behind
+ * it until none is left. */
+static size_t lowest_place(ds_lease *const *placed, int n, const ds_lease *l)
+{
+    size_t at = 0;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int i = 0; i < n; i++) {
+            const ds_lease *p = placed[i];
+            if (meet(p, l) && at < p->offset + p->bytes && p->offset < at + l->bytes) {
+                at = p->offset + p->bytes;
+                moved = true;
+            }
+        }
+    }
+    return at;
+}
+
+static int get_memory(ds_arena *a, ds_error *e)
+{
+    void *p = mmap(NULL, a->bytes ? a->bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return ds_fail_memory(e);
+    a->memory = p;
+    madvise(p, a->bytes, MADV_HUGEPAGE); /* a wish */
+    return DS_OK;
+}
+
+int ds_arena_make(ds_arena *a, ds_error *e)
+{
+    ds_lease **order = malloc(((size_t)a->n + 1) * sizeof *order);
+    if (!order || a->failed) {
+        free(order);
+        return ds_fail_memory(e);
+    }
+    for (int i = 0; i < a->n; i++)
+        order[i] = &a->leases[i];
+    qsort(order, (size_t)a->n, sizeof *order, larger_first);
+    for (int i = 0; i < a->n; i++) {
+        order[i]->offset = lowest_place(order, i, order[i]);
+        size_t end = order[i]->offset + order[i]->bytes;
+        a->bytes = end > a->bytes ? end : a->bytes;
+    }
+    free(order);
+    return get_memory(a, e);
+}
+
+void *ds_arena_at(const ds_arena *a, int id)
+{
+    return id ? a->memory + a->leases[id - 1].offset : NULL;
+}
+
+void ds_arena_clear(ds_arena *a)
+{
+    if (a->memory)
+        munmap(a->memory, a->bytes ? a->bytes : 1);
+    free(a->leases);
+    *a = (ds_arena){0};
+}
