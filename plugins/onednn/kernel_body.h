@@ -11,6 +11,7 @@
 #define BEST K(best)
 #define FLOW K(flow)
 #define MIX K(mix)
+#define FOUR K(four)
 #define EACH_PART(c) for (int c = 0; c < BLOCK; c += LANES)
 
 typedef float LOOSE __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
@@ -139,8 +140,8 @@ typedef struct BEST {
 INLINE void K(challenge)(BEST *b, VEC v, int which)
 {
     MASK larger = K(greater)(v, b->value);
-    b->value = K(blend)(larger, v, b->value);
-    b->which = K(blend_index)(larger, which, b->which);
+    b->value = K(max)(v, b->value);
+    b->which = K(later)(larger, which, b->which);
 }
 
 INLINE VEC K(output)(const LINE *f, const float *x)
@@ -318,12 +319,21 @@ static void K(gradient)(const float *x, const float *y, const float *g, size_t p
     }
 }
 
-/* The x that a whole 2 x 2 window's index names. */
-INLINE VEC K(chosen_of_four)(const float *x, size_t row, INTS which)
+/* A whole 2 x 2 window: all its places are read before anything is written, because a write may hold up the reads behind it. */
+typedef struct FOUR {
+    VEC v[4];
+} FOUR;
+
+INLINE FOUR K(load_four)(const float *x, size_t row)
+{
+    return (FOUR){{K(load)(x), K(load)(x + BLOCK), K(load)(x + row), K(load)(x + row + BLOCK)}};
+}
+
+/* The one that the index names. */
+INLINE VEC K(chosen_of_four)(const FOUR *x, INTS which)
 {
     MASK right = K(bit)(which, 0);
-    VEC top = K(blend)(right, K(load)(x + BLOCK), K(load)(x));
-    VEC bottom = K(blend)(right, K(load)(x + row + BLOCK), K(load)(x + row));
+    VEC top = K(blend)(right, x->v[1], x->v[0]), bottom = K(blend)(right, x->v[3], x->v[2]);
     return K(blend)(K(bit)(which, 1), bottom, top);
 }
 
@@ -354,7 +364,8 @@ INLINE void K(reduce_pool_part)(const float *x, const float *g, const uint8_t *i
         VEC row_sum = {0}, row_dot = {0};
         int ox = 0, fast = oy < rows ? columns : 0;
         for (size_t corner = 2 * oy * row; ox < fast; ox++, at += BLOCK, corner += 2 * BLOCK) {
-            VEC v = K(chosen_of_four)(x + corner, row, K(load_bytes)(index + at));
+            FOUR four = K(load_four)(x + corner, row);
+            VEC v = K(chosen_of_four)(&four, K(load_bytes)(index + at));
             K(reduce_chosen)(v, K(load)(g + at), &f, mean, &row_sum, &row_dot);
         }
         for (; ox < p->out_w; ox++, at += BLOCK) {
@@ -382,22 +393,18 @@ static void K(reduce_pool)(const float *x, const float *g, const uint8_t *index,
     }
 }
 
-/* One place of a whole window: h arrives if it is the one that the index names. */
-INLINE void K(gradient_place)(const float *x, MASK chosen, VEC h, const MIX *m, float *dx)
-{
-    VEC rest = K(fma)(m->c, K(load)(x), m->b);
-    K(store)(dx, rest + K(blend)(chosen, h, (VEC){0}));
-}
-
+/* dx of a whole window: h arrives at the place that the index names. */
 INLINE void K(gradient_four)(const float *x, size_t row, VEC g, INTS which, const LINE *f, const MIX *m,
                              float *dx)
 {
-    VEC v = K(affine)(f, K(chosen_of_four)(x, row, which));
-    VEC h = m->a * K(gate)(v, g, f->slope);
-    K(gradient_place)(x, K(is)(which, 0), h, m, dx);
-    K(gradient_place)(x + BLOCK, K(is)(which, 1), h, m, dx + BLOCK);
-    K(gradient_place)(x + row, K(is)(which, 2), h, m, dx + row);
-    K(gradient_place)(x + row + BLOCK, K(is)(which, 3), h, m, dx + row + BLOCK);
+    FOUR four = K(load_four)(x, row);
+    VEC h = m->a * K(gate)(K(affine)(f, K(chosen_of_four)(&four, which)), g, f->slope);
+    float *const to[4] = {dx, dx + BLOCK, dx + row, dx + row + BLOCK};
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        VEC arrives = K(blend)(K(is)(which, i), h, (VEC){0});
+        K(store)(to[i], K(fma)(m->c, four.v[i], m->b) + arrives);
+    }
 }
 
 /* to += v at the place that `which` names */
@@ -625,6 +632,7 @@ static const ds_kernels K(set) = {
 #undef BEST
 #undef FLOW
 #undef MIX
+#undef FOUR
 #undef BLOCK
 #undef LANES
 #undef NUMBERS

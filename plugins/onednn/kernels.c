@@ -4,6 +4,9 @@
 
 #include <float.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 /* -ffp-contract=off is the compiler's rule for C11: a fused multiply-add must be asked for. */
 #define INLINE static inline __attribute__((always_inline))
@@ -50,7 +53,6 @@ static inline const float *shifted(const float *p, int by)
 #endif
 typedef float plain_vec __attribute__((vector_size(16)));
 typedef int32_t plain_ints __attribute__((vector_size(16)));
-typedef uint8_t plain_bytes __attribute__((vector_size(4)));
 typedef plain_ints plain_mask;
 
 INLINE plain_vec plain_fma(plain_vec a, plain_vec b, plain_vec c)
@@ -78,7 +80,14 @@ INLINE plain_vec plain_blend(plain_mask m, plain_vec yes, plain_vec no)
     return (plain_vec)((m & (plain_ints)yes) | (~m & (plain_ints)no));
 }
 
-INLINE plain_ints plain_blend_index(plain_mask m, int k, plain_ints no)
+/* a > b ? a : b, as the machines' own maximum: b where one is not a number */
+INLINE plain_vec plain_max(plain_vec a, plain_vec b)
+{
+    return plain_blend(a > b, a, b);
+}
+
+/* m ? k : no, where k is larger than every index in no; m comes from a comparison. */
+INLINE plain_ints plain_later(plain_mask m, int k, plain_ints no)
 {
     return (m & k) | (~m & no);
 }
@@ -88,6 +97,25 @@ INLINE plain_vec plain_gate(plain_vec v, plain_vec a, plain_vec slope)
 {
     return plain_blend(v > 0, a, slope * a);
 }
+
+#ifdef __x86_64__
+/* Baseline instructions; the compiler takes the bytes one by one. */
+INLINE plain_ints plain_load_bytes(const uint8_t *from)
+{
+    int32_t four;
+    memcpy(&four, from, sizeof four);
+    __m128i zero = _mm_setzero_si128(), words = _mm_unpacklo_epi8(_mm_cvtsi32_si128(four), zero);
+    return (plain_ints)_mm_unpacklo_epi16(words, zero);
+}
+
+INLINE void plain_store_bytes(uint8_t *to, plain_ints v)
+{
+    __m128i words = _mm_packs_epi32((__m128i)v, (__m128i)v);
+    int32_t four = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+    memcpy(to, &four, sizeof four);
+}
+#else
+typedef uint8_t plain_bytes __attribute__((vector_size(4)));
 
 INLINE plain_ints plain_load_bytes(const uint8_t *from)
 {
@@ -101,12 +129,11 @@ INLINE void plain_store_bytes(uint8_t *to, plain_ints v)
     plain_bytes b = __builtin_convertvector(v, plain_bytes);
     memcpy(to, &b, sizeof b);
 }
+#endif
 
 #include "plugins/onednn/kernel_body.h"
 
 #ifdef __x86_64__
-#include <immintrin.h>
-
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 #define BLOCK 8
@@ -116,7 +143,7 @@ INLINE void plain_store_bytes(uint8_t *to, plain_ints v)
 #define NAME "AVX2"
 typedef float avx2_vec __attribute__((vector_size(32)));
 typedef int32_t avx2_ints __attribute__((vector_size(32)));
-typedef avx2_vec avx2_mask; /* what counts is the highest bit of each lane */
+typedef avx2_vec avx2_mask; /* a blend asks the highest bit of each lane */
 
 INLINE avx2_vec avx2_fma(avx2_vec a, avx2_vec b, avx2_vec c)
 {
@@ -143,9 +170,14 @@ INLINE avx2_vec avx2_blend(avx2_mask m, avx2_vec yes, avx2_vec no)
     return _mm256_blendv_ps(no, yes, m);
 }
 
-INLINE avx2_ints avx2_blend_index(avx2_mask m, int k, avx2_ints no)
+INLINE avx2_vec avx2_max(avx2_vec a, avx2_vec b)
 {
-    return (avx2_ints)_mm256_blendv_ps((__m256)no, (__m256)_mm256_set1_epi32(k), m);
+    return _mm256_max_ps(a, b);
+}
+
+INLINE avx2_ints avx2_later(avx2_mask m, int k, avx2_ints no)
+{
+    return (avx2_ints)_mm256_max_epi32((__m256i)((avx2_ints)m & k), (__m256i)no);
 }
 
 INLINE avx2_vec avx2_gate(avx2_vec v, avx2_vec a, avx2_vec slope)
@@ -204,9 +236,14 @@ INLINE avx512_vec avx512_blend(avx512_mask m, avx512_vec yes, avx512_vec no)
     return _mm512_mask_blend_ps(m, no, yes);
 }
 
-INLINE avx512_ints avx512_blend_index(avx512_mask m, int k, avx512_ints no)
+INLINE avx512_vec avx512_max(avx512_vec a, avx512_vec b)
 {
-    return (avx512_ints)_mm512_mask_blend_epi32(m, (__m512i)no, _mm512_set1_epi32(k));
+    return _mm512_max_ps(a, b);
+}
+
+INLINE avx512_ints avx512_later(avx512_mask m, int k, avx512_ints no)
+{
+    return (avx512_ints)_mm512_mask_mov_epi32((__m512i)no, m, _mm512_set1_epi32(k));
 }
 
 INLINE avx512_vec avx512_gate(avx512_vec v, avx512_vec a, avx512_vec slope)
