@@ -8,7 +8,6 @@
 #include <immintrin.h>
 #endif
 
-/* -ffp-contract=off is the compiler's rule for C11: a fused multiply-add must be asked for. */
 #define INLINE static inline __attribute__((always_inline))
 
 enum { UNROLL = 8 }; /* independent sums of one plane: latency times throughput of an addition */
@@ -55,6 +54,7 @@ typedef float plain_vec __attribute__((vector_size(16)));
 typedef int32_t plain_ints __attribute__((vector_size(16)));
 typedef plain_ints plain_mask;
 
+/* The compiler's rule for C11 is -ffp-contract=off: a fused multiply-add must be asked for, and is, where the machine has one. */
 INLINE plain_vec plain_fma(plain_vec a, plain_vec b, plain_vec c)
 {
     return a * b + c;
