@@ -1,6 +1,7 @@
 /* The kernels of kernels.h, built once an instruction set. What differs between the sets is here, some twelve short functions each: how a
  * vector compares, blends, and exchanges bytes. The passes themselves are in kernel_body.h. */
 #include "plugins/onednn/kernels.h"
+#include "base/isa.h"
 
 #include <float.h>
 #include <string.h>
@@ -265,36 +266,20 @@ INLINE void avx512_store_bytes(uint8_t *to, avx512_ints v)
 #pragma GCC pop_options
 #endif
 
-static bool can_run(int isa)
-{
-#ifdef __x86_64__
-    if (isa == 2)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (isa == 1)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-    return isa == 0;
-}
-
 static const ds_kernels *const sets[] = {
-    &plain_set,
+    [DS_SSE2] = &plain_set,
 #ifdef __x86_64__
-    &avx2_set,
-    &avx512_set,
+    [DS_AVX2] = &avx2_set,
+    [DS_AVX512] = &avx512_set,
 #endif
 };
 
 const ds_kernels *ds_kernels_get(int i)
 {
-    int known = (int)(sizeof sets / sizeof *sets);
-    return i >= 0 && i < known && can_run(i) ? sets[i] : NULL;
+    return i >= 0 && i <= (int)ds_isa_best() ? sets[i] : NULL;
 }
 
 const ds_kernels *ds_kernels_choose(void)
 {
-    const ds_kernels *best = ds_kernels_get(0);
-    for (int i = 1; ds_kernels_get(i); i++)
-        best = ds_kernels_get(i);
-    return best;
+    return sets[ds_isa_best()];
 }
