@@ -319,7 +319,7 @@ static void K(gradient)(const float *x, const float *y, const float *g, size_t p
     }
 }
 
-/* A whole 2 x 2 window: all its places are read before anything is written, because a write may hold up the reads behind it. */
+/* A whole 2 x 2 window, row by row. */
 typedef struct FOUR {
     VEC v[4];
 } FOUR;
@@ -393,17 +393,21 @@ static void K(reduce_pool)(const float *x, const float *g, const uint8_t *index,
     }
 }
 
-/* dx of a whole window: h arrives at the place that the index names. */
-INLINE void K(gradient_four)(const float *x, size_t row, VEC g, INTS which, const LINE *f, const MIX *m,
-                             float *dx)
+/* dx of a row of whole windows, upper half (0) or lower (1): h arrives at the place that the index names. The second half computes h again:
+ * writes that go to and fro between two rows of the plane cost up to twice the time of rows one after the other. */
+INLINE void K(gradient_half)(const float *x, size_t row, const float *g, const uint8_t *index, int windows,
+                             const LINE *f, const MIX *m, float *dx, int half)
 {
-    FOUR four = K(load_four)(x, row);
-    VEC h = m->a * K(gate)(K(affine)(f, K(chosen_of_four)(&four, which)), g, f->slope);
-    float *const to[4] = {dx, dx + BLOCK, dx + row, dx + row + BLOCK};
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        VEC arrives = K(blend)(K(is)(which, i), h, (VEC){0});
-        K(store)(to[i], K(fma)(m->c, four.v[i], m->b) + arrives);
+    for (int ox = 0; ox < windows; ox++, x += 2 * BLOCK, g += BLOCK, index += BLOCK, dx += 2 * BLOCK) {
+        FOUR four = K(load_four)(x, row);
+        INTS which = K(load_bytes)(index);
+        VEC v = K(affine)(f, K(chosen_of_four)(&four, which));
+        VEC h = m->a * K(gate)(v, K(load)(g), f->slope);
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; i++) {
+            VEC arrives = K(blend)(K(is)(which, 2 * half + i), h, (VEC){0});
+            K(store)(dx + half * row + i * BLOCK, K(fma)(m->c, four.v[2 * half + i], m->b) + arrives);
+        }
     }
 }
 
@@ -442,10 +446,13 @@ INLINE void K(gradient_pool_part)(const float *x, const float *g, const uint8_t 
     size_t row = (size_t)p->w * BLOCK, at = 0;
     K(gradient_rest)(x, p, rows, columns, &m, dx);
     for (int oy = 0; oy < p->out_h; oy++) {
-        int ox = 0, fast = oy < rows ? columns : 0;
-        for (size_t corner = 2 * oy * row; ox < fast; ox++, at += BLOCK, corner += 2 * BLOCK) {
-            INTS which = K(load_bytes)(index + at);
-            K(gradient_four)(x + corner, row, K(load)(g + at), which, &f, &m, dx + corner);
+        int ox = 0;
+        if (oy < rows) {
+            size_t top = 2 * oy * row;
+            K(gradient_half)(x + top, row, g + at, index + at, columns, &f, &m, dx + top, 0);
+            K(gradient_half)(x + top, row, g + at, index + at, columns, &f, &m, dx + top, 1);
+            ox = columns;
+            at += (size_t)columns * BLOCK;
         }
         for (; ox < p->out_w; ox++, at += BLOCK) {
             INTS which = K(load_bytes)(index + at);
