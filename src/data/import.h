@@ -1,4 +1,4 @@
-/* What the imports share: class names, images, and the folder they write to with its lists, its label
+/* What the imports share: files of an archive, class names, images, and the folder they write to with its lists, its label
  * files, its .data file. */
 #ifndef DS_DATA_IMPORT_H
 #define DS_DATA_IMPORT_H
@@ -70,5 +70,21 @@ int ds_import_write_images(const ds_import *im, ds_import_set *set, const char *
                            const ds_import_pixels *p, ds_error *e);
 /* All of them on the disk before the first list names them. */
 int ds_import_sync(const ds_import *im, ds_error *e);
+
+/* ---- import_files.c ---- */
+
+/* A file of an archive. */
+typedef struct ds_import_file {
+    const char *name;     /* last part of its path */
+    char *path;           /* for messages, owned */
+    unsigned char *bytes; /* n and a 0 byte after them, owned */
+    size_t n;
+} ds_import_file;
+
+/* Read n files, each of another name, from the folder `source`, or from `source` as a .tar or .tar.gz; only the names are set
+ * before. `what` says what was expected there. Missing, damaged or cut short: an error; call ds_import_files_clear all the
+ * same. */
+int ds_import_files_read(const char *source, const char *what, ds_import_file *files, int n, ds_error *e);
+void ds_import_files_clear(ds_import_file *files, int n);
 
 #endif
