@@ -20,7 +20,8 @@ EXPORTS = -Wl,--dynamic-list=src/host/exports.list
 
 MAIN_ONLY = src/cli/main.c
 PRELOAD_ONLY = src/host/preload.c
-SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY),$(wildcard src/*/*.c)) $(wildcard plugins/*.c)
+SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY),$(wildcard src/*/*.c)) $(wildcard plugins/*.c) \
+          $(wildcard plugins/onednn/kernels*.c)
 PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/bind.c src/host/parse.c \
                   $(wildcard src/base/*.c src/cfg/*.c src/select/*.c plugins/*.c)
 TESTS = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))

@@ -82,7 +82,7 @@ typedef struct ds_kernels {
 
 /* The fastest set that the machine has and the environment allows (base/isa.h). */
 const ds_kernels *ds_kernels_choose(void);
-/* Set number i = 0, 1, … of those that the machine can run, NULL after the last. */
+/* Set number i = 0, 1, … of those that the machine has and the environment allows, the slowest first; NULL after the last. */
 const ds_kernels *ds_kernels_get(int i);
 
 #endif

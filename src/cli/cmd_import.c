@@ -1,4 +1,4 @@
-/* classifier import idx|folders: images of other formats and places become lists and a .data file. */
+/* classifier import idx|cifar10|cifar100|folders: images of other formats and places become lists and a .data file. */
 #include "base/text.h"
 #include "cli/flags.h"
 #include "data/data.h"
@@ -12,6 +12,7 @@ typedef struct import_state {
     ds_texts test, split;
     char *names, *out;
     int seed;
+    int labels; /* index into label_names */
 } import_state;
 
 #define SPLIT_OPTION                                                                                       \
@@ -23,6 +24,12 @@ typedef struct import_state {
     {                                                                                                       \
         .name = "seed", .type = DS_INT, .offset = offsetof(import_state, seed), .def = "1", .max = INT_MAX, \
         .help = "decides which images a split takes"                                                        \
+    }
+
+#define OUT_OPTION(what)                                                                      \
+    {                                                                                         \
+        .name = "out", .type = DS_TEXT, .offset = offsetof(import_state, out), .unit = "DIR", \
+        .help = "folder for " what " and DIR.data (required)"                                 \
     }
 
 const ds_option ds_import_idx_options[] = {
@@ -38,11 +45,33 @@ const ds_option ds_import_idx_options[] = {
      .help = "names of the classes, one a line; otherwise they are called 0, 1, …"},
     SPLIT_OPTION,
     SEED_OPTION,
-    {.name = "out",
-     .type = DS_TEXT,
-     .offset = offsetof(import_state, out),
-     .unit = "DIR",
-     .help = "folder for the images, the lists and DIR.data (required)"},
+    OUT_OPTION("the images, the lists"),
+    {.type = DS_END},
+};
+
+#define CIFAR_NAMES_OPTION                                                                         \
+    {                                                                                              \
+        .name = "names", .type = DS_TEXT, .offset = offsetof(import_state, names), .unit = "FILE", \
+        .help = "names of the classes, one a line, instead of those in the archive"                \
+    }
+
+const ds_option ds_import_cifar10_options[] = {
+    CIFAR_NAMES_OPTION, SPLIT_OPTION, SEED_OPTION, OUT_OPTION("the images, the lists"), {.type = DS_END},
+};
+
+static const char *const label_names[] = {"fine", "coarse", NULL};
+
+const ds_option ds_import_cifar100_options[] = {
+    {.name = "labels",
+     .type = DS_ENUM,
+     .offset = offsetof(import_state, labels),
+     .def = "fine",
+     .names = label_names,
+     .help = "the classes: the 100 fine labels or the 20 coarse ones"},
+    CIFAR_NAMES_OPTION,
+    SPLIT_OPTION,
+    SEED_OPTION,
+    OUT_OPTION("the images, the lists"),
     {.type = DS_END},
 };
 
@@ -54,13 +83,20 @@ const ds_option ds_import_folders_options[] = {
      .help = "folder of the test images, with the same class folders"},
     SPLIT_OPTION,
     SEED_OPTION,
-    {.name = "out",
-     .type = DS_TEXT,
-     .offset = offsetof(import_state, out),
-     .unit = "DIR",
-     .help = "folder for the lists and DIR.data (required)"},
+    OUT_OPTION("the lists"),
     {.type = DS_END},
 };
+
+/* One import. */
+typedef struct kind {
+    const char *word;
+    const ds_option *options;
+    int operands;      /* as many words follow -test */
+    const char *usage; /* the operands */
+    bool has_test;     /* the archive has test images of its own */
+    int (*run)(const import_state *state, const char **operands, const ds_split *splits, ds_imported *done,
+               ds_error *e);
+} kind;
 
 /* ---- flags with several words ---- */
 
@@ -95,23 +131,23 @@ static int spread(int argc, char **argv, int test_words, char **out)
     return n;
 }
 
-static int parse(const ds_option *table, import_state *state, int argc, char **argv, int test_words,
-                 int n_operands, const char **operands, ds_error *e)
+static int parse(const kind *k, import_state *state, int argc, char **argv, const char **operands,
+                 ds_error *e)
 {
     char **words = calloc(2 * (size_t)argc + 1, sizeof *words);
     if (!words)
         return ds_fail_memory(e);
-    int found = 0, n = spread(argc, argv, test_words, words);
-    int rc = ds_flags_parse(table, state, n, words, operands, n_operands, &found, e);
+    int found = 0, n = spread(argc, argv, k->operands, words);
+    int rc = ds_flags_parse(k->options, state, n, words, operands, k->operands, &found, e);
     free(words);
     if (rc)
         return rc;
-    if (found < n_operands)
-        return ds_fail(e, DS_EUSAGE, "%d argument%s given, expected %s", found, found == 1 ? "" : "s",
-                       n_operands == 2 ? "import idx IMAGES LABELS -out DIR" : "import folders DIR -out DIR");
-    if (state->test.n != 0 && state->test.n != test_words)
+    if (found < k->operands)
+        return ds_fail(e, DS_EUSAGE, "%d argument%s given, expected import %s %s -out DIR", found,
+                       found == 1 ? "" : "s", k->word, k->usage);
+    if (state->test.n != 0 && state->test.n != k->operands)
         return ds_fail(e, DS_EUSAGE, "-test with %d argument%s, expected -test %s", state->test.n,
-                       state->test.n == 1 ? "" : "s", test_words == 2 ? "IMAGES LABELS" : "DIR");
+                       state->test.n == 1 ? "" : "s", k->usage);
     if (!state->out || !*state->out)
         return ds_fail(e, DS_EUSAGE, "no -out, expected -out DIR, the folder to write to");
     return DS_OK;
@@ -180,36 +216,64 @@ static int run_folders(const import_state *state, const char **operands, const d
     return ds_import_folders_run(&setup, done, e);
 }
 
-static int import(bool idx, int argc, char **argv, ds_error *e)
+static int run_cifar(ds_cifar cifar, const import_state *state, const char *source, const ds_split *splits,
+                     ds_imported *done, ds_error *e)
 {
-    const ds_option *table = idx ? ds_import_idx_options : ds_import_folders_options;
+    const ds_import_cifar setup = {.kind = cifar,
+                                   .source = source,
+                                   .names = state->names,
+                                   .splits = splits,
+                                   .n_splits = state->split.n,
+                                   .seed = (uint64_t)state->seed,
+                                   .out = state->out};
+    return ds_import_cifar_run(&setup, done, e);
+}
+
+static int run_cifar10(const import_state *state, const char **operands, const ds_split *splits,
+                       ds_imported *done, ds_error *e)
+{
+    return run_cifar(DS_CIFAR10, state, operands[0], splits, done, e);
+}
+
+static int run_cifar100(const import_state *state, const char **operands, const ds_split *splits,
+                        ds_imported *done, ds_error *e)
+{
+    ds_cifar cifar = state->labels ? DS_CIFAR100_COARSE : DS_CIFAR100_FINE;
+    return run_cifar(cifar, state, operands[0], splits, done, e);
+}
+
+static const kind kinds[] = {
+    {"idx", ds_import_idx_options, 2, "IMAGES LABELS", false, run_idx},
+    {"cifar10", ds_import_cifar10_options, 1, "DIR|FILE.tar.gz", true, run_cifar10},
+    {"cifar100", ds_import_cifar100_options, 1, "DIR|FILE.tar.gz", true, run_cifar100},
+    {"folders", ds_import_folders_options, 1, "DIR", false, run_folders},
+};
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
+
+static int import(const kind *k, int argc, char **argv, ds_error *e)
+{
     import_state state = {0};
     const char *operands[2];
     ds_split *splits = NULL;
     ds_imported done = {0};
-    int files = idx ? 2 : 1;
-    int rc = parse(table, &state, argc, argv, files, files, operands, e);
+    int rc = parse(k, &state, argc, argv, operands, e);
     if (!rc)
         rc = parse_splits(&state.split, &splits, e);
     if (!rc)
-        rc = (idx ? run_idx : run_folders)(&state, operands, splits, &done, e);
+        rc = k->run(&state, operands, splits, &done, e);
     if (!rc)
-        print_done(&done, splits, state.split.n, state.test.n > 0);
+        print_done(&done, splits, state.split.n, k->has_test || state.test.n > 0);
     free(done.data_path);
     free(splits);
-    ds_option_clear(table, &state);
+    ds_option_clear(k->options, &state);
     return rc;
 }
 
-/* argv[0]: "idx" or "folders". */
+/* argv[0]: the word of a kind. */
 int ds_cmd_import(int argc, char **argv, ds_error *e)
 {
-    static const char *const kinds[] = {"idx", "folders"};
-    for (int k = 0; k < 2 && argc > 0; k++)
-        if (strcmp(argv[0], kinds[k]) == 0)
-            return import(k == 0, argc - 1, argv + 1, e);
-    const char *near = argc > 0 ? ds_nearest(argv[0], kinds, 2) : NULL;
-    return ds_fail(e, DS_EUSAGE, "import %s, expected idx or folders%s%s%s",
-                   argc > 0 ? argv[0] : "of nothing", near ? "; did you mean '" : "", near ? near : "",
-                   near ? "'?" : "");
+    for (int k = 0; k < N_KINDS && argc > 0; k++)
+        if (strcmp(argv[0], kinds[k].word) == 0)
+            return import(&kinds[k], argc - 1, argv + 1, e);
+    return ds_fail(e, DS_EUSAGE, "import of nothing known, expected idx, cifar10, cifar100 or folders");
 }

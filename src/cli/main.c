@@ -31,6 +31,11 @@ typedef struct command {
     "layers),\n"                                                                                            \
     "WEIGHTS its parameters, as `train` or stock Darknet wrote them.\n"
 
+#define CIFAR_MORE                                                                                         \
+    "FILE.tar.gz is the archive as it was downloaded, DIR the folder that it unpacks to. The test images " \
+    "become test=.\n"                                                                                      \
+    "Files read: "
+
 static const command commands[] = {
     {"classifier train", 0, ds_cmd_train, ds_train_options, "DATA CFG [WEIGHTS]",
      "train a network; validates after each epoch when valid= is given",
@@ -53,6 +58,12 @@ static const command commands[] = {
                "images.\n"},
     {"classifier import idx", 1, ds_cmd_import, ds_import_idx_options, "IMAGES LABELS",
      "turn MNIST-style archives into folders of PNG files with lists and a .data file", NULL},
+    {"classifier import cifar10", 1, ds_cmd_import, ds_import_cifar10_options, "DIR|FILE.tar.gz",
+     "turn the binary version of CIFAR-10 into PNG files, lists and a .data file",
+     CIFAR_MORE "data_batch_1.bin to data_batch_5.bin, test_batch.bin, batches.meta.txt.\n"},
+    {"classifier import cifar100", 1, ds_cmd_import, ds_import_cifar100_options, "DIR|FILE.tar.gz",
+     "turn the binary version of CIFAR-100 (fine labels) into PNG files, lists and a .data file",
+     CIFAR_MORE "train.bin, test.bin, fine_label_names.txt (coarse_label_names.txt).\n"},
     {"classifier import folders", 1, ds_cmd_import, ds_import_folders_options, "DIR",
      "make lists and a .data file for existing folders, one a class", NULL},
     {"layers", 0, ds_cmd_layers, ds_layers_options, "[NAME]",

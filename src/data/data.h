@@ -134,7 +134,7 @@ int ds_images_probe(const ds_images *images, int channels, int threads, bool *ba
 /* Take the marked images out of the list. */
 void ds_images_drop(ds_images *images, const bool *bad);
 
-/* ---- import_idx.c, import_folders.c, split.c ---- */
+/* ---- import_idx.c, import_cifar.c, import_folders.c, split.c ---- */
 
 typedef struct ds_split {
     const char *name; /* "valid", "calib", … : a key of the .data file */
@@ -159,6 +159,19 @@ typedef struct ds_imported {
 } ds_imported;
 
 int ds_import_idx_run(const ds_import_idx *s, ds_imported *done, ds_error *e);
+
+typedef enum ds_cifar { DS_CIFAR10, DS_CIFAR100_FINE, DS_CIFAR100_COARSE } ds_cifar;
+
+typedef struct ds_import_cifar {
+    ds_cifar kind;
+    const char *source; /* the folder of the binary version, or its .tar.gz */
+    const char *names;  /* file of class names, a line each; NULL: those of the archive */
+    const ds_split *splits;
+    int n_splits;
+    uint64_t seed;
+    const char *out;
+} ds_import_cifar;
+int ds_import_cifar_run(const ds_import_cifar *s, ds_imported *done, ds_error *e);
 
 typedef struct ds_import_folders {
     const char *dir;      /* one folder a class below it */

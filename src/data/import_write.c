@@ -25,7 +25,8 @@ static int check_name(const char *name, bool has_test, ds_error *e)
         return ds_fail(e, DS_EUSAGE,
                        "split 'train', expected valid, calib or test: train keeps what they leave");
     if (strcmp(name, "test") == 0 && has_test)
-        return ds_fail(e, DS_EUSAGE, "split 'test' besides -test, expected only one of them");
+        return ds_fail(e, DS_EUSAGE,
+                       "split 'test' besides -test or test images of the archive, expected only one of them");
     for (int k = 0; k < SPLIT_KEYS; k++)
         if (strcmp(name, part_keys[k]) == 0)
             return DS_OK;

@@ -1,6 +1,7 @@
-/* `gemm` exported in the place of the host's: the same sums on all cores, with the instruction set of the machine. The host's runs on
+/* `gemm` exported in the place of the host's: the same sums on all cores, with the best instruction set (base/isa.h). The host's runs on
  * one core with SSE2. Only the order of additions differs. */
 #include "host/private.h"
+#include "base/isa.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -40,9 +41,10 @@ typedef struct kernels {
 static kernels choose(void)
 {
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f"))
+    ds_isa isa = ds_isa_best();
+    if (isa == DS_AVX512)
         return (kernels){avx512_columns, avx512_block, avx512_dots};
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (isa == DS_AVX2)
         return (kernels){avx2_columns, avx2_block, avx2_dots};
 #endif
     return (kernels){sse_columns, sse_block, sse_dots};

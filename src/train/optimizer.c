@@ -1,47 +1,37 @@
 #include "train/optimizer.h"
+#include "train/update.h"
 
 #include <math.h>
 #include <stdlib.h>
 #ifdef _OPENMP
 #include <omp.h>
-#define PARALLEL_FOR _Pragma("omp parallel for simd num_threads(threads) if (n >= PARALLEL_FROM)")
-#else
-#define PARALLEL_FOR
 #endif
 
-/* Below this many numbers starting the threads costs more than they save. */
+/* Below this many parameters starting the threads costs more than they save. */
 enum { PARALLEL_FROM = 1 << 16 };
 
-typedef struct moments {
-    float *m, *v; /* as long as the parameter; NULL where it is not trained */
-} moments;
-
+/* The trained arrays count as one row of `total` parameters, which is cut into chunks of equal length: a chunk may hold a piece of a
+ * large array or many small ones. */
 struct ds_optimizer {
     const ds_param *params;
+    size_t *start; /* n: where array i begins in the row */
+    size_t total;
     int n, batch, threads;
     float momentum, decay, clip;
     bool adam;
     double B1, B2;
     float eps;
-    moments *moments; /* n, NULL without Adam */
-    long t;           /* steps done */
+    float *m, *v; /* total each, in one allocation; NULL without Adam */
+    long t;       /* steps done */
+    const ds_update *update;
 };
 
-static int make_moments(ds_optimizer *o)
-{
-    if (!(o->moments = calloc((size_t)o->n + 1, sizeof *o->moments)))
-        return DS_ENOMEM;
-    for (int i = 0; i < o->n; i++) {
-        const ds_param *p = &o->params[i];
-        if (!p->gradient)
-            continue;
-        o->moments[i].m = calloc(p->n + 1, sizeof(float));
-        o->moments[i].v = calloc(p->n + 1, sizeof(float));
-        if (!o->moments[i].m || !o->moments[i].v)
-            return DS_ENOMEM;
-    }
-    return DS_OK;
-}
+/* What is the same for all arrays of a step. */
+typedef struct step {
+    float rate;
+    double unbias1;
+    float unbias2;
+} step;
 
 static int thread_count(int asked)
 {
@@ -50,6 +40,22 @@ static int thread_count(int asked)
 #else
     return asked > 0 ? asked : 1;
 #endif
+}
+
+static int make_row(ds_optimizer *o)
+{
+    if (!(o->start = calloc((size_t)o->n + 1, sizeof *o->start)))
+        return DS_ENOMEM;
+    for (int i = 0; i < o->n; i++) {
+        o->start[i] = o->total;
+        o->total += o->params[i].gradient ? o->params[i].n : 0;
+    }
+    if (!o->adam)
+        return DS_OK;
+    if (!(o->m = calloc(o->total + 1, 2 * sizeof *o->m)))
+        return DS_ENOMEM;
+    o->v = o->m + o->total;
+    return DS_OK;
 }
 
 int ds_optimizer_new(const ds_net_options *o, const ds_param *params, int n, int batch, int threads,
@@ -68,8 +74,9 @@ int ds_optimizer_new(const ds_net_options *o, const ds_param *params, int n, int
                         .adam = o->adam,
                         .B1 = o->B1,
                         .B2 = o->B2,
-                        .eps = (float)o->eps};
-    if (s->adam && make_moments(s)) {
+                        .eps = (float)o->eps,
+                        .update = ds_update_get(ds_isa_best())};
+    if (make_row(s)) {
         ds_optimizer_free(s);
         return ds_fail_memory(e);
     }
@@ -81,87 +88,82 @@ void ds_optimizer_free(ds_optimizer *o)
 {
     if (!o)
         return;
-    for (int i = 0; o->moments && i < o->n; i++) {
-        free(o->moments[i].m);
-        free(o->moments[i].v);
-    }
-    free(o->moments);
+    free(o->start);
+    free(o->m);
     free(o);
 }
 
-/* w, u: n. The three roundings of each line are the host's, so the products are not contracted (-std=c11 sees
- * to that). */
-static void sgd_decayed(float *w, float *u, size_t n, float decay, float rate, float momentum, int threads)
+void ds_optimizer_use(ds_optimizer *o, ds_isa isa)
 {
-    (void)threads;
-    PARALLEL_FOR
-    for (size_t i = 0; i < n; i++) {
-        float step = u[i] + decay * w[i];
-        w[i] += rate * step;
-        u[i] = step * momentum;
-    }
+    o->update = ds_update_get(isa);
 }
 
-static void sgd_plain(float *w, float *u, size_t n, float rate, float momentum, int threads)
+static ds_sgd sgd_of(const ds_optimizer *o, const ds_param *p, float rate, float limit)
 {
-    (void)threads;
-    PARALLEL_FOR
-    for (size_t i = 0; i < n; i++) {
-        w[i] += rate * u[i];
-        u[i] *= momentum;
-    }
+    return (ds_sgd){.decayed = p->decayed,
+                    .decay = -o->decay * (float)o->batch,
+                    .rate = rate / (float)o->batch,
+                    .momentum = o->momentum,
+                    .limit = limit};
 }
 
-static void sgd(const ds_optimizer *o, const ds_param *p, float rate)
+static ds_adam adam_of(const ds_optimizer *o, const ds_param *p, const step *s, float rate, float limit)
 {
-    float step = rate / (float)o->batch;
-    if (p->decayed)
-        sgd_decayed(p->values, p->gradient, p->n, -o->decay * (float)o->batch, step, o->momentum, o->threads);
+    return (ds_adam){.inverse = -1 / (float)o->batch,
+                     .decay = p->decayed ? o->decay : 0,
+                     .B1 = (float)o->B1,
+                     .rest1 = (float)(1 - o->B1),
+                     .B2 = (float)o->B2,
+                     .rest2 = (float)(1 - o->B2),
+                     .step = (float)(rate / s->unbias1),
+                     .unbias = s->unbias2,
+                     .eps = o->eps,
+                     .limit = limit};
+}
+
+/* Parameters [from, from + n) of array i. */
+static void update_piece(const ds_optimizer *o, const step *s, int i, size_t from, size_t n)
+{
+    const ds_param *p = &o->params[i];
+    float rate = s->rate * (float)p->rate, limit = p->decayed && o->clip > 0 ? o->clip : INFINITY;
+    float *w = p->values + from, *u = p->gradient + from;
+    size_t at = o->start[i] + from;
+    if (o->adam)
+        o->update->adam(adam_of(o, p, s, rate, limit), w, u, o->m + at, o->v + at, n);
     else
-        sgd_plain(p->values, p->gradient, p->n, step, o->momentum, o->threads);
+        o->update->sgd(sgd_of(o, p, rate, limit), w, u, n);
 }
 
-static void adam(const ds_optimizer *o, const ds_param *p, const moments *s, float rate)
+/* The last array that begins at or before `at`; those of no length in the row come before it. */
+static int array_at(const ds_optimizer *o, size_t at)
 {
-    const size_t n = p->n;
-    const int threads = o->threads;
-    float *restrict w = p->values, *restrict u = p->gradient, *restrict m = s->m, *restrict v = s->v;
-    const float B1 = (float)o->B1, B2 = (float)o->B2, eps = o->eps, inverse = -1 / (float)o->batch;
-    const float rest1 = (float)(1 - o->B1), rest2 = (float)(1 - o->B2), decay = p->decayed ? o->decay : 0;
-    const float step = (float)(rate / (1 - pow(o->B1, (double)o->t)));
-    const float unbias = (float)(1 / (1 - pow(o->B2, (double)o->t)));
-    (void)threads;
-    PARALLEL_FOR
-    for (size_t i = 0; i < n; i++) {
-        float g = inverse * u[i] + decay * w[i];
-        m[i] = B1 * m[i] + rest1 * g;
-        v[i] = B2 * v[i] + rest2 * g * g;
-        w[i] -= step * m[i] / (sqrtf(v[i] * unbias) + eps);
-        u[i] = 0;
+    int low = 0, high = o->n;
+    while (high - low > 1) {
+        int middle = low + (high - low) / 2;
+        if (o->start[middle] <= at)
+            low = middle;
+        else
+            high = middle;
     }
+    return low;
 }
 
-static void clamp(float *w, size_t n, float limit, int threads)
+static void update_chunk(const ds_optimizer *o, const step *s, size_t from, size_t to)
 {
-    (void)threads;
-    PARALLEL_FOR
-    for (size_t i = 0; i < n; i++)
-        w[i] = w[i] > limit ? limit : w[i] < -limit ? -limit : w[i];
+    for (int i = array_at(o, from); from < to; i++) {
+        size_t end = i + 1 < o->n ? o->start[i + 1] : o->total, stop = end < to ? end : to;
+        if (from < stop)
+            update_piece(o, s, i, from - o->start[i], stop - from);
+        from = stop;
+    }
 }
 
 void ds_optimizer_step(ds_optimizer *o, float rate)
 {
     o->t++;
-    for (int i = 0; i < o->n; i++) {
-        const ds_param *p = &o->params[i];
-        if (!p->gradient)
-            continue;
-        float own = rate * (float)p->rate;
-        if (o->adam)
-            adam(o, p, &o->moments[i], own);
-        else
-            sgd(o, p, own);
-        if (p->decayed && o->clip > 0)
-            clamp(p->values, p->n, o->clip, o->threads);
-    }
+    const step s = {rate, 1 - pow(o->B1, (double)o->t), (float)(1 / (1 - pow(o->B2, (double)o->t)))};
+    const size_t total = o->total;
+#pragma omp parallel for schedule(dynamic) num_threads(o->threads) if (total >= PARALLEL_FROM)
+    for (size_t from = 0; from < total; from += DS_OPTIMIZER_CHUNK)
+        update_chunk(o, &s, from, total - from < DS_OPTIMIZER_CHUNK ? total : from + DS_OPTIMIZER_CHUNK);
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# `classifier import`: archives and class folders become images, lists and a .data file; names, splits, refused wishes.
+# `classifier import`: archives (idx, CIFAR) and class folders become images, lists and a .data file; names, splits, refused wishes.
 . tests/cli/lib.sh
 
 python3 tests/cli/tiny.py idx "$T/archives"
@@ -73,6 +73,37 @@ diff -r "$T/a" "$T/b" >/dev/null || complain "archives and compressed archives d
 expect_different "$T/a/set/valid.list" "$T/c/set/valid.list"
 end
 
+python3 tests/cli/tiny.py cifar "$T/cifar"
+TEN=$T/cifar/cifar-10-batches-bin
+HUNDRED=$T/cifar/cifar-100-binary
+
+begin "cifar10: PNG files in a folder a class, five batches for training, the test batch as test="
+import cifar10 "$TEN" -split valid=10 -out "$T/ten/set"
+expect_status 0
+expect_quiet
+expect_out '^60 images in 10 classes: train 30, valid 10, test 20$'
+[ "$(tail -n 1 "$T/out")" = "$T/ten/set/set.data" ] || complain "the last line does not name the .data file"
+[ "$(ls "$T/ten/set/train" | wc -l) $(find "$T/ten/set/train" -name '*.png' | wc -l)" = "10 40" ] || complain "not 40 images in 10 folders"
+[ "$(share "$T/ten/set/test.list" horse)" -eq 2 ] || complain "not 2 horses for the test"
+end
+
+begin "cifar10: the archive as it was downloaded gives the same"
+import cifar10 "$T/cifar/cifar-10-binary.tar.gz" -split valid=10 -out "$T/tar/set"
+expect_status 0
+diff -r "$T/ten" "$T/tar" >/dev/null || complain "folder and archive differ"
+end
+
+begin "cifar100: the classes are the fine labels, or the coarse ones"
+import cifar100 "$HUNDRED" -out "$T/fine"
+expect_status 0
+expect_out '^300 images in 100 classes: train 200, test 100$'
+import cifar100 "$HUNDRED" -labels coarse -out "$T/coarse"
+expect_status 0
+expect_out '^300 images in 20 classes: train 200, test 100$'
+grep -qx 'train/fine_42/000142.png' "$T/fine/train.list" || complain "image 142 is not in class fine_42"
+grep -qx 'train/coarse_8/000142.png' "$T/coarse/train.list" || complain "image 142 is not in class coarse_8"
+end
+
 begin "folders: lists of images where they are, nothing copied"
 (cd "$T/set/train" && find . -type f -exec cksum {} + | sort) >"$T/before"
 import folders "$T/set/train" -test "$T/set/test" -split valid=30 -out "$T/lists"
@@ -94,6 +125,13 @@ cp -r "$T/set/train" "$T/holes"
 mkdir "$T/holes/empty"
 head -c 200 "$A/train-images.gz" >"$T/cut.gz"
 printf 'a\nb\n' >"$T/two.txt"
+cp -r "$TEN" "$T/cut"
+head -c 10000 "$TEN/data_batch_3.bin" >"$T/cut/data_batch_3.bin"
+cp -r "$TEN" "$T/label"
+printf '\012' | dd of="$T/label/test_batch.bin" bs=1 seek=3073 conv=notrunc 2>/dev/null
+cp -r "$TEN" "$T/missing"
+rm "$T/missing/data_batch_2.bin"
+head -c 2000 "$T/cifar/cifar-10-binary.tar.gz" >"$T/cut.tar.gz"
 while IFS='|' read -r what status pattern words; do
     error_case "$what" "$status" "$pattern" "$D" classifier import $(printf '%s' "$words" | sed "s,@,$T,g") -out "$T/refused"
     begin "$what: nothing is written"
@@ -107,6 +145,13 @@ split of all images|1|150 images, expected fewer|idx @/archives/train-images @/a
 split of test besides -test|2|'test' besides -test|folders @/set/train -test @/set/test -split test=3
 too few names|1|two\.txt|idx @/archives/train-images @/archives/train-labels -names @/two.txt
 archive cut short|1|cut\.gz: .*too early|idx @/cut.gz @/archives/train-labels
+CIFAR batch cut short|1|cut/data_batch_3\.bin: has 10000 bytes, expected whole images of 3073|cifar10 @/cut
+CIFAR batch missing|1|missing/data_batch_2\.bin: cannot open|cifar10 @/missing
+CIFAR label out of range|1|label/test_batch\.bin: label 10 of image 1, expected 0 … 9|cifar10 @/label
+CIFAR names of another number|1|two\.txt: has 2 names, expected 10|cifar10 @/cifar/cifar-10-batches-bin -names @/two.txt
+CIFAR-100 in place of CIFAR-10|1|cifar-100-binary/data_batch_1\.bin: .*expected the files of cifar-10-binary\.tar\.gz|cifar10 @/cifar/cifar-100-binary
+CIFAR archive cut short|1|cut\.tar\.gz: .*too early|cifar10 @/cut.tar.gz
+unknown labels|2|-labels fin, expected fine.coarse; did you mean|cifar100 @/cifar/cifar-100-binary -labels fin
 class folder without images|1|holes/empty: no images|folders @/holes
 END_CASES
 

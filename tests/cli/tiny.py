@@ -1,12 +1,14 @@
 """Tiny image sets that a small network learns in a few epochs: three kinds of bright area on noise.
 
 tiny.py idx DIR:  train and test archives in the format of MNIST (8 x 8, 150 and 60 images)
+tiny.py cifar DIR: cifar-10-batches-bin (40 and 20 images), cifar-10-binary.tar.gz, cifar-100-binary (200 and 100 images)
 tiny.py png DIR:  24-bit colour PNG files (12 x 10), lists train.list and valid.list, labels.list, tiny.data
 """
 import os
 import random
 import struct
 import sys
+import tarfile
 import zlib
 
 KINDS = ("leftish", "upperish", "middleish")
@@ -34,6 +36,32 @@ def idx(folder, name, count, rng):
             f.write(picture(rng, kind, 8, 8, 1))
     with open(os.path.join(folder, name + "-labels"), "wb") as f:
         f.write(struct.pack(">II", 0x801, count) + bytes(kinds))
+
+
+def cifar_batch(path, labels, rng):
+    """A record an image: its labels, then the planes of 32 x 32 pixels; class k is the bright column 3 k + 1."""
+    with open(path, "wb") as f:
+        for record in labels:
+            row = bytes(250 if x == 3 * (record[-1] % 10) + 1 else rng.randrange(100) for x in range(32))
+            f.write(bytes(record) + row * 32 * 3)
+
+
+def cifar(folder, rng):
+    ten, hundred = os.path.join(folder, "cifar-10-batches-bin"), os.path.join(folder, "cifar-100-binary")
+    for d in (ten, hundred):
+        os.makedirs(d, exist_ok=True)
+    for k in range(1, 6):
+        cifar_batch("%s/data_batch_%d.bin" % (ten, k), [(i % 10,) for i in range(8 * k, 8 * k + 8)], rng)
+    cifar_batch(ten + "/test_batch.bin", [(i % 10,) for i in range(20)], rng)
+    with open(ten + "/batches.meta.txt", "w") as f:
+        f.write("airplane automobile bird cat deer dog frog horse ship truck".replace(" ", "\n") + "\n\n")
+    with tarfile.open(os.path.join(folder, "cifar-10-binary.tar.gz"), "w:gz") as t:
+        t.add(ten, "cifar-10-batches-bin")
+    for part, n in (("train", 200), ("test", 100)):
+        cifar_batch("%s/%s.bin" % (hundred, part), [(i % 100 // 5, i % 100) for i in range(n)], rng)
+    for kind, n in (("fine", 100), ("coarse", 20)):
+        with open("%s/%s_label_names.txt" % (hundred, kind), "w") as f:
+            f.writelines("%s_%d\n" % (kind, i) for i in range(n))
 
 
 def chunk(kind, data):
@@ -65,6 +93,9 @@ def main():
     if what == "idx":
         idx(folder, "train", 150, rng)
         idx(folder, "test", 60, rng)
+        return
+    if what == "cifar":
+        cifar(folder, rng)
         return
     pngs(folder, "train", 90, rng)
     pngs(folder, "valid", 45, rng)

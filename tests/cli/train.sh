@@ -263,6 +263,26 @@ for file in nan.weights nan.backup nan_best.weights; do
 done
 end
 
+# ---- the large networks of cfg/, with a sixteenth of their filters ----
+
+python3 tests/cli/tiny.py cifar "$T/cifar"
+run "$D" classifier import cifar10 "$T/cifar/cifar-10-batches-bin" -out "$T/c10"
+for net in vgg16bn resnet18; do
+    begin "cfg/${net}_cifar_sat.cfg trains on what \`import cifar10\` wrote, and its weights are read again"
+    beside "$T/c10/c10.data" "$T/$net" $net.data
+    sed -e 's/^filters=64$/filters=4/' -e 's/^filters=128$/filters=8/' -e 's/^filters=256$/filters=16/' -e 's/^filters=512$/filters=32/' \
+        -e 's/^batch=128$/batch=4/' -e 's/^max_batches=.*/max_batches=2/' -e 's/^warmup_epochs=.*/warmup_epochs=0/' \
+        cfg/${net}_cifar_sat.cfg >"$T/$net.cfg"
+    run "$D" classifier train "$T/c10/$net.data" "$T/$net.cfg"
+    expect_status 0
+    [ "$(grep -Ec "$LINE" "$T/out")" -eq 2 ] || complain "$(grep -Ec "$LINE" "$T/out") batches, expected 2"
+    ! grep -q '^note: .*stock Darknet' "$T/err" || complain "stock Darknet would compute something else"
+    run "$D" classifier reject "$T/c10/$net.data" "$T/$net.cfg" "$T/$net/$net.weights"
+    expect_status 0
+    expect_out '^images +20$'
+    end
+done
+
 # full_disk: a folder of 64 KiB in memory
 begin "a full disk leaves the files of before"
 mkdir "$T/small"

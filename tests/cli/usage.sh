@@ -62,6 +62,8 @@ classifier reject|coverage C
 classifier reject|json F
 classifier reject|from F
 classifier import idx|split
+classifier import cifar10|names
+classifier import cifar100|labels
 classifier import folders|out
 layers|markdown
 END
@@ -76,7 +78,7 @@ unknown command that is near nothing|unknown command 'zzzzzzzzzz', expected one 
 unknown sub-command|unknown command 'vald', did you mean 'valid'|classifier vald a b c
 unknown sub-sub-command|unknown command 'idxx', did you mean 'idx'|classifier import idxx
 group without a word|expected one of: train, valid, predict, reject, import|classifier
-import without a word|expected one of: idx, folders|classifier import
+import without a word|expected one of: idx, cifar10, cifar100, folders|classifier import
 classifier command of stock Darknet|did you mean 'classifier valid'|classifier validcrop a b c
 another one|did you mean 'classifier predict'|classifier demo a b c
 unknown flag of train|unknown flag '-epoch', did you mean '-epochs'|classifier train a b -epoch 3
@@ -104,6 +106,9 @@ json and csv in one place|expected two places|classifier reject a b c -json - -c
 unknown score|did you mean 'msp'|classifier reject a b c -confidence mps
 import without a folder|-out|classifier import idx a b
 import without archives|IMAGES LABELS|classifier import idx -out x
+import of the wrong CIFAR|unknown command 'cifar', did you mean 'cifar10'|classifier import cifar a -out x
+import of CIFAR without a folder|-out|classifier import cifar10 a
+import of CIFAR without an archive|cifar100 DIR.FILE.tar.gz -out DIR|classifier import cifar100 -out x
 END
 
 begin "a hint says where the help is"

@@ -592,6 +592,51 @@ static void test_stock_shapes(void **state)
     ds_cfg_free(cfg);
 }
 
+/* What training changes: weights, and a bias and a scale a filter where there is batch normalisation, else a bias. Every
+ * convolution of these files has square filters and no groups. */
+static long long count_parameters(const ds_cfg *cfg)
+{
+    long long sum = 0;
+    for (int i = 1; i < cfg->n; i++) {
+        const ds_section *s = &cfg->sections[i];
+        const ds_shape *in = &cfg->shapes[i - 1], *out = &cfg->shapes[i];
+        const char *kind = ds_section_kind(s), *size = ds_section_get(s, "size");
+        if (strcmp(kind, "convolutional") == 0)
+            sum += (strtoll(size, NULL, 10) * strtoll(size, NULL, 10) * in->c +
+                    (ds_section_get(s, "batch_normalize") ? 2 : 1)) *
+                   out->c;
+        else if (strcmp(kind, "connected") == 0)
+            sum += (long long)(in->outputs + 1) * out->outputs;
+    }
+    return sum;
+}
+
+/* The counts are those of the networks as published for CIFAR-10, 11 outputs instead of 10. */
+static void test_own_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        long long parameters;
+    } own[] = {{"cfg/vgg16bn_cifar_sat.cfg", 14710464 + 2 * 4224 + 11 * 513},
+               {"cfg/resnet18_cifar_sat.cfg", 11173962 + 513}};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        ds_cfg *cfg;
+        ds_error e = {0};
+        ds_notes notes = {0};
+        int reject;
+        if (ds_cfg_read(own[i].path, &cfg, &notes, &e) || ds_cfg_check_training(cfg, &notes, &e))
+            fail_msg("%s:%d: %s", e.file, e.line, e.text);
+        assert_int_equal(notes.n, 0);
+        assert_int_equal(count_parameters(cfg), own[i].parameters);
+        assert_int_equal(ds_cfg_cost(cfg, &reject), cfg->n - 3);
+        assert_int_equal(reject, cfg->n - 2);
+        assert_int_equal(cfg->shapes[cfg->n - 1].outputs, 10);
+        ds_cfg_free(cfg);
+        ds_notes_clear(&notes);
+    }
+}
+
 static void test_files(void **state)
 {
     (void)state;
@@ -685,6 +730,7 @@ int main(void)
         cmocka_unit_test(test_training_errors), cmocka_unit_test(test_training_notes),
         cmocka_unit_test(test_stock_files),     cmocka_unit_test(test_stock_shapes),
         cmocka_unit_test(test_files),           cmocka_unit_test(test_fuzz),
+        cmocka_unit_test(test_own_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
