@@ -1,27 +1,30 @@
 # darknet-sat. Targets: all (default), demo, data, test, check-long, check, docs, install, clean.
-# DEV=1 turns warnings into errors; SANITIZE=address,undefined or thread builds with sanitizers.
+# DEV=1 turns warnings into errors; SANITIZE=address,undefined or thread builds with sanitizers; ONEDNN=0 leaves the oneDNN backend out.
 
 CC = gcc
 CFLAGS = -O3 -g
 PREFIX = /usr/local
+ONEDNN = 1
 DARKNET_INCLUDE = /usr/lib/darknet/include
 
-BUILD = build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+# the thread sanitizer does not know the barriers inside oneDNN
+WITH_ONEDNN = $(if $(findstring thread,$(SANITIZE)),,$(filter-out 0,$(ONEDNN)))
+BUILD = build$(if $(WITH_ONEDNN),,-host)$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 comma = ,
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wno-unknown-pragmas $(if $(DEV),-Werror)
 # the thread sanitizer does not know OpenMP's barriers
 OPENMP = $(if $(findstring thread,$(SANITIZE)),,-fopenmp)
 SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
-             -Isrc -I. -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
-LIBS = -ljansson -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
+             $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -Isrc -I. -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
+LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
 # what replaces the host's functions must be exported, and nothing else
 EXPORTS = -Wl,--dynamic-list=src/host/exports.list
 
 MAIN_ONLY = src/cli/main.c
 PRELOAD_ONLY = src/host/preload.c
 SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY),$(wildcard src/*/*.c)) $(wildcard plugins/*.c) \
-          $(wildcard plugins/onednn/kernels*.c)
+          $(if $(WITH_ONEDNN),$(wildcard plugins/onednn/*.c))
 PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/bind.c src/host/parse.c \
                   $(wildcard src/base/*.c src/cfg/*.c src/select/*.c plugins/*.c)
 TESTS = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
@@ -75,7 +78,7 @@ docs: all
 	./darknet layers -markdown > cfg/LAYERS.md
 
 check: test
-	clang-format --dry-run -Werror $(wildcard src/*/*.[ch] plugins/*.[ch] tests/unit/*.[ch])
+	clang-format --dry-run -Werror $(wildcard src/*/*.[ch] plugins/*.[ch] plugins/*/*.[ch] tests/unit/*.[ch])
 
 data: all
 	@sh data/get.sh

@@ -352,13 +352,13 @@ static dnnl_status_t make_reorders(ds_conv *c, const ds_conv_spec *s)
 
 static dnnl_status_t make(ds_conv *c, const ds_conv_spec *s)
 {
-    shape shape;
+    shape sh;
     dnnl_primitive_attr_t attr = NULL;
-    dnnl_status_t rc = shape_make(s, &shape);
+    dnnl_status_t rc = shape_make(s, &sh);
     if (!rc)
         rc = make_attributes(s, &attr);
     if (!rc)
-        rc = make_descriptor(c, &shape, attr);
+        rc = make_descriptor(c, &sh, attr);
     if (!rc)
         rc = dnnl_primitive_desc_query(c->pd, dnnl_query_impl_info_str, 0, (void *)&c->name);
     if (!rc && strncmp(c->name, "ref", 3) == 0)
@@ -371,7 +371,7 @@ static dnnl_status_t make(ds_conv *c, const ds_conv_spec *s)
         rc = make_reorders(c, s);
     if (attr)
         dnnl_primitive_attr_destroy(attr);
-    shape_free(&shape);
+    shape_free(&sh);
     return rc;
 }
 

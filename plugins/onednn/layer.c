@@ -187,6 +187,13 @@ static void normalize(const ds_plan *p, const ds_step *s)
     }
 }
 
+/* An inference convolution has everything in it but pooling, and the other input where that must stay as it is. */
+static bool needs_finish(const ds_plan *p, const ds_step *s)
+{
+    bool folded = !p->train && s->node->op == DS_OP_CONVOLUTION;
+    return !folded || s->pooled || (s->inputs[1] && !s->add_in_place);
+}
+
 static int forward(ds_plan *p, ds_step *s, const ds_backend_pass *pass)
 {
     (void)pass;
@@ -195,10 +202,10 @@ static int forward(ds_plan *p, ds_step *s, const ds_backend_pass *pass)
         return rc;
     if (p->train && s->node->normalized)
         measure(p, s);
-    if (p->train || s->node->op != DS_OP_CONVOLUTION || s->pooled)
+    if (needs_finish(p, s)) {
         set_affine(p, s);
-    if (!s->conv_activates || s->pooled)
         normalize(p, s);
+    }
     if (s->odd >= 0)
         ds_odd_activate(p, s->out, s->out->value, s->odd);
     return DS_OK;

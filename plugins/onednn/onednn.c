@@ -26,7 +26,7 @@ static void engine_free(void *state)
 static void note_refused(const engine *x, const ds_plan *p, int layer, const ds_error *why)
 {
     if (x->graph.notes)
-        ds_note(x->graph.notes, "layer %d stays with the host in %s: %s", layer, p->train ? "training" : "inference",
+        ds_note(x->graph.notes, "note: layer %d stays with the host in %s: %s", layer, p->train ? "training" : "inference",
                 why->text);
 }
 
@@ -114,6 +114,8 @@ static int engine_forward(void *state, int i, const ds_backend_pass *pass, ds_er
     int rc = refresh(p, e);
     if (rc || !s)
         return rc;
+    if (pass->train)
+        x->infer.fresh = false; /* the rolling averages move */
     p->tensors[0].plain = (float *)pass->pixels;
     ds_border_before_forward(p, s);
     rc = s->kind->forward(p, s, pass);

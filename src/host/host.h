@@ -20,10 +20,13 @@ typedef struct ds_net_setup {
     int epochs;      /* total epochs of the run, 0 without training */
     uint64_t seed;   /* of initial weights and dropout */
     int threads;     /* compute threads, 0: all cores */
+    const char *backend; /* "onednn", "host"; NULL: the fastest that was built in */
+    const char *tune;    /* measure the backend's algorithms, keep the result in this file; NULL: fixed rules */
+    bool verbose;        /* notes about layers that the backend leaves to the host */
     ds_notes *notes; /* may be NULL */
 } ds_net_setup;
 
-/* Parse and attach. The cfg must outlive the network. DS_EHOST when the library is missing. */
+/* Parse and attach. The cfg must outlive the network. DS_EHOST when the library is missing, DS_EUSAGE for an unknown backend. */
 int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_error *e);
 void ds_net_free(ds_net *net);
 
@@ -39,6 +42,8 @@ typedef struct ds_net_info {
     size_t parameters;
 } ds_net_info;
 const ds_net_info *ds_net_get_info(const ds_net *net);
+/* "onednn (2.6.3, AVX-512)", "host". Belongs to the network. */
+const char *ds_net_backend(const ds_net *net);
 
 /* The confidence, temperature and threshold of [reject]; false (and msp, 1, NAN) without one. */
 struct ds_score;
@@ -79,6 +84,8 @@ typedef struct ds_param {
     double rate;  /* layer's learning_rate= factor */
 } ds_param;
 const ds_param *ds_net_params(const ds_net *net, int *n);
+/* Tell the network that its parameters have changed (the functions below do it by themselves). */
+void ds_net_changed(ds_net *net);
 
 /* ---- batch normalisation ---- */
 /* Replace the rolling averages by pooled statistics over `batches` calls: start, add each batch of training images, finish. */

@@ -63,7 +63,9 @@ static int build(ds_net *n, const ds_net_setup *setup, ds_error *e)
     fill_info(n);
     if ((rc = ds_params_list(n, e)) || (rc = ds_walk_plan(n, setup->train, e)))
         return rc;
-    return ds_takeover(n, setup->train, e);
+    if ((rc = ds_takeover(n, e)) || (rc = ds_backend_attach(n, setup, e)))
+        return rc;
+    return ds_takeover_work(n, setup->train, e);
 }
 
 int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_error *e)
@@ -93,6 +95,7 @@ void ds_net_free(ds_net *n)
         return;
     if (n->net) {
         network *net = n->net;
+        ds_backend_detach(n);
         ds_takeover_release(n);
         for (int i = 0; i < net->n; i++)
             ds_detach(&net->layers[i]);
@@ -114,6 +117,11 @@ void ds_net_free(ds_net *n)
 const ds_net_info *ds_net_get_info(const ds_net *net)
 {
     return &net->info;
+}
+
+const char *ds_net_backend(const ds_net *n)
+{
+    return n->backend_name;
 }
 
 bool ds_net_get_reject(const ds_net *n, ds_score *score, double *threshold)
@@ -208,7 +216,7 @@ int ds_net_train(ds_net *n, const float *pixels, const int *labels, const uint32
     int rc = check_losses(n, loss, e);
     if (!rc)
         ds_walk_backward(n, pixels);
-    return rc;
+    return rc ? rc : n->context.code;
 }
 
 void ds_net_progress(const ds_net *n, int epoch, ds_progress *out)

@@ -3,6 +3,7 @@
 #define DS_HOST_PRIVATE_H
 
 #include "host/host.h"
+#include "plugins/backend.h"
 #include "plugins/registry.h"
 #include "select/select.h"
 
@@ -79,6 +80,8 @@ typedef struct ds_slot {
     int last_reader;  /* the last layer that reads its output, -1: none */
     bool shared;      /* another layer than the next reads its output too */
     bool own_buffers; /* output and delta are ours ([dropout]) */
+    bool owned;       /* computed by the backend */
+    bool plain;       /* the host reads or writes its output: the plain arrays count */
 } ds_slot;
 
 /* Room that the convolutions of a network share, for so many threads. */
@@ -99,6 +102,10 @@ struct ds_net {
     int first;      /* first layer that trains; nothing before it needs a gradient */
     float *scratch; /* gradient of a shared input: batch x largest output */
     ds_work work;   /* of the convolutions */
+    const ds_backend *backend; /* NULL: the host computes all */
+    void *backend_state;
+    int *backend_inputs; /* of its nodes */
+    char backend_name[64];
     bool dropout_active;
     uint64_t seed, step;
     double *loss; /* batch */
@@ -107,7 +114,9 @@ struct ds_net {
 };
 
 /* Mend the parsed network: missing buffers, sizes, dropout's own memory. */
-int ds_takeover(ds_net *n, bool train, ds_error *e);
+int ds_takeover(ds_net *n, ds_error *e);
+/* Room for the convolutions that are not the backend's. */
+int ds_takeover_work(ds_net *n, bool train, ds_error *e);
 void ds_takeover_release(ds_net *n);
 /* Forward and backward of one layer, host's or taken over. net.input and net.delta are set by the walk. */
 void ds_layer_forward(ds_net *n, int i, network net);
@@ -138,6 +147,16 @@ void ds_convolution_forward(const ds_host *host, const layer *l, const float *in
 /* Adds to weight_updates, …, and to delta (batch x c x h x w; NULL: not wanted). */
 void ds_convolution_backward(const ds_host *host, const layer *l, const float *input, float *delta,
                              const ds_work *work);
+
+/* ---- backend.c ---- */
+
+/* NULL name: the best that was built in. *backend NULL: the host. DS_EUSAGE: no such backend. */
+int ds_backend_find(const char *name, const ds_backend **backend, ds_error *e);
+int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e);
+void ds_backend_detach(ds_net *n);
+/* A layer that is the backend's; errors go to n->context. */
+void ds_backend_forward(ds_net *n, int i, const float *pixels, bool train);
+void ds_backend_backward(ds_net *n, int i, const float *pixels);
 
 /* ---- walk.c ---- */
 

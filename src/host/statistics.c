@@ -74,4 +74,5 @@ void ds_net_statistics_finish(ds_net *n)
     }
     free(n->statistics);
     n->statistics = NULL;
+    ds_net_changed(n);
 }

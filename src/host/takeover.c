@@ -57,7 +57,7 @@ static int make_work(ds_net *n, bool train)
     size_t most = 0;
     for (int i = 0; i < n->net->n; i++) {
         const layer *l = &n->net->layers[i];
-        size_t need = is_ours(l) ? ds_convolution_work(l, n->work.threads, train) : 0;
+        size_t need = is_ours(l) && !n->slots[i].owned ? ds_convolution_work(l, n->work.threads, train) : 0;
         most = need > most ? need : most;
     }
     n->work.v = malloc((most ? most : 1) * sizeof *n->work.v);
@@ -97,11 +97,14 @@ static int mend_workspace(network *net)
     return DS_OK;
 }
 
-int ds_takeover(ds_net *n, bool train, ds_error *e)
+int ds_takeover_work(ds_net *n, bool train, ds_error *e)
+{
+    return make_work(n, train) ? ds_fail_memory(e) : DS_OK;
+}
+
+int ds_takeover(ds_net *n, ds_error *e)
 {
     int rc = mend_workspace(n->net);
-    if (!rc)
-        rc = make_work(n, train);
     for (int i = 0; i < n->net->n && !rc; i++) {
         layer *l = &n->net->layers[i];
         if (l->type == DROPOUT)

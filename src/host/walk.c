@@ -73,7 +73,10 @@ void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train)
     net.train = train;
     for (int i = 0; i <= last; i++) {
         net.index = i;
-        ds_layer_forward(n, i, net);
+        if (n->slots[i].owned)
+            ds_backend_forward(n, i, pixels, train);
+        else
+            ds_layer_forward(n, i, net);
         net.input = net.layers[i].output;
     }
 }
@@ -88,7 +91,7 @@ static void zero_inputs_of(ds_net *n, int reader)
 {
     for (int i = reader - 1; i >= n->first; i--) {
         layer *l = &n->net->layers[i];
-        if (n->slots[i].last_reader == reader && l->delta)
+        if (n->slots[i].last_reader == reader && n->slots[i].plain && l->delta)
             memset(l->delta, 0, delta_size(l));
     }
 }
@@ -130,6 +133,9 @@ void ds_walk_backward(ds_net *n, const float *pixels)
     for (int i = n->info.cost; i >= n->first; i--) {
         zero_inputs_of(n, i);
         net.input = i ? net.layers[i - 1].output : (float *)pixels;
-        backward_one(n, i, net);
+        if (n->slots[i].owned)
+            ds_backend_backward(n, i, pixels);
+        else
+            backward_one(n, i, net);
     }
 }

@@ -136,6 +136,7 @@ int ds_net_load_weights(ds_net *net, const char *path, int upto, ds_weights_info
         return rc;
     rc = load(net, path, bytes, size, upto, info, e);
     free(bytes);
+    ds_net_changed(net);
     return rc;
 }
 

@@ -82,6 +82,7 @@ static int batch(run *r, ds_train_step *step, ds_error *e)
     job->seen += (uint64_t)images;
     job->rate = ds_schedule_rate(&job->cfg->net, job->seen / (uint64_t)images, job->setup->seed);
     ds_optimizer_step(job->optimizer, job->rate);
+    ds_net_changed(job->net);
     step->loss = loss / images;
     step->seconds = now() - start;
     job->tally.loss += loss;
