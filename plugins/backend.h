@@ -35,7 +35,8 @@ typedef struct ds_node {
     int offset;                    /* of maxpool: first row and column of the first window, <= 0 */
     float probability;             /* of dropout: that a number is dropped */
     int activation;                /* the host's number, for ds_graph.activate and gradient */
-    float slope; /* y = x > 0 ? x : slope x describes the activation (linear 1, leaky .1, relu 0); NAN: it does not */
+    float
+        slope; /* y = x > 0 ? x : slope x describes the activation (linear 1, leaky .1, relu 0); NAN: it does not */
     bool normalized; /* batch normalisation between the product and the bias */
     /* The host's arrays. `output` is read by layers that the host computes, `delta` gets their gradient (minus dL/dy, zeroed before). */
     float *output, *delta;

@@ -11,8 +11,11 @@ static double waste(const ds_conv_spec *s)
  * tiles that stick out cost it. */
 static bool rule(const ds_conv_spec *s)
 {
-    return s->size == 3 && s->stride == 1 && s->pad <= 1 && s->groups == 1 && s->c % 16 == 0 && s->n % 16 == 0 &&
-           waste(s) < 1.7;
+    enum { FEW = 8 }; /* images that do not pay for transforming the weights beforehand */
+    if (s->kind == DS_CONV_INFER && s->batch < FEW)
+        return false;
+    return s->size == 3 && s->stride == 1 && s->pad <= 1 && s->groups == 1 && s->c % 16 == 0 &&
+           s->n % 16 == 0 && waste(s) < 1.7;
 }
 
 bool ds_algorithm_winograd(ds_tune *tune, ds_dnnl *d, const ds_conv_spec *spec)

@@ -16,8 +16,9 @@ int ds_arena_want(ds_arena *a, size_t bytes, int from, int to)
         a->leases = grown;
         a->capacity = capacity;
     }
-    a->leases[a->n] = (ds_lease){
-        .bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT, .from = from < to ? from : to, .to = from < to ? to : from};
+    a->leases[a->n] = (ds_lease){.bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT,
+                                 .from = from < to ? from : to,
+                                 .to = from < to ? to : from};
     return ++a->n;
 }
 

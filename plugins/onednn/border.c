@@ -73,7 +73,8 @@ void ds_tensor_to_plain(const ds_plan *p, const ds_tensor *t, const float *from,
 {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < t->planes; i++)
-        p->k->from_plane(from + i * t->plane, channels_of(p, t, i), t->places, add, plain + plain_at(p, t, i));
+        p->k->from_plane(from + i * t->plane, channels_of(p, t, i), t->places, add,
+                         plain + plain_at(p, t, i));
 }
 
 /* ---- borders ----------------------------------------------------------------------------------------------- */

@@ -103,12 +103,13 @@ static dnnl_status_t make_backward(dnnl_primitive_desc_t *pd, dnnl_engine_t engi
                                    dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t op;
-    dnnl_status_t rc = data ? dnnl_dilated_convolution_backward_data_desc_init(
-                                  &op, s->algorithm, &s->source, &s->weights, &s->destination, s->strides,
-                                  s->dilates, s->padding, s->padding)
-                            : dnnl_dilated_convolution_backward_weights_desc_init(
-                                  &op, s->algorithm, &s->source, &s->weights, NULL, &s->destination,
-                                  s->strides, s->dilates, s->padding, s->padding);
+    dnnl_status_t rc =
+        data ? dnnl_dilated_convolution_backward_data_desc_init(&op, s->algorithm, &s->source, &s->weights,
+                                                                &s->destination, s->strides, s->dilates,
+                                                                s->padding, s->padding)
+             : dnnl_dilated_convolution_backward_weights_desc_init(&op, s->algorithm, &s->source, &s->weights,
+                                                                   NULL, &s->destination, s->strides,
+                                                                   s->dilates, s->padding, s->padding);
     return rc ? rc : dnnl_primitive_desc_create(pd, &op, attr, engine, hint);
 }
 #endif

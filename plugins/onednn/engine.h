@@ -60,25 +60,25 @@ typedef struct ds_finish {
 
 struct ds_step {
     const ds_step_kind *kind;
-    const ds_node *node;       /* of the first layer */
-    int number, layer, tail;   /* layers [layer, tail] */
-    bool trains;               /* has a backward pass */
-    ds_tensor *inputs[2];      /* shortcut, fused or not: [1] is the other one */
+    const ds_node *node;     /* of the first layer */
+    int number, layer, tail; /* layers [layer, tail] */
+    bool trains;             /* has a backward pass */
+    ds_tensor *inputs[2];    /* shortcut, fused or not: [1] is the other one */
     ds_tensor *out;
-    ds_tensor **parts;         /* route: all inputs */
+    ds_tensor **parts; /* route: all inputs */
     int n_parts;
     ds_target to[2], *to_parts;
-    ds_target from_host;       /* the host's part of the gradient of `out` */
+    ds_target from_host; /* the host's part of the gradient of `out` */
     /* after the product */
-    ds_tensor product;         /* its own memory, or that of `out` (in_place) or of the input (batchnorm) */
-    bool plain_input;          /* the product starts from the host's array */
+    ds_tensor product; /* its own memory, or that of `out` (in_place) or of the input (batchnorm) */
+    bool plain_input;  /* the product starts from the host's array */
     bool in_place, pooled;
-    bool shares_gradient;      /* the other input of a shortcut takes the memory of out's gradient over */
-    bool conv_activates;       /* inference: the activation is the convolution's */
-    bool add_in_place;         /* inference: the product is added to the other input where that lies */
+    bool shares_gradient; /* the other input of a shortcut takes the memory of out's gradient over */
+    bool conv_activates;  /* inference: the activation is the convolution's */
+    bool add_in_place;    /* inference: the product is added to the other input where that lies */
     ds_pool pool;
-    float slope;               /* 1 when odd */
-    int odd;                   /* activation for graph.activate; -1: slope says it all */
+    float slope; /* 1 when odd */
+    int odd;     /* activation for graph.activate; -1: slope says it all */
     int scratch_buffer, index_buffer;
     ds_product *linear;
     ds_finish finish;
@@ -87,15 +87,15 @@ struct ds_step {
 struct ds_plan {
     const ds_graph *graph;
     ds_dnnl *dnnl;
-    ds_tune *tune;             /* NULL: rules decide */
+    ds_tune *tune; /* NULL: rules decide */
     const ds_kernels *k;
-    bool train, fresh;         /* fresh: weights are in the convolutions' layouts */
-    ds_tensor *tensors;        /* n + 1: [i + 1] is written by layer i, [0] the pixels */
-    ds_tensor **output_of;     /* n + 1: where an output lies; a [route] to one layer has none of its own */
+    bool train, fresh;     /* fresh: weights are in the convolutions' layouts */
+    ds_tensor *tensors;    /* n + 1: [i + 1] is written by layer i, [0] the pixels */
+    ds_tensor **output_of; /* n + 1: where an output lies; a [route] to one layer has none of its own */
     ds_step *steps;
-    ds_step **step_of;         /* n: the step that starts with a layer, else NULL */
+    ds_step **step_of; /* n: the step that starts with a layer, else NULL */
     int n_steps;
-    bool *owned;               /* n */
+    bool *owned; /* n */
     ds_arena arena;
 };
 
@@ -143,10 +143,11 @@ int ds_product_refresh(ds_plan *p, ds_step *s);
 void ds_product_free(ds_product *l);
 
 /* ---- the kinds of steps ---- */
-extern const ds_step_kind ds_step_layer; /* layer.c: convolution, connected, batchnorm with all that follows */
-extern const ds_step_kind ds_step_maxpool, ds_step_avgpool;        /* pool.c */
-extern const ds_step_kind ds_step_shortcut, ds_step_route;         /* join.c */
-extern const ds_step_kind ds_step_activation, ds_step_dropout;     /* point.c */
+extern const ds_step_kind
+    ds_step_layer; /* layer.c: convolution, connected, batchnorm with all that follows */
+extern const ds_step_kind ds_step_maxpool, ds_step_avgpool;    /* pool.c */
+extern const ds_step_kind ds_step_shortcut, ds_step_route;     /* join.c */
+extern const ds_step_kind ds_step_activation, ds_step_dropout; /* point.c */
 
 /* The host's activations on a whole tensor; padded channels stay zero. */
 void ds_odd_activate(const ds_plan *p, const ds_tensor *t, float *x, int activation);

@@ -18,8 +18,8 @@ static int smaller(int a, int b)
 static overlap overlap_of(const ds_tensor *from, const ds_tensor *to)
 {
     int down = from->w / to->w, up = to->w / from->w;
-    return (overlap){smaller(from->c, to->c), smaller(from->h, to->h), smaller(from->w, to->w), down > 1 ? down : 1,
-                     up > 1 ? up : 1};
+    return (overlap){smaller(from->c, to->c), smaller(from->h, to->h), smaller(from->w, to->w),
+                     down > 1 ? down : 1, up > 1 ? up : 1};
 }
 
 static bool same_shape(const ds_tensor *a, const ds_tensor *b)
@@ -72,7 +72,8 @@ static void activate(const ds_plan *p, const ds_step *s)
     const ds_tensor *t = s->out;
 #pragma omp parallel for schedule(static) if (s->slope != 1)
     for (size_t i = 0; i < (s->slope != 1 ? t->planes : 0); i++)
-        p->k->gate(t->value + i * t->plane, t->value + i * t->plane, t->places, s->slope, false, t->value + i * t->plane);
+        p->k->gate(t->value + i * t->plane, t->value + i * t->plane, t->places, s->slope, false,
+                   t->value + i * t->plane);
     if (s->odd >= 0)
         ds_odd_activate(p, t, t->value, s->odd);
 }
@@ -114,7 +115,8 @@ static int shortcut_backward(ds_plan *p, ds_step *s, const ds_backend_pass *pass
     return DS_OK;
 }
 
-const ds_step_kind ds_step_shortcut = {"shortcut", false, shortcut_make, shortcut_forward, shortcut_backward, NULL};
+const ds_step_kind ds_step_shortcut = {"shortcut",        false, shortcut_make, shortcut_forward,
+                                       shortcut_backward, NULL};
 
 /* ---- [route] ----------------------------------------------------------------------------------------------- */
 
@@ -171,7 +173,8 @@ static int route_forward(ds_plan *p, ds_step *s, const ds_backend_pass *pass)
     for (int b = 0; b < p->graph->batch; b++) {
         int at = 0;
         for (int k = 0; k < s->n_parts; at += s->parts[k]->c, k++)
-            move_range(p, b, s->parts[k]->c, s->parts[k], s->parts[k]->value, 0, s->out, s->out->value, at, false);
+            move_range(p, b, s->parts[k]->c, s->parts[k], s->parts[k]->value, 0, s->out, s->out->value, at,
+                       false);
         clear_tail(p, s->out, b, s->out->value);
     }
     return DS_OK;

@@ -39,7 +39,8 @@ static void lease_product(ds_plan *p, ds_step *s)
     } else if (s->in_place)
         s->product.value_buffer = s->out->value_buffer;
     else
-        s->product.value_buffer = ds_arena_want(&p->arena, ds_tensor_bytes(&s->product), s->number, s->number);
+        s->product.value_buffer =
+            ds_arena_want(&p->arena, ds_tensor_bytes(&s->product), s->number, s->number);
     if (s->trains)
         ds_arena_extend(&p->arena, s->product.value_buffer, ds_backward_moment(p, s));
     if (s->pooled && p->train)
@@ -115,7 +116,8 @@ static void pool_moments(const ds_plan *p, const ds_step *s, int f)
         sum += part_of(p, s, (size_t)b * (size_t)s->product.blocks + (size_t)(f / block))[f % block];
     double mean = sum / batch;
     for (int b = 0; b < batch; b++) {
-        const float *v = part_of(p, s, (size_t)b * (size_t)s->product.blocks + (size_t)(f / block)) + f % block;
+        const float *v =
+            part_of(p, s, (size_t)b * (size_t)s->product.blocks + (size_t)(f / block)) + f % block;
         squares += v[block] + places * (v[0] - mean) * (v[0] - mean);
     }
     node->mean[f] = (float)mean;
@@ -187,11 +189,12 @@ static void normalize(const ds_plan *p, const ds_step *s)
     }
 }
 
-/* An inference convolution has everything in it but pooling, and the other input where that must stay as it is. */
+/* An inference convolution has all in it but pooling, the other input where that must stay as it is, an activation that it cannot do. */
 static bool needs_finish(const ds_plan *p, const ds_step *s)
 {
     bool folded = !p->train && s->node->op == DS_OP_CONVOLUTION;
-    return !folded || s->pooled || (s->inputs[1] && !s->add_in_place);
+    return !folded || s->pooled || (s->inputs[1] && !s->add_in_place) ||
+           (!s->conv_activates && s->slope != 1);
 }
 
 static int forward(ds_plan *p, ds_step *s, const ds_backend_pass *pass)
@@ -225,7 +228,8 @@ static void reduce(const ds_plan *p, const ds_step *s, float *g, const float *g2
         ds_sums sums = {part_of(p, s, i), part_of(p, s, i) + p->k->block};
         const float *mean = s->finish.mean + channels_at(p, t, i);
         if (s->pooled)
-            p->k->reduce_pool(t->value + at, g + i * s->out->plane, index_at(p, s, i), &s->pool, &f, mean, &sums);
+            p->k->reduce_pool(t->value + at, g + i * s->out->plane, index_at(p, s, i), &s->pool, &f, mean,
+                              &sums);
         else
             p->k->reduce(t->value + at, y ? y + at : NULL, g + at, g2 ? g2 + at : NULL, t->places, &f, mean,
                          &sums, keep ? g + at : NULL);
@@ -240,7 +244,8 @@ static void collect(const ds_plan *p, const ds_step *s, int f)
     int block = p->k->block, batch = p->graph->batch;
     double sum = 0, dot = 0, count = (double)s->product.places * batch;
     for (int b = 0; b < batch; b++) {
-        const float *v = part_of(p, s, (size_t)b * (size_t)s->product.blocks + (size_t)(f / block)) + f % block;
+        const float *v =
+            part_of(p, s, (size_t)b * (size_t)s->product.blocks + (size_t)(f / block)) + f % block;
         sum += v[0];
         dot += v[block];
     }
@@ -277,8 +282,8 @@ static void spread(const ds_plan *p, const ds_step *s, const float *g, bool behi
         const float *a = s->finish.a + channels, *b = s->finish.b + channels, *c = s->finish.c + channels;
         f.slope = behind ? 1 : f.slope;
         if (s->pooled)
-            p->k->gradient_pool(t->value + at, g + i * s->out->plane, index_at(p, s, i), &s->pool, &f, a, b, c,
-                                dx + at);
+            p->k->gradient_pool(t->value + at, g + i * s->out->plane, index_at(p, s, i), &s->pool, &f, a, b,
+                                c, dx + at);
         else
             p->k->gradient(t->value + at, y ? y + at : NULL, g + at, t->places, &f, a, b, c, dx + at);
     }

@@ -26,8 +26,8 @@ static void engine_free(void *state)
 static void note_refused(const engine *x, const ds_plan *p, int layer, const ds_error *why)
 {
     if (x->graph.notes)
-        ds_note(x->graph.notes, "note: layer %d stays with the host in %s: %s", layer, p->train ? "training" : "inference",
-                why->text);
+        ds_note(x->graph.notes, "note: layer %d stays with the host in %s: %s", layer,
+                p->train ? "training" : "inference", why->text);
 }
 
 static int try_plan(engine *x, ds_plan *p, bool train, bool *refused, int *culprit, ds_error *e)
@@ -92,7 +92,8 @@ static int engine_create(const ds_graph *g, bool *owned, void **state, ds_error 
 
 static int failed(int rc, const ds_plan *p, int layer, ds_error *e)
 {
-    return rc ? ds_fail(e, rc, "oneDNN failed in layer %d (%s)", layer, p->step_of[layer]->kind->name) : DS_OK;
+    return rc ? ds_fail(e, rc, "oneDNN failed in layer %d (%s)", layer, p->step_of[layer]->kind->name)
+              : DS_OK;
 }
 
 static int refresh(ds_plan *p, ds_error *e)

@@ -146,8 +146,8 @@ static bool goes_along(const ds_plan *p, const ds_step *s, int i)
 {
     const ds_graph *g = p->graph;
     const ds_tensor *t = &p->tensors[i + 1];
-    return s->kind == &ds_step_layer && i + 1 < g->n && p->owned[i + 1] && !t->to_host && !is_alias(p, i + 1) &&
-           readers_of(p, t) == 1 && (!p->train || i >= g->first) && s->odd < 0;
+    return s->kind == &ds_step_layer && i + 1 < g->n && p->owned[i + 1] && !t->to_host &&
+           !is_alias(p, i + 1) && readers_of(p, t) == 1 && (!p->train || i >= g->first) && s->odd < 0;
 }
 
 static void join_shortcut(ds_plan *p, ds_step *s)
@@ -223,7 +223,8 @@ static int list_parts(ds_plan *p, ds_step *s, ds_error *e)
 static bool starts_plain(const ds_step *s)
 {
     const ds_tensor *in = s->inputs[0];
-    bool narrow = s->node->op == DS_OP_CONVOLUTION && in->c <= 3 && s->node->groups == 1 && !in->wants_gradient;
+    bool narrow =
+        s->node->op == DS_OP_CONVOLUTION && in->c <= 3 && s->node->groups == 1 && !in->wants_gradient;
     return in->from_host && (s->node->op == DS_OP_CONNECTED || narrow);
 }
 
@@ -260,7 +261,8 @@ static void add_in_place(ds_plan *p)
         ds_tensor *other = s->inputs[1];
         if (s->node->op != DS_OP_CONVOLUTION || !other || other == s->inputs[0])
             continue;
-        ds_lease *theirs = &p->arena.leases[other->value_buffer - 1], *ours = &p->arena.leases[s->out->value_buffer - 1];
+        ds_lease *theirs = &p->arena.leases[other->value_buffer - 1],
+                 *ours = &p->arena.leases[s->out->value_buffer - 1];
         if (theirs->to > k)
             continue;
         s->add_in_place = true;

@@ -115,7 +115,8 @@ static int dropout_forward(ds_plan *p, ds_step *s, const ds_backend_pass *pass)
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < t->planes; i++) {
         draw(p, s, pass->step, i, keep + i * t->plane);
-        p->k->mask(x + i * t->plane, keep + i * t->plane, t->places, dropout_scale(s), false, t->value + i * t->plane);
+        p->k->mask(x + i * t->plane, keep + i * t->plane, t->places, dropout_scale(s), false,
+                   t->value + i * t->plane);
     }
     return DS_OK;
 }
@@ -132,9 +133,11 @@ static int dropout_backward(ds_plan *p, ds_step *s, const ds_backend_pass *pass)
     float *to = ds_target_open(p, &s->to[0], &add);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < t->planes; i++)
-        p->k->mask(g + i * t->plane, keep + i * t->plane, t->places, dropout_scale(s), add, to + i * t->plane);
+        p->k->mask(g + i * t->plane, keep + i * t->plane, t->places, dropout_scale(s), add,
+                   to + i * t->plane);
     ds_target_close(p, &s->to[0]);
     return DS_OK;
 }
 
-const ds_step_kind ds_step_dropout = {"dropout", false, dropout_make, dropout_forward, dropout_backward, NULL};
+const ds_step_kind ds_step_dropout = {"dropout",        false, dropout_make, dropout_forward,
+                                      dropout_backward, NULL};

@@ -15,7 +15,8 @@ static int max_make(ds_plan *p, ds_step *s, ds_error *e)
 
 static int max_forward(ds_plan *p, ds_step *s, const ds_backend_pass *pass)
 {
-    static const float one[16] __attribute__((aligned(64))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    static const float one[16]
+        __attribute__((aligned(64))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     static const float zero[16] __attribute__((aligned(64))) = {0};
     const ds_affine same = {one, zero, 1};
     const ds_tensor *in = s->inputs[0], *out = s->out;
@@ -92,4 +93,5 @@ static int average_backward(ds_plan *p, ds_step *s, const ds_backend_pass *pass)
     return DS_OK;
 }
 
-const ds_step_kind ds_step_avgpool = {"avgpool", false, average_make, average_forward, average_backward, NULL};
+const ds_step_kind ds_step_avgpool = {"avgpool",        false, average_make, average_forward,
+                                      average_backward, NULL};

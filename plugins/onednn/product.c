@@ -45,13 +45,19 @@ static ds_conv_spec spec_of(const ds_plan *p, const ds_step *s, ds_conv_kind kin
     return spec;
 }
 
-static int conv_make(ds_plan *p, const ds_step *s, ds_conv_kind kind, ds_conv **conv, ds_error *e)
+/* Winograd's, where it is chosen and oneDNN has it; it may not have it with a leaky activation, which then is a pass of its own. */
+static int conv_make(ds_plan *p, ds_step *s, ds_conv_kind kind, ds_conv **conv, ds_error *e)
 {
     ds_conv_spec spec = spec_of(p, s, kind);
     spec.winograd = ds_algorithm_winograd(p->tune, p->dnnl, &spec);
-    int rc = ds_conv_new(p->dnnl, &spec, conv, e);
-    if (!rc || !spec.winograd)
-        return rc;
+    if (spec.winograd && !ds_conv_new(p->dnnl, &spec, conv, e))
+        return DS_OK;
+    ds_conv_spec bare = spec;
+    bare.activate = false;
+    if (spec.winograd && spec.activate && !ds_conv_new(p->dnnl, &bare, conv, e)) {
+        s->conv_activates = false;
+        return DS_OK;
+    }
     spec.winograd = false;
     return ds_conv_new(p->dnnl, &spec, conv, e);
 }
@@ -240,7 +246,8 @@ static rows connected_input(const ds_plan *p, const ds_step *s)
     const ds_tensor *in = s->inputs[0];
     if (s->plain_input)
         return flat(in, in->plain);
-    return are_rows(in) ? rows_of(p, in, in->value) : flat(in, ds_arena_at(&p->arena, s->linear->flat_buffer));
+    return are_rows(in) ? rows_of(p, in, in->value)
+                        : flat(in, ds_arena_at(&p->arena, s->linear->flat_buffer));
 }
 
 static int connected_forward(ds_plan *p, ds_step *s)
@@ -260,7 +267,8 @@ static int connected_grad_input(ds_plan *p, ds_step *s, rows out)
     if (add ? !in->wants_gradient || !in->delta : !s->to[0].t)
         return DS_OK;
     float *to = add ? in->delta : ds_target_open(p, &s->to[0], &add);
-    rows x = direct ? rows_of(p, in, to) : flat(in, s->plain_input ? to : ds_arena_at(&p->arena, s->linear->flat_grad_buffer));
+    rows x = direct ? rows_of(p, in, to)
+                    : flat(in, s->plain_input ? to : ds_arena_at(&p->arena, s->linear->flat_grad_buffer));
     if (direct)
         clear_padding(p, x);
     int rc = ds_dnnl_gemm(false, false, (size_t)p->graph->batch, x.columns, out.columns, out.v, out.stride,
@@ -278,8 +286,8 @@ static int connected_backward(ds_plan *p, ds_step *s, const float *grad)
     rows in = connected_input(p, s), out = rows_of(p, &s->product, grad);
     int rc = DS_OK;
     if (s->node->weight_updates)
-        rc = ds_dnnl_gemm(true, false, out.columns, in.columns, (size_t)p->graph->batch, out.v, out.stride, in.v,
-                          in.stride, 1, s->node->weight_updates, in.columns);
+        rc = ds_dnnl_gemm(true, false, out.columns, in.columns, (size_t)p->graph->batch, out.v, out.stride,
+                          in.v, in.stride, 1, s->node->weight_updates, in.columns);
     return rc ? rc : connected_grad_input(p, s, out);
 }
 

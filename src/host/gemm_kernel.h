@@ -20,9 +20,8 @@ static void KERNEL(tile)(int k, float alpha, const float *a, size_t as, size_t a
     KERNEL(vec) acc[4][4] = {0};
     for (int p = 0; p < k; p++, a += ak, b += ldb) {
         KERNEL(vec)
-        b0 = *(const KERNEL(vec) *)b,
-        b1 = *(const KERNEL(vec) *)(b + LANES), b2 = *(const KERNEL(vec) *)(b + 2 * LANES),
-        b3 = *(const KERNEL(vec) *)(b + 3 * LANES);
+        b0 = *(const KERNEL(vec) *)b, b1 = *(const KERNEL(vec) *)(b + LANES),
+        b2 = *(const KERNEL(vec) *)(b + 2 * LANES), b3 = *(const KERNEL(vec) *)(b + 3 * LANES);
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++) {
             float v = a[i * as];

@@ -14,16 +14,16 @@
 typedef struct ds_net ds_net; /* opaque */
 
 typedef struct ds_net_setup {
-    int batch;       /* images that go through at once; 0: the cfg's batch / subdivisions */
-    bool train;      /* gradients wanted */
-    size_t samples;  /* training images, 0 without training */
-    int epochs;      /* total epochs of the run, 0 without training */
-    uint64_t seed;   /* of initial weights and dropout */
-    int threads;     /* compute threads, 0: all cores */
+    int batch;           /* images that go through at once; 0: the cfg's batch / subdivisions */
+    bool train;          /* gradients wanted */
+    size_t samples;      /* training images, 0 without training */
+    int epochs;          /* total epochs of the run, 0 without training */
+    uint64_t seed;       /* of initial weights and dropout */
+    int threads;         /* compute threads, 0: all cores */
     const char *backend; /* "onednn", "host"; NULL: the fastest that was built in */
-    const char *tune;    /* measure the backend's algorithms, keep the result in this file; NULL: fixed rules */
-    bool verbose;        /* notes about layers that the backend leaves to the host */
-    ds_notes *notes; /* may be NULL */
+    const char *tune; /* measure the backend's algorithms, keep the result in this file; NULL: fixed rules */
+    bool verbose;     /* notes about layers that the backend leaves to the host */
+    ds_notes *notes;  /* may be NULL */
 } ds_net_setup;
 
 /* Parse and attach. The cfg must outlive the network. DS_EHOST when the library is missing, DS_EUSAGE for an unknown backend. */

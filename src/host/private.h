@@ -99,9 +99,9 @@ struct ds_net {
     ds_param *params;
     int n_params;
     ds_context context;
-    int first;      /* first layer that trains; nothing before it needs a gradient */
-    float *scratch; /* gradient of a shared input: batch x largest output */
-    ds_work work;   /* of the convolutions */
+    int first;                 /* first layer that trains; nothing before it needs a gradient */
+    float *scratch;            /* gradient of a shared input: batch x largest output */
+    ds_work work;              /* of the convolutions */
     const ds_backend *backend; /* NULL: the host computes all */
     void *backend_state;
     int *backend_inputs; /* of its nodes */
