@@ -18,6 +18,7 @@ const ds_option ds_predict_options[] = {
     {"threshold", DS_REAL, offsetof(predict_state, threshold), NULL, 0, 0, "T", NULL, NULL,
      "accept confidences of at least T; without it that of [reject] in CFG"},
     DS_THREADS_OPTION(offsetof(predict_state, run)),
+    DS_BACKEND_OPTIONS(offsetof(predict_state, run)),
     {.type = DS_END},
 };
 

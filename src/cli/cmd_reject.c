@@ -35,6 +35,7 @@ const ds_option ds_reject_options[] = {
     {"from", DS_TEXT, offsetof(reject_state, from), NULL, 0, 0, "F", NULL, NULL,
      "take labels, predictions and confidences from the CSV file F instead of a network"},
     DS_THREADS_OPTION(offsetof(reject_state, run)),
+    DS_BACKEND_OPTIONS(offsetof(reject_state, run)),
     DS_LOADERS_OPTION(offsetof(reject_state, run)),
     DS_CACHE_OPTION(offsetof(reject_state, run)),
     {.type = DS_END},

@@ -9,7 +9,7 @@
 #include <signal.h>
 
 typedef struct flags {
-    bool clear, skip_bad;
+    bool clear, skip_bad, tune;
     int upto, epochs, seed;
     ds_run_flags run;
 } flags;
@@ -25,10 +25,14 @@ const ds_option ds_train_options[] = {
     {"seed", DS_INT, AT(seed), "1", 0, INT_MAX, NULL, NULL, NULL,
      "of initial weights, order of images and augmentation"},
     DS_THREADS_OPTION(AT(run)),
+    DS_BACKEND_OPTIONS(AT(run)),
+    DS_PROFILE_OPTION(AT(run)),
     DS_LOADERS_OPTION(AT(run)),
     DS_CACHE_OPTION(AT(run)),
     {"skip-bad", DS_FLAG, AT(skip_bad), NULL, 0, 0, NULL, NULL, NULL,
      "train without images that cannot be decoded"},
+    {"tune", DS_FLAG, AT(tune), NULL, 0, 0, NULL, NULL, NULL,
+     "measure which convolution algorithms are fastest, keep the answers in BACKUP/BASE.tune"},
     {.type = DS_END},
 };
 #undef AT
@@ -88,6 +92,18 @@ static void on_epoch(void *arg, const ds_result *result, bool best)
     ds_bar_epoch(&((view *)arg)->bar, result, best);
 }
 
+static void on_profile(void *arg, const ds_net *net, const ds_train_times *t)
+{
+    view *v = arg;
+    ds_profile p = {.passes = t->steps,
+                    .images = t->batch,
+                    .total = t->total,
+                    .waiting = t->waiting,
+                    .update = t->update};
+    ds_bar_end(&v->bar);
+    ds_print_profile(net, &p, v->bar.log);
+}
+
 static void print_done(FILE *out, const ds_train_done *d)
 {
     if (d->weights)
@@ -111,12 +127,16 @@ static int run(const flags *f, const char **operands, int n, ds_error *e)
                               .epochs = f->epochs,
                               .seed = (uint64_t)f->seed,
                               .threads = f->run.threads,
+                              .backend = ds_backend_names[f->run.backend],
+                              .verbose = f->run.verbose,
+                              .profile = f->run.profile,
+                              .tune = f->tune,
                               .loaders = f->run.loaders,
                               .cache_bytes = (size_t)f->run.cache << 20,
                               .skip_bad = f->skip_bad,
                               .interrupted = &stop,
                               .notes = &v.notes};
-    const ds_train_events events = {&v, on_bad_image, on_ready, on_step, on_epoch};
+    const ds_train_events events = {&v, on_bad_image, on_ready, on_step, on_epoch, on_profile};
     catch_interrupts();
     int rc = ds_train(&s, &events, &done, e);
     ds_bar_end(&v.bar);

@@ -14,10 +14,9 @@ typedef struct valid_state {
 } valid_state;
 
 const ds_option ds_valid_options[] = {
-    DS_THREADS_OPTION(offsetof(valid_state, run)),
-    DS_LOADERS_OPTION(offsetof(valid_state, run)),
-    DS_CACHE_OPTION(offsetof(valid_state, run)),
-    {.type = DS_END},
+    DS_THREADS_OPTION(offsetof(valid_state, run)), DS_BACKEND_OPTIONS(offsetof(valid_state, run)),
+    DS_PROFILE_OPTION(offsetof(valid_state, run)), DS_LOADERS_OPTION(offsetof(valid_state, run)),
+    DS_CACHE_OPTION(offsetof(valid_state, run)),   {.type = DS_END},
 };
 
 typedef struct tally {

@@ -35,6 +35,50 @@ void ds_print_layers(const ds_net *net, FILE *out)
     fprintf(out, "%5s  %-16s %-18s %-18s %12zu %10.3f\n", "total", "", "", "", parameters, flops / 1e6);
 }
 
+/* flops: of one direction, all images of a pass. A layer without time was computed together with the one before. */
+static void print_time(FILE *out, double seconds, double flops, const ds_profile *p)
+{
+    if (seconds <= 0)
+        fprintf(out, " %10s %9s", "", "");
+    else if (flops <= 0)
+        fprintf(out, " %10.3f %9s", 1e3 * seconds / (double)p->passes, "");
+    else
+        fprintf(out, " %10.3f %9.1f", 1e3 * seconds / (double)p->passes,
+                flops * (double)p->passes / seconds * 1e-9);
+}
+
+static void print_share(FILE *out, const char *what, double seconds, const ds_profile *p)
+{
+    fprintf(out, "%5s  %-16s %10.3f %9s %10s %9s %7.2f %%\n", "", what, 1e3 * seconds / (double)p->passes, "",
+            "", "", 100 * seconds / p->total);
+}
+
+void ds_print_profile(const ds_net *net, const ds_profile *p, FILE *out)
+{
+    const ds_layer_time *times = ds_net_profile(net);
+    double rest = p->total - p->waiting - p->update;
+    fprintf(out, "profile of %ld passes of %d images, backend %s\n", p->passes, p->images,
+            ds_net_backend(net));
+    fprintf(out, "%5s  %-16s %10s %9s %10s %9s %9s\n", "layer", "name", "forward ms", "GFLOP/s", "backward",
+            "GFLOP/s", "share");
+    for (int i = 0; times && i < ds_net_get_info(net)->layers; i++) {
+        ds_layer_row r;
+        ds_net_layer_row(net, i, &r);
+        double sum = times[i].forward + times[i].backward, flops = r.flops * p->images;
+        fprintf(out, "%5d  %-16s", i, r.name);
+        print_time(out, times[i].forward, flops, p);
+        print_time(out, times[i].backward, 2 * flops, p);
+        fprintf(out, " %7.2f %%\n", 100 * sum / p->total);
+        rest -= sum;
+    }
+    if (p->update > 0)
+        print_share(out, "update", p->update, p);
+    print_share(out, "waiting for data", p->waiting, p);
+    print_share(out, "rest", rest, p);
+    print_share(out, "all", p->total, p);
+    fprintf(out, "%.1f images/s\n", (double)p->passes * p->images / p->total);
+}
+
 void ds_print_notes(ds_notes *notes, FILE *out)
 {
     for (int i = 0; i < notes->n; i++)
@@ -43,6 +87,8 @@ void ds_print_notes(ds_notes *notes, FILE *out)
 }
 
 /* ---- flags ---- */
+
+const char *const ds_backend_names[] = {"onednn", "host", NULL};
 
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
 {
@@ -111,6 +157,8 @@ static int make_net(ds_model *m, ds_which_list which, const ds_run_flags *flags,
                           "the network ends without class probabilities, expected [softmax] or [sat]");
     ds_net_setup setup = {.batch = which == DS_NO_LIST ? 1 : evaluation_batch(m->cfg, m->images.n),
                           .threads = flags->threads,
+                          .backend = ds_backend_names[flags->backend],
+                          .verbose = flags->verbose,
                           .notes = &m->notes};
     int rc = ds_net_new(m->cfg, &setup, &m->net, e);
     return rc ? rc : ds_check_classes(&m->data, m->net, m->cfg, e);
@@ -153,7 +201,18 @@ void ds_model_close(ds_model *m)
 int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,
                       int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
 {
+    ds_eval_times times = {0};
     ds_eval_setup setup = {.loaders = ds_loader_threads(flags->loaders),
-                           .cache_bytes = (size_t)flags->cache << 20};
-    return ds_evaluate(m->net, &m->images, &setup, each, arg, e);
+                           .cache_bytes = (size_t)flags->cache << 20,
+                           .times = &times};
+    int rc = flags->profile ? ds_net_profile_start(m->net, e) : DS_OK;
+    if (!rc)
+        rc = ds_evaluate(m->net, &m->images, &setup, each, arg, e);
+    ds_profile p = {.passes = times.passes,
+                    .images = ds_net_get_info(m->net)->batch,
+                    .total = times.total,
+                    .waiting = times.waiting};
+    if (!rc && flags->profile)
+        ds_print_profile(m->net, &p, stderr);
+    return rc;
 }

@@ -22,7 +22,8 @@ void ds_print_notes(ds_notes *notes, FILE *out);
 
 /* Flags of every command that runs a network over a list. */
 typedef struct ds_run_flags {
-    int threads, loaders, cache;
+    int threads, loaders, cache, backend;
+    bool verbose, profile;
 } ds_run_flags;
 
 /* Their lines in an option table; `offset` is that of the ds_run_flags in the state. */
@@ -41,6 +42,42 @@ typedef struct ds_run_flags {
         "cache", DS_INT, (offset) + offsetof(ds_run_flags, cache), "512", 0, 1048576, "MIB", NULL, NULL, \
             "memory for decoded images"                                                                  \
     }
+
+#ifdef DS_WITH_ONEDNN
+#define DS_DEFAULT_BACKEND "onednn"
+#else
+#define DS_DEFAULT_BACKEND "host"
+#endif
+extern const char *const ds_backend_names[];
+#define DS_BACKEND_OPTIONS(offset)                                                              \
+    {"backend",                                                                                 \
+     DS_ENUM,                                                                                   \
+     (offset) + offsetof(ds_run_flags, backend),                                                \
+     DS_DEFAULT_BACKEND,                                                                        \
+     0,                                                                                         \
+     0,                                                                                         \
+     NULL,                                                                                      \
+     ds_backend_names,                                                                          \
+     NULL,                                                                                      \
+     "who computes the layers: oneDNN, or Darknet's own code"},                                 \
+    {                                                                                           \
+        "v", DS_FLAG, (offset) + offsetof(ds_run_flags, verbose), NULL, 0, 0, NULL, NULL, NULL, \
+            "tell which layers the backend leaves to Darknet"                                   \
+    }
+#define DS_PROFILE_OPTION(offset)                                                                     \
+    {                                                                                                 \
+        "profile", DS_FLAG, (offset) + offsetof(ds_run_flags, profile), NULL, 0, 0, NULL, NULL, NULL, \
+            "print the time of each layer at the end"                                                 \
+    }
+
+/* Where time went, in seconds, over `passes` passes of `images` images; update is 0 without training. */
+typedef struct ds_profile {
+    long passes;
+    int images;
+    double total, waiting, update;
+} ds_profile;
+/* A line a layer, from ds_net_profile. */
+void ds_print_profile(const ds_net *net, const ds_profile *p, FILE *out);
 
 /* n operands came, `needed` are needed; `words` names them for the message. DS_EUSAGE names the first missing
  * one. */

@@ -70,6 +70,19 @@ int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint
 /* Where the target stands in an epoch (see plugin.h). */
 void ds_net_progress(const ds_net *net, int epoch, ds_progress *out);
 
+/* ---- time ---- */
+
+/* Seconds that a layer took since ds_net_profile_start, all passes together. A backend may compute a layer together with the one before,
+ * which then has the time of both. */
+typedef struct ds_layer_time {
+    double forward, backward;
+} ds_layer_time;
+int ds_net_profile_start(ds_net *net, ds_error *e);
+/* Passes between hold and its end do not count. */
+void ds_net_profile_hold(ds_net *net, bool hold);
+/* info.layers rows; NULL without start. */
+const ds_layer_time *ds_net_profile(const ds_net *net);
+
 /* ---- parameters ---- */
 
 /* Arrays in the order of the .weights file. */

@@ -111,6 +111,7 @@ void ds_net_free(ds_net *n)
     free(n->scratch);
     free(n->loss);
     free(n->statistics);
+    free(n->times);
     free(n);
 }
 

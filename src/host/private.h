@@ -108,7 +108,9 @@ struct ds_net {
     char backend_name[64];
     bool dropout_active;
     uint64_t seed, step;
-    double *loss; /* batch */
+    double *loss;         /* batch */
+    ds_layer_time *times; /* info.layers, NULL: not measured */
+    bool times_held;
     size_t statistics_calls;
     double *statistics; /* per channel: sums of mean, mean^2, variance */
 };
@@ -157,6 +159,11 @@ void ds_backend_detach(ds_net *n);
 /* A layer that is the backend's; errors go to n->context. */
 void ds_backend_forward(ds_net *n, int i, const float *pixels, bool train);
 void ds_backend_backward(ds_net *n, int i, const float *pixels);
+
+/* ---- profile.c ---- */
+double ds_profile_now(const ds_net *n);
+/* The time since `start` belongs to layer i. */
+void ds_profile_add(ds_net *n, int i, bool backward, double start);
 
 /* ---- walk.c ---- */
 

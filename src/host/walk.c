@@ -73,10 +73,12 @@ void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train)
     net.train = train;
     for (int i = 0; i <= last; i++) {
         net.index = i;
+        double start = ds_profile_now(n);
         if (n->slots[i].owned)
             ds_backend_forward(n, i, pixels, train);
         else
             ds_layer_forward(n, i, net);
+        ds_profile_add(n, i, false, start);
         net.input = net.layers[i].output;
     }
 }
@@ -131,11 +133,13 @@ void ds_walk_backward(ds_net *n, const float *pixels)
     net.train = 1;
     net.truth = NULL;
     for (int i = n->info.cost; i >= n->first; i--) {
+        double start = ds_profile_now(n);
         zero_inputs_of(n, i);
         net.input = i ? net.layers[i - 1].output : (float *)pixels;
         if (n->slots[i].owned)
             ds_backend_backward(n, i, pixels);
         else
             backward_one(n, i, net);
+        ds_profile_add(n, i, true, start);
     }
 }

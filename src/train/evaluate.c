@@ -1,6 +1,15 @@
 #include "train/evaluate.h"
 #include "select/select.h"
 
+#include <time.h>
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static int feed(ds_net *net, ds_loader *loader, const ds_eval_setup *s, int n,
                 int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
 {
@@ -10,11 +19,18 @@ static int feed(ds_net *net, ds_loader *loader, const ds_eval_setup *s, int n,
         ds_batch b;
         if (s->interrupted && *s->interrupted)
             return ds_fail(e, DS_EINTERRUPT, "interrupted after %d of %d images", done, n);
+        double start = now();
         int rc = ds_loader_next(loader, &b, e);
+        double ready = now();
         if (!rc)
             rc = ds_net_forward(net, b.pixels, e);
         if (rc)
             return rc;
+        if (s->times) {
+            s->times->passes++;
+            s->times->waiting += ready - start;
+            s->times->total += now() - start;
+        }
         for (int i = 0; i < b.n; i++)
             if ((rc = each(arg, (int)b.ids[i], ds_net_logits(net) + (size_t)i * (size_t)row)))
                 return rc;

@@ -8,10 +8,16 @@
 
 #include <signal.h>
 
+typedef struct ds_eval_times {
+    long passes;
+    double total, waiting; /* seconds; waiting: for images */
+} ds_eval_times;
+
 typedef struct ds_eval_setup {
     int loaders;                              /* decoding threads, >= 1 */
     size_t cache_bytes;                       /* decoded images kept; one pass needs none */
     const volatile sig_atomic_t *interrupted; /* stops with DS_EINTERRUPT once it is not 0; may be NULL */
+    ds_eval_times *times;                     /* filled when not NULL */
 } ds_eval_setup;
 
 /* Forward of every image in the order of the list, prepared as the host's `classifier valid` does. `each`

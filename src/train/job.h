@@ -31,6 +31,7 @@ typedef struct ds_job {
     uint64_t seen;
     float rate; /* of the last batch */
     ds_tally tally;
+    ds_train_times times;
     ds_result best; /* best.epoch = 0: none yet */
 } ds_job;
 

@@ -56,7 +56,9 @@ static int sub_batch(run *r, int epoch, double *loss, ds_error *e)
 {
     ds_job *job = r->job;
     ds_batch b;
+    const double start = now();
     int rc = ds_loader_next(r->loader, &b, e);
+    job->times.waiting += now() - start;
     if (!rc)
         rc = ds_net_train(job->net, b.pixels, b.labels, b.ids, epoch, r->losses, e);
     if (rc)
@@ -81,13 +83,17 @@ static int batch(run *r, ds_train_step *step, ds_error *e)
     }
     job->seen += (uint64_t)images;
     job->rate = ds_schedule_rate(&job->cfg->net, job->seen / (uint64_t)images, job->setup->seed);
+    const double before_update = now();
     ds_optimizer_step(job->optimizer, job->rate);
     ds_net_changed(job->net);
+    job->times.update += now() - before_update;
     step->loss = loss / images;
     step->seconds = now() - start;
     job->tally.loss += loss;
     job->tally.images += (uint64_t)images;
     job->tally.seconds += step->seconds;
+    job->times.total += step->seconds;
+    job->times.steps++;
     return DS_OK;
 }
 
@@ -187,7 +193,9 @@ static int batches(run *r, ds_error *e)
             break;
         report(r, &step);
         last = step.batch >= job->plan.max_batches;
+        ds_net_profile_hold(job->net, true);
         rc = ds_epoch_end(job, last, e);
+        ds_net_profile_hold(job->net, false);
         if (rc == DS_EINTERRUPT || (!rc && !last && interrupted(job)))
             rc = save_interrupted(job, e);
     }
@@ -238,7 +246,12 @@ int ds_train(const ds_train_setup *setup, const ds_train_events *events, ds_trai
     if (!rc) {
         if (events->ready)
             events->ready(events->arg, job.net, &job.plan);
-        rc = train(&job, e);
+        job.times.batch = job.plan.batch;
+        rc = setup->profile ? ds_net_profile_start(job.net, e) : DS_OK;
+        if (!rc)
+            rc = train(&job, e);
+        if (setup->profile && events->profile && job.times.steps)
+            events->profile(events->arg, job.net, &job.times);
         int second = finish(&job, !rc, done, rc ? NULL : e);
         rc = rc ? rc : second;
     }

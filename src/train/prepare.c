@@ -228,13 +228,20 @@ static int make_net(ds_job *job, ds_notes *notes, ds_error *e)
     int rc = plan(job, e);
     if (rc)
         return rc;
+    char *tune = s->tune ? ds_job_path(job, ".tune") : NULL;
+    if (s->tune && !tune)
+        return ds_fail_memory(e);
     const ds_net_setup setup = {.train = true,
                                 .samples = (size_t)job->train.n,
                                 .epochs = job->plan.epochs,
                                 .seed = s->seed,
                                 .threads = s->threads,
+                                .backend = s->backend,
+                                .tune = tune,
+                                .verbose = s->verbose,
                                 .notes = notes};
     rc = ds_net_new(job->cfg, &setup, &job->net, e);
+    free(tune);
     return rc ? rc : ds_check_classes(&job->data, job->net, job->cfg, e);
 }
 

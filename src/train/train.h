@@ -32,6 +32,10 @@ typedef struct ds_train_setup {
     int epochs;                       /* instead of max_batches; 0: as the cfg says */
     uint64_t seed;
     int threads;                              /* compute threads, 0: all cores */
+    const char *backend;                      /* see host.h; NULL: the fastest */
+    bool tune;                                /* measure algorithms, keep them in BASE.tune */
+    bool verbose;                             /* notes about what the backend leaves to the host */
+    bool profile;                             /* measure each layer; see ds_train_events.profile */
     int loaders;                              /* decoding threads, 0: one a core, 8 at most */
     size_t cache_bytes;                       /* decoded images kept in memory */
     bool skip_bad;                            /* train without undecodable images instead of stopping */
@@ -64,6 +68,13 @@ typedef struct ds_train_step {
     ds_progress progress;     /* of the target */
 } ds_train_step;
 
+/* Where the time of training steps went, in seconds; validation does not count. The layers' own: ds_net_profile. */
+typedef struct ds_train_times {
+    long steps;
+    int batch;                     /* images a step */
+    double total, waiting, update; /* all; for images; of the parameters */
+} ds_train_times;
+
 /* Callbacks, each of them optional. */
 typedef struct ds_train_events {
     void *arg;
@@ -71,6 +82,7 @@ typedef struct ds_train_events {
     void (*ready)(void *arg, const ds_net *net, const ds_train_plan *plan); /* before the first batch */
     void (*step)(void *arg, const ds_train_step *step);
     void (*epoch)(void *arg, const ds_result *result, bool best);
+    void (*profile)(void *arg, const ds_net *net, const ds_train_times *times); /* after the last batch */
 } ds_train_events;
 
 /* Where the results are. */

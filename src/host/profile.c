@@ -1,0 +1,39 @@
+/* Time of each layer, when somebody asks for it. */
+#include "host/private.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+double ds_profile_now(const ds_net *n)
+{
+    struct timespec t;
+    if (!n->times || n->times_held)
+        return 0;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void ds_profile_add(ds_net *n, int i, bool backward, double start)
+{
+    if (!n->times || n->times_held)
+        return;
+    double *sum = backward ? &n->times[i].backward : &n->times[i].forward;
+    *sum += ds_profile_now(n) - start;
+}
+
+int ds_net_profile_start(ds_net *n, ds_error *e)
+{
+    free(n->times);
+    n->times = calloc((size_t)n->net->n, sizeof *n->times);
+    return n->times ? DS_OK : ds_fail_memory(e);
+}
+
+void ds_net_profile_hold(ds_net *n, bool hold)
+{
+    n->times_held = hold;
+}
+
+const ds_layer_time *ds_net_profile(const ds_net *n)
+{
+    return n->times;
+}
