@@ -9,10 +9,12 @@
 #include <signal.h>
 
 typedef struct flags {
-    bool clear, skip_bad, tune;
-    int upto, epochs, seed;
+    bool clear, skip_bad;
+    int upto, epochs, seed, tune;
     ds_run_flags run;
 } flags;
+
+static const char *const off_on[] = {"off", "on", NULL};
 
 #define AT(field) offsetof(flags, field)
 const ds_option ds_train_options[] = {
@@ -31,7 +33,7 @@ const ds_option ds_train_options[] = {
     DS_CACHE_OPTION(AT(run)),
     {"skip-bad", DS_FLAG, AT(skip_bad), NULL, 0, 0, NULL, NULL, NULL,
      "train without images that cannot be decoded"},
-    {"tune", DS_FLAG, AT(tune), NULL, 0, 0, NULL, NULL, NULL,
+    {"tune", DS_ENUM, AT(tune), "off", 0, 0, NULL, off_on, NULL,
      "measure which convolution algorithms are fastest, keep the answers in BACKUP/BASE.tune"},
     {.type = DS_END},
 };
@@ -130,7 +132,7 @@ static int run(const flags *f, const char **operands, int n, ds_error *e)
                               .backend = ds_backend_names[f->run.backend],
                               .verbose = f->run.verbose,
                               .profile = f->run.profile,
-                              .tune = f->tune,
+                              .tune = f->tune != 0,
                               .loaders = f->run.loaders,
                               .cache_bytes = (size_t)f->run.cache << 20,
                               .skip_bad = f->skip_bad,
