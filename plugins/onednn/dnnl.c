@@ -26,7 +26,7 @@ static void desc_free(desc *d)
 
 static dnnl_status_t append_sum(dnnl_post_ops_t ops)
 {
-    return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_f32);
+    return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef);
 }
 
 static dnnl_status_t append_leaky(dnnl_post_ops_t ops, float slope)
