@@ -228,6 +228,8 @@ static int make_net(ds_job *job, ds_notes *notes, ds_error *e)
     int rc = plan(job, e);
     if (rc)
         return rc;
+    if (s->tune && (rc = ds_make_dirs(job->data.backup, e)))
+        return rc;
     char *tune = s->tune ? ds_job_path(job, ".tune") : NULL;
     if (s->tune && !tune)
         return ds_fail_memory(e);

@@ -20,6 +20,9 @@
 #define BN "batch_normalize=1\n"
 #define HEAD(outputs) "[connected]\noutput=" #outputs "\nactivation=linear\n"
 
+/* All tests run with each of them. */
+static const char *backend;
+
 struct bench {
     ds_cfg *cfg;
     ds_net *net;
@@ -39,7 +42,8 @@ static struct bench setup_text(const char *text, bool train)
     struct bench b = {0};
     ds_error e;
     check(ds_cfg_parse(text, "test.cfg", &b.cfg, NULL, &e), &e);
-    ds_net_setup s = {.train = train, .samples = 20, .epochs = 10, .seed = 3, .threads = 2};
+    ds_net_setup s = {
+        .train = train, .samples = 20, .epochs = 10, .seed = 3, .threads = 2, .backend = backend};
     check(ds_net_new(b.cfg, &s, &b.net, &e), &e);
     const ds_net_info *info = ds_net_get_info(b.net);
     ds_rng r = ds_rng_make(5, 0, 0);
@@ -76,8 +80,10 @@ static double difference(struct bench *b, const double *g, float *w, double h)
 {
     float was = *w;
     *w = was + (float)h;
+    ds_net_changed(b->net);
     double up = projected(b, g), step = *w;
     *w = was - (float)h;
+    ds_net_changed(b->net);
     double down = projected(b, g);
     step -= *w;
     *w = was;
@@ -209,6 +215,7 @@ static void train_steps(struct bench *b, int steps)
                 p[k].values[i] += .05f * p[k].gradient[i];
                 p[k].gradient[i] = 0;
             }
+        ds_net_changed(b->net);
     }
 }
 
@@ -369,7 +376,7 @@ static double against_stock(const char *name)
     ds_net *net;
     char *path = ds_format("/usr/share/darknet/cfg/%s", name), *weights = temporary();
     check(ds_cfg_read(path, &cfg, NULL, &e), &e);
-    ds_net_setup s = {.batch = 1, .seed = 4, .threads = 2};
+    ds_net_setup s = {.batch = 1, .seed = 4, .threads = 2, .backend = backend};
     check(ds_net_new(cfg, &s, &net, &e), &e);
     sane_averages(net);
     check(ds_net_save_weights(net, weights, 0, &e), &e);
@@ -462,5 +469,13 @@ int main(void)
         cmocka_unit_test(reject_gives_zeros),      cmocka_unit_test(not_a_number_is_reported),
         cmocka_unit_test(stock_networks),
     };
-    return cmocka_run_group_tests_name("host", tests, NULL, NULL);
+    int failed = 0;
+    const ds_backend *const *other = ds_backends();
+    backend = "host";
+    failed += cmocka_run_group_tests_name("host", tests, NULL, NULL);
+    for (; *other; other++) {
+        backend = (*other)->name;
+        failed += cmocka_run_group_tests_name(backend, tests, NULL, NULL);
+    }
+    return failed;
 }
