@@ -102,17 +102,23 @@ static inline void fill_data(pair *p)
     }
 }
 
-static inline pair pair_new(const char *text, int batch, bool train)
+static inline pair pair_of(const char *text, int batch, bool train, int first, int second)
 {
+    const int backends[2] = {first, second};
     pair p = {.text = text};
     ds_error e;
     check(ds_cfg_parse(text, "test.cfg", &p.cfg, NULL, &e), &e, text);
     for (int k = HOST; k <= ONEDNN; k++) {
-        p.net[k] = build(p.cfg, k, batch, train, 2);
+        p.net[k] = build(p.cfg, backends[k], batch, train, 2);
         vary_parameters(p.net[k]);
     }
     fill_data(&p);
     return p;
+}
+
+static inline pair pair_new(const char *text, int batch, bool train)
+{
+    return pair_of(text, batch, train, HOST, ONEDNN);
 }
 
 static inline void pair_free(pair *p)
@@ -206,10 +212,10 @@ static inline void check_parameters(const pair *p, const char *when, double tole
 }
 
 /* oneDNN has fast code for full blocks of channels, and for the first layer; what it has for others depends on version and machine. */
-static inline bool has_fast_code(const layer *l)
+static inline bool has_fast_code(const layer *l, const char *backend)
 {
-    return l->groups == 1 && l->c % 16 == 0 && l->n % 16 == 0 && l->pad < l->size && l->w >= l->size &&
-           l->h >= l->size;
+    return !strstr(backend, "SSE4.1") && l->groups == 1 && l->c % 16 == 0 && l->n % 16 == 0 &&
+           l->pad < l->size && l->w >= l->size && l->h >= l->size;
 }
 
 /* Types that the backend must take over, so that the host is not compared with itself. */
@@ -219,9 +225,9 @@ static inline void check_owned(const pair *p)
     for (int i = 0; i < p->net[ONEDNN]->info.cost; i++) {
         const layer *l = &net->layers[i];
         LAYER_TYPE type = l->type;
-        bool known = (type == CONVOLUTIONAL && has_fast_code(l)) || type == CONNECTED || type == BATCHNORM ||
-                     type == MAXPOOL || type == AVGPOOL || type == DROPOUT || type == SHORTCUT ||
-                     type == ROUTE || type == ACTIVE;
+        bool known = (type == CONVOLUTIONAL && has_fast_code(l, p->net[ONEDNN]->backend_name)) ||
+                     type == CONNECTED || type == BATCHNORM || type == MAXPOOL || type == AVGPOOL ||
+                     type == DROPOUT || type == SHORTCUT || type == ROUTE || type == ACTIVE;
         if (known && !p->net[ONEDNN]->slots[i].owned)
             fail_msg("layer %d stays with the host\n%s", i, p->text);
         if (getenv("DS_TEST_SHOW") && !p->net[ONEDNN]->slots[i].owned && type == CONVOLUTIONAL)

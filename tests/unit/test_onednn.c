@@ -72,7 +72,7 @@ static void groups(void **state)
         {3, EXACT, NET(8, 8, 3) CONV(12, 3, 1, "tanh", PAD) CONV(18, 3, 1, "tanh", PAD BN "groups=3\n") HEAD},
         {3, EXACT,
          NET(8, 8, 3) CONV(10, 3, 1, "tanh", PAD) CONV(10, 3, 1, "linear", PAD BN "groups=5\n")
-             SHORTCUT(-2, "tanh") CONV(10, 1, 1, "linear", BN "groups=10\n") MAXPOOL(2, 2) HEAD},
+             SHORTCUT(-2, "tanh") CONV(10, 3, 1, "linear", PAD BN "groups=10\n") MAXPOOL(2, 2) HEAD},
         {2, EXACT,
          NET(8, 8, 6) CONV(6, 1, 1, "tanh", "groups=6\n") CONV(8, 5, 1, "tanh", PAD "groups=2\n") HEAD},
         {2, EXACT, NET(8, 8, 3) CONV(32, 1, 1, "tanh", "") CONV(32, 3, 1, "tanh", BN PAD "groups=4\n") HEAD},
@@ -280,7 +280,7 @@ static void host_between(void **state)
             compare(text, 2, EXACT);
             free(text);
         }
-    compare(NET(9, 9, 3) "[crop]\ncrop_width=8\ncrop_height=8\nflip=0\nangle=0\nnoadjust=1\n" FIRST HEAD, 3,
+    compare(NET(8, 8, 3) "[crop]\ncrop_width=8\ncrop_height=8\nflip=0\nangle=0\nnoadjust=1\n" FIRST HEAD, 3,
             EXACT);
 }
 
@@ -397,7 +397,8 @@ static char *draw_network(uint64_t seed)
     char *text = ds_format("[net]\nbatch=3\nwidth=%d\nheight=%d\nchannels=3\nmax_batches=10\n",
                            6 + below(&r, 5), 6 + below(&r, 5));
     for (int tries = 0; layers < want && tries < 200; tries++) {
-        char *layer = draw_layer(&r, layers), *longer = ds_format("%s%s", text, layer);
+        char *layer = draw_layer(&r, layers);
+        char *longer = ds_format("%s%s%s", text, layer, below(&r, 20) ? "" : "stopbackward=1\n");
         bool fits = is_valid(longer);
         free(layer);
         free(fits ? text : longer);
@@ -409,6 +410,27 @@ static char *draw_network(uint64_t seed)
     return whole;
 }
 
+/* Batch normalisation over values that are nearly equal magnifies rounding, and an activation's kink can turn it into anything: such
+ * networks show no mistake. Here the oracle is run on pixels that are a rounding error apart. */
+static bool is_steady(const char *text, int batch)
+{
+    pair p = pair_of(text, batch, true, HOST, HOST);
+    ds_error e;
+    check(ds_net_train(p.net[0], p.pixels, p.labels, p.ids, 0, p.loss[0], &e), &e, text);
+    for (int i = 0; i < batch * p.net[0]->info.inputs; i++)
+        p.pixels[i] *= i % 2 ? 1 + 3e-7f : 1 - 3e-7f;
+    check(ds_net_train(p.net[1], p.pixels, p.labels, p.ids, 0, p.loss[1], &e), &e, text);
+    bool steady = true;
+    int arrays;
+    const ds_param *a = ds_net_params(p.net[0], &arrays), *b = ds_net_params(p.net[1], &arrays);
+    double floor = gradient_floor(&p);
+    for (int k = 0; k < arrays; k++)
+        steady &= apart(a[k].values, b[k].values, a[k].n, .1) < 1e-6 &&
+                  (!a[k].gradient || apart(a[k].gradient, b[k].gradient, a[k].n, floor) < 1e-4);
+    pair_free(&p);
+    return steady;
+}
+
 static int fuzz_count(void)
 {
     const char *n = getenv("DS_TEST_NETWORKS");
@@ -418,23 +440,81 @@ static int fuzz_count(void)
 static void by_chance(void **state)
 {
     (void)state;
-    int n = fuzz_count();
+    int n = fuzz_count(), compared = 0;
     for (int i = 0; i < n; i++) {
         char *text = draw_network((uint64_t)i);
         if (getenv("DS_TEST_SHOW"))
             print_message("# network %d\n", i);
-        compare(text, 5, 1e-3);
+        bool steady = is_steady(text, 5);
+        if (steady)
+            compare(text, 5, 1e-3);
+        compared += steady;
         free(text);
     }
+    assert_true(compared > n / 2);
 }
 
-int main(void)
+/* ---- other instruction sets -------------------------------------------------------------------------------- */
+
+/* This program once more, in another environment; its output is shown when it fails. */
+static void run_with(const char *isa)
 {
+    char path[] = "/tmp/ds_test_XXXXXX", line[512];
+    int out = mkstemp(path), status;
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("ONEDNN_MAX_CPU_ISA", isa, 1);
+        setenv("DS_TEST_NETWORKS", "25", 0);
+        dup2(out, STDOUT_FILENO);
+        dup2(out, STDERR_FILENO);
+        execl("/proc/self/exe", "test_onednn", isa, NULL);
+        _exit(127);
+    }
+    waitpid(child, &status, 0);
+    FILE *f = fopen(path, "r");
+    while (status && f && fgets(line, sizeof line, f))
+        print_error("%s: %s", isa, line);
+    if (f)
+        fclose(f);
+    close(out);
+    unlink(path);
+    assert_int_equal(status, 0);
+}
+
+static void with_avx2(void **state)
+{
+    (void)state;
+    run_with("AVX2");
+}
+
+static void with_sse41(void **state)
+{
+    (void)state;
+    run_with("SSE41");
+}
+
+/* Threads that wait in a loop for their next piece of work take the time of others, tests among them. */
+static void spin_less(char **argv)
+{
+    if (getenv("GOMP_SPINCOUNT"))
+        return;
+    setenv("GOMP_SPINCOUNT", "1000", 1);
+    execv("/proc/self/exe", argv);
+}
+
+/* An argument: in a lower instruction set already. */
+int main(int argc, char **argv)
+{
+    spin_less(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions),  cmocka_unit_test(winograd),  cmocka_unit_test(groups),
         cmocka_unit_test(pooling),       cmocka_unit_test(connected), cmocka_unit_test(activations),
         cmocka_unit_test(single_layers), cmocka_unit_test(shortcuts), cmocka_unit_test(routes),
         cmocka_unit_test(host_between),  cmocka_unit_test(frozen),    cmocka_unit_test(by_chance),
     };
-    return cmocka_run_group_tests_name("onednn", tests, NULL, NULL);
+    const struct CMUnitTest lower[] = {cmocka_unit_test(with_avx2), cmocka_unit_test(with_sse41)};
+    int failed = cmocka_run_group_tests_name("onednn", tests, NULL, NULL);
+    if (argc == 1)
+        failed += cmocka_run_group_tests_name("onednn, lower instruction sets", lower, NULL, NULL);
+    return failed;
 }
