@@ -1,4 +1,4 @@
-# darknet-sat. Targets: all (default), demo, data, test, check-long, check, docs, install, clean.
+# darknet-sat. Targets: all (default), demo, data, test, bench (BENCH="options"), check-long, check, docs, install, clean.
 # DEV=1 turns warnings into errors; SANITIZE=address,undefined or thread builds with sanitizers; ONEDNN=0 leaves the oneDNN backend out.
 
 CC = gcc
@@ -27,7 +27,7 @@ SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY),$(wildcard src/*/*.c)) $(wil
           $(if $(WITH_ONEDNN),$(wildcard plugins/onednn/*.c))
 PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/bind.c src/host/parse.c \
                   $(wildcard src/base/*.c src/cfg/*.c src/select/*.c plugins/*.c)
-TESTS = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+TESTS = $(filter-out $(if $(WITH_ONEDNN),,test_onednn%),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
 CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh)))
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -55,6 +55,12 @@ $(BUILD)/libds.a: $(call object,$(SOURCES))
 	@rm -f $@
 	ar rcs $@ $^
 
+BENCH_PROGRAMS = $(addprefix $(BUILD)/bench/,step $(if $(WITH_ONEDNN),bound))
+
+$(BENCH_PROGRAMS): %: %.o $(BUILD)/bench/serve.o $(BUILD)/libds.a src/host/exports.list
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) -Wl,--whole-archive $(BUILD)/libds.a \
+	      -Wl,--no-whole-archive $(LIBS)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 UNIT = $(addprefix $(BUILD)/tests/,$(TESTS))
@@ -67,9 +73,12 @@ unit: $(UNIT)
 	$(if $(SANITIZE),$(SANITIZER_ENV)) sh tests/run.sh $(UNIT)
 
 # a sanitizer's runtime must come first in a process, so the preloaded library is tested without
-test: $(UNIT) all
-	$(if $(SANITIZE),$(SANITIZER_ENV) DARKNET=$(CURDIR)/$(PROGRAM)) sh tests/run.sh $(UNIT) \
+test: $(UNIT) $(BENCH_PROGRAMS) all
+	$(if $(SANITIZE),$(SANITIZER_ENV) DARKNET=$(CURDIR)/$(PROGRAM)) BENCH_DIR=$(BUILD)/bench sh tests/run.sh $(UNIT) \
 	    $(if $(SANITIZE),$(filter-out tests/cli/preload.sh,$(CLI_TESTS)),$(CLI_TESTS))
+
+bench: all $(BENCH_PROGRAMS)
+	@python3 bench/run.py -programs $(BUILD)/bench $(BENCH)
 
 check-long: all
 	sh tests/long/demo.sh
@@ -78,7 +87,7 @@ docs: all
 	./darknet layers -markdown > cfg/LAYERS.md
 
 check: test
-	clang-format --dry-run -Werror $(wildcard src/*/*.[ch] plugins/*.[ch] plugins/*/*.[ch] tests/unit/*.[ch])
+	clang-format --dry-run -Werror $(wildcard src/*/*.[ch] plugins/*.[ch] plugins/*/*.[ch] tests/unit/*.[ch] bench/*.[ch])
 
 data: all
 	@sh data/get.sh
@@ -92,7 +101,7 @@ install: all
 	install -m 755 libdarknet-sat.so $(DESTDIR)$(PREFIX)/lib
 
 .SECONDARY:
-.PHONY: all demo data unit test check-long check docs install clean
+.PHONY: all demo data unit test bench check-long check docs install clean
 
 clean:
 	rm -rf build build-* darknet libdarknet-sat.so

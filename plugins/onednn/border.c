@@ -20,7 +20,7 @@ ds_target ds_target_make(ds_plan *p, const ds_step *s, ds_tensor *t, bool can_ad
         to.add = false;
     } else if (!can_add)
         to.scratch_buffer = lease(p, s, t);
-    t->contributions++;
+    to.arrival = ++t->contributions;
     /* a host's tensor is handed over by one of us; that one will extend the parts so far to its moment */
     for (int part = 0; part < 2; part++)
         ds_arena_extend(&p->arena, t->grad_buffer[part], ds_backward_moment(p, s));
@@ -85,7 +85,8 @@ void ds_target_close(const ds_plan *p, const ds_target *to)
         return;
     if (to->scratch_buffer)
         ds_tensor_add(p, to->t, ds_arena_at(&p->arena, to->scratch_buffer), to->t->grad[to->part]);
-    if (to->last && to->t->delta)
+    bool last = to->arrival == to->t->contributions; /* a host's tensor is complete: hand it over */
+    if (last && to->t->from_host && to->t->delta)
         ds_tensor_to_plain(p, to->t, ds_tensor_join(p, to->t), true, to->t->delta);
 }
 

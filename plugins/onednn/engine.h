@@ -34,7 +34,7 @@ typedef struct ds_target {
     int part;           /* of t->grad */
     bool add;           /* the part holds something already */
     int scratch_buffer; /* for a step that can only write, when it must add */
-    bool last;          /* t is the host's, and this was the last part: hand it over */
+    int arrival;        /* of t->contributions, from 1 on, in the order of their steps */
 } ds_target;
 
 typedef struct ds_plan ds_plan;

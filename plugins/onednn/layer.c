@@ -64,7 +64,7 @@ static void lease_gradients(ds_plan *p, ds_step *s)
         s->shares_gradient = true;
         other->contributions = 1;
         other->grad_buffer[0] = out->grad_buffer[0];
-        s->to[1] = (ds_target){.t = other};
+        s->to[1] = (ds_target){.t = other, .arrival = 1};
     } else if (other)
         s->to[1] = ds_target_make(p, s, other, true);
     if (s->pooled || (s->node->normalized && s->shares_gradient))
@@ -77,7 +77,7 @@ static int make(ds_plan *p, ds_step *s, ds_error *e)
 {
     const ds_node *node = s->node;
     bool product = node->op != DS_OP_BATCHNORM;
-    s->product = product && s->pooled ? ds_tensor_shape(p, node->out_c, node->out_h, node->out_w) : *s->out;
+    s->product = s->pooled ? ds_tensor_shape(p, node->out_c, node->out_h, node->out_w) : *s->out;
     s->product.value_buffer = s->product.grad_buffer[0] = s->product.grad_buffer[1] = 0;
     s->conv_activates =
         !p->train && node->op == DS_OP_CONVOLUTION && s->odd < 0 && (!s->inputs[1] || s->add_in_place);

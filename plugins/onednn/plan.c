@@ -50,13 +50,21 @@ static bool host_reads(const ds_plan *p, int i)
     return reads;
 }
 
-/* A [route] to one layer is that layer's output by another name, unless the host wants to see it. */
+static bool is_ours(const ds_plan *p, const ds_tensor *t)
+{
+    return t > p->tensors && p->owned[t - p->tensors - 1];
+}
+
+/* A [route] to one layer is that layer's output by another name, unless the host wants to see it, or computes that layer: it then expects no
+ * gradient before the turn of the [route]. */
 static void alias_routes(ds_plan *p)
 {
     for (int i = 0; i < p->graph->n; i++) {
         const ds_node *node = &p->graph->nodes[i];
-        if (node->op == DS_OP_ROUTE && p->owned[i] && node->n_inputs == 1 && !host_reads(p, i))
-            p->output_of[i + 1] = p->output_of[node->inputs[0] + 1];
+        ds_tensor *t = p->output_of[node->inputs[0] + 1];
+        if (node->op == DS_OP_ROUTE && p->owned[i] && node->n_inputs == 1 && !host_reads(p, i) &&
+            is_ours(p, t))
+            p->output_of[i + 1] = t;
     }
 }
 
@@ -290,32 +298,6 @@ static int make_backwards(ds_plan *p, int *culprit, ds_error *e)
     return DS_OK;
 }
 
-static void close_target(ds_target **last, ds_plan *p, ds_target *to)
-{
-    if (to->t && to->t->from_host)
-        last[to->t - p->tensors] = to;
-}
-
-/* A tensor of the host gets its gradient from us when the last part is there. */
-static int find_last_parts(ds_plan *p, ds_error *e)
-{
-    ds_target **last = calloc((size_t)p->graph->n + 1, sizeof(ds_target *));
-    if (!last)
-        return ds_fail_memory(e);
-    for (int k = p->n_steps - 1; k >= 0; k--) {
-        ds_step *s = &p->steps[k];
-        close_target(last, p, &s->to[0]);
-        close_target(last, p, &s->to[1]);
-        for (int j = 0; j < s->n_parts; j++)
-            close_target(last, p, &s->to_parts[j]);
-    }
-    for (int i = 0; i <= p->graph->n; i++)
-        if (last[i])
-            last[i]->last = true;
-    free(last);
-    return DS_OK;
-}
-
 static void point_tensor(const ds_plan *p, ds_tensor *t)
 {
     t->value = ds_arena_at(&p->arena, t->value_buffer);
@@ -325,9 +307,7 @@ static void point_tensor(const ds_plan *p, ds_tensor *t)
 
 static int get_memory(ds_plan *p, ds_error *e)
 {
-    int rc = find_last_parts(p, e);
-    if (!rc)
-        rc = ds_arena_make(&p->arena, e);
+    int rc = ds_arena_make(&p->arena, e);
     for (int i = 0; i <= p->graph->n && !rc; i++)
         point_tensor(p, &p->tensors[i]);
     for (int k = 0; k < p->n_steps && !rc; k++)

@@ -46,6 +46,23 @@ static int parse(ds_net *n, const ds_net_setup *setup, ds_error *e)
     return rc;
 }
 
+/* The variance of a single value is 0 / 0. */
+static int check_values(const ds_net *n, ds_error *e)
+{
+    for (int i = 0; i < n->net->n; i++) {
+        const layer *l = &n->net->layers[i];
+        const ds_section *s = &n->cfg->sections[i + 1];
+        bool normalizes = l->type == BATCHNORM || (l->batch_normalize && l->rolling_mean);
+        if (normalizes && l->batch == 1 && l->out_h * l->out_w == 1)
+            return ds_fail_at(
+                e, DS_EINPUT, n->cfg->path, ds_section_line(s, "batch_normalize"),
+                "layer %d: [%s] cannot be trained with batch normalisation over a single value a "
+                "channel (1 image of 1 x 1), expected 2 images or more at once",
+                i, s->name);
+    }
+    return DS_OK;
+}
+
 static int build(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
     int rc = parse(n, setup, e);
@@ -61,6 +78,8 @@ static int build(ds_net *n, const ds_net_setup *setup, ds_error *e)
     if ((rc = ds_attach(n->cfg, n->net, &base, &n->context, e)))
         return rc;
     fill_info(n);
+    if (setup->train && (rc = check_values(n, e)))
+        return rc;
     if ((rc = ds_params_list(n, e)) || (rc = ds_walk_plan(n, setup->train, e)))
         return rc;
     if ((rc = ds_takeover(n, e)) || (rc = ds_backend_attach(n, setup, e)))

@@ -1,0 +1,182 @@
+/* step CFG [-batch N] [-size S] [-backend onednn|host] [-threads N]: whole steps of a network on random images, without reading files.
+ *
+ *   train N    forward, backward, update of the parameters; with the shares of the cost section and of the update
+ *   infer N    forward of a network that was built for it alone
+ *   update N   update of the parameters alone, of the network of "train" */
+#include "base/rng.h"
+#include "bench/serve.h"
+#include "cli/common.h"
+#include "host/host.h"
+#include "train/optimizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The epoch of all steps is the last of so many, and no warm-up of a target lasts as long. */
+enum { SAMPLES = 50000, EPOCHS = 2000000 };
+/* Small enough that no network diverges on noise; it does not change the time of a step. */
+static const float rate = 1e-5f;
+
+typedef struct state {
+    ds_bench b;
+    ds_net *train, *infer;
+    ds_optimizer *optimizer;
+    float *pixels;   /* batch x inputs */
+    int *labels;     /* batch */
+    uint32_t *ids;   /* batch */
+    double *losses;  /* batch */
+    double updating; /* seconds, of the command */
+} state;
+
+/* ---- making ------------------------------------------------------------------------------------------------ */
+
+/* A fresh network has averages of zero, with which inference is not-a-number. */
+static void set_variances(ds_net *net)
+{
+    int n;
+    const ds_param *p = ds_net_params(net, &n);
+    for (int i = 0; i < n; i++)
+        for (size_t k = 0; k < p[i].n && strcmp(p[i].name, "variances") == 0; k++)
+            p[i].values[k] = 1;
+    ds_net_changed(net);
+}
+
+static int make_net(state *s, bool train, ds_net **net, ds_error *e)
+{
+    const ds_net_setup setup = {.batch = s->b.batch,
+                                .train = train,
+                                .samples = train ? SAMPLES : 0,
+                                .epochs = train ? EPOCHS : 0,
+                                .seed = 1,
+                                .threads = s->b.threads,
+                                .backend = ds_backend_names[s->b.backend],
+                                .notes = &s->b.notes};
+    int rc = ds_net_new(s->b.cfg, &setup, net, e);
+    if (!rc && ds_net_get_info(*net)->cost < 0)
+        rc = ds_fail(e, DS_EINPUT, "the network has no cost section, expected [sat] or [softmax] at its end");
+    if (!rc)
+        set_variances(*net);
+    return rc;
+}
+
+static int make_images(state *s, const ds_net_info *info, ds_error *e)
+{
+    size_t batch = (size_t)info->batch, n = batch * (size_t)info->inputs;
+    if (s->pixels)
+        return DS_OK;
+    s->pixels = malloc(n * sizeof *s->pixels);
+    s->labels = malloc(batch * sizeof *s->labels);
+    s->ids = malloc(batch * sizeof *s->ids);
+    s->losses = malloc(batch * sizeof *s->losses);
+    if (!s->pixels || !s->labels || !s->ids || !s->losses)
+        return ds_fail_memory(e);
+    ds_rng r = ds_rng_make(1, 0, 0);
+    for (size_t i = 0; i < n; i++)
+        s->pixels[i] = (float)ds_rng_uniform(&r);
+    for (size_t i = 0; i < batch; i++) {
+        s->labels[i] = (int)ds_rng_below(&r, (uint64_t)info->classes);
+        s->ids[i] = (uint32_t)ds_rng_below(&r, SAMPLES);
+    }
+    return DS_OK;
+}
+
+static int prepare_train(void *arg, ds_error *e)
+{
+    state *s = arg;
+    int n, rc = s->train ? DS_OK : make_net(s, true, &s->train, e);
+    if (rc || s->optimizer)
+        return rc;
+    const ds_param *p = ds_net_params(s->train, &n);
+    rc = ds_optimizer_new(&s->b.cfg->net, p, n, s->b.batch, s->b.threads, &s->optimizer, e);
+    if (!rc)
+        rc = ds_net_profile_start(s->train, e);
+    return rc ? rc : make_images(s, ds_net_get_info(s->train), e);
+}
+
+static int prepare_infer(void *arg, ds_error *e)
+{
+    state *s = arg;
+    int rc = make_net(s, false, &s->infer, e);
+    return rc ? rc : make_images(s, ds_net_get_info(s->infer), e);
+}
+
+static void release(state *s)
+{
+    ds_optimizer_free(s->optimizer);
+    ds_net_free(s->train);
+    ds_net_free(s->infer);
+    free(s->pixels);
+    free(s->labels);
+    free(s->ids);
+    free(s->losses);
+    ds_bench_close(&s->b);
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------------- */
+
+static int begin_train(void *arg, ds_error *e)
+{
+    state *s = arg;
+    s->updating = 0;
+    return ds_net_profile_start(s->train, e);
+}
+
+static int update(void *arg, ds_error *e)
+{
+    state *s = arg;
+    (void)e;
+    double start = ds_bench_now();
+    ds_optimizer_step(s->optimizer, rate);
+    ds_net_changed(s->train);
+    s->updating += ds_bench_now() - start;
+    return DS_OK;
+}
+
+static int train(void *arg, ds_error *e)
+{
+    state *s = arg;
+    int rc = ds_net_train(s->train, s->pixels, s->labels, s->ids, EPOCHS - 1, s->losses, e);
+    return rc ? rc : update(s, e);
+}
+
+static int infer(void *arg, ds_error *e)
+{
+    state *s = arg;
+    return ds_net_forward(s->infer, s->pixels, e);
+}
+
+static void tell_train(const void *arg, double seconds)
+{
+    const state *s = arg;
+    const ds_layer_time *t = &ds_net_profile(s->train)[ds_net_get_info(s->train)->cost];
+    double loss = 0;
+    for (int i = 0; i < s->b.batch; i++)
+        loss += s->losses[i] / s->b.batch;
+    printf(" cost_share=%.5f update_share=%.5f loss=%.4g engine=%s", (t->forward + t->backward) / seconds,
+           s->updating / seconds, loss, ds_net_backend(s->train));
+}
+
+static void tell_infer(const void *arg, double seconds)
+{
+    (void)seconds;
+    printf(" engine=%s", ds_net_backend(((const state *)arg)->infer));
+}
+
+static const ds_bench_mode modes[] = {
+    {"train", prepare_train, begin_train, train, tell_train},
+    {"infer", prepare_infer, NULL, infer, tell_infer},
+    {"update", prepare_train, NULL, update, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    ds_error e;
+    state s = {0};
+    int rc = ds_bench_open(&s.b, argc, argv, true, &e);
+    if (!rc)
+        rc = ds_bench_serve(&s.b, "step", modes, sizeof modes / sizeof *modes, &s, &e);
+    if (rc)
+        ds_error_print(&e, stderr);
+    release(&s);
+    return ds_error_status(rc);
+}

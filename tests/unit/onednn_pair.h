@@ -1,0 +1,271 @@
+/* One network built twice, with the plain code of the host's side (the oracle) and with the backend, and how far they are apart. */
+#ifndef DS_TEST_ONEDNN_PAIR_H
+#define DS_TEST_ONEDNN_PAIR_H
+
+#include "host/private.h"
+#include "base/rng.h"
+#include "base/text.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define NET(w, h, c) "[net]\nbatch=4\nwidth=" #w "\nheight=" #h "\nchannels=" #c "\nmax_batches=10\n"
+#define CONV(filters, size, stride, act, extra) \
+    "[convolutional]\nfilters=" #filters "\nsize=" #size "\nstride=" #stride "\nactivation=" act "\n" extra
+#define BN "batch_normalize=1\n"
+#define PAD "pad=1\n"
+#define HEAD "[connected]\noutput=4\nactivation=linear\n[softmax]\n"
+#define MAXPOOL(size, stride) "[maxpool]\nsize=" #size "\nstride=" #stride "\n"
+#define SHORTCUT(from, act) "[shortcut]\nfrom=" #from "\nactivation=" act "\n"
+#define ROUTE(layers) "[route]\nlayers=" layers "\n"
+#define CONNECTED(output, act, extra) "[connected]\noutput=" #output "\nactivation=" act "\n" extra
+
+enum { HOST, ONEDNN };
+
+typedef struct pair {
+    const char *text;
+    ds_cfg *cfg;
+    ds_net *net[2];
+    float *pixels; /* batch x inputs */
+    int *labels;
+    uint32_t *ids;
+    double *loss[2];
+} pair;
+
+/* The messages of a failed build would otherwise not say which network. */
+static inline void check(int rc, const ds_error *e, const char *text)
+{
+    if (rc)
+        fail_msg("%s:%d: %s\n%s", e->file, e->line, e->text, text);
+}
+
+static inline ds_net *build(const ds_cfg *cfg, int backend, int batch, bool train, int threads)
+{
+    ds_error e;
+    ds_net *net;
+    ds_net_setup s = {.batch = batch,
+                      .train = train,
+                      .samples = 1000,
+                      .epochs = 10,
+                      .seed = 3,
+                      .threads = threads,
+                      .backend = backend == ONEDNN ? "onednn" : "host"};
+    check(ds_net_new(cfg, &s, &net, &e), &e, backend == ONEDNN ? "onednn" : "host");
+    return net;
+}
+
+/* A fresh network has zero averages and equal scales, which would hide mistakes. */
+static inline void vary_parameters(ds_net *net)
+{
+    int arrays;
+    const ds_param *p = ds_net_params(net, &arrays);
+    for (int k = 0; k < arrays; k++)
+        for (size_t i = 0; i < p[k].n; i++)
+            switch (p[k].name[0]) {
+            case 'v':
+                p[k].values[i] = .5f + (float)(i % 7) * .2f;
+                break;
+            case 'm':
+                p[k].values[i] = (float)(i % 5) * .1f - .2f;
+                break;
+            case 's':
+                p[k].values[i] = .7f + (float)(i % 3) * .4f;
+                break;
+            case 'b':
+                p[k].values[i] = (float)(i % 4) * .1f - .1f;
+                break;
+            default:
+                break;
+            }
+    ds_net_changed(net);
+}
+
+static inline void fill_data(pair *p)
+{
+    const ds_net_info *info = ds_net_get_info(p->net[HOST]);
+    ds_rng r = ds_rng_make(5, 0, 0);
+    size_t n = (size_t)info->batch * (size_t)info->inputs, batch = (size_t)info->batch;
+    p->pixels = malloc(n * sizeof *p->pixels);
+    p->labels = malloc(batch * sizeof *p->labels);
+    p->ids = malloc(batch * sizeof *p->ids);
+    p->loss[HOST] = malloc(batch * sizeof(double));
+    p->loss[ONEDNN] = malloc(batch * sizeof(double));
+    for (size_t i = 0; i < n; i++)
+        p->pixels[i] = (float)ds_rng_uniform(&r);
+    for (int i = 0; i < info->batch; i++) {
+        p->labels[i] = info->classes ? (i * 7 + 1) % info->classes : 0;
+        p->ids[i] = (uint32_t)i;
+    }
+}
+
+static inline pair pair_of(const char *text, int batch, bool train, int first, int second)
+{
+    const int backends[2] = {first, second};
+    pair p = {.text = text};
+    ds_error e;
+    check(ds_cfg_parse(text, "test.cfg", &p.cfg, NULL, &e), &e, text);
+    for (int k = HOST; k <= ONEDNN; k++) {
+        p.net[k] = build(p.cfg, backends[k], batch, train, 2);
+        vary_parameters(p.net[k]);
+    }
+    fill_data(&p);
+    return p;
+}
+
+static inline pair pair_new(const char *text, int batch, bool train)
+{
+    return pair_of(text, batch, train, HOST, ONEDNN);
+}
+
+static inline void pair_free(pair *p)
+{
+    for (int k = HOST; k <= ONEDNN; k++) {
+        ds_net_free(p->net[k]);
+        free(p->loss[k]);
+    }
+    ds_cfg_free(p->cfg);
+    free(p->pixels);
+    free(p->labels);
+    free(p->ids);
+}
+
+static inline double largest(const float *v, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, fabs((double)v[i]));
+    return most;
+}
+
+/* max |a - b| / max |b|, INFINITY for what is not a number; `floor`: the least denominator. */
+static inline double apart(const float *a, const float *b, size_t n, double floor)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = fabs((double)a[i] - b[i]);
+        most = isfinite(d) ? fmax(most, d) : INFINITY;
+    }
+    double size = fmax(largest(b, n), floor);
+    return size > 0 ? most / size : most;
+}
+
+static inline double logits_apart(const pair *p)
+{
+    const ds_net_info *info = ds_net_get_info(p->net[HOST]);
+    size_t n = (size_t)info->batch * (size_t)info->logits;
+    return apart(ds_net_logits(p->net[ONEDNN]), ds_net_logits(p->net[HOST]), n, 0);
+}
+
+static inline void pair_forward(pair *p)
+{
+    ds_error e;
+    for (int k = HOST; k <= ONEDNN; k++)
+        check(ds_net_forward(p->net[k], p->pixels, &e), &e, p->text);
+}
+
+static inline void pair_train(pair *p)
+{
+    ds_error e;
+    for (int k = HOST; k <= ONEDNN; k++)
+        check(ds_net_train(p->net[k], p->pixels, p->labels, p->ids, 0, p->loss[k], &e), &e, p->text);
+}
+
+static inline void check_logits(const pair *p, const char *when, double tolerance)
+{
+    double d = logits_apart(p);
+    if (!(d <= tolerance))
+        fail_msg("%s: logits are %.2g apart\n%s", when, d, p->text);
+}
+
+/* Gradients that are zero but for rounding (a bias before [batchnorm]) count against the largest of the network. */
+static inline double gradient_floor(const pair *p)
+{
+    int arrays;
+    double most = 0;
+    const ds_param *q = ds_net_params(p->net[HOST], &arrays);
+    for (int k = 0; k < arrays; k++)
+        if (q[k].gradient)
+            most = fmax(most, largest(q[k].gradient, q[k].n));
+    return 1e-2 * most;
+}
+
+/* Values to 1e-5 (averages move in training), gradients to `tolerance`. */
+static inline void check_parameters(const pair *p, const char *when, double tolerance)
+{
+    int arrays;
+    const ds_param *a = ds_net_params(p->net[ONEDNN], &arrays), *b = ds_net_params(p->net[HOST], &arrays);
+    double floor = gradient_floor(p);
+    for (int k = 0; k < arrays; k++) {
+        double d = apart(a[k].values, b[k].values, b[k].n, .1);
+        if (!(d <= 1e-5))
+            fail_msg("%s: layer %d: %s are %.2g apart\n%s", when, b[k].layer, b[k].name, d, p->text);
+        if (!a[k].gradient != !b[k].gradient)
+            fail_msg("%s: layer %d: %s are trained by one alone\n%s", when, b[k].layer, b[k].name, p->text);
+        d = b[k].gradient ? apart(a[k].gradient, b[k].gradient, b[k].n, floor) : 0;
+        if (!(d <= tolerance))
+            fail_msg("%s: layer %d: gradient of %s is %.2g off\n%s", when, b[k].layer, b[k].name, d, p->text);
+    }
+}
+
+/* oneDNN has fast code for full blocks of channels, and for the first layer; what it has for others depends on version and machine. */
+static inline bool has_fast_code(const layer *l, const char *backend)
+{
+    return !strstr(backend, "SSE4.1") && l->groups == 1 && l->c % 16 == 0 && l->n % 16 == 0 &&
+           l->pad < l->size && l->w >= l->size && l->h >= l->size;
+}
+
+/* Types that the backend must take over, so that the host is not compared with itself. */
+static inline void check_owned(const pair *p)
+{
+    const network *net = p->net[ONEDNN]->net;
+    for (int i = 0; i < p->net[ONEDNN]->info.cost; i++) {
+        const layer *l = &net->layers[i];
+        LAYER_TYPE type = l->type;
+        bool known = (type == CONVOLUTIONAL && has_fast_code(l, p->net[ONEDNN]->backend_name)) ||
+                     type == CONNECTED || type == BATCHNORM || type == MAXPOOL || type == AVGPOOL ||
+                     type == DROPOUT || type == SHORTCUT || type == ROUTE || type == ACTIVE;
+        if (known && !p->net[ONEDNN]->slots[i].owned)
+            fail_msg("layer %d stays with the host\n%s", i, p->text);
+        if (getenv("DS_TEST_SHOW") && !p->net[ONEDNN]->slots[i].owned && type == CONVOLUTIONAL)
+            print_message("host: %d -> %d size %d stride %d pad %d groups %d, %dx%d\n", l->c, l->n, l->size,
+                          l->stride, l->pad, l->groups, l->w, l->h);
+    }
+}
+
+/* Everything that one training network can show: both forward passes, gradients, that they add up, that neither pass disturbs the other. */
+static inline void compare_training(const char *text, int batch, double tolerance)
+{
+    pair p = pair_new(text, batch, true);
+    check_owned(&p);
+    pair_forward(&p);
+    check_logits(&p, "inference", tolerance);
+    pair_train(&p);
+    check_logits(&p, "training", tolerance);
+    check_parameters(&p, "first pass", tolerance);
+    pair_forward(&p);
+    check_logits(&p, "inference after training", tolerance);
+    pair_train(&p);
+    check_parameters(&p, "second pass", tolerance);
+    pair_free(&p);
+}
+
+static inline void compare_inference(const char *text, int batch, double tolerance)
+{
+    pair p = pair_new(text, batch, false);
+    check_owned(&p);
+    pair_forward(&p);
+    check_logits(&p, "inference alone", tolerance);
+    pair_free(&p);
+}
+
+static inline void compare(const char *text, int batch, double tolerance)
+{
+    compare_inference(text, batch, tolerance);
+    compare_training(text, batch, tolerance);
+}
+
+#endif
