@@ -114,6 +114,8 @@ static inline int ds_backward_moment(const ds_plan *p, const ds_step *s)
 }
 ds_tensor ds_tensor_shape(const ds_plan *p, int c, int h, int w);
 size_t ds_tensor_bytes(const ds_tensor *t);
+/* A byte for each number that the step puts out, for the backward pass; training only. */
+void ds_lease_index(ds_plan *p, ds_step *s);
 
 /* ---- border.c: gradients' targets, and what the host reads and writes ---- */
 

@@ -43,9 +43,8 @@ static void lease_product(ds_plan *p, ds_step *s)
             ds_arena_want(&p->arena, ds_tensor_bytes(&s->product), s->number, s->number);
     if (s->trains)
         ds_arena_extend(&p->arena, s->product.value_buffer, ds_backward_moment(p, s));
-    if (s->pooled && p->train)
-        s->index_buffer = ds_arena_want(&p->arena, s->out->planes * s->out->plane, s->number,
-                                        s->trains ? ds_backward_moment(p, s) : s->number);
+    if (s->pooled)
+        ds_lease_index(p, s);
 }
 
 /* The sign of an output tells that of what came in; recomputing it from the product needs one array less. */

@@ -25,6 +25,13 @@ size_t ds_tensor_bytes(const ds_tensor *t)
     return t->planes * t->plane * sizeof(float);
 }
 
+void ds_lease_index(ds_plan *p, ds_step *s)
+{
+    int last = s->trains ? ds_backward_moment(p, s) : s->number;
+    if (p->train)
+        s->index_buffer = ds_arena_want(&p->arena, s->out->planes * s->out->plane, s->number, last);
+}
+
 static void shape_tensors(ds_plan *p)
 {
     const ds_graph *g = p->graph;

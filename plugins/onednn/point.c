@@ -84,9 +84,7 @@ const ds_step_kind ds_step_activation = {"activation",        false, activation_
 static int dropout_make(ds_plan *p, ds_step *s, ds_error *e)
 {
     (void)e;
-    if (p->train)
-        s->index_buffer = ds_arena_want(&p->arena, s->out->planes * s->out->plane, s->number,
-                                        s->trains ? ds_backward_moment(p, s) : s->number);
+    ds_lease_index(p, s);
     s->to[0] = ds_target_make(p, s, s->inputs[0], true);
     return DS_OK;
 }
