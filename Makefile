@@ -71,8 +71,9 @@ test: $(UNIT) all
 	$(if $(SANITIZE),$(SANITIZER_ENV) DARKNET=$(CURDIR)/$(PROGRAM)) sh tests/run.sh $(UNIT) \
 	    $(if $(SANITIZE),$(filter-out tests/cli/preload.sh,$(CLI_TESTS)),$(CLI_TESTS))
 
-check-long: all
+check-long: all $(UNIT)
 	sh tests/long/demo.sh
+	$(if $(WITH_ONEDNN),sh tests/long/stock.sh $(BUILD)/tests/test_onednn_nets)
 
 docs: all
 	./darknet layers -markdown > cfg/LAYERS.md
