@@ -36,7 +36,13 @@ PRELOAD = $(if $(SANITIZE),$(BUILD)/libdarknet-sat.so,libdarknet-sat.so)
 
 all: $(PROGRAM) $(PRELOAD)
 
-$(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) src/host/exports.list
+# ./darknet is one file, with or without oneDNN: this one changes when the other was linked last
+VARIANT = build/variant
+$(VARIANT): FORCE
+	@mkdir -p $(@D)
+	@echo $(BUILD) | cmp -s - $@ || echo $(BUILD) > $@
+
+$(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) src/host/exports.list $(if $(SANITIZE),,$(VARIANT))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) $(LIBS)
 
 $(PRELOAD): $(call object,$(PRELOAD_SOURCES))
@@ -93,7 +99,7 @@ install: all
 	install -m 755 libdarknet-sat.so $(DESTDIR)$(PREFIX)/lib
 
 .SECONDARY:
-.PHONY: all demo data unit test check-long check docs install clean
+.PHONY: FORCE all demo data unit test check-long check docs install clean
 
 clean:
 	rm -rf build build-* darknet libdarknet-sat.so

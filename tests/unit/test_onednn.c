@@ -266,6 +266,7 @@ static void host_between(void **state)
         {FIRST, "[avgpool]\n" HEAD},
         {FIRST, HEAD},
         {FIRST, ROUTE("-1,-1") HEAD},
+        {FIRST, CONNECTED(9, "tanh", "") ROUTE("1") CONNECTED(9, "tanh", "") ROUTE("-1,-3") HEAD},
         {FIRST, "[activation]\nactivation=tanh\n" SHORTCUT(-2, "elu") HEAD},
         {CONV(16, 3, 1, "linear", PAD BN) MAXPOOL(2, 2), CONV(9, 3, 1, "tanh", PAD BN) HEAD},
         {FIRST CONV(16, 3, 1, "linear", PAD BN) SHORTCUT(0, "tanh"), FIRST HEAD},
@@ -351,6 +352,49 @@ static void threads(void **state)
         pair_train(&p);
         check_parameters(&p, "threads", WINOGRAD);
         ds_net_free(other);
+        pair_free(&p);
+    }
+}
+
+static void poison(pair *p)
+{
+    ds_error e;
+    size_t n = (size_t)p->net[HOST]->info.batch * (size_t)p->net[HOST]->info.inputs;
+    float *pixels = malloc(n * sizeof *pixels);
+    for (size_t i = 0; i < n; i++)
+        pixels[i] = NAN;
+    for (int k = HOST; k <= ONEDNN; k++) {
+        check(ds_net_forward(p->net[k], pixels, &e), &e, p->text);
+        assert_int_equal(ds_net_train(p->net[k], pixels, p->labels, p->ids, 0, NULL, &e), DS_ENUMERIC);
+    }
+    free(pixels);
+}
+
+/* What a pass left in memory, in the padding of blocks too, has no part in the next. */
+static void after_not_a_number(void **state)
+{
+    (void)state;
+    static const char *const nets[] = {
+        NET(6, 5, 3) CONV(17, 3, 1, "tanh", PAD) CONV(17, 1, 1, "elu", "") ROUTE("-1,-2")
+            CONV(9, 1, 1, "logistic", "") SHORTCUT(-2, "tanh") MAXPOOL(2, 2)
+                CONV(33, 1, 1, "tanh", "") "[avgpool]\n" CONNECTED(5, "tanh", "") CONNECTED(3, "tanh", "")
+                    ROUTE("-1,-2") HEAD,
+        NET(6, 5, 3) CONV(5, 1, 1, "tanh", "") ROUTE("-1,-1") "[activation]\nactivation=logistic\n" CONNECTED(
+            21, "tanh", "") "[dropout]\nprobability=0\n" CONNECTED(21, "linear", "") SHORTCUT(-2, "tanh")
+            CONNECTED(7, "tanh", "") HEAD,
+        NET(6, 6, 3) CONV(18, 1, 1, "tanh", "") "[upsample]\nstride=2\n" CONV(18, 1, 1, "linear", "")
+            SHORTCUT(-2, "tanh") ROUTE("-1,1") CONV(7, 1, 1, "tanh", "") MAXPOOL(3, 2) HEAD,
+    };
+    for (size_t i = 0; i < COUNT(nets); i++) {
+        pair p = pair_new(nets[i], 3, true);
+        for (int round = 0; round < 2; round++) {
+            poison(&p);
+            pair_forward(&p);
+            check_logits(&p, "inference after not a number", EXACT);
+            pair_train(&p);
+            check_logits(&p, "training after not a number", EXACT);
+            check_parameters(&p, "after not a number", EXACT);
+        }
         pair_free(&p);
     }
 }
@@ -538,10 +582,19 @@ int main(int argc, char **argv)
 {
     spin_less(argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolutions),  cmocka_unit_test(winograd),  cmocka_unit_test(groups),
-        cmocka_unit_test(pooling),       cmocka_unit_test(connected), cmocka_unit_test(activations),
-        cmocka_unit_test(single_layers), cmocka_unit_test(shortcuts), cmocka_unit_test(routes),
-        cmocka_unit_test(host_between),  cmocka_unit_test(frozen),    cmocka_unit_test(threads),
+        cmocka_unit_test(convolutions),
+        cmocka_unit_test(winograd),
+        cmocka_unit_test(groups),
+        cmocka_unit_test(pooling),
+        cmocka_unit_test(connected),
+        cmocka_unit_test(activations),
+        cmocka_unit_test(single_layers),
+        cmocka_unit_test(shortcuts),
+        cmocka_unit_test(routes),
+        cmocka_unit_test(host_between),
+        cmocka_unit_test(frozen),
+        cmocka_unit_test(threads),
+        cmocka_unit_test(after_not_a_number),
         cmocka_unit_test(by_chance),
     };
     const struct CMUnitTest lower[] = {cmocka_unit_test(with_avx2), cmocka_unit_test(with_sse41)};

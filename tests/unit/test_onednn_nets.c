@@ -41,7 +41,7 @@ static float *results(const ds_cfg *cfg, int backend, int batch, size_t *n)
     ds_error e;
     sane_averages(net);
     ds_rng r = ds_rng_make(1, 2, 3);
-    size_t inputs = (size_t)batch * (size_t)net->info.inputs;
+    size_t inputs = (size_t)net->info.batch * (size_t)net->info.inputs; /* with time_steps */
     float *pixels = malloc(inputs * sizeof *pixels);
     for (size_t i = 0; i < inputs; i++)
         pixels[i] = (float)ds_rng_uniform(&r);
@@ -50,7 +50,7 @@ static float *results(const ds_cfg *cfg, int backend, int batch, size_t *n)
     print_message("%s, batch %d, %s: %.3f s\n", cfg->path, batch, ds_net_backend(net), now() - start);
     int row = net->info.logits;
     const float *values = net->info.cost > 0 ? ds_net_logits(net) : last_output(net, &row);
-    *n = (size_t)batch * (size_t)row;
+    *n = (size_t)net->info.batch * (size_t)row;
     float *copy = malloc(*n * sizeof *copy);
     memcpy(copy, values, *n * sizeof *copy);
     free(pixels);
