@@ -78,7 +78,8 @@ static void compare_file(const char *path, int batch)
 static void small_networks(void **state)
 {
     (void)state;
-    static const char *const names[] = {"cifar.cfg", "darknet.cfg", "tiny.cfg", "resnet18.cfg"};
+    static const char *const names[] = {"cifar.cfg", "darknet.cfg", "tiny.cfg", "extraction.cfg",
+                                        "resnet18.cfg"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         for (int batch = 1; batch <= 2; batch++) {
             char *path = ds_format("%s%s", FOLDER, names[i]);
