@@ -27,7 +27,7 @@ SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY),$(wildcard src/*/*.c)) $(wil
           $(if $(WITH_ONEDNN),$(wildcard plugins/onednn/*.c))
 PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/bind.c src/host/parse.c \
                   $(wildcard src/base/*.c src/cfg/*.c src/select/*.c plugins/*.c)
-TESTS = $(filter-out $(if $(WITH_ONEDNN),,test_onednn%),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
+TESTS = $(filter-out $(if $(WITH_ONEDNN),,test_kernels test_onednn%),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
 CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh)))
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -36,7 +36,13 @@ PRELOAD = $(if $(SANITIZE),$(BUILD)/libdarknet-sat.so,libdarknet-sat.so)
 
 all: $(PROGRAM) $(PRELOAD)
 
-$(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) src/host/exports.list
+# ./darknet is one file, with or without oneDNN: this one changes when the other was linked last
+VARIANT = build/variant
+$(VARIANT): FORCE
+	@mkdir -p $(@D)
+	@echo $(BUILD) | cmp -s - $@ || echo $(BUILD) > $@
+
+$(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) src/host/exports.list $(if $(SANITIZE),,$(VARIANT))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) $(LIBS)
 
 $(PRELOAD): $(call object,$(PRELOAD_SOURCES))
@@ -80,8 +86,9 @@ test: $(UNIT) $(BENCH_PROGRAMS) all
 bench: all $(BENCH_PROGRAMS)
 	@python3 bench/run.py -programs $(BUILD)/bench $(BENCH)
 
-check-long: all
+check-long: all $(UNIT)
 	sh tests/long/demo.sh
+	$(if $(WITH_ONEDNN),sh tests/long/stock.sh $(BUILD)/tests/test_onednn_nets)
 
 docs: all
 	./darknet layers -markdown > cfg/LAYERS.md
@@ -101,7 +108,7 @@ install: all
 	install -m 755 libdarknet-sat.so $(DESTDIR)$(PREFIX)/lib
 
 .SECONDARY:
-.PHONY: all demo data unit test bench check-long check docs install clean
+.PHONY: FORCE all demo data unit test bench check-long check docs install clean
 
 clean:
 	rm -rf build build-* darknet libdarknet-sat.so

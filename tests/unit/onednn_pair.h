@@ -218,22 +218,34 @@ static inline bool has_fast_code(const layer *l, const char *backend)
            l->pad < l->size && l->w >= l->size && l->h >= l->size;
 }
 
-/* Types that the backend must take over, so that the host is not compared with itself. */
+static inline bool must_be_owned(const layer *l, const char *backend)
+{
+    switch (l->type) {
+    case CONVOLUTIONAL:
+        return has_fast_code(l, backend);
+    case SHORTCUT:
+        return l->alpha == 1 && l->beta == 1;
+    case MAXPOOL:
+        return l->size <= 15;
+    case CONNECTED:
+    case BATCHNORM:
+    case AVGPOOL:
+    case DROPOUT:
+    case ROUTE:
+    case ACTIVE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The host must not be compared with itself. */
 static inline void check_owned(const pair *p)
 {
-    const network *net = p->net[ONEDNN]->net;
-    for (int i = 0; i < p->net[ONEDNN]->info.cost; i++) {
-        const layer *l = &net->layers[i];
-        LAYER_TYPE type = l->type;
-        bool known = (type == CONVOLUTIONAL && has_fast_code(l, p->net[ONEDNN]->backend_name)) ||
-                     type == CONNECTED || type == BATCHNORM || type == MAXPOOL || type == AVGPOOL ||
-                     type == DROPOUT || type == SHORTCUT || type == ROUTE || type == ACTIVE;
-        if (known && !p->net[ONEDNN]->slots[i].owned)
+    const ds_net *n = p->net[ONEDNN];
+    for (int i = 0; i < n->info.cost; i++)
+        if (must_be_owned(&n->net->layers[i], n->backend_name) && !n->slots[i].owned)
             fail_msg("layer %d stays with the host\n%s", i, p->text);
-        if (getenv("DS_TEST_SHOW") && !p->net[ONEDNN]->slots[i].owned && type == CONVOLUTIONAL)
-            print_message("host: %d -> %d size %d stride %d pad %d groups %d, %dx%d\n", l->c, l->n, l->size,
-                          l->stride, l->pad, l->groups, l->w, l->h);
-    }
 }
 
 /* Everything that one training network can show: both forward passes, gradients, that they add up, that neither pass disturbs the other. */
