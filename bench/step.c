@@ -158,8 +158,9 @@ static void tell_train(const void *arg, double seconds)
 
 static void tell_infer(const void *arg, double seconds)
 {
+    const ds_net *net = ((const state *)arg)->infer;
     (void)seconds;
-    printf(" engine=%s", ds_net_backend(((const state *)arg)->infer));
+    printf(" logit=%.4f engine=%s", ds_net_logits(net)[0], ds_net_backend(net));
 }
 
 static const ds_bench_mode modes[] = {

@@ -53,7 +53,7 @@ def comparisons(results):
     for network, mode, columns in results:
         ours = columns.get("onednn")
         peers = [best_torch(columns), columns.get("keep"), columns.get("host")]
-        shares = [of(columns, "onednn", key, 2, 100) for key in ("cost_share", "update_share")]
+        shares = [of(columns, "onednn", key, 3, 100) for key in ("cost_share", "update_share")]
         rows.append([str(network), mode] + [ratio(peer, ours) for peer in peers] + [ratio(ours, columns.get("bound"))] +
                     [share if share == "-" else share + " %" for share in shares])
     yield "Speed against each other (median of the rounds, least to largest), the time of a step over that of its"
@@ -73,7 +73,7 @@ def memory(results):
 
 def everything(title, results):
     """results: list of (network, mode, {name: Column})."""
-    yield f"## {title}"
+    yield f"### {title}"
     yield ""
     yield from speeds(results)
     yield from comparisons(results)

@@ -18,7 +18,7 @@ echo 'update 2' >>"$T/commands"
 answers "$P/step" "$T/net.cfg" -batch 4 -threads 1
 expect_status 0
 expect_out "^step mode=train $COMMON cost_share=0\.[0-9]+ update_share=0\.[0-9]+ loss=$N engine="
-expect_out "^step mode=infer $COMMON engine="
+expect_out "^step mode=infer $COMMON logit=-?$N engine="
 expect_out "^step mode=update $COMMON$"
 expect_quiet
 end
@@ -67,7 +67,7 @@ fi
 begin "the driver's tables, without PyTorch"
 run python3 bench/run.py "$T/net.cfg" -batch 4 -threads 1 -turn .01 -quick -no-torch -programs "$P"
 expect_status 0
-expect_out "^## .*as the machine is$"
+expect_out "^### .*as the machine is$"
 expect_out "^\| net.cfg, batch 4 \| train \| .* \| - \| - \| - \| [0-9,]+ \| "
 expect_out "^\| net.cfg, batch 4 \| infer \| "
 [ "$(grep -c '^| net.cfg, batch 4 | ' "$T/out")" -eq 6 ] || show out
