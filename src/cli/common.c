@@ -149,17 +149,21 @@ static int evaluation_batch(const ds_cfg *cfg, int images)
     return batch > 0 ? batch : 1;
 }
 
+ds_net_setup ds_net_setup_of(const ds_run_flags *flags)
+{
+    return (ds_net_setup){
+        .threads = flags->threads, .backend = ds_backend_names[flags->backend], .verbose = flags->verbose};
+}
+
 static int make_net(ds_model *m, ds_which_list which, const ds_run_flags *flags, ds_error *e)
 {
     int reject;
     if (ds_cfg_cost(m->cfg, &reject) < 0)
         return ds_fail_at(e, DS_EINPUT, m->cfg->path, m->cfg->sections[m->cfg->n - 1].line,
                           "the network ends without class probabilities, expected [softmax] or [sat]");
-    ds_net_setup setup = {.batch = which == DS_NO_LIST ? 1 : evaluation_batch(m->cfg, m->images.n),
-                          .threads = flags->threads,
-                          .backend = ds_backend_names[flags->backend],
-                          .verbose = flags->verbose,
-                          .notes = &m->notes};
+    ds_net_setup setup = ds_net_setup_of(flags);
+    setup.batch = which == DS_NO_LIST ? m->batch : evaluation_batch(m->cfg, m->images.n);
+    setup.notes = &m->notes;
     int rc = ds_net_new(m->cfg, &setup, &m->net, e);
     return rc ? rc : ds_check_classes(&m->data, m->net, m->cfg, e);
 }
@@ -178,7 +182,7 @@ static int load_weights(ds_model *m, const char *path, ds_error *e)
 int ds_model_open(ds_model *m, const ds_model_files *files, ds_which_list which, const ds_run_flags *flags,
                   ds_error *e)
 {
-    int rc = ds_datafile_read(files->data, &m->data, e);
+    int rc = m->data.path ? DS_OK : ds_datafile_read(files->data, &m->data, e);
     if (!rc)
         rc = ds_cfg_read(files->cfg, &m->cfg, &m->notes, e);
     if (!rc)

@@ -100,6 +100,7 @@ typedef struct ds_model {
     ds_cfg *cfg;
     ds_net *net;
     ds_images images;
+    int batch;            /* images at once where there is no list */
     const char *list_key; /* "valid" or "test": where the images come from; NULL without a list */
     ds_notes notes;
 } ds_model;
@@ -109,10 +110,13 @@ typedef struct ds_model_files {
 } ds_model_files;
 
 /* Read and check all of it, for evaluation: the weights must be complete, the classes those of the labels.
- * Zeroed `m` in; also after an error ds_model_close frees what is there. */
+ * `m` zeroed in, but for `data` where it was read before, and `batch` with DS_NO_LIST; also after an error ds_model_close frees what is there. */
 int ds_model_open(ds_model *m, const ds_model_files *files, ds_which_list which, const ds_run_flags *flags,
                   ds_error *e);
 void ds_model_close(ds_model *m);
+
+/* What the flags say about a network: threads, backend, verbose. */
+ds_net_setup ds_net_setup_of(const ds_run_flags *flags);
 
 /* One pass over the images of the list; see ds_evaluate. */
 int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,

@@ -46,10 +46,16 @@ static const command commands[] = {
                "Ctrl-C ends the batch, saves, and ends with status 130.\n"},
     {"classifier valid", 0, ds_cmd_valid, ds_valid_options, "DATA CFG WEIGHTS",
      "accuracy, nll and calibration error on the images of valid=", ARGUMENTS},
-    {"classifier predict", 0, ds_cmd_predict, ds_predict_options, "DATA CFG WEIGHTS IMAGE...",
-     "classes of single images, each accepted or REJECTED",
+    {"classifier predict", 0, ds_cmd_predict, ds_predict_options,
+     "DATA CFG WEIGHTS IMAGE|FOLDER... [-list F]", "classes of images, each accepted or REJECTED",
      ARGUMENTS
-     "Confidence and threshold are those of [reject] in CFG; without that section: msp, all accepted.\n"},
+     "Confidence and threshold are those of [reject] in CFG; without that section: msp, all accepted.\n"
+     "Folders are searched to any depth, in the order of names. An image that cannot be read has its error "
+     "in the output,\n"
+     "and the status is 1 at the end.\n"
+     "csv: path,answer,accepted,confidence,error,class_1,probability_1,...; jsonl: an object a line. A "
+     "rejected image has no\n"
+     "answer.\n"},
     {"classifier reject", 0, ds_cmd_reject, ds_reject_options, "DATA CFG WEIGHTS | -from FILE.csv",
      "what rejecting unsure images of test= (or valid=) costs and gains",
      ARGUMENTS "With -from no network runs: FILE.csv has columns label, prediction and confidence, as -csv "

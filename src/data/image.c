@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "data/data.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,29 @@ static bool is_cut_off(const unsigned char *bytes, size_t n)
     return n > 2 && bytes[0] == 0xff && bytes[1] == 0xd8 && !memmem(bytes + 2, n - 2, "\xff\xd9", 2);
 }
 
+/* Where the pixels of a binary PNM begin, by stb_image's reading of its head: three numbers between blanks and comments, then one
+ * byte; n when it has no end. */
+static size_t pnm_head(const unsigned char *bytes, size_t n)
+{
+    size_t at = 2;
+    for (int number = 0; number < 3; number++) {
+        while (at < n && (isspace(bytes[at]) || bytes[at] == '#'))
+            if (bytes[at++] == '#')
+                while (at < n && bytes[at] != '\n' && bytes[at] != '\r')
+                    at++;
+        while (at < n && isdigit(bytes[at]))
+            at++;
+    }
+    return at < n ? at + 1 : n;
+}
+
+/* stb_image 2.27 leaves what is missing of a PNM unset. */
+static bool is_short_pnm(const unsigned char *bytes, size_t n, int w, int h, int c)
+{
+    bool is_pnm = n > 2 && bytes[0] == 'P' && (bytes[1] == '5' || bytes[1] == '6');
+    return is_pnm && n - pnm_head(bytes, n) < (size_t)w * (size_t)h * (size_t)c;
+}
+
 static int decode(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im,
                   ds_error *e)
 {
@@ -42,6 +66,8 @@ static int decode(const unsigned char *bytes, size_t n, const char *path, int ch
         return refuse(path, "file above 2 GB", e);
     if (!stbi_info_from_memory(bytes, (int)n, &w, &h, &c))
         return refuse(path, stbi_failure_reason(), e);
+    if (w < 1 || h < 1)
+        return refuse(path, "no pixels", e);
     if ((long long)w * h > most_pixels)
         return ds_fail_at(e, DS_EINPUT, path, 0, "cannot decode: %d x %d pixels, expected at most %lld", w, h,
                           most_pixels);
@@ -49,6 +75,8 @@ static int decode(const unsigned char *bytes, size_t n, const char *path, int ch
         return refuse(path, "JPEG without its end", e);
     if (bytes[0] == 'P' && stbi_is_16_bit_from_memory(bytes, (int)n))
         return refuse(path, "16-bit PNM", e); /* stb_image mixes up its bytes */
+    if (is_short_pnm(bytes, n, w, h, c))
+        return refuse(path, "PNM without its end", e);
     im->px = stbi_load_from_memory(bytes, (int)n, &im->w, &im->h, &c, channels);
     im->c = channels;
     return im->px ? DS_OK : refuse(path, stbi_failure_reason(), e);

@@ -3,62 +3,15 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "data/entries.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
-static const char *const extensions[] = {".png", ".jpg", ".jpeg", ".bmp", ".tga",
-                                         ".ppm", ".pgm", ".gif",  ".psd"};
-
-/* ---- one folder ---- */
-
-/* The visible entries of a folder, sorted by bytes, so that every locale gives the same order. */
-typedef struct entries {
-    struct dirent **v;
-    int n;
-} entries;
-
-static int is_visible(const struct dirent *entry)
-{
-    return entry->d_name[0] != '.';
-}
-
-static int by_bytes(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int entries_read(const char *dir, entries *list, ds_error *e)
-{
-    list->v = NULL;
-    list->n = scandir(dir, &list->v, is_visible, by_bytes);
-    if (list->n >= 0)
-        return DS_OK;
-    list->n = 0;
-    return ds_fail_at(e, DS_EIO, dir, 0, "cannot read the folder: %s, expected one folder a class in it",
-                      strerror(errno));
-}
-
-static void entries_release(entries *list)
-{
-    for (int i = 0; i < list->n; i++)
-        free(list->v[i]);
-    free(list->v);
-}
-
-static bool is_image(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    for (size_t k = 0; dot && k < sizeof extensions / sizeof *extensions; k++)
-        if (strcasecmp(dot, extensions[k]) == 0)
-            return true;
-    return false;
-}
+static const char wanted[] = "one folder a class in it";
 
 /* ---- images below a class folder ---- */
 
@@ -87,7 +40,7 @@ static int walk_entry(const walk *w, char *path, const level *here, ds_error *e)
         rc = ds_fail_at(e, DS_EIO, path, 0, "cannot open: %s", strerror(errno));
     else if (S_ISDIR(st.st_mode))
         rc = walk_folder(w, path, here, &st, e);
-    else if (S_ISREG(st.st_mode) && is_image(path)) {
+    else if (S_ISREG(st.st_mode) && ds_is_image_name(path)) {
         if (strpbrk(path, "\n\r\t"))
             rc = ds_fail_at(e, DS_EINPUT, path, 0,
                             "tab or line break in a path, expected none: a list cannot hold it");
@@ -105,13 +58,13 @@ static int walk_folder(const walk *w, const char *dir, const level *up, const st
         if (l->device == st->st_dev && l->inode == st->st_ino)
             return ds_fail_at(e, DS_EINPUT, dir, 0, "is a link to a folder that holds it, expected none");
     level here = {up, st->st_dev, st->st_ino};
-    entries list;
-    int rc = entries_read(dir, &list, e);
+    ds_entries list;
+    int rc = ds_entries_read(dir, wanted, &list, e);
     for (int i = 0; i < list.n && !rc; i++) {
         char *path = ds_path_join(dir, list.v[i]->d_name);
         rc = path ? walk_entry(w, path, &here, e) : ds_fail_memory(e);
     }
-    entries_release(&list);
+    ds_entries_release(&list);
     return rc;
 }
 
@@ -123,8 +76,7 @@ static int walk_class(ds_import_set *set, const char *dir, int label, bool *nest
     walk w = {set, label, nested};
     int before = set->n, rc = walk_folder(&w, dir, NULL, &st, e);
     if (!rc && set->n == before)
-        rc = ds_fail_at(e, DS_EINPUT, dir, 0,
-                        "no images there, expected .png, .jpg, .bmp, .tga, .ppm, .pgm, .gif or .psd files");
+        rc = ds_fail_at(e, DS_EINPUT, dir, 0, "no images there, expected " DS_IMAGE_SUFFIXES " files");
     return rc;
 }
 
@@ -143,9 +95,9 @@ static int check_class_name(const char *dir, const char *name, ds_error *e)
 }
 
 /* The sub-folders of `dir`; other things beside them are nobody's class. */
-static int read_class_folders(const char *dir, entries *list, ds_error *e)
+static int read_class_folders(const char *dir, ds_entries *list, ds_error *e)
 {
-    int rc = entries_read(dir, list, e), kept = 0;
+    int rc = ds_entries_read(dir, wanted, list, e), kept = 0;
     for (int i = 0; i < list->n; i++) {
         struct stat st;
         char *path = rc ? NULL : ds_path_join(dir, list->v[i]->d_name);
@@ -163,7 +115,7 @@ static int read_class_folders(const char *dir, entries *list, ds_error *e)
     return rc;
 }
 
-static int take_classes(ds_import *im, const entries *list, const char *dir, ds_error *e)
+static int take_classes(ds_import *im, const ds_entries *list, const char *dir, ds_error *e)
 {
     if (list->n < 2)
         return ds_fail_at(e, DS_EINPUT, dir, 0,
@@ -191,7 +143,7 @@ static int class_of(const ds_import *im, const char *dir, const char *name, int 
 /* All images of `dir`; `first`: its folders are the classes, otherwise they have to be known ones. */
 static int read_set(ds_import *im, ds_import_set *set, const char *dir, bool first, ds_error *e)
 {
-    entries list;
+    ds_entries list;
     int rc = read_class_folders(dir, &list, e);
     if (!rc && first)
         rc = take_classes(im, &list, dir, e);
@@ -202,7 +154,7 @@ static int read_set(ds_import *im, ds_import_set *set, const char *dir, bool fir
             rc = path ? walk_class(set, path, label, &im->labels_in_lists, e) : ds_fail_memory(e);
         free(path);
     }
-    entries_release(&list);
+    ds_entries_release(&list);
     if (!rc && set->n == 0)
         rc =
             ds_fail_at(e, DS_EINPUT, dir, 0, "no class folders there, expected those of the training folder");

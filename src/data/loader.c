@@ -3,9 +3,9 @@
  * but the speed. */
 #include "base/rng.h"
 #include "data/data.h"
+#include "data/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,19 +191,6 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* Signals belong to the caller's threads. */
-static int start_thread(pthread_t *thread, void *(*run)(void *), void *argument, ds_error *e)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int problem = pthread_create(thread, NULL, run, argument);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return problem ? ds_fail(e, DS_ENOMEM, "cannot start a loader thread: %s, expected fewer -loaders",
-                             strerror(problem))
-                   : DS_OK;
-}
-
 /* ---- the loader ---- */
 
 static int check(const ds_loader_setup *s, ds_error *e)
@@ -241,7 +228,7 @@ static int make_parts(ds_loader *l, ds_error *e)
     l->threads = calloc((size_t)l->setup.threads, sizeof *l->threads);
     int rc = l->cache && l->threads ? make_slots(l, e) : ds_fail_memory(e);
     while (!rc && l->running < l->setup.threads)
-        if (!(rc = start_thread(&l->threads[l->running], work, l, e)))
+        if (!(rc = ds_thread_start(&l->threads[l->running], work, l, e)))
             l->running++;
     return rc;
 }
@@ -408,7 +395,7 @@ int ds_images_probe(const ds_images *images, int channels, int threads, bool *ba
         return ds_fail_memory(e);
     memset(bad, 0, (size_t)images->n * sizeof *bad);
     memset(reasons, 0, (size_t)images->n * sizeof *reasons);
-    while (running < threads - 1 && !start_thread(&others[running], run_probe, &p, NULL))
+    while (running < threads - 1 && !ds_thread_start(&others[running], run_probe, &p, NULL))
         running++;
     run_probe(&p);
     for (int i = 0; i < running; i++)

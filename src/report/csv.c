@@ -1,9 +1,10 @@
+#include "report/fields.h"
 #include "report/report.h"
 
 #include <math.h>
 #include <string.h>
 
-static void put_field(FILE *f, const char *text)
+void ds_csv_put_field(FILE *f, const char *text)
 {
     if (!text[strcspn(text, ",\"\r\n")]) {
         fputs(text, f);
@@ -18,18 +19,24 @@ static void put_field(FILE *f, const char *text)
     putc('"', f);
 }
 
+/* printf writes a sign before some NaNs. */
+void ds_csv_put_number(FILE *f, double v)
+{
+    if (isnan(v))
+        fputs("nan", f);
+    else
+        fprintf(f, "%.17g", v);
+}
+
 static void put_row(FILE *f, const ds_prediction *p, const ds_selection *s)
 {
-    put_field(f, p->path);
+    ds_csv_put_field(f, p->path);
     putc(',', f);
-    put_field(f, s->names[p->label]);
+    ds_csv_put_field(f, s->names[p->label]);
     putc(',', f);
-    put_field(f, s->names[p->prediction]);
-    /* printf writes a sign before some NaNs. */
-    if (isnan(p->confidence))
-        fputs(",nan", f);
-    else
-        fprintf(f, ",%.17g", p->confidence);
+    ds_csv_put_field(f, s->names[p->prediction]);
+    putc(',', f);
+    ds_csv_put_number(f, p->confidence);
     fputs(ds_accepts(p->confidence, s->threshold) ? ",1\n" : ",0\n", f);
 }
 

@@ -1,3 +1,4 @@
+#include "report/fields.h"
 #include "report/report.h"
 #include "base/text.h"
 
@@ -16,7 +17,7 @@ static json_t *count(size_t n)
 }
 
 /* A path may hold any bytes, a JSON text only UTF-8. */
-static json_t *text(const char *s)
+json_t *ds_json_text(const char *s)
 {
     if (!s)
         return json_null();
@@ -119,8 +120,8 @@ static json_t *whole(const ds_report *r)
     put(&o, "nll", number(r->nll));
     put(&o, "brier", number(r->brier));
     put(&o, "ece", number(r->ece));
-    put(&o, "confidence", text(r->confidence));
-    put(&o, "model", text(r->model));
+    put(&o, "confidence", ds_json_text(r->confidence));
+    put(&o, "model", ds_json_text(r->model));
     put(&o, "risk_at_coverage", rows(r, ds_report_coverages, DS_REPORT_COVERAGES, risk_row));
     put(&o, "coverage_at_risk", rows(r, ds_report_risks, DS_REPORT_RISKS, coverage_row));
     put(&o, "conventions", conventions());

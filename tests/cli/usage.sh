@@ -58,6 +58,7 @@ classifier train|skip-bad
 classifier valid|threads N
 classifier valid|cache
 classifier predict|threshold T
+classifier predict|list F
 classifier reject|coverage C
 classifier reject|json F
 classifier reject|from F

@@ -234,6 +234,12 @@ static void test_bad_files(void **state)
     expect_failure(path, "cannot decode: ", DS_EINPUT);
     write_bytes(path, "P6 20000 20000 255\n", 19);
     expect_failure(path, "20000 x 20000 pixels, expected at most", DS_EINPUT);
+    write_bytes(path, "P5 ", 3);
+    expect_failure(path, "no pixels", DS_EINPUT);
+    write_bytes(path, "P5 #2\n 2 2\n255\nabc", 18);
+    expect_failure(path, "PNM without its end", DS_EINPUT);
+    write_bytes(path, "P6 1 1 255\nab", 13);
+    expect_failure(path, "PNM without its end", DS_EINPUT);
     write_bytes(path, "P5 2 1 65535\n\x12\x34\xfe\x01", 17);
     expect_failure(path, "16-bit PNM", DS_EINPUT);
     remove_file(path);

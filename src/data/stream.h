@@ -1,0 +1,40 @@
+/* Any number of images in the order of their paths, decoded and prepared on threads of their own in constant memory. An
+ * image that cannot be read is an item like any other. */
+#ifndef DS_DATA_STREAM_H
+#define DS_DATA_STREAM_H
+
+#include "data/paths.h"
+
+#include <stddef.h>
+
+typedef struct ds_stream ds_stream; /* opaque */
+
+typedef struct ds_stream_setup {
+    ds_paths *paths; /* must outlive the stream, which alone uses them */
+    int w, h, c;     /* of the network; c is 1 or 3 */
+    int most;        /* images a batch */
+    int threads;     /* >= 1 */
+} ds_stream_setup;
+
+typedef struct ds_stream_item {
+    const char *path;
+    const ds_error *error; /* NULL: the image is among the pixels */
+} ds_stream_item;
+
+typedef struct ds_stream_batch {
+    const ds_stream_item *items; /* n, in order */
+    int n;                       /* <= most; 0: the end */
+    int images;                  /* items without an error */
+    float
+        *pixels; /* images x c x h x w, and room for `most`; the caller may write there until the next call */
+    bool last;   /* nothing follows */
+} ds_stream_batch;
+
+int ds_stream_new(const ds_stream_setup *s, ds_stream **stream, ds_error *e);
+/* Waits for a whole batch, or for what is under way when the paths end or are slow to come. After the last batch: the
+ * error that ended the paths (DS_EIO, DS_EINPUT), if any; DS_ENOMEM at once. It stays one on later calls. */
+int ds_stream_next(ds_stream *s, ds_stream_batch *b, ds_error *e);
+/* At any time, also while the paths are waited for. */
+void ds_stream_free(ds_stream *s);
+
+#endif

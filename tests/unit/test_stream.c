@@ -1,0 +1,324 @@
+/* Streams of images: order, batches, errors, slow input, early end. */
+#include "base/file.h"
+#include "base/text.h"
+#include "data/data.h"
+#include "data/feed.h"
+#include "data/stream.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { N = 40, SIDE = 2, FLOATS = SIDE * SIDE, BAD = 13 };
+
+static char dir[] = "/tmp/test_stream_XXXXXX";
+static char *files[N]; /* image i has the pixels i; image BAD is none */
+
+static void write_file(const char *path, const void *bytes, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    if (!mkdtemp(dir))
+        return -1;
+    for (int i = 0; i < N; i++) {
+        unsigned char pgm[] = "P5 2 2 255\n....";
+        files[i] = ds_format("%s/%02d.pgm", dir, i);
+        memset(pgm + 11, i, FLOATS);
+        write_file(files[i], pgm, i == BAD ? 3 : 15);
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        unlink(files[i]);
+        free(files[i]);
+    }
+    return rmdir(dir);
+}
+
+static ds_paths *open_paths(const char *const *operands, int n, const char *const *lists, int n_lists)
+{
+    ds_error e = {0};
+    ds_paths *p;
+    ds_paths_setup s = {.operands = operands, .n_operands = n, .lists = lists, .n_lists = n_lists};
+    if (ds_paths_new(&s, &p, &e))
+        fail_msg("%s: %s", e.file, e.text);
+    return p;
+}
+
+static ds_stream *open_stream(ds_paths *paths, int most, int threads)
+{
+    ds_error e = {0};
+    ds_stream *s;
+    ds_stream_setup setup = {.paths = paths, .w = SIDE, .h = SIDE, .c = 1, .most = most, .threads = threads};
+    if (ds_stream_new(&setup, &s, &e))
+        fail_msg("%s", e.text);
+    return s;
+}
+
+/* The images from `first` on, in order, each with its own pixels. */
+static void check_batch(const ds_stream_batch *b, int first)
+{
+    int row = 0;
+    for (int i = 0; i < b->n; i++) {
+        int image = (first + i) % N;
+        assert_string_equal(b->items[i].path, files[image]);
+        if (image == BAD) {
+            assert_non_null(b->items[i].error);
+            assert_non_null(strstr(b->items[i].error->text, "cannot decode"));
+            continue;
+        }
+        assert_null(b->items[i].error);
+        for (int k = 0; k < FLOATS; k++)
+            assert_float_equal(b->pixels[row * FLOATS + k], image / 255., 1e-6);
+        row++;
+    }
+    assert_int_equal(b->images, row);
+}
+
+/* To the end, which comes after `n` images and returns `end`. */
+static void read_all(ds_stream *s, int most, int n, int end, ds_error *e)
+{
+    ds_stream_batch b;
+    int seen = 0, rc;
+    while (!(rc = ds_stream_next(s, &b, e)) && b.n) {
+        assert_int_equal(b.n, n - seen < most ? n - seen : most);
+        check_batch(&b, seen);
+        for (int i = 0; i < most * FLOATS; i++)
+            b.pixels[i] = -1; /* the caller's to write to */
+        seen += b.n;
+        if (b.n < most)
+            assert_true(b.last);
+    }
+    assert_int_equal(seen, n);
+    assert_int_equal(rc, end);
+    assert_int_equal(ds_stream_next(s, &b, e), end);
+    assert_int_equal(b.n, 0);
+}
+
+static void test_order_for_any_batch_and_threads(void **state)
+{
+    (void)state;
+    const int sizes[] = {1, 7, 8, N, 100};
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+        for (int threads = 1; threads <= 4; threads += 3) {
+            ds_paths *p = open_paths((const char *const *)files, N, NULL, 0);
+            ds_stream *s = open_stream(p, sizes[k], threads);
+            read_all(s, sizes[k], N, DS_OK, NULL);
+            ds_stream_free(s);
+            ds_paths_free(p);
+        }
+}
+
+static void test_folder_is_sorted(void **state)
+{
+    (void)state;
+    const char *folder = dir;
+    ds_paths *p = open_paths(&folder, 1, NULL, 0);
+    int n;
+    bool all;
+    assert_int_equal(ds_paths_ahead(p, 5, 0, &n, &all, NULL), DS_OK);
+    assert_int_equal(n, 5);
+    assert_false(all);
+    ds_stream *s = open_stream(p, 6, 3);
+    read_all(s, 6, N, DS_OK, NULL);
+    ds_stream_free(s);
+    ds_paths_free(p);
+}
+
+static void test_ahead_counts_them_all(void **state)
+{
+    (void)state;
+    for (int most = N - 1; most <= N + 1; most++) {
+        ds_paths *p = open_paths((const char *const *)files, N, NULL, 0);
+        int n;
+        bool all;
+        assert_int_equal(ds_paths_ahead(p, most, 0, &n, &all, NULL), DS_OK);
+        assert_int_equal(n, most < N ? most : N);
+        assert_int_equal(all, most >= N);
+        ds_paths_free(p);
+    }
+}
+
+static void test_freed_in_the_middle(void **state)
+{
+    (void)state;
+    for (int batches = 0; batches < 3; batches++) {
+        ds_paths *p = open_paths((const char *const *)files, N, NULL, 0);
+        ds_stream *s = open_stream(p, 3, 2);
+        ds_stream_batch b;
+        for (int i = 0; i < batches; i++) {
+            assert_int_equal(ds_stream_next(s, &b, NULL), DS_OK);
+            check_batch(&b, 3 * i);
+        }
+        ds_stream_free(s);
+        ds_paths_free(p);
+    }
+}
+
+/* A pipe as a list: its name, and the end to write to. */
+static int open_pipe(char name[40])
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    snprintf(name, 40, "/proc/self/fd/%d", ends[0]);
+    return ends[1];
+}
+
+static void write_line(int fd, const char *path)
+{
+    char *line = ds_format("%s\n", path);
+    assert_int_equal(write(fd, line, strlen(line)), strlen(line));
+    free(line);
+}
+
+/* The reading end that was made with the writing end `fd`. */
+static void close_pipe(const char *name, int fd)
+{
+    int reading = (int)strtol(strrchr(name, '/') + 1, NULL, 10);
+    if (fd >= 0)
+        close(fd);
+    close(reading);
+}
+
+static void test_slow_input_is_answered_at_once(void **state)
+{
+    (void)state;
+    char name[40];
+    const char *list = name;
+    int fd = open_pipe(name), n;
+    bool all;
+    ds_paths *p = open_paths(NULL, 0, &list, 1);
+    assert_int_equal(ds_paths_ahead(p, 8, 1, &n, &all, NULL), DS_OK);
+    assert_int_equal(n, 0);
+    assert_false(all);
+    ds_stream *s = open_stream(p, 8, 2);
+    ds_stream_batch b;
+    for (int i = 0; i < 3; i++) {
+        write_line(fd, files[i]);
+        assert_int_equal(ds_stream_next(s, &b, NULL), DS_OK); /* would wait for ever for a whole batch */
+        assert_int_equal(b.n, 1);
+        assert_false(b.last);
+        check_batch(&b, i);
+    }
+    assert_int_equal(write(fd, files[3], strlen(files[3])),
+                     strlen(files[3])); /* a last line without an end */
+    close(fd);
+    assert_int_equal(ds_stream_next(s, &b, NULL), DS_OK);
+    assert_int_equal(b.n, 1);
+    assert_true(b.last);
+    check_batch(&b, 3);
+    assert_int_equal(ds_stream_next(s, &b, NULL), DS_OK);
+    assert_int_equal(b.n, 0);
+    ds_stream_free(s);
+    ds_paths_free(p);
+    close_pipe(name, -1);
+}
+
+static void test_freed_while_input_is_waited_for(void **state)
+{
+    (void)state;
+    char name[40];
+    const char *list = name;
+    int fd = open_pipe(name);
+    ds_paths *p = open_paths(NULL, 0, &list, 1);
+    ds_stream *s = open_stream(p, 4, 3);
+    ds_stream_batch b;
+    write_line(fd, files[0]);
+    assert_int_equal(ds_stream_next(s, &b, NULL), DS_OK);
+    assert_int_equal(b.n, 1);
+    ds_stream_free(s); /* would hang */
+    ds_paths_free(p);
+    close_pipe(name, fd);
+}
+
+static void test_error_of_a_list_comes_after_its_images(void **state)
+{
+    (void)state;
+    char name[40];
+    const char *list = name;
+    int fd = open_pipe(name);
+    for (int i = 0; i < 20; i++)
+        write_line(fd, files[i]);
+    assert_int_equal(write(fd, "a\0b\n", 4), 4);
+    close(fd);
+    ds_paths *p = open_paths(NULL, 0, &list, 1);
+    ds_stream *s = open_stream(p, 8, 2);
+    ds_error e = {0};
+    read_all(s, 8, 20, DS_EINPUT, &e);
+    assert_int_equal(e.line, 21);
+    assert_string_equal(e.file, name);
+    ds_stream_free(s);
+    ds_paths_free(p);
+    close_pipe(name, -1);
+}
+
+static void test_lines_of_any_length(void **state)
+{
+    (void)state;
+    enum { LONG = 65000 };
+    char *path = ds_format("%s/lines", dir), *text = malloc(4 * LONG), *line;
+    size_t n = 0;
+    assert_non_null(text);
+    for (int i = 0; i < 3; i++) {
+        memset(text + n, 'a' + i, (size_t)LONG - (size_t)i);
+        n += (size_t)LONG - (size_t)i;
+        text[n++] = '\n';
+    }
+    write_file(path, text, n);
+    ds_feed f;
+    bool later;
+    assert_int_equal(ds_feed_open(&f, path, NULL), DS_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ds_feed_next(&f, &line, &later, NULL), DS_OK);
+        assert_int_equal(strlen(line), LONG - i);
+        assert_int_equal(line[0], 'a' + i);
+        assert_int_equal(line[LONG - i - 1], 'a' + i);
+        assert_int_equal(f.line, i + 1);
+    }
+    assert_int_equal(ds_feed_next(&f, &line, &later, NULL), DS_OK);
+    assert_null(line);
+    assert_false(later);
+    ds_feed_close(&f);
+
+    memset(text, 'x', 2 * LONG);
+    write_file(path, text, 2 * LONG);
+    ds_error e = {0};
+    assert_int_equal(ds_feed_open(&f, path, NULL), DS_OK);
+    assert_int_equal(ds_feed_next(&f, &line, &later, &e), DS_EINPUT);
+    assert_int_equal(e.line, 1);
+    ds_feed_close(&f);
+    unlink(path);
+    free(path);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order_for_any_batch_and_threads),
+        cmocka_unit_test(test_folder_is_sorted),
+        cmocka_unit_test(test_ahead_counts_them_all),
+        cmocka_unit_test(test_freed_in_the_middle),
+        cmocka_unit_test(test_slow_input_is_answered_at_once),
+        cmocka_unit_test(test_freed_while_input_is_waited_for),
+        cmocka_unit_test(test_error_of_a_list_comes_after_its_images),
+        cmocka_unit_test(test_lines_of_any_length),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
