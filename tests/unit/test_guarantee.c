@@ -129,7 +129,7 @@ static void what_would_be_feasible(void **state)
             continue;
         }
         /* three digits, none of them feasible before it */
-        double unit = 100000;
+        double unit = 100000, before = asked;
         for (double i = 50; i < unit; i += i < 1000 ? 1 : i < 10000 ? 10 : 100) {
             if (i / unit <= asked)
                 continue;
@@ -138,10 +138,11 @@ static void what_would_be_feasible(void **state)
             if (feasible) {
                 found++;
                 assert_true(guarantee_of(confidence, wrong, n, g.feasible_risk, 0.1).feasible);
-                ds_guarantee near = guarantee_of(confidence, wrong, n, g.feasible_risk * (1 - 1e-9), 0.1);
-                assert_true(near.feasible || near.feasible_risk == g.feasible_risk);
+                g = guarantee_of(confidence, wrong, n, before, 0.1);
+                assert_true(!g.feasible && g.feasible_risk == i / unit);
                 break;
             }
+            before = i / unit;
         }
     }
     assert_true(found > 20);
