@@ -30,6 +30,17 @@ bool ds_parse_double(const char *s, double *value)
     return true;
 }
 
+const char *ds_number_text(double value, char text[DS_NUMBER_TEXT])
+{
+    char shortest[DS_NUMBER_TEXT];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(shortest, sizeof shortest, "%.*g", digits, value);
+        if (strtod(shortest, NULL) == value)
+            break;
+    }
+    return memcpy(text, shortest, sizeof shortest);
+}
+
 /* Levenshtein distance with a cap on the length of either word. */
 static int edit_distance(const char *a, const char *b)
 {

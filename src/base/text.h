@@ -9,6 +9,10 @@
  * numbers. */
 bool ds_parse_int(const char *s, long long *value);
 bool ds_parse_double(const char *s, double *value);
+/* A finite number with the fewest digits (of %g, six at least: fewer turn 80 into 8e+01) that are read as the same one.
+ * Returns `text`. */
+enum { DS_NUMBER_TEXT = 32 };
+const char *ds_number_text(double value, char text[DS_NUMBER_TEXT]);
 
 /* The word of `words` (n of them; NULL entries are skipped) that is nearest to `word` by edit distance,
  * or NULL when none is near enough to be what was meant. */

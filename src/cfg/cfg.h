@@ -85,6 +85,13 @@ bool ds_cfg_needs_plugins(const ds_cfg *cfg);
  * that have no place in a classifier; warns of batch=1 with batch normalisation. */
 int ds_cfg_check_training(const ds_cfg *cfg, ds_notes *notes, ds_error *e);
 
+/* A copy of `text`, a whole cfg, whose [reject] has the n pairs (their lines mean nothing): the value of a key that stands
+ * there is replaced in its place, a new key goes below the section's last one, a key with the value NULL is taken out. Without
+ * [reject] one is put at the end; a [cost] after [softmax], which may not stand before it and does nothing, becomes
+ * comments. Every other byte stays. *edited: fresh memory. The errors of ds_cfg_parse, of the text and of its copy. */
+int ds_cfg_edit_reject(const char *text, const char *path, const ds_pair *pairs, int n, char **edited,
+                       ds_error *e);
+
 /* "BASE" of results: the file's name up to its first dot, as in the host. Fresh memory. */
 char *ds_cfg_base(const ds_cfg *cfg);
 

@@ -129,6 +129,15 @@ static int read_list(ds_model *m, ds_which_list which, ds_error *e)
     const ds_datafile *d = &m->data;
     if (which == DS_NO_LIST)
         return DS_OK;
+    if (which == DS_CALIB_LIST && !d->calib)
+        return ds_fail_at(
+            e, DS_EINPUT, d->path, 0,
+            "no key 'calib', expected a list of images that set the threshold and are in no other "
+            "list (`import … -split calib=N` makes one)");
+    if (which == DS_CALIB_LIST) {
+        m->list_key = "calib";
+        return ds_images_read(d, d->calib, &m->images, e);
+    }
     bool test = which == DS_TEST_LIST && d->test;
     if (!test && !d->valid)
         return ds_fail_at(e, DS_EINPUT, d->path, 0, "no key '%s', expected a list of images",

@@ -93,6 +93,7 @@ typedef enum ds_which_list {
     DS_NO_LIST,
     DS_VALID_LIST, /* valid= */
     DS_TEST_LIST,  /* test=, else valid= */
+    DS_CALIB_LIST, /* calib= */
 } ds_which_list;
 
 typedef struct ds_model {
@@ -101,7 +102,7 @@ typedef struct ds_model {
     ds_net *net;
     ds_images images;
     int batch;            /* images at once where there is no list */
-    const char *list_key; /* "valid" or "test": where the images come from; NULL without a list */
+    const char *list_key; /* "valid", "test" or "calib": where the images come from; NULL without a list */
     ds_notes notes;
 } ds_model;
 

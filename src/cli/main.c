@@ -62,6 +62,14 @@ static const command commands[] = {
                "writes them.\n"
                "Risk is the share of wrong answers among the accepted images, coverage the share of accepted "
                "images.\n"},
+    {"classifier calibrate", 0, ds_cmd_calibrate, ds_calibrate_options, "DATA CFG WEIGHTS | -from FILE.csv",
+     "find the threshold of [reject] on the images of calib=, with a guarantee",
+     ARGUMENTS
+     "One of -risk R -delta D, -coverage C, -cost C says what the threshold is for. calib= must share no "
+     "image with train=,\n"
+     "valid= and test=. Without -out the keys of [reject] are printed, for pasting.\n"
+     "With -from no network runs: FILE.csv has columns label, prediction and confidence, of images that no "
+     "model was made with.\n"},
     {"classifier import idx", 1, ds_cmd_import, ds_import_idx_options, "IMAGES LABELS",
      "turn MNIST-style archives into folders of PNG files with lists and a .data file", NULL},
     {"classifier import cifar10", 1, ds_cmd_import, ds_import_cifar10_options, "DIR|FILE.tar.gz",

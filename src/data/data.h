@@ -50,6 +50,15 @@ int ds_images_read(const ds_datafile *d, const char *list, ds_images *images, ds
 int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e);
 void ds_images_clear(ds_images *images);
 
+/* ---- overlap.c: lists that must not share an image ---- */
+
+/* Is every image of `list` in none of the `others` (n lists as written in d; NULL ones are skipped)? An image is the same
+ * when it is the same file, links seen through, or has the same bytes; `threads` threads read those files that have a
+ * counterpart of equal size. DS_EINPUT at the first line of `list` that another list holds too: names that
+ * list's line, and how many more there are. Images of `others` that cannot be read are not compared, which a note says. */
+int ds_list_check_apart(const ds_datafile *d, const char *list, const char *const *others, int n, int threads,
+                        ds_notes *notes, ds_error *e);
+
 /* ---- image.c: pixels ---- */
 
 /* w x h x c bytes, interleaved rows, c = 1 or 3. */

@@ -23,7 +23,7 @@ static const char *const labels_from_names[] = {"substring", "directory", "filen
 const ds_option ds_datafile_options[] = {
     FILE_KEY("train", train, "list of the images to train on"),
     FILE_KEY("valid", valid, "list of the images that choose the best weights"),
-    FILE_KEY("calib", calib, "list of the images that set the threshold"),
+    FILE_KEY("calib", calib, "list of the images that set the threshold, none of them in another list"),
     FILE_KEY("test", test, "list of the images for the final figures; valid= when absent"),
     FILE_KEY("labels", labels_path, "labels, one a line"),
     FILE_KEY("names", names_path, "names to display, one a label; the labels when absent"),

@@ -30,7 +30,7 @@ end
 begin "help of a group lists its commands and the keys of .data files"
 run "$D" classifier --help
 expect_status 0
-for word in train valid predict reject import; do
+for word in train valid predict reject calibrate import; do
     expect_out "^  classifier $word"
 done
 expect_out '^  labels_from='
@@ -62,6 +62,8 @@ classifier predict|list F
 classifier reject|coverage C
 classifier reject|json F
 classifier reject|from F
+classifier calibrate|risk R
+classifier calibrate|out NEW.cfg
 classifier import idx|split
 classifier import cifar10|names
 classifier import cifar100|labels
@@ -78,7 +80,7 @@ unknown command that is near one of stock Darknet|unknown command 'detectr', did
 unknown command that is near nothing|unknown command 'zzzzzzzzzz', expected one of: classifier, layers|zzzzzzzzzz
 unknown sub-command|unknown command 'vald', did you mean 'valid'|classifier vald a b c
 unknown sub-sub-command|unknown command 'idxx', did you mean 'idx'|classifier import idxx
-group without a word|expected one of: train, valid, predict, reject, import|classifier
+group without a word|expected one of: train, valid, predict, reject, calibrate, import|classifier
 import without a word|expected one of: idx, cifar10, cifar100, folders|classifier import
 classifier command of stock Darknet|did you mean 'classifier valid'|classifier validcrop a b c
 another one|did you mean 'classifier predict'|classifier demo a b c

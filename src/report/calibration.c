@@ -1,0 +1,144 @@
+#include "report/calibration.h"
+#include "base/text.h"
+#include "report/report.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- percent without rounding ---- */
+
+enum { DIGITS = 17, PLACES = 330 + DIGITS }; /* no double of (0, 1) has more zeros behind the point */
+
+/* The decimals of a number of (0, 1) behind "0.", the fewest that are read as the same number; returns how many. */
+static size_t decimals(double v, char places[PLACES])
+{
+    char text[DIGITS + 16];
+    size_t n = 0;
+    for (int digits = 0; digits < DIGITS; digits++) {
+        snprintf(text, sizeof text, "%.*e", digits, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    const char *e = strchr(text, 'e');
+    for (long zeros = -strtol(e + 1, NULL, 10) - 1; zeros > 0; zeros--)
+        places[n++] = '0';
+    for (const char *p = text; p < e; p++)
+        if (*p != '.')
+            places[n++] = *p;
+    return n;
+}
+
+/* Ten's complement, digit by digit. */
+static void complement(char *places, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        places[i] = (char)((i + 1 < n ? '9' : '9' + 1) - (places[i] - '0'));
+}
+
+/* "0.", then n places: the point moves by two. */
+static const char *percent(const char *places, size_t n, char text[DS_PERCENT_TEXT])
+{
+    char whole[3] = {places[0], n > 1 ? places[1] : '0', '\0'};
+    snprintf(text, DS_PERCENT_TEXT, "%s%s%.*s %%", whole[0] == '0' ? whole + 1 : whole, n > 2 ? "." : "",
+             n > 2 ? (int)n - 2 : 0, places + 2);
+    return text;
+}
+
+const char *ds_percent_text(double fraction, char text[DS_PERCENT_TEXT])
+{
+    char places[PLACES];
+    return percent(places, decimals(fraction, places), text);
+}
+
+const char *ds_percent_rest_text(double fraction, char text[DS_PERCENT_TEXT])
+{
+    char places[PLACES];
+    size_t n = decimals(fraction, places);
+    complement(places, n);
+    return percent(places, n, text);
+}
+
+/* ---- the text ---- */
+
+static void text_line(FILE *f, const char *name, const char *text)
+{
+    if (text)
+        fprintf(f, "%-16s %s\n", name, text);
+}
+
+static void images(FILE *f, const ds_calibration *c)
+{
+    if (c->fitted_on)
+        fprintf(f, "%-16s %zu: %zu for %s, the other %zu for the threshold (-seed %d)\n", "images", c->images,
+                c->fitted_on, c->fitted, c->images - c->fitted_on, c->seed);
+    else
+        fprintf(f, "%-16s %zu, all for the threshold\n", "images", c->images);
+    if (c->n_nan)
+        fprintf(f, "%-16s %zu (never accepted)\n", "  no confidence", c->n_nan);
+}
+
+static void temperature(FILE *f, const ds_calibration *c)
+{
+    char text[DS_NUMBER_TEXT];
+    if (!isnan(c->nll_after))
+        fprintf(f, "%-16s %s (fitted; NLL of the images not fitted on: %.6f, with 1 %.6f)\n", "temperature",
+                ds_number_text(c->temperature, text), c->nll_after, c->nll_before);
+    else if (c->temperature != 1)
+        fprintf(f, "%-16s %s\n", "temperature", ds_number_text(c->temperature, text));
+}
+
+static void confidence(FILE *f, const ds_calibration *c)
+{
+    if (c->confidence)
+        fprintf(f, "%-16s %s%s\n", "confidence", c->confidence,
+                c->n_candidates ? " (lowest AURC of the images fitted on)" : "");
+    for (int i = 0; i < c->n_candidates; i++)
+        fprintf(f, "  %-14s %.6f\n", c->candidates[i].name, c->candidates[i].aurc);
+}
+
+static void cut(FILE *f, const ds_calibration *c)
+{
+    char text[DS_NUMBER_TEXT];
+    size_t n = c->images - c->fitted_on, rejected = n - c->cut.accepted;
+    fprintf(f, "%-16s %s\n", "threshold", ds_number_text(c->cut.threshold, text));
+    fprintf(f, "%-16s %.2f %% (%zu accepted)\n", "coverage", 100 * c->cut.coverage, c->cut.accepted);
+    fprintf(f, "%-16s %.2f %% (%zu rejected)\n", "reject rate", 100 * (double)rejected / (double)n, rejected);
+    if (c->cut.accepted)
+        fprintf(f, "%-16s %.2f %% (%zu errors among the accepted)\n", "selective risk", 100 * c->cut.risk,
+                c->cut.errors);
+    else
+        text_line(f, "selective risk", "undefined");
+}
+
+static void promise(FILE *f, const ds_calibration *c)
+{
+    char sure[DS_PERCENT_TEXT], share[DS_PERCENT_TEXT], cost[DS_NUMBER_TEXT];
+    if (c->aim == DS_AIM_RISK)
+        fprintf(f,
+                "with probability at least %s over the draw of the calibration images, the error rate among "
+                "accepted images of the same kind is at most %s\n",
+                ds_percent_rest_text(c->delta, sure), ds_percent_text(c->value, share));
+    else if (c->aim == DS_AIM_COVERAGE)
+        fputs("no guarantee: the threshold was set for its coverage of these images (-risk R -delta D gives "
+              "one)\n",
+              f);
+    else
+        fprintf(
+            f,
+            "no guarantee: an image is accepted when the network gives its answer an error probability of at "
+            "most %s, the cost of rejecting it\n",
+            ds_number_text(c->value, cost));
+}
+
+int ds_calibration_text(FILE *f, const ds_calibration *c, ds_error *e)
+{
+    text_line(f, "model", c->model);
+    text_line(f, "list", c->list);
+    images(f, c);
+    temperature(f, c);
+    confidence(f, c);
+    cut(f, c);
+    promise(f, c);
+    return ds_report_flush(f, e);
+}

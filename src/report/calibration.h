@@ -1,0 +1,53 @@
+/* What `classifier calibrate` found, for people: which images were used for what, the threshold, what it promises. */
+#ifndef DS_REPORT_CALIBRATION_H
+#define DS_REPORT_CALIBRATION_H
+
+#include "base/error.h"
+#include "select/select.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* What the threshold is for. */
+typedef enum ds_aim {
+    DS_AIM_RISK,     /* at most `value` of the accepted are wrong, with probability 1 - delta */
+    DS_AIM_COVERAGE, /* at least `value` of the images are accepted */
+    DS_AIM_COST,     /* rejecting an image costs `value` errors */
+} ds_aim;
+
+typedef struct ds_candidate {
+    const char *name; /* of a confidence */
+    double aurc;
+} ds_candidate;
+
+/* Texts belong to the caller. */
+typedef struct ds_calibration {
+    const char *model; /* NULL: not shown */
+    const char *list;
+    size_t images, fitted_on; /* all; of them those that only `fitted` was fitted on, 0: none */
+    const char *fitted;       /* "the temperature", … */
+    int seed;                 /* of the halves */
+    const char *confidence;   /* NULL: unknown */
+    ds_candidate candidates[DS_CONFIDENCES];
+    int n_candidates; /* 0: nothing was chosen */
+    double temperature;
+    double nll_before,
+        nll_after; /* of the images that were not fitted on, at temperature 1 and at this one; NAN: not fitted */
+    size_t n_nan; /* images that set the threshold and have no confidence */
+    ds_aim aim;
+    double value, delta;
+    ds_cut cut; /* of the images that set the threshold */
+} ds_calibration;
+
+/* A number of (0, 1) in percent, all its digits and no more: 0.001 becomes "0.1 %". The digits are the fewest that are
+ * read as the same number. */
+enum { DS_PERCENT_TEXT = 400 };
+const char *ds_percent_text(double fraction, char text[DS_PERCENT_TEXT]);
+/* The same of 1 - fraction, as one subtracts on paper: 0.001 becomes "99.9 %". */
+const char *ds_percent_rest_text(double fraction, char text[DS_PERCENT_TEXT]);
+
+/* A line a figure, and the promise in a sentence. DS_EIO. */
+int ds_calibration_text(FILE *f, const ds_calibration *c, ds_error *e);
+
+#endif
