@@ -1,8 +1,8 @@
 #!/bin/sh
-# The demo: train two small networks on part of Fashion-MNIST, [sat] and plain [softmax], compare what they reject,
+# The demo: train two small networks on Fashion-MNIST, [sat] and plain [softmax], compare what they reject,
 # then one picture that is accepted and one that is not.
 set -eu
-epochs=${EPOCHS:-3}
+epochs=${EPOCHS:-5}
 say() { printf '\n== %s\n' "$*"; }
 out=backup/demo
 mkdir -p "$out"
