@@ -6,16 +6,30 @@
 /* log(n!) minus Stirling's formula (n + 1/2) log n - n + log(2 pi)/2; n > 0. */
 static long double stirling_error(size_t n)
 {
-    static const long double pi = 3.14159265358979323846264338327950288L;
-    long double x = (long double)n, s = 1 / (x * x), factorial = 1;
-    if (n >= 16)
-        return (1 / 12.0L -
-                s * (1 / 360.0L -
-                     s * (1 / 1260.0L - s * (1 / 1680.0L - s * (1 / 1188.0L - s * 691 / 360360))))) /
-               x;
-    for (size_t i = 2; i <= n; i++)
-        factorial *= (long double)i;
-    return logl(factorial) - (x + 0.5L) * logl(x) + x - logl(2 * pi) / 2;
+    static const long double small[] = {
+        0,
+        0.08106146679532725821967L,
+        0.04134069595540929409382L,
+        0.02767792568499833914879L,
+        0.02079067210376509311152L,
+        0.01664469118982119216319L,
+        0.01387612882307074799875L,
+        0.01189670994589177009506L,
+        0.01041126526197209649748L,
+        0.009255462182712732917729L,
+        0.008330563433362871256469L,
+        0.007573675487951840794972L,
+        0.006942840107209529865664L,
+        0.00640899418800420706844L,
+        0.005951370112758847735624L,
+        0.005554733551962801371039L,
+    };
+    long double x = (long double)n, s = 1 / (x * x);
+    if (n < sizeof small / sizeof *small)
+        return small[n];
+    return (1 / 12.0L -
+            s * (1 / 360.0L - s * (1 / 1260.0L - s * (1 / 1680.0L - s * (1 / 1188.0L - s * 691 / 360360))))) /
+           x;
 }
 
 /* x log(x/mean) + mean - x without cancellation (Loader 2000); x, mean > 0. */

@@ -188,7 +188,7 @@ typedef struct ds_bootstrap {
 /* Percentile intervals (quantiles by linear interpolation) at `level` in (0, 1) over `replicates` >= 1
  * resamples of n images with replacement. Replicate r is a function of (seed, r): the same numbers for any
  * number of threads. Resamples without an auroc are left out of its interval. n = 0: all undefined.
- * O(n log n + replicates n) time, 24 n bytes a thread. DS_EINPUT: replicates or level out of range. */
+ * O(n log n + replicates n) time, up to 24 n bytes a thread (32 n for two models). DS_EINPUT: replicates or level out of range. */
 int ds_bootstrap_areas(const double *confidence, const bool *wrong, size_t n, int replicates, double level,
                        uint64_t seed, ds_bootstrap *out, ds_error *e);
 
