@@ -284,8 +284,8 @@ static char *written(writer *w, const ds_report *r)
 
 static void assert_has(const char *text, const char *part)
 {
-    if (!strstr(text, part))
-        fail_msg("no '%s' in:\n%s", part, text);
+    if (!text || !strstr(text, part))
+        fail_msg("no '%s' in:\n%s", part, text ? text : "");
 }
 
 static void thresholds_are_plain_numbers(void **state)
