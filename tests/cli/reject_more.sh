@@ -176,6 +176,7 @@ reject -from "$T/random.csv" -threshold 0.5 -compare "$T/better.csv" -json -
 expect_status 0
 expect_at 'v["compare"][0]["other"]["risk"]' 0
 expect_at 'v["compare"][0]["intervals"]["risk"][0] > 0' True
+expect_at 'v["compare"][0]["intervals"]["risk"][0] < v["risk"] < v["compare"][0]["intervals"]["risk"][1]' True
 expect_at 'v["compare"][0]["difference"]["risk"] == v["risk"]' True
 expect_at 'v["compare"][0]["intervals"]["aurc"][0] > 0' True
 expect_at 'v["compare"][0]["intervals"]["accuracy"][1] < 0' True
