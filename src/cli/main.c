@@ -58,10 +58,17 @@ static const command commands[] = {
      "answer.\n"},
     {"classifier reject", 0, ds_cmd_reject, ds_reject_options, "DATA CFG WEIGHTS | -from FILE.csv",
      "what rejecting unsure images of test= (or valid=) costs and gains",
-     ARGUMENTS "With -from no network runs: FILE.csv has columns label, prediction and confidence, as -csv "
-               "writes them.\n"
-               "Risk is the share of wrong answers among the accepted images, coverage the share of accepted "
-               "images.\n"},
+     ARGUMENTS
+     "With -from no network runs: FILE.csv has columns label, prediction and confidence, as -csv "
+     "writes them.\n"
+     "Risk is the share of wrong answers among the accepted images, coverage the share of accepted "
+     "images.\n"
+     "Intervals are of 95 %: exact for rates, percentiles of the bootstrap for areas.\n"
+     "-list and -compare may be given several times; with -from, the F of -list is a CSV too. Images "
+     "of a list\n"
+     "NAME=F:unlabelled have a reject rate alone. A threshold by -risk was chosen on the images that "
+     "it is reported on:\n"
+     "their figures are optimistic, and marked so.\n"},
     {"classifier calibrate", 0, ds_cmd_calibrate, ds_calibrate_options, "DATA CFG WEIGHTS | -from FILE.csv",
      "find the threshold of [reject] on the images of calib=, with a guarantee",
      ARGUMENTS

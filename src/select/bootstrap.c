@@ -1,6 +1,4 @@
-#include "select/select.h"
-
-#include "base/rng.h"
+#include "select/resample.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -40,8 +38,6 @@ static int sample_make(sample *s, const double *confidence, const bool *wrong, s
 {
     ds_curve c;
     *s = (sample){.n = n};
-    if (n > UINT32_MAX / 2 - 1)
-        return ds_fail(e, DS_EINPUT, "%zu images are too many for a bootstrap", n);
     int rc = ds_curve_make(confidence, wrong, n, &c, e);
     if (rc)
         return rc;
@@ -77,19 +73,13 @@ static void scratch_release(scratch *t)
     free(t->errors);
 }
 
-/* Uniform in [0, n); its bias is below n / 2^64. */
-static size_t draw_below(ds_rng *r, size_t n)
-{
-    return (size_t)((unsigned __int128)ds_rng_next(r) * n >> 64);
-}
-
 static void draw_counts(const sample *samples, int n_samples, ds_rng r, scratch *t)
 {
     size_t n = samples[0].n;
     for (int k = 0; k < n_samples; k++)
         memset(t->count[k], 0, 2 * samples[k].groups * sizeof *t->count[k]);
     for (size_t i = 0; i < n; i++) {
-        size_t image = draw_below(&r, n);
+        size_t image = ds_resample_draw(&r, n);
         for (int k = 0; k < n_samples; k++)
             t->count[k][samples[k].cell[image]]++;
     }
@@ -140,7 +130,7 @@ static int resample(const sample *samples, int n_samples, int replicates, uint64
                 failed = true;
                 continue;
             }
-            draw_counts(samples, n_samples, ds_rng_make(seed, (uint64_t)r, 0), &t);
+            draw_counts(samples, n_samples, ds_resample_rng(seed, r), &t);
             for (int k = 0; k < n_samples; k++)
                 add_figures(&samples[k], t.count[k], &t, k ? -1 : 1, values + r, replicates);
         }
@@ -163,8 +153,7 @@ static double quantile(const double *sorted, size_t n, double share)
     return i + 1 < n ? sorted[i] + (place - below) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
 }
 
-/* Moves NaN out of the way and sorts. */
-static ds_interval interval_of(double *values, int replicates, double level)
+ds_interval ds_resample_interval(double *values, int replicates, double level)
 {
     size_t n = 0;
     for (int r = 0; r < replicates; r++)
@@ -190,7 +179,7 @@ static void intervals_of(double *values, int replicates, double level, ds_bootst
 {
     ds_interval *intervals[FIGURES] = {&out->aurc, &out->eaurc, &out->augrc, &out->auroc, &out->accuracy};
     for (int f = 0; f < FIGURES; f++)
-        *intervals[f] = interval_of(values + (size_t)f * (size_t)replicates, replicates, level);
+        *intervals[f] = ds_resample_interval(values + (size_t)f * (size_t)replicates, replicates, level);
     out->replicates = replicates;
 }
 
@@ -210,8 +199,10 @@ static int run(const sample *samples, int n_samples, int replicates, double leve
     return rc;
 }
 
-static int check(int replicates, double level, ds_error *e)
+int ds_resample_check(size_t n, int replicates, double level, ds_error *e)
 {
+    if (n > UINT32_MAX / 2 - 1)
+        return ds_fail(e, DS_EINPUT, "%zu images are too many for a bootstrap", n);
     if (replicates < 1)
         return ds_fail(e, DS_EINPUT, "%d bootstrap replicates, expected at least 1", replicates);
     if (!(level > 0 && level < 1))
@@ -224,7 +215,7 @@ int ds_bootstrap_areas(const double *confidence, const bool *wrong, size_t n, in
                        uint64_t seed, ds_bootstrap *out, ds_error *e)
 {
     sample s = {0};
-    int rc = check(replicates, level, e);
+    int rc = ds_resample_check(n, replicates, level, e);
     if (!rc)
         rc = sample_make(&s, confidence, wrong, n, e);
     if (!rc)
@@ -248,7 +239,7 @@ int ds_bootstrap_paired(const double *confidence_a, const bool *wrong_a, const d
                         ds_paired *out, ds_error *e)
 {
     sample s[2] = {0};
-    int rc = check(replicates, level, e);
+    int rc = ds_resample_check(n, replicates, level, e);
     if (!rc)
         rc = sample_make(&s[0], confidence_a, wrong_a, n, e);
     if (!rc)

@@ -204,6 +204,16 @@ int ds_bootstrap_paired(const double *confidence_a, const bool *wrong_a, const d
                         const bool *wrong_b, size_t n, int replicates, double level, uint64_t seed,
                         ds_paired *out, ds_error *e);
 
+/* ---- bootstrap_risk.c ---- */
+
+/* Percentile interval, as above, of the risk of a minus that of b when both accept at least `coverage` in (0, 1] of
+ * the images, each by its own confidence (ds_cut_at_coverage in every resample). Resamples in which one of the
+ * risks is undefined are left out; *out is undefined when all are. n = 0: undefined. DS_ENOMEM; DS_EINPUT: replicates
+ * or level out of range. */
+int ds_bootstrap_risk_difference(const double *confidence_a, const bool *wrong_a, const double *confidence_b,
+                                 const bool *wrong_b, size_t n, double coverage, int replicates, double level,
+                                 uint64_t seed, ds_interval *out, ds_error *e);
+
 /* ---- groups.c: figures by class and by list ---- */
 
 /* Of the images of one label. */

@@ -62,6 +62,8 @@ classifier predict|list F
 classifier reject|coverage C
 classifier reject|json F
 classifier reject|from F
+classifier reject|list NAME=F
+classifier reject|compare F
 classifier calibrate|risk R
 classifier calibrate|out NEW.cfg
 classifier import idx|split
