@@ -1,5 +1,6 @@
 #include "report/report.h"
 #include "base/text.h"
+#include "report/json.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -140,4 +141,19 @@ int ds_report_json(FILE *f, const ds_report *r, ds_error *e)
     fputc('\n', f);
     free(dumped);
     return ds_report_flush(f, e);
+}
+
+json_t *ds_report_json_object(const ds_report *r)
+{
+    return whole(r);
+}
+
+json_t *ds_report_json_text(const char *s)
+{
+    return text(s);
+}
+
+json_t *ds_report_json_number(double v)
+{
+    return number(v);
 }
