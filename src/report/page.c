@@ -6,12 +6,10 @@
 /* The page's own texts, from report.html, report.css and report.js. */
 #include "report/assets.inc"
 
-/* Debian 12 has version 3 of it, Debian 13 version 4. */
+/* Where Debian's package has it; version 4 has the second name. */
 static const char *const chart_places[] = {
-    "/usr/share/javascript/chart.js/chart.umd.min.js",
-    "/usr/share/javascript/chart.js/chart.umd.js",
     "/usr/share/javascript/chart.js/chart.min.js",
-    "/usr/share/nodejs/chart.js/dist/chart.umd.js",
+    "/usr/share/javascript/chart.js/chart.umd.js",
 };
 
 /* Chart.js, or "" with a note. Fresh memory. */

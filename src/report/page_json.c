@@ -235,13 +235,22 @@ int ds_page_figures(FILE *f, const ds_page *p, const ds_page_bins *b, ds_error *
     return ds_report_flush(f, e);
 }
 
+/* The page counts classes itself, at any threshold. */
+static json_t *page_figures(const ds_page *p, const ds_page_bins *b)
+{
+    json_t *json = figures(p, b);
+    json_object_del(json, "classes");
+    json_object_del(json, "confusion");
+    return json;
+}
+
 int ds_page_json(const ds_page *p, const ds_page_bins *b, char **json, ds_error *e)
 {
     size_t *order = ds_page_order(p->rows);
     object o = {json_object(), order != NULL};
     *json = NULL;
     if (order) {
-        put(&o, "report", figures(p, b));
+        put(&o, "report", page_figures(p, b));
         put(&o, "names", names_of(p));
         put(&o, "data", data_of(p, &(sorted){p->rows, order}, e));
         put(&o, "gallery", gallery(p, order));

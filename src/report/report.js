@@ -24,7 +24,7 @@ const predictions = data.predictions === null ? null : unpack(data.predictions, 
 const steps = thresholds.length;
 
 function percent(v) {
-    return v === null || Number.isNaN(v) ? "undefined" : (100 * v).toFixed(2) + " %";
+    return v === null || Number.isNaN(v) ? "undefined" : (100 * v).toFixed(2) + "\u00a0%";
 }
 
 function between(pair, format) {
@@ -300,6 +300,21 @@ function showConfusion() {
 const areas = [["aurc", "AURC"], ["eaurc", "E-AURC"], ["augrc", "AUGRC"], ["auroc", "AUROC"], ["nll", "NLL"],
                ["brier", "Brier score"], ["ece", "ECE"]];
 
+// Other lists and other programs, when the command was asked for them.
+function showOthers() {
+    if (report.lists)
+        get("tables").append(makeTable("Other lists at the reported threshold; AUROC: are these images surer than those?",
+            ["list", "images", "reject rate", "95 % interval", "risk", "AUROC"],
+            report.lists.map(l => [l.name, String(l.n), percent(l.reject_rate), between(l.intervals.reject_rate, percent),
+                                   l.risk === null ? "\u2013" : percent(l.risk), decimal(l.auroc)])));
+    if (report.compare)
+        get("tables").append(makeTable("Compared with others; differences are this minus the other, intervals by paired bootstrap",
+            ["other", "its AURC", "difference", "95 % interval", "its accuracy", "difference", "95 % interval"],
+            report.compare.map(c => [c.file, decimal(c.other.aurc), decimal(c.difference.aurc),
+                                     between(c.intervals.aurc, decimal) || "\u2013", percent(c.other.accuracy),
+                                     percent(c.difference.accuracy), between(c.intervals.accuracy, percent) || "\u2013"])));
+}
+
 function showTables() {
     const found = report.intervals || {};
     get("tables").append(
@@ -317,6 +332,7 @@ function showTables() {
     const meanings = Object.entries(report.conventions).map(c => c[0].toUpperCase() + ": " + c[1]);
     get("tables").after(make("details", {}, make("summary", {}, "What the figures mean"),
                              make("ul", {}, ...meanings.map(m => make("li", {}, m)))));
+    showOthers();
     const span = b => b.low.toFixed(3) + " to " + b.high.toFixed(3);
     if (report.reliability)
         get("bins").append(makeTable("Reliability", ["confidence", "images", "mean confidence", "accuracy", "95 % interval"],
@@ -556,19 +572,23 @@ function readExact() {
     }
 }
 
+// Back from what is being typed to what holds.
+function settleExact() {
+    get("exact").value = thresholdText();
+    get("exact").setAttribute("aria-invalid", "false");
+}
+
 function listen() {
     get("slider").addEventListener("input", () => {
         cut = cutAtStep(steps - get("slider").value);
         show();
     });
     get("exact").addEventListener("input", readExact);
-    get("exact").addEventListener("blur", () => {
-        get("exact").value = thresholdText();
-        get("exact").setAttribute("aria-invalid", "false");
-    });
+    get("exact").addEventListener("blur", settleExact);
     get("reset").addEventListener("click", () => {
         cut = reportedCut();
         show();
+        settleExact();
     });
     const restart = () => {
         shown = pageSize;
@@ -613,6 +633,8 @@ function showAbout() {
         warnings.push("This list also chose the best weights: its figures are optimistic.");
     if (report.threshold !== null && report.threshold_note)
         warnings.push("Threshold " + report.threshold + " (" + report.threshold_note + ").");
+    if (report.risk_control && !report.risk_control.feasible)
+        warnings.push("No threshold on these images keeps the asked risk.");
     if (typeof Chart === "undefined")
         warnings.push("No charts: Chart.js was not found when the report was made (Debian package libjs-chart.js).");
     if (data.thinned)
