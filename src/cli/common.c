@@ -198,8 +198,8 @@ void ds_model_close(ds_model *m)
     *m = (ds_model){0};
 }
 
-int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,
-                      int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
+int ds_model_evaluate_images(ds_model *m, const ds_images *images, const ds_run_flags *flags,
+                             int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
 {
     ds_eval_times times = {0};
     ds_eval_setup setup = {.loaders = ds_loader_threads(flags->loaders),
@@ -207,7 +207,7 @@ int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,
                            .times = &times};
     int rc = flags->profile ? ds_net_profile_start(m->net, e) : DS_OK;
     if (!rc)
-        rc = ds_evaluate(m->net, &m->images, &setup, each, arg, e);
+        rc = ds_evaluate(m->net, images, &setup, each, arg, e);
     ds_profile p = {.passes = times.passes,
                     .images = ds_net_get_info(m->net)->batch,
                     .total = times.total,
@@ -215,4 +215,10 @@ int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,
     if (!rc && flags->profile)
         ds_print_profile(m->net, &p, stderr);
     return rc;
+}
+
+int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,
+                      int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
+{
+    return ds_model_evaluate_images(m, &m->images, flags, each, arg, e);
 }

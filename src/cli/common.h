@@ -114,7 +114,10 @@ int ds_model_open(ds_model *m, const ds_model_files *files, ds_which_list which,
                   ds_error *e);
 void ds_model_close(ds_model *m);
 
-/* One pass over the images of the list; see ds_evaluate. */
+/* One pass over `images`, which may be others than those of the list; see ds_evaluate. */
+int ds_model_evaluate_images(ds_model *m, const ds_images *images, const ds_run_flags *flags,
+                             int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e);
+/* One pass over the images of the list. */
 int ds_model_evaluate(ds_model *m, const ds_run_flags *flags,
                       int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e);
 

@@ -52,10 +52,17 @@ static const command commands[] = {
      "Confidence and threshold are those of [reject] in CFG; without that section: msp, all accepted.\n"},
     {"classifier reject", 0, ds_cmd_reject, ds_reject_options, "DATA CFG WEIGHTS | -from FILE.csv",
      "what rejecting unsure images of test= (or valid=) costs and gains",
-     ARGUMENTS "With -from no network runs: FILE.csv has columns label, prediction and confidence, as -csv "
-               "writes them.\n"
-               "Risk is the share of wrong answers among the accepted images, coverage the share of accepted "
-               "images.\n"},
+     ARGUMENTS
+     "With -from no network runs: FILE.csv has columns label, prediction and confidence, as -csv "
+     "writes them.\n"
+     "Risk is the share of wrong answers among the accepted images, coverage the share of accepted "
+     "images.\n"
+     "Intervals are of 95 %: exact for rates, percentiles of the bootstrap for areas.\n"
+     "-list and -compare may be given several times; with -from, the F of -list is a CSV too. Images "
+     "of a list\n"
+     "NAME=F:unlabelled have a reject rate alone. A threshold by -risk was chosen on the images that "
+     "it is reported on:\n"
+     "their figures are optimistic, and marked so.\n"},
     {"classifier import idx", 1, ds_cmd_import, ds_import_idx_options, "IMAGES LABELS",
      "turn MNIST-style archives into folders of PNG files with lists and a .data file", NULL},
     {"classifier import cifar10", 1, ds_cmd_import, ds_import_cifar10_options, "DIR|FILE.tar.gz",

@@ -46,6 +46,8 @@ typedef struct ds_images {
  * else the list's folder.
  * An image with no or several labels: error at list:line that names the image and the labels. */
 int ds_images_read(const ds_datafile *d, const char *list, ds_images *images, ds_error *e);
+/* The same for images whose labels do not matter or are none of d's: every label is -1. */
+int ds_images_read_unlabelled(const ds_datafile *d, const char *list, ds_images *images, ds_error *e);
 /* Label of one path under the rules of d (not DS_LIST): class index or an error. */
 int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e);
 void ds_images_clear(ds_images *images);

@@ -91,6 +91,15 @@ static int split_label(const ds_datafile *d, char *line, int *label, ds_error *e
                    text, d->classes, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+/* Cut a label off, if there is one. */
+static void cut_label(char *line)
+{
+    char *tab = strrchr(line, '\t');
+    if (tab)
+        *tab = '\0';
+    ds_trim(line);
+}
+
 static int grow(ds_images *images, int *capacity, ds_error *e)
 {
     if (images->n < *capacity)
@@ -113,13 +122,18 @@ static int grow(ds_images *images, int *capacity, ds_error *e)
 
 /* A label in the path is looked for in what the list says, not in the folder that it stands in; only the
  * parent folder of a bare file name has to come from there. */
-static int add_image(const ds_datafile *d, ds_images *images, char *line, int number, ds_error *e)
+static int add_image(const ds_datafile *d, bool labelled, ds_images *images, char *line, int number,
+                     ds_error *e)
 {
-    int label = -1, rc = d->labels_from == DS_LIST ? split_label(d, line, &label, e) : DS_OK;
+    int label = -1, rc = DS_OK;
+    if (d->labels_from == DS_LIST && labelled)
+        rc = split_label(d, line, &label, e);
+    else if (d->labels_from == DS_LIST)
+        cut_label(line);
     char *path = rc ? NULL : ds_path_near(line, images->list);
     if (!rc && !path)
         return ds_fail_memory(e);
-    if (!rc && d->labels_from != DS_LIST)
+    if (!rc && labelled && d->labels_from != DS_LIST)
         rc = ds_label_of(d, d->labels_from == DS_DIRECTORY ? path : line, &label, e);
     if (rc) {
         free(path);
@@ -134,21 +148,21 @@ static int add_image(const ds_datafile *d, ds_images *images, char *line, int nu
     return DS_OK;
 }
 
-static int read_lines(const ds_datafile *d, ds_images *images, char *text, ds_error *e)
+static int read_lines(const ds_datafile *d, bool labelled, ds_images *images, char *text, ds_error *e)
 {
     ds_lines lines = ds_lines_of(text);
     char *line;
     int capacity = 0, rc = DS_OK;
     while (!rc && (line = ds_lines_next(&lines))) {
         if (*line && !(rc = grow(images, &capacity, e)))
-            rc = add_image(d, images, line, lines.line, e);
+            rc = add_image(d, labelled, images, line, lines.line, e);
     }
     if (!rc && images->n == 0)
         rc = ds_fail_at(e, DS_EINPUT, images->list, 0, "has no images, expected one path a line");
     return rc;
 }
 
-int ds_images_read(const ds_datafile *d, const char *list, ds_images *images, ds_error *e)
+static int read_list(const ds_datafile *d, bool labelled, const char *list, ds_images *images, ds_error *e)
 {
     char *text;
     *images = (ds_images){.list = ds_path_near(list, d->path)};
@@ -156,12 +170,22 @@ int ds_images_read(const ds_datafile *d, const char *list, ds_images *images, ds
         return ds_fail_memory(e);
     int rc = ds_file_read_text(images->list, "a list of images, one path a line", &text, e);
     if (!rc) {
-        rc = read_lines(d, images, text, e);
+        rc = read_lines(d, labelled, images, text, e);
         free(text);
     }
     if (rc)
         ds_images_clear(images);
     return rc;
+}
+
+int ds_images_read(const ds_datafile *d, const char *list, ds_images *images, ds_error *e)
+{
+    return read_list(d, true, list, images, e);
+}
+
+int ds_images_read_unlabelled(const ds_datafile *d, const char *list, ds_images *images, ds_error *e)
+{
+    return read_list(d, false, list, images, e);
 }
 
 void ds_images_drop(ds_images *images, const bool *bad)

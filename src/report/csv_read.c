@@ -1,6 +1,7 @@
 #include "report/report.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "report/texts.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -80,16 +81,22 @@ static bool next_row(reader *r)
 enum { LABEL, PREDICTION, CONFIDENCE, NEEDED, PATH = NEEDED, KNOWN };
 static const char *const known[KNOWN] = {"label", "prediction", "confidence", "path"};
 
-/* Where the columns stand; -1: not there. */
+/* Where the columns stand; -1: not there, or not wanted. */
 typedef struct columns {
     int at[KNOWN];
     int n;
+    bool labelled; /* label and prediction are wanted */
 } columns;
+
+static bool wanted(const columns *c, int k)
+{
+    return c->labelled || k == CONFIDENCE || k == PATH;
+}
 
 static int note_column(const reader *r, int line, columns *c, const char *name, ds_error *e)
 {
     for (int k = 0; k < KNOWN; k++) {
-        if (strcmp(name, known[k]) != 0)
+        if (!wanted(c, k) || strcmp(name, known[k]) != 0)
             continue;
         if (c->at[k] >= 0)
             return ds_fail_at(e, DS_EINPUT, r->file, line,
@@ -100,17 +107,21 @@ static int note_column(const reader *r, int line, columns *c, const char *name, 
     return DS_OK;
 }
 
+static const char *expected_columns(const columns *c)
+{
+    return c->labelled ? "the columns label, prediction and confidence" : "the column confidence";
+}
+
 static int check_columns(const reader *r, int line, const columns *c, const char *const *names, int n,
                          ds_error *e)
 {
     for (int k = 0; k < NEEDED; k++) {
-        if (c->at[k] >= 0)
+        if (c->at[k] >= 0 || !wanted(c, k))
             continue;
         const char *near = ds_nearest(known[k], names, n);
-        return ds_fail_at(
-            e, DS_EINPUT, r->file, line,
-            "no column '%s' in the header, expected the columns label, prediction and confidence%s%s%s",
-            known[k], near ? " (is '" : "", near ? near : "", near ? "' meant?)" : "");
+        return ds_fail_at(e, DS_EINPUT, r->file, line, "no column '%s' in the header, expected %s%s%s%s",
+                          known[k], expected_columns(c), near ? " (is '" : "", near ? near : "",
+                          near ? "' meant?)" : "");
     }
     return DS_OK;
 }
@@ -120,10 +131,8 @@ static int read_header(reader *r, columns *c, ds_error *e)
     enum { REMEMBERED = 64 };
     const char *names[REMEMBERED];
     int rc, n = 0;
-    *c = (columns){.at = {-1, -1, -1, -1}};
     if (!next_row(r))
-        return ds_fail_at(e, DS_EINPUT, r->file, 1,
-                          "no header, expected the columns label, prediction and confidence");
+        return ds_fail_at(e, DS_EINPUT, r->file, 1, "no header, expected %s", expected_columns(c));
     int line = r->line;
     do {
         char *field;
@@ -146,7 +155,17 @@ static bool parse_confidence(const char *s, double *v)
     return strcasecmp(s + (*s == '-'), "nan") == 0;
 }
 
-static int read_row(reader *r, const columns *c, ds_csv *csv, ds_error *e)
+static int put_classes(ds_csv *csv, ds_interned *texts, char *const *fields, ds_error *e)
+{
+    int *label = &csv->label[csv->n], *prediction = &csv->prediction[csv->n];
+    int rc = ds_interned_add(texts, fields[LABEL], label, e);
+    if (!rc)
+        rc = ds_interned_add(texts, fields[PREDICTION], prediction, e);
+    csv->wrong[csv->n] = *label != *prediction;
+    return rc;
+}
+
+static int read_row(reader *r, const columns *c, ds_interned *texts, ds_csv *csv, ds_error *e)
 {
     char *field, *known_fields[KNOWN] = {NULL};
     int line = r->line, n = 0;
@@ -165,55 +184,95 @@ static int read_row(reader *r, const columns *c, ds_csv *csv, ds_error *e)
     if (!parse_confidence(known_fields[CONFIDENCE], &csv->confidence[csv->n]))
         return ds_fail_at(e, DS_EINPUT, r->file, line, "confidence is '%.60s', expected a number or nan",
                           known_fields[CONFIDENCE]);
-    csv->wrong[csv->n] = strcmp(known_fields[LABEL], known_fields[PREDICTION]) != 0;
+    int rc = c->labelled ? put_classes(csv, texts, known_fields, e) : DS_OK;
     if (csv->path)
         csv->path[csv->n] = known_fields[PATH];
-    csv->n++;
-    return DS_OK;
+    csv->n += !rc;
+    return rc;
 }
 
 /* Room for as many rows as there are lines. */
-static int make_room(ds_csv *csv, const char *rest, bool with_path, ds_error *e)
+static int make_room(ds_csv *csv, const char *rest, const columns *c, ds_error *e)
 {
     size_t lines = 1;
+    bool with_path = c->at[PATH] >= 0;
     for (const char *p = rest; (p = strchr(p, '\n')); p++)
         lines++;
     csv->confidence = malloc(lines * sizeof *csv->confidence);
-    csv->wrong = malloc(lines * sizeof *csv->wrong);
     csv->path = with_path ? malloc(lines * sizeof *csv->path) : NULL;
-    return csv->confidence && csv->wrong && (csv->path || !with_path) ? DS_OK : ds_fail_memory(e);
+    bool ok = csv->confidence && (csv->path || !with_path);
+    if (ok && c->labelled) {
+        csv->wrong = malloc(lines * sizeof *csv->wrong);
+        csv->label = malloc(lines * sizeof *csv->label);
+        csv->prediction = malloc(lines * sizeof *csv->prediction);
+        ok = csv->wrong && csv->label && csv->prediction;
+    }
+    return ok ? DS_OK : ds_fail_memory(e);
 }
 
-static int read_rows(reader *r, ds_csv *csv, ds_error *e)
+/* Number the classes by their texts, whatever the order of the rows. */
+static int order_classes(ds_csv *csv, ds_interned *texts, ds_error *e)
 {
-    columns c;
+    int *rank, rc = ds_interned_sort(texts, &rank, e);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < csv->n; i++) {
+        csv->label[i] = rank[csv->label[i]];
+        csv->prediction[i] = rank[csv->prediction[i]];
+    }
+    free(rank);
+    csv->classes = texts->n;
+    csv->names = texts->text;
+    texts->text = NULL;
+    return DS_OK;
+}
+
+static int read_rows(reader *r, ds_csv *csv, bool labelled, ds_error *e)
+{
+    columns c = {.at = {-1, -1, -1, -1}, .labelled = labelled};
+    ds_interned texts = {0};
     int rc = read_header(r, &c, e);
     if (!rc)
-        rc = make_room(csv, r->p, c.at[PATH] >= 0, e);
+        rc = make_room(csv, r->p, &c, e);
     while (!rc && next_row(r))
-        rc = read_row(r, &c, csv, e);
+        rc = read_row(r, &c, &texts, csv, e);
+    if (!rc && labelled)
+        rc = order_classes(csv, &texts, e);
+    ds_interned_clear(&texts);
+    return rc;
+}
+
+static int read_csv(const char *path, bool labelled, const char *what, ds_csv *csv, ds_error *e)
+{
+    *csv = (ds_csv){0};
+    int rc = ds_file_read_text(path, what, &csv->text, e);
+    if (rc)
+        return rc;
+    bool marked = strncmp(csv->text, "\xEF\xBB\xBF", 3) == 0;
+    reader r = {.file = path, .p = csv->text + (marked ? 3 : 0), .line = 1};
+    rc = read_rows(&r, csv, labelled, e);
+    if (rc)
+        ds_csv_clear(csv);
     return rc;
 }
 
 int ds_report_csv_read(const char *path, ds_csv *csv, ds_error *e)
 {
-    *csv = (ds_csv){0};
-    int rc = ds_file_read_text(path, "a CSV file with the columns label, prediction and confidence",
-                               &csv->text, e);
-    if (rc)
-        return rc;
-    bool marked = strncmp(csv->text, "\xEF\xBB\xBF", 3) == 0;
-    reader r = {.file = path, .p = csv->text + (marked ? 3 : 0), .line = 1};
-    rc = read_rows(&r, csv, e);
-    if (rc)
-        ds_csv_clear(csv);
-    return rc;
+    return read_csv(path, true, "a CSV file with the columns label, prediction and confidence", csv, e);
+}
+
+int ds_report_csv_read_unlabelled(const char *path, ds_csv *csv, ds_error *e)
+{
+    return read_csv(path, false, "a CSV file with the column confidence", csv, e);
 }
 
 void ds_csv_clear(ds_csv *csv)
 {
     free(csv->confidence);
     free(csv->wrong);
+    free(csv->label);
+    free(csv->prediction);
+    free(csv->names);
     free(csv->path);
     free(csv->text);
     *csv = (ds_csv){0};

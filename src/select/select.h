@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* ---- softmax.c ---- */
 
@@ -135,5 +136,95 @@ double ds_quality_nll(const ds_quality *q);
 double ds_quality_brier(const ds_quality *q);
 double ds_quality_ece(const ds_quality *q);
 double ds_quality_mce(const ds_quality *q);
+
+/* ---- bounds.c: exact binomial tails ---- */
+
+/* Pr[Bin(m, p) <= k], 0 <= p <= 1 (NaN outside), to about 1e-12 of its value for m up to 10 million.
+ * O(sqrt(m)): the probability of k by Loader's saddle point form (2000), the others by their ratios. */
+double ds_binomial_cdf(size_t k, size_t m, double p);
+/* One-sided Clopper-Pearson bounds at confidence 1 - delta on a rate with k hits in m, 0 < delta < 1.
+ * k = m gives upper 1, k = 0 lower 0, m = 0 thus lower 0 and upper 1. NaN for k > m or a delta outside. */
+double ds_rate_upper(size_t k, size_t m, double delta);
+double ds_rate_lower(size_t k, size_t m, double delta);
+
+typedef struct ds_interval {
+    double low, high; /* NaN, NaN: undefined */
+} ds_interval;
+/* Two-sided exact interval at `level` in (0, 1), e.g. .95: (1 - level)/2 on each side. Undefined for m = 0. */
+ds_interval ds_rate_interval(size_t k, size_t m, double level);
+
+/* ---- guarantee.c: a threshold that keeps a promise ---- */
+
+typedef struct ds_guarantee {
+    bool feasible;
+    ds_cut cut;           /* of the calibration images; nothing accepted when not feasible */
+    double feasible_risk; /* `risk` when feasible, else the smallest of the risks above it that would be, in
+                           * steps of three digits; NaN: none below 1 */
+} ds_guarantee;
+/* The threshold of which, with probability at least 1 - delta over the draw of the calibration images, the
+ * error rate among accepted images of the same kind is at most `risk`. Fixed-sequence testing
+ * (Learn-then-Test, Angelopoulos et al. 2021) in four chains at level delta/4: chain s begins with the
+ * m0 2^s surest images, m0 = ceil(log(delta/4) / log(1 - risk)), grows by max(1, floor(n/100)), always to
+ * the end of a tie group, and stops where Pr[Bin(accepted, risk) <= errors] > delta/4 for the first time.
+ * Which cuts are tried is a matter of the confidences alone. The largest that passed is taken.
+ * 0 < risk < 1, 0 < delta < 1: not feasible outside. */
+ds_guarantee ds_guarantee_at(const ds_curve *c, double risk, double delta);
+
+/* ---- temperature.c ---- */
+
+/* The T > 0 that minimises the mean NLL of softmax(z/T). z: n rows of `row` logits, of which the first
+ * `classes` count; labels: n, 0 … classes-1. Images whose NLL is not finite at any T are left out.
+ * DS_EINPUT: there is no minimum, because no image is left, all are right (T would be 0), or the logits do
+ * not point to the labels (T would be infinite). */
+int ds_temperature_fit(const float *z, const int *labels, size_t n, int row, int classes, double *temperature,
+                       ds_error *e);
+
+/* ---- bootstrap.c ---- */
+
+typedef struct ds_bootstrap {
+    ds_interval aurc, eaurc, augrc, auroc, accuracy; /* undefined: NaN in every resample */
+    int replicates;
+} ds_bootstrap;
+/* Percentile intervals (quantiles by linear interpolation) at `level` in (0, 1) over `replicates` >= 1
+ * resamples of n images with replacement. Replicate r is a function of (seed, r): the same numbers for any
+ * number of threads. Resamples without an auroc are left out of its interval. n = 0: all undefined.
+ * O(n log n + replicates n) time, up to 24 n bytes a thread (32 n for two models). DS_EINPUT: replicates or level out of range. */
+int ds_bootstrap_areas(const double *confidence, const bool *wrong, size_t n, int replicates, double level,
+                       uint64_t seed, ds_bootstrap *out, ds_error *e);
+
+typedef struct ds_paired {
+    ds_areas difference;   /* a minus b, on the images as they are */
+    ds_bootstrap interval; /* of the differences; accuracy: of a minus of b */
+    double p_aurc; /* two-sided: twice the smaller share of resamples with a difference <= 0 or >= 0, the
+                    * sample itself counted on both sides, at most 1; NaN for n = 0 */
+} ds_paired;
+/* Two models on the same n images: both are evaluated on the same resamples. */
+int ds_bootstrap_paired(const double *confidence_a, const bool *wrong_a, const double *confidence_b,
+                        const bool *wrong_b, size_t n, int replicates, double level, uint64_t seed,
+                        ds_paired *out, ds_error *e);
+
+/* ---- bootstrap_risk.c ---- */
+
+/* Percentile interval, as above, of the risk of a minus that of b when both accept at least `coverage` in (0, 1] of
+ * the images, each by its own confidence (ds_cut_at_coverage in every resample). Resamples in which one of the
+ * risks is undefined are left out; *out is undefined when all are. n = 0: undefined. DS_ENOMEM; DS_EINPUT: replicates
+ * or level out of range. */
+int ds_bootstrap_risk_difference(const double *confidence_a, const bool *wrong_a, const double *confidence_b,
+                                 const bool *wrong_b, size_t n, double coverage, int replicates, double level,
+                                 uint64_t seed, ds_interval *out, ds_error *e);
+
+/* ---- groups.c: figures by class and by list ---- */
+
+/* Of the images of one label. */
+typedef struct ds_class_figures {
+    size_t n, right;                 /* all images, those predicted rightly */
+    size_t accepted, accepted_wrong; /* by ds_accepts(confidence, threshold) */
+} ds_class_figures;
+/* label, prediction: n, 0 … classes-1. figures: `classes`. confusion: classes x (classes + 1), may be NULL:
+ * rows are labels, columns predictions of accepted images, the last column counts the rejected. */
+void ds_class_figures_of(const int *label, const int *prediction, const double *confidence, size_t n,
+                         int classes, double threshold, ds_class_figures *figures, size_t *confusion);
+/* Probability that an image of `in` is surer than one of `out`, ties 1/2, NaN lowest; NaN for an empty side. */
+int ds_auroc_two(const double *in, size_t n_in, const double *out, size_t n_out, double *auroc, ds_error *e);
 
 #endif

@@ -61,6 +61,8 @@ classifier predict|threshold T
 classifier reject|coverage C
 classifier reject|json F
 classifier reject|from F
+classifier reject|list NAME=F
+classifier reject|compare F
 classifier import idx|split
 classifier import cifar10|names
 classifier import cifar100|labels

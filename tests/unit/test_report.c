@@ -93,6 +93,8 @@ static void csv_comes_back(void **state)
     for (size_t i = 0; i < csv.n; i++) {
         assert_string_equal(csv.path[i], rows[i].path);
         assert_int_equal(csv.wrong[i], rows[i].label != rows[i].prediction);
+        assert_string_equal(csv.names[csv.label[i]], names[rows[i].label]);
+        assert_string_equal(csv.names[csv.prediction[i]], names[rows[i].prediction]);
         if (isnan(rows[i].confidence))
             assert_true(isnan(csv.confidence[i]));
         else
@@ -115,6 +117,58 @@ static void columns_come_in_any_order(void **state)
     assert_true(csv.confidence[0] == 0.5 && isnan(csv.confidence[1]) && csv.confidence[2] == 1e-3);
     assert_true(!csv.wrong[0] && csv.wrong[1] && csv.wrong[2]);
     ds_csv_clear(&csv);
+}
+
+static void classes_are_the_distinct_texts(void **state)
+{
+    (void)state;
+    ds_csv csv = read_text("label,prediction,confidence\n10,2,1\n2,,1\n\"10\",10,1\n");
+    assert_int_equal(csv.classes, 3);
+    const char *const expected[] = {"", "2", "10"};
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(csv.names[i], expected[i]);
+    assert_true(csv.label[0] == 2 && csv.label[1] == 1 && csv.label[2] == 2);
+    assert_true(csv.prediction[0] == 1 && csv.prediction[1] == 0 && csv.prediction[2] == 2);
+    ds_csv_clear(&csv);
+}
+
+/* More texts than the first tables hold, met in another order than theirs. */
+static void many_classes_keep_their_numbers(void **state)
+{
+    (void)state;
+    enum { CLASSES = 3000 };
+    char *text = NULL;
+    size_t n;
+    FILE *f = open_memstream(&text, &n);
+    fputs("label,prediction,confidence\n", f);
+    for (int i = 0; i < CLASSES; i++)
+        fprintf(f, "%d,%d,0.5\n", i * 7 % CLASSES, (i * 7 + 1) % CLASSES);
+    fclose(f);
+    ds_csv csv = read_text(text);
+    assert_int_equal(csv.classes, CLASSES);
+    for (int i = 0; i < CLASSES; i++) {
+        assert_int_equal(csv.label[i], i * 7 % CLASSES);
+        assert_int_equal(csv.prediction[i], (i * 7 + 1) % CLASSES);
+    }
+    ds_csv_clear(&csv);
+    free(text);
+}
+
+static void a_file_without_labels_is_read(void **state)
+{
+    (void)state;
+    ds_csv csv;
+    static const char text[] = "label,path,confidence,label\n?,a,0.5,?\n?,b,nan,?\n", lacking[] = "path\na\n";
+    put_bytes(text, sizeof text - 1);
+    assert_int_equal(ds_report_csv_read_unlabelled(csv_path, &csv, NULL), 0);
+    assert_true(csv.n == 2 && csv.confidence[0] == 0.5 && isnan(csv.confidence[1]));
+    assert_string_equal(csv.path[1], "b");
+    assert_true(!csv.label && !csv.prediction && !csv.wrong && csv.classes == 0);
+    ds_csv_clear(&csv);
+    ds_error e = {0};
+    put_bytes(lacking, sizeof lacking - 1);
+    assert_int_equal(ds_report_csv_read_unlabelled(csv_path, &csv, &e), DS_EINPUT);
+    assert_non_null(strstr(e.text, "no column 'confidence' in the header, expected the column confidence"));
 }
 
 static void short_files_are_read(void **state)
@@ -230,8 +284,8 @@ static char *written(writer *w, const ds_report *r)
 
 static void assert_has(const char *text, const char *part)
 {
-    if (!strstr(text, part))
-        fail_msg("no '%s' in:\n%s", part, text);
+    if (!text || !strstr(text, part))
+        fail_msg("no '%s' in:\n%s", part, text ? text : "");
 }
 
 static void thresholds_are_plain_numbers(void **state)
@@ -257,11 +311,16 @@ static void the_table_says_it_all(void **state)
     r.ece = 0.25;
     char *text = written(ds_report_text, &r);
     assert_has(text, "list             valid.list\n");
-    assert_has(text, "images           100\naccuracy         90.00 %\nthreshold        0.05 (given)\n");
-    assert_has(text, "coverage         95.00 % (95 accepted)\nreject rate      5.00 % (5 rejected)\n");
-    assert_has(text, "selective risk   5.26 % (5 errors among the accepted)\nAURC             0.00");
+    assert_has(
+        text,
+        "images           100\naccuracy         90.00 % [82.38, 95.10]\nthreshold        0.05 (given)\n");
+    assert_has(
+        text, "coverage         95.00 % (95 accepted)\nreject rate      5.00 % [1.64, 11.28] (5 rejected)\n");
+    assert_has(text,
+               "selective risk   5.26 % [1.73, 11.86] (5 errors among the accepted)\nAURC             0.00");
     assert_has(text, "E-AURC           0.000000\n");
-    assert_has(text, "AUROC            1.000000\nECE              0.250000\n");
+    assert_has(text, "AUROC            1.000000\nECE              0.250000\nin brackets      95 % intervals: "
+                     "exact for rates\n");
     assert_has(text, "     100 %         100     10.00 %  0\n");
     assert_has(text, "      85 %          85      0.00 %  0.15\n");
     assert_has(text, "coverage at risk (chosen on these images: optimistic)");
@@ -289,6 +348,8 @@ static const char *const flat[] = {"n",         "accuracy", "coverage", "reject_
                                    "threshold", "aurc",     "eaurc",    "augrc",       "auroc",
                                    "nll",       "brier",    "ece",      "confidence",  "model"};
 enum { FLAT = sizeof flat / sizeof *flat };
+static const char *const parts[] = {"intervals", "risk_control", "classes", "confusion", "lists", "compare"};
+enum { PARTS = sizeof parts / sizeof *parts };
 
 static void json_has_every_key(void **state)
 {
@@ -301,7 +362,7 @@ static void json_has_every_key(void **state)
     char *text = written(ds_report_json, &r);
     json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(o);
-    assert_int_equal(json_object_size(o), FLAT + 3);
+    assert_int_equal(json_object_size(o), FLAT + 3 + PARTS);
     for (int i = 0; i < FLAT; i++)
         assert_non_null(json_object_get(o, flat[i]));
     assert_true(json_is_integer(json_object_get(o, "n")) && json_number(o, "n") == 100);
@@ -313,6 +374,9 @@ static void json_has_every_key(void **state)
     assert_string_equal(json_string_value(json_object_get(o, "model")), "back?up/??.weights");
     json_t *sentences = json_object_get(o, "conventions");
     assert_true(json_object_size(sentences) == 5 && json_is_string(json_object_get(sentences, "augrc")));
+    assert_true(json_is_object(json_object_get(o, "intervals")));
+    for (int i = 1; i < PARTS; i++)
+        assert_true(json_is_null(json_object_get(o, parts[i])));
     json_decref(o);
     free(text);
     ds_curve_clear(&c);
@@ -340,6 +404,289 @@ static void json_has_the_tables(void **state)
     free(text);
     ds_curve_clear(&c);
 }
+
+/* ---- classes, lists, comparisons ---- */
+
+/* Three images of cat: one accepted and right, two rejected of which one is right; two of dog, both accepted, one wrong;
+ * none of eel. */
+static const char *const class_names[] = {"cat", "dög", "eel"};
+static const ds_class_figures class_figures[] = {{3, 2, 1, 0}, {2, 1, 2, 1}, {0, 0, 0, 0}};
+static const size_t confusion[] = {1, 0, 0, 2, 1, 1, 0, 0, 0, 0, 0, 0};
+static const ds_report_classes some_classes = {3, class_names, class_figures, confusion};
+
+static const ds_report_list some_lists[] = {
+    {"shifted", "s.list", true, {4, 3, 2, 0}, 0.75},
+    {"noise", "n.list", false, {3, 0, 0, 0}, NAN},
+};
+
+static ds_report_rival some_rival(void)
+{
+    const ds_interval none = {NAN, NAN};
+    return (ds_report_rival){
+        .file = "other.csv",
+        .accuracy = 0.5,
+        .other = {.aurc = 0.25, .eaurc = 0.125, .augrc = 0.1, .auroc = NAN},
+        .areas = {.difference = {.aurc = -0.2, .eaurc = -0.1, .augrc = -0.05, .auroc = NAN},
+                  .interval = {{-0.3, -0.1}, none, none, none, {0.2, 0.6}, 50},
+                  .p_aurc = 0.04},
+        .mine = {0.5, 80, 4, 0.8, 0.05},
+        .its = {0.6, 90, 27, 0.9, 0.3},
+        .risk = {-0.4, -0.125},
+    };
+}
+
+/* A report with everything in it; the curve and rival must outlive it. */
+static ds_report full_report(const ds_curve *c, const ds_report_rival *rival)
+{
+    ds_report r = ds_report_of(c, ds_cut_at_threshold(c, 0.05));
+    r.name = "test";
+    r.classes = &some_classes;
+    r.lists = some_lists;
+    r.n_lists = 2;
+    r.rivals = rival;
+    r.n_rivals = 1;
+    r.boot = (ds_bootstrap){{0.001, 0.002}, {0, 0.5}, {NAN, NAN}, {0.25, 1}, {0, 0}, 200};
+    r.seed = 9;
+    return r;
+}
+
+static void rates_have_exact_intervals(void **state)
+{
+    (void)state;
+    ds_rates r = ds_rates_of(&(ds_class_figures){3, 3, 1, 0}, true);
+    assert_true(r.accuracy.value == 1 && r.accuracy.interval.high == 1);
+    assert_float_equal(r.accuracy.interval.low, cbrt(0.025), 1e-12);
+    assert_float_equal(r.reject.value, 2 / 3.0, 1e-15);
+    assert_true(r.risk.value == 0 && r.risk.interval.low == 0);
+    assert_float_equal(r.risk.interval.high, 0.975, 1e-12);
+    r = ds_rates_of(&(ds_class_figures){3, 0, 1, 0}, false);
+    assert_true(isnan(r.accuracy.value) && isnan(r.risk.value) && isnan(r.risk.interval.low));
+    assert_float_equal(r.reject.value, 2 / 3.0, 1e-15);
+    r = ds_rates_of(&(ds_class_figures){0, 0, 0, 0}, true);
+    assert_true(isnan(r.accuracy.value) && isnan(r.reject.value) && isnan(r.reject.interval.high));
+}
+
+static void the_table_has_the_parts(void **state)
+{
+    (void)state;
+    ds_curve c = simple_curve();
+    ds_report_rival rival = some_rival();
+    ds_report r = full_report(&c, &rival);
+    char *text = written(ds_report_text, &r);
+    assert_has(text,
+               " [0.001000, 0.002000]\nE-AURC           0.000000 [0.000000, 0.500000]\nAUGRC            0.0");
+    assert_has(text, "exact for rates, bootstrap for areas (200 replicates, seed 9)\n");
+    assert_null(strstr(text, "confusion"));
+    assert_has(text, "(AUROC: an image of test is surer than one of the list)\n");
+    assert_has(
+        text,
+        "  test                   100      5.00 % [1.64, 11.28]     90.00 %      5.26 % [1.73, 11.86]  -\n");
+    assert_has(text, "  shifted                  4     50.00 % [6.76, 93.24]     7"
+                     "5.00 %      0.00 % [0.00, 84.19]  0.750000\n");
+    assert_has(text, "  noise                    3  100.00 % [29.24, 100.00]   no "
+                     "labels                            undefined\n");
+    assert_has(text, "compared with other.csv\n");
+    assert_has(text, "difference (paired bootstrap, 50 replicates)\n");
+    assert_has(text, "  accuracy          0.900000  0.500000  +0.400000 [+0.200000, +0.600000]\n");
+    assert_has(text, "  risk at 80 %      0.050000  0.300000  -0.250000 [-0.400000, -0.125000]\n");
+    assert_has(text, "(the other accepts 90 %: equal confidences stay together)\n");
+    assert_has(text, "  -0.100000\n  AUGRC");
+    assert_has(text, "  AUROC            undefined\n");
+    assert_has(text, "  p                     0.04 (of no difference in AURC)\n");
+    free(text);
+    ds_curve_clear(&c);
+}
+
+static void the_table_has_classes_when_asked(void **state)
+{
+    (void)state;
+    ds_curve c = simple_curve();
+    ds_report_rival rival = some_rival();
+    ds_report r = full_report(&c, &rival);
+    r.show_classes = true;
+    char *text = written(ds_report_text, &r);
+    assert_has(text, "  class    images    accuracy  reject rate        risk\n"
+                     "  cat           3     66.67 %      66.67 %      0.00 %\n"
+                     "  dög           2     50.00 %       0.00 %     50.00 %\n"
+                     "  eel           0   undefined    undefined   undefined\n");
+    assert_has(text, "                 1      2      3  rejected\n"
+                     "   1  cat        1      0      0         2\n"
+                     "   2  dög        1      1      0         0\n"
+                     "   3  eel        0      0      0         0\n");
+    free(text);
+    r.classes = NULL;
+    text = written(ds_report_text, &r);
+    assert_has(text, "classes: more than 1000, too many");
+    free(text);
+    ds_curve_clear(&c);
+}
+
+static void the_table_tells_of_an_asked_risk(void **state)
+{
+    (void)state;
+    ds_curve c = simple_curve();
+    ds_report_control control = {0.02, 0.001, {.feasible = true, .feasible_risk = 0.02}};
+    ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, 0.5));
+    r.control = &control;
+    char *text = written(ds_report_text, &r);
+    assert_has(text, "risk asked for   2 % with probability 99.9 %: feasible\n");
+    assert_has(text, "optimistic figures: the threshold was chosen on the very images");
+    assert_has(text, "`classifier calibrate`");
+    free(text);
+    control.found = (ds_guarantee){.feasible_risk = 0.123};
+    text = written(ds_report_text, &r);
+    assert_has(text, "99.9 %: no feasible threshold, 12.3 % would be\n");
+    free(text);
+    control.found.feasible_risk = NAN;
+    text = written(ds_report_text, &r);
+    assert_has(text, "99.9 %: no feasible threshold\n");
+    free(text);
+    ds_curve_clear(&c);
+}
+
+static json_t *loaded(const ds_report *r)
+{
+    char *text = written(ds_report_json, r);
+    json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(o);
+    free(text);
+    return o;
+}
+
+static void assert_interval(const json_t *o, const char *key, double low, double high)
+{
+    const json_t *v = json_object_get(o, key);
+    if (isnan(low)) {
+        assert_true(json_is_null(v));
+        return;
+    }
+    assert_int_equal(json_array_size(v), 2);
+    assert_float_equal(json_number_value(json_array_get(v, 0)), low, 1e-12);
+    assert_float_equal(json_number_value(json_array_get(v, 1)), high, 1e-12);
+}
+
+static void json_has_intervals(void **state)
+{
+    (void)state;
+    ds_curve c = simple_curve();
+    ds_report_rival rival = some_rival();
+    ds_report r = full_report(&c, &rival);
+    json_t *o = loaded(&r), *i = json_object_get(o, "intervals");
+    assert_int_equal(json_object_size(i), 10);
+    assert_true(json_number(i, "level") == 0.95 && json_number(i, "replicates") == 200);
+    assert_true(json_number(i, "seed") == 9);
+    assert_interval(i, "accuracy", r.rates.accuracy.interval.low, r.rates.accuracy.interval.high);
+    assert_interval(i, "reject_rate", r.rates.reject.interval.low, r.rates.reject.interval.high);
+    assert_interval(i, "risk", r.rates.risk.interval.low, r.rates.risk.interval.high);
+    assert_interval(i, "aurc", 0.001, 0.002);
+    assert_interval(i, "eaurc", 0, 0.5);
+    assert_interval(i, "augrc", NAN, NAN);
+    assert_interval(i, "auroc", 0.25, 1);
+    json_decref(o);
+    ds_curve_clear(&c);
+}
+
+static void json_has_classes(void **state)
+{
+    (void)state;
+    ds_curve c = simple_curve();
+    ds_report_rival rival = some_rival();
+    ds_report r = full_report(&c, &rival);
+    json_t *o = loaded(&r), *list = json_object_get(o, "classes"), *matrix = json_object_get(o, "confusion");
+    assert_true(json_array_size(list) == 3 && json_array_size(matrix) == 3);
+    json_t *cat = json_array_get(list, 0), *eel = json_array_get(list, 2);
+    assert_int_equal(json_object_size(cat), 7);
+    assert_string_equal(json_string_value(json_object_get(cat, "name")), "cat");
+    assert_true(json_number(cat, "n") == 3 && json_number(cat, "accepted") == 1);
+    assert_true(json_number(cat, "accuracy") == 2 / 3.0 && json_number(cat, "reject_rate") == 2 / 3.0);
+    assert_true(json_number(cat, "risk") == 0);
+    assert_interval(json_object_get(cat, "intervals"), "risk", 0, 0.975);
+    assert_true(json_number(eel, "n") == 0 && json_is_null(json_object_get(eel, "accuracy")));
+    assert_true(json_is_null(json_object_get(json_object_get(eel, "intervals"), "reject_rate")));
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(json_array_size(json_array_get(matrix, i)), 4);
+        for (size_t j = 0; j < 4; j++)
+            assert_int_equal(json_integer_value(json_array_get(json_array_get(matrix, i), j)),
+                             confusion[4 * i + j]);
+    }
+    json_decref(o);
+    ds_curve_clear(&c);
+}
+
+static void json_has_lists(void **state)
+{
+    (void)state;
+    ds_curve c = simple_curve();
+    ds_report_rival rival = some_rival();
+    ds_report r = full_report(&c, &rival);
+    json_t *o = loaded(&r), *list = json_object_get(o, "lists");
+    assert_int_equal(json_array_size(list), 2);
+    json_t *shifted = json_array_get(list, 0), *noise = json_array_get(list, 1);
+    assert_int_equal(json_object_size(shifted), 11);
+    assert_string_equal(json_string_value(json_object_get(shifted, "name")), "shifted");
+    assert_string_equal(json_string_value(json_object_get(shifted, "file")), "s.list");
+    assert_true(json_is_true(json_object_get(shifted, "labelled")) && json_number(shifted, "n") == 4);
+    assert_true(json_number(shifted, "accepted") == 2 && json_number(shifted, "coverage") == 0.5);
+    assert_true(json_number(shifted, "reject_rate") == 0.5 && json_number(shifted, "accuracy") == 0.75);
+    assert_true(json_number(shifted, "risk") == 0 && json_number(shifted, "auroc") == 0.75);
+    assert_interval(json_object_get(shifted, "intervals"), "risk", 0, 1 - sqrt(0.025));
+    assert_true(json_is_false(json_object_get(noise, "labelled")) && json_number(noise, "reject_rate") == 1);
+    assert_interval(json_object_get(noise, "intervals"), "reject_rate", cbrt(0.025), 1);
+    assert_interval(json_object_get(noise, "intervals"), "accuracy", NAN, NAN);
+    const char *const nulls[] = {"accuracy", "risk", "auroc"};
+    for (int i = 0; i < 3; i++)
+        assert_true(json_is_null(json_object_get(noise, nulls[i])));
+    json_decref(o);
+    ds_curve_clear(&c);
+}
+
+static void json_has_comparisons(void **state)
+{
+    (void)state;
+    ds_curve c = simple_curve();
+    ds_report_rival rival = some_rival();
+    ds_report r = full_report(&c, &rival);
+    json_t *o = loaded(&r), *v = json_array_get(json_object_get(o, "compare"), 0);
+    assert_int_equal(json_object_size(v), 7);
+    json_t *other = json_object_get(v, "other"), *d = json_object_get(v, "difference"),
+           *i = json_object_get(v, "intervals");
+    assert_true(json_object_size(other) == 7 && json_object_size(d) == 6 && json_object_size(i) == 6);
+    assert_string_equal(json_string_value(json_object_get(v, "file")), "other.csv");
+    assert_true(json_number(v, "coverage") == 0.8 && json_number(v, "risk") == 0.05);
+    assert_true(json_number(v, "p_aurc") == 0.04);
+    assert_true(json_number(other, "coverage") == 0.9 && json_number(other, "risk") == 0.3);
+    assert_true(json_number(other, "accuracy") == 0.5 && json_number(other, "aurc") == 0.25);
+    assert_float_equal(json_number(d, "accuracy"), 0.4, 1e-12);
+    assert_float_equal(json_number(d, "risk"), -0.25, 1e-12);
+    assert_true(json_number(d, "aurc") == -0.2 && json_is_null(json_object_get(d, "auroc")));
+    assert_interval(i, "accuracy", 0.2, 0.6);
+    assert_interval(i, "risk", -0.4, -0.125);
+    assert_interval(i, "aurc", -0.3, -0.1);
+    assert_interval(i, "eaurc", NAN, NAN);
+    json_decref(o);
+    ds_curve_clear(&c);
+}
+
+static void json_tells_of_an_asked_risk(void **state)
+{
+    (void)state;
+    ds_curve c = simple_curve();
+    ds_report_control control = {0.02, 0.001, {.feasible_risk = 0.123}};
+    ds_report r = ds_report_of(&c, ds_cut_at_risk(&c, 0));
+    r.control = &control;
+    json_t *o = loaded(&r), *v = json_object_get(o, "risk_control");
+    assert_int_equal(json_object_size(v), 4);
+    assert_true(json_number(v, "risk") == 0.02 && json_number(v, "delta") == 0.001);
+    assert_true(json_is_false(json_object_get(v, "feasible")) && json_number(v, "feasible_risk") == 0.123);
+    json_decref(o);
+    control.found.feasible = true;
+    o = loaded(&r);
+    assert_true(json_is_true(json_object_get(json_object_get(o, "risk_control"), "feasible")));
+    json_decref(o);
+    ds_curve_clear(&c);
+}
+
+/* ---- undefined figures, failures ---- */
 
 static void check_undefined(const ds_curve *c, size_t nulls)
 {
@@ -398,12 +745,30 @@ static void a_full_disk_is_noticed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(csv_is_written_exactly),     cmocka_unit_test(csv_comes_back),
-        cmocka_unit_test(columns_come_in_any_order),  cmocka_unit_test(short_files_are_read),
-        cmocka_unit_test(malformed_csv_is_refused),   cmocka_unit_test(every_cut_of_a_file_is_survived),
-        cmocka_unit_test(the_table_says_it_all),      cmocka_unit_test(thresholds_are_plain_numbers),
-        cmocka_unit_test(json_has_every_key),         cmocka_unit_test(json_has_the_tables),
-        cmocka_unit_test(undefined_figures_are_null), cmocka_unit_test(a_full_disk_is_noticed),
+        cmocka_unit_test(csv_is_written_exactly),
+        cmocka_unit_test(csv_comes_back),
+        cmocka_unit_test(columns_come_in_any_order),
+        cmocka_unit_test(classes_are_the_distinct_texts),
+        cmocka_unit_test(many_classes_keep_their_numbers),
+        cmocka_unit_test(a_file_without_labels_is_read),
+        cmocka_unit_test(short_files_are_read),
+        cmocka_unit_test(malformed_csv_is_refused),
+        cmocka_unit_test(every_cut_of_a_file_is_survived),
+        cmocka_unit_test(the_table_says_it_all),
+        cmocka_unit_test(thresholds_are_plain_numbers),
+        cmocka_unit_test(rates_have_exact_intervals),
+        cmocka_unit_test(the_table_has_the_parts),
+        cmocka_unit_test(the_table_has_classes_when_asked),
+        cmocka_unit_test(the_table_tells_of_an_asked_risk),
+        cmocka_unit_test(json_has_every_key),
+        cmocka_unit_test(json_has_the_tables),
+        cmocka_unit_test(json_has_intervals),
+        cmocka_unit_test(json_has_classes),
+        cmocka_unit_test(json_has_lists),
+        cmocka_unit_test(json_has_comparisons),
+        cmocka_unit_test(json_tells_of_an_asked_risk),
+        cmocka_unit_test(undefined_figures_are_null),
+        cmocka_unit_test(a_full_disk_is_noticed),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

@@ -1,0 +1,96 @@
+#include "cli/reject.h"
+#include "data/lines.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool ds_places_is_stdout(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+/* ---- results must not replace what they are made from ---- */
+
+static int keep_from(const char *flag, const char *path, const char *input, ds_error *e)
+{
+    if (!path || !input || ds_places_is_stdout(path) || !ds_path_same(path, input))
+        return DS_OK;
+    return ds_fail(e, DS_EUSAGE, "-%s %s would overwrite %s, which it is made from, expected another file",
+                   flag, path, input);
+}
+
+int ds_places_keep(const ds_reject_flags *s, const char *input, ds_error *e)
+{
+    int rc = keep_from("json", s->json, input, e);
+    return rc ? rc : keep_from("csv", s->csv, input, e);
+}
+
+int ds_places_keep_data(const ds_reject_flags *s, const ds_datafile *d, ds_error *e)
+{
+    const char *const files[] = {d->train, d->valid, d->calib, d->test, d->labels_path, d->names_path};
+    int rc = DS_OK;
+    for (size_t i = 0; i < sizeof files / sizeof *files && !rc; i++) {
+        char *path = files[i] ? ds_path_near(files[i], d->path) : NULL;
+        rc = files[i] && !path ? ds_fail_memory(e) : ds_places_keep(s, path, e);
+        free(path);
+    }
+    return rc;
+}
+
+/* ---- opening and writing ---- */
+
+static int open_place(ds_writer *w, const char *path, ds_error *e)
+{
+    return path && !ds_places_is_stdout(path) ? ds_writer_open(w, path, e) : DS_OK;
+}
+
+static int commit_place(ds_writer *w, const char *path, ds_error *e)
+{
+    return path && !ds_places_is_stdout(path) ? ds_writer_commit(w, e) : DS_OK;
+}
+
+static FILE *file_of(const ds_writer *w, const char *path)
+{
+    return ds_places_is_stdout(path) ? stdout : w->f;
+}
+
+int ds_places_open(ds_places *p, const ds_reject_flags *s, ds_error *e)
+{
+    int rc = open_place(&p->json, s->json, e);
+    return rc ? rc : open_place(&p->csv, s->csv, e);
+}
+
+static int write_csv(FILE *f, const ds_gathered *g, ds_error *e)
+{
+    const ds_answers *a = &g->lists[0];
+    ds_prediction *rows = malloc((a->n + 1) * sizeof *rows);
+    if (!rows)
+        return ds_fail_memory(e);
+    for (size_t i = 0; i < a->n; i++)
+        rows[i] = (ds_prediction){a->path[i], a->label[i], a->prediction[i], a->confidence[i]};
+    int rc = ds_report_csv_write(f, &(ds_selection){rows, a->n, g->names, g->report.chosen.threshold}, e);
+    free(rows);
+    return rc;
+}
+
+int ds_places_write(ds_places *p, const ds_reject_flags *s, const ds_gathered *g, ds_error *e)
+{
+    int rc = DS_OK;
+    if (s->json)
+        rc = ds_report_json(file_of(&p->json, s->json), &g->report, e);
+    if (!rc && s->csv)
+        rc = write_csv(file_of(&p->csv, s->csv), g, e);
+    if (!rc)
+        rc = commit_place(&p->json, s->json, e);
+    if (!rc)
+        rc = commit_place(&p->csv, s->csv, e);
+    if (!rc && !ds_places_is_stdout(s->json) && !ds_places_is_stdout(s->csv))
+        rc = ds_report_text(stdout, &g->report, e);
+    return rc;
+}
+
+void ds_places_abort(ds_places *p)
+{
+    ds_writer_abort(&p->json);
+    ds_writer_abort(&p->csv);
+}

@@ -1,0 +1,309 @@
+#include "base/rng.h"
+#include "select/select.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+enum { MOST = 60, REPLICATES = 101, FIGURES = 5 };
+
+typedef struct model {
+    double confidence[MOST];
+    bool wrong[MOST];
+} model;
+
+/* `kind` 0: continuous, 1: ties and NaN, 2: all right, 3: all wrong, 4: all tied, 5: all NaN. */
+static void draw(ds_rng *r, int kind, model *m, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double u = ds_rng_uniform(r);
+        m->confidence[i] = kind == 1 ? floor(5 * u) : kind == 4 ? 3 : u;
+        if (kind == 5 || (kind == 1 && u < 0.1))
+            m->confidence[i] = NAN;
+        m->wrong[i] = kind == 3 || (kind != 2 && ds_rng_uniform(r) < 0.5 * (1.2 - u));
+    }
+}
+
+/* ---- the slow way: resampled arrays, sorted anew ---- */
+
+static void figures_of(const model *m, size_t n, const size_t *images, double *figures)
+{
+    model resampled;
+    size_t right = 0;
+    for (size_t i = 0; i < n; i++) {
+        resampled.confidence[i] = m->confidence[images[i]];
+        resampled.wrong[i] = m->wrong[images[i]];
+        right += !resampled.wrong[i];
+    }
+    ds_curve c;
+    assert_int_equal(ds_curve_make(resampled.confidence, resampled.wrong, n, &c, NULL), 0);
+    ds_areas a = ds_areas_of(&c);
+    ds_curve_clear(&c);
+    memcpy(figures, (double[]){a.aurc, a.eaurc, a.augrc, a.auroc, (double)right / (double)n},
+           FIGURES * sizeof *figures);
+}
+
+/* Image i of replicate r, from the upper half of the product of a 64-bit number and n, digit by digit. */
+static size_t image_of(ds_rng *r, size_t n)
+{
+    uint64_t bits = ds_rng_next(r), low = (bits & UINT32_MAX) * n >> 32;
+    return (size_t)(((bits >> 32) * n + low) >> 32);
+}
+
+/* Differences of b from a, or figures of a; values: FIGURES x REPLICATES. */
+static void resample_slowly(const model *a, const model *b, size_t n, uint64_t seed, double *values)
+{
+    for (uint64_t r = 0; r < REPLICATES; r++) {
+        size_t images[MOST];
+        double of_a[FIGURES], of_b[FIGURES] = {0};
+        ds_rng rng = ds_rng_make(seed, r, 0);
+        for (size_t i = 0; i < n; i++)
+            images[i] = image_of(&rng, n);
+        figures_of(a, n, images, of_a);
+        if (b)
+            figures_of(b, n, images, of_b);
+        for (int f = 0; f < FIGURES; f++)
+            values[(size_t)f * REPLICATES + r] = of_a[f] - of_b[f];
+    }
+}
+
+/* The value with `place` values below it, linear between neighbours, by counting. */
+static double at_place(const double *values, size_t n, double place)
+{
+    double below = floor(place), result = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t smaller = 0;
+        for (size_t j = 0; j < n; j++)
+            smaller += values[j] < values[i] || (values[j] == values[i] && j < i);
+        if ((double)smaller == below)
+            result += values[i] * (1 - (place - below));
+        if ((double)smaller == below + 1)
+            result += values[i] * (place - below);
+    }
+    return result;
+}
+
+static void check_interval(const double *values, double level, ds_interval got)
+{
+    double valid[REPLICATES];
+    size_t n = 0;
+    for (int r = 0; r < REPLICATES; r++)
+        if (!isnan(values[r]))
+            valid[n++] = values[r];
+    if (!n) {
+        assert_true(isnan(got.low) && isnan(got.high));
+        return;
+    }
+    double last = (double)(n - 1);
+    double low = at_place(valid, n, last * (1 - level) / 2),
+           high = at_place(valid, n, last * (1 + level) / 2);
+    if (!(fabs(got.low - low) < 1e-12 && fabs(got.high - high) < 1e-12))
+        fail_msg("got [%.17g, %.17g], expected [%.17g, %.17g]", got.low, got.high, low, high);
+}
+
+static void check_bootstrap(const double *values, double level, const ds_bootstrap *got)
+{
+    const ds_interval intervals[FIGURES] = {got->aurc, got->eaurc, got->augrc, got->auroc, got->accuracy};
+    for (int f = 0; f < FIGURES; f++)
+        check_interval(values + f * REPLICATES, level, intervals[f]);
+    assert_int_equal(got->replicates, REPLICATES);
+}
+
+static void one_model_equals_the_slow_way(void **state)
+{
+    (void)state;
+    ds_rng r = ds_rng_make(51, 0, 0);
+    for (int round = 0; round < 60; round++) {
+        model m;
+        double values[FIGURES * REPLICATES], level = 0.5 + 0.49 * ds_rng_uniform(&r);
+        size_t n = round < 12 ? 1 + (size_t)round / 6 : 1 + (size_t)ds_rng_below(&r, MOST);
+        draw(&r, round % 6, &m, n);
+        resample_slowly(&m, NULL, n, (uint64_t)round, values);
+        ds_bootstrap b;
+        assert_int_equal(
+            ds_bootstrap_areas(m.confidence, m.wrong, n, REPLICATES, level, (uint64_t)round, &b, NULL), 0);
+        check_bootstrap(values, level, &b);
+    }
+}
+
+static double p_of(const double *differences)
+{
+    double below = 0, above = 0;
+    for (int r = 0; r < REPLICATES; r++) {
+        below += differences[r] <= 0 ? 1 : 0;
+        above += differences[r] >= 0 ? 1 : 0;
+    }
+    return fmin(1, 2 * (fmin(below, above) + 1) / (REPLICATES + 1));
+}
+
+static void pairs_equal_the_slow_way(void **state)
+{
+    (void)state;
+    ds_rng r = ds_rng_make(52, 0, 0);
+    for (int round = 0; round < 72; round++) {
+        model a, b;
+        double values[FIGURES * REPLICATES];
+        size_t n = 1 + (size_t)ds_rng_below(&r, MOST);
+        draw(&r, round % 6, &a, n);
+        draw(&r, round / 6 % 6, &b, n);
+        resample_slowly(&a, &b, n, (uint64_t)round, values);
+        ds_paired p;
+        assert_int_equal(ds_bootstrap_paired(a.confidence, a.wrong, b.confidence, b.wrong, n, REPLICATES, 0.9,
+                                             (uint64_t)round, &p, NULL),
+                         0);
+        check_bootstrap(values, 0.9, &p.interval);
+        assert_true(fabs(p.p_aurc - p_of(values)) < 1e-12);
+    }
+}
+
+static ds_areas areas_of(const model *m, size_t n)
+{
+    ds_curve c;
+    assert_int_equal(ds_curve_make(m->confidence, m->wrong, n, &c, NULL), 0);
+    ds_areas a = ds_areas_of(&c);
+    ds_curve_clear(&c);
+    return a;
+}
+
+static void the_difference_is_of_the_images(void **state)
+{
+    (void)state;
+    ds_rng r = ds_rng_make(53, 0, 0);
+    model a, b;
+    draw(&r, 0, &a, MOST);
+    draw(&r, 1, &b, MOST);
+    ds_areas x = areas_of(&a, MOST), y = areas_of(&b, MOST);
+    ds_paired p;
+    assert_int_equal(
+        ds_bootstrap_paired(a.confidence, a.wrong, b.confidence, b.wrong, MOST, 5, 0.9, 1, &p, NULL), 0);
+    assert_true(p.difference.aurc == x.aurc - y.aurc && p.difference.augrc == x.augrc - y.augrc);
+    assert_true(p.difference.aurc_trapezoid == x.aurc_trapezoid - y.aurc_trapezoid);
+    assert_true(p.difference.aurc_oracle == x.aurc_oracle - y.aurc_oracle);
+    assert_true(p.difference.eaurc == x.eaurc - y.eaurc && p.difference.auroc == x.auroc - y.auroc);
+}
+
+/* ---- what the numbers mean ---- */
+
+enum { MANY = 2000 };
+
+static void draw_many(double *confidence, bool *wrong, double skill)
+{
+    ds_rng r = ds_rng_make(54, 0, 0), noise = ds_rng_make(55, 0, 0);
+    for (int i = 0; i < MANY; i++) {
+        wrong[i] = ds_rng_uniform(&r) < 0.2;
+        confidence[i] = ds_rng_normal(&noise) - (wrong[i] ? skill : 0);
+    }
+}
+
+static void intervals_have_the_right_width(void **state)
+{
+    (void)state;
+    static double confidence[MANY];
+    static bool wrong[MANY];
+    draw_many(confidence, wrong, 1);
+    size_t right = 0;
+    for (int i = 0; i < MANY; i++)
+        right += !wrong[i];
+    ds_bootstrap b;
+    assert_int_equal(ds_bootstrap_areas(confidence, wrong, MANY, 2000, 0.95, 3, &b, NULL), 0);
+    ds_interval exact = ds_rate_interval(right, MANY, 0.95);
+    double width = exact.high - exact.low;
+    assert_true(fabs(b.accuracy.low - exact.low) < 0.1 * width);
+    assert_true(fabs(b.accuracy.high - exact.high) < 0.1 * width);
+    /* Hanley and McNeil 1982: the standard error for normal scores one deviation apart, 400 of 2000 wrong */
+    assert_true(fabs(b.auroc.high - b.auroc.low - 2 * 1.96 * 0.0132) < 0.005);
+    assert_true(b.aurc.low < b.aurc.high && b.eaurc.low > 0 && b.augrc.high < 0.1);
+}
+
+static void better_models_are_told_apart(void **state)
+{
+    (void)state;
+    static double good[MANY], poor[MANY];
+    static bool wrong[MANY];
+    draw_many(poor, wrong, 0.5);
+    draw_many(good, wrong, 1);
+    ds_paired p, same;
+    assert_int_equal(ds_bootstrap_paired(good, wrong, poor, wrong, MANY, 500, 0.95, 3, &p, NULL), 0);
+    assert_true(p.difference.aurc < 0 && p.interval.aurc.high < 0 && p.interval.auroc.low > 0);
+    assert_true(p.p_aurc == 2.0 / 501);
+    assert_true(p.interval.accuracy.low == 0 && p.interval.accuracy.high == 0);
+    assert_int_equal(ds_bootstrap_paired(good, wrong, good, wrong, MANY, 500, 0.95, 3, &same, NULL), 0);
+    assert_true(same.p_aurc == 1 && same.interval.aurc.low == 0 && same.interval.aurc.high == 0);
+}
+
+static void threads_and_seeds(void **state)
+{
+    (void)state;
+    static double confidence[MANY];
+    static bool wrong[MANY];
+    draw_many(confidence, wrong, 1);
+    ds_bootstrap first, other;
+    memset(&first, 0, sizeof first);
+    memset(&other, 0, sizeof other);
+    assert_int_equal(ds_bootstrap_areas(confidence, wrong, MANY, 50, 0.9, 3, &first, NULL), 0);
+#ifdef _OPENMP
+    int before = omp_get_max_threads();
+    for (int threads = 1; threads < 6; threads++) {
+        omp_set_num_threads(threads);
+        assert_int_equal(ds_bootstrap_areas(confidence, wrong, MANY, 50, 0.9, 3, &other, NULL), 0);
+        assert_memory_equal(&first, &other, sizeof first);
+    }
+    omp_set_num_threads(before);
+#endif
+    assert_int_equal(ds_bootstrap_areas(confidence, wrong, MANY, 50, 0.9, 4, &other, NULL), 0);
+    assert_true(first.aurc.low != other.aurc.low && first.auroc.high != other.auroc.high);
+}
+
+static void assert_undefined(ds_interval i)
+{
+    assert_true(isnan(i.low) && isnan(i.high));
+}
+
+static void edges(void **state)
+{
+    (void)state;
+    ds_error e;
+    ds_bootstrap b;
+    ds_paired p;
+    assert_int_equal(ds_bootstrap_areas(NULL, NULL, 0, 10, 0.95, 1, &b, &e), 0);
+    assert_undefined(b.aurc);
+    assert_undefined(b.accuracy);
+    assert_int_equal(ds_bootstrap_paired(NULL, NULL, NULL, NULL, 0, 10, 0.95, 1, &p, &e), 0);
+    assert_undefined(p.interval.accuracy);
+    assert_true(isnan(p.p_aurc) && isnan(p.difference.aurc));
+    const double confidence[] = {0.5, 0.6};
+    const bool wrong[] = {true, false};
+    assert_int_equal(ds_bootstrap_areas(confidence, wrong, 2, 0, 0.95, 1, &b, &e), DS_EINPUT);
+    assert_non_null(strstr(e.text, "at least 1"));
+    assert_int_equal(ds_bootstrap_areas(confidence, wrong, 2, 10, 1, 1, &b, &e), DS_EINPUT);
+    assert_int_equal(ds_bootstrap_paired(confidence, wrong, confidence, wrong, 2, 10, NAN, 1, &p, &e),
+                     DS_EINPUT);
+    /* a resample has an auroc only when it holds both images, and then it is 1 */
+    assert_int_equal(ds_bootstrap_areas(confidence, wrong, 2, 200, 0.95, 1, &b, &e), 0);
+    assert_true(b.auroc.low == 1 && b.auroc.high == 1 && b.accuracy.low == 0 && b.accuracy.high == 1);
+    assert_int_equal(ds_bootstrap_areas(confidence, wrong, 1, 10, 0.95, 1, &b, &e), 0);
+    assert_undefined(b.auroc);
+    assert_true(b.aurc.low == 1 && b.accuracy.high == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_model_equals_the_slow_way),
+        cmocka_unit_test(pairs_equal_the_slow_way),
+        cmocka_unit_test(the_difference_is_of_the_images),
+        cmocka_unit_test(intervals_have_the_right_width),
+        cmocka_unit_test(better_models_are_told_apart),
+        cmocka_unit_test(threads_and_seeds),
+        cmocka_unit_test(edges),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
