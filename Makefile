@@ -52,6 +52,19 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# the texts of the report's page as C strings; a trigraph must not arise
+$(BUILD)/src/report/assets.inc: src/report/report.html src/report/report.css src/report/report.js
+	@mkdir -p $(@D)
+	for f in $^; do \
+	    echo "static const char $$(basename $$f | tr . _)[] ="; \
+	    sed 's/[\\"?]/\\&/g; s/^/    "/; s/$$/\\n"/' $$f; \
+	    echo "    ;"; \
+	done >$@.tmp
+	mv $@.tmp $@
+
+$(BUILD)/src/report/page.o: ALL_CFLAGS += -I$(BUILD)/src
+$(BUILD)/src/report/page.o: $(BUILD)/src/report/assets.inc
+
 $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/vectors.o $(BUILD)/libds.a src/host/exports.list
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) -Wl,--whole-archive $(BUILD)/libds.a \

@@ -21,9 +21,10 @@ say "plain softmax: ./darknet classifier reject (10,000 test images)"
 ./darknet classifier reject "$out/demo.data" cfg/fashion_softmax.cfg "$out/fashion_softmax_best.weights"
 say "[sat]: ./darknet classifier reject -coverage 0.8 (10,000 test images)"
 ./darknet classifier reject "$out/demo.data" cfg/fashion_sat.cfg "$best" -coverage 0.8 -csv "$out/predictions.csv" \
-    -json "$out/report.json"
+    -json "$out/report.json" -report "$out/report"
 threshold=$(python3 -c 'import json, sys; print(repr(json.load(open(sys.argv[1]))["threshold"]))' "$out/report.json")
 accepted=$(awk -F, 'NR > 1 && $5 == 1 { print $1; exit }' "$out/predictions.csv")
 rejected=$(awk -F, 'NR > 1 && $5 == 0 { print $1; exit }' "$out/predictions.csv")
 say "two images: ./darknet classifier predict -threshold $threshold"
 ./darknet classifier predict "$out/demo.data" cfg/fashion_sat.cfg "$best" "$accepted" "$rejected" -threshold "$threshold"
+say "the report, for a browser: $PWD/$out/report/report.html"

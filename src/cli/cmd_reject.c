@@ -28,12 +28,17 @@ const ds_option ds_reject_options[] = {
     {"compare", DS_TEXTS, AT(compare), NULL, 0, 0, "F", NULL, NULL,
      "compare with the CSV F of another network or program, images matched by path"},
     {"bootstrap", DS_INT, AT(bootstrap), NULL, 0, 1000000, "N", NULL, NULL,
-     "replicates for intervals of areas; without it 0, with -compare 1000 (200 above 100,000 images)"},
+     "replicates for intervals of areas; without it 0, with -compare or -report 1000 (200 above 100,000 "
+     "images)"},
     {"seed", DS_INT, AT(seed), "1", 0, INT_MAX, NULL, NULL, NULL, "of the bootstrap"},
     {"json", DS_TEXT, AT(json), NULL, 0, 0, "F", NULL, NULL, "write all figures to F; -: standard output"},
     {"csv", DS_TEXT, AT(csv), NULL, 0, 0, "F", NULL, NULL, "write a line an image to F; -: standard output"},
     {"from", DS_TEXT, AT(from), NULL, 0, 0, "F", NULL, NULL,
      "take labels, predictions and confidences from the CSV file F instead of a network"},
+    {"report", DS_TEXT, AT(report), NULL, 0, 0, "DIR", NULL, NULL,
+     "write report.html, report.json, predictions.csv and pictures of the curves into the folder DIR"},
+    {"thumbs", DS_INT, AT(thumbs), "200", 0, 100000, NULL, NULL, NULL,
+     "images to show in report.html, at most"},
     DS_THREADS_OPTION(AT(run)),
     DS_BACKEND_OPTIONS(AT(run)),
     DS_LOADERS_OPTION(AT(run)),
@@ -162,12 +167,16 @@ static int run(ds_places *p, ds_gathered *g, const ds_reject_flags *s, const cha
         rc = ds_places_keep(s, operands[i], e);
     if (!rc)
         rc = ds_places_open(p, s, e);
+    if (!rc && s->report)
+        rc = ds_make_dirs(s->report, e);
     if (!rc)
         rc = s->from ? gather_csv(g, s, e) : gather_network(g, s, operands, e);
     if (!rc)
         rc = ds_gathered_figures(g, s, e);
     if (!rc)
         rc = ds_places_write(p, s, g, e);
+    if (!rc)
+        rc = ds_gathered_page(g, s, e);
     return rc ? rc : check_feasible(g, e);
 }
 

@@ -16,7 +16,8 @@ typedef struct ds_reject_flags {
     int bootstrap;                           /* replicates, -1: not given */
     int seed;
     bool classes;
-    char *json, *csv, *from;
+    char *json, *csv, *from, *report;
+    int thumbs; /* pictures in the report's page, at most */
     ds_texts lists, compare;
     ds_run_flags run;
 } ds_reject_flags;
@@ -121,5 +122,10 @@ int ds_places_open(ds_places *p, const ds_reject_flags *s, ds_error *e);
 int ds_places_write(ds_places *p, const ds_reject_flags *s, const ds_gathered *g, ds_error *e);
 void ds_places_abort(ds_places *p);
 bool ds_places_is_stdout(const char *path);
+
+/* ---- reject_page.c ---- */
+
+/* Write the folder of -report, if asked, and say where it is. */
+int ds_gathered_page(const ds_gathered *g, const ds_reject_flags *s, ds_error *e);
 
 #endif

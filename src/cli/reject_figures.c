@@ -105,13 +105,13 @@ static int add_lists(ds_gathered *g, ds_error *e)
 
 /* ---- intervals and other programs ---- */
 
-/* Replicates of the bootstrap: as asked, else none unless programs are compared. Many images need fewer. */
+/* Replicates of the bootstrap: as asked, else none unless programs are compared or a report is written. Many images need fewer. */
 static int replicates_of(const ds_gathered *g, const ds_reject_flags *s)
 {
     enum { USUAL = 1000, FEW = 200, MANY_IMAGES = 100000 };
     if (s->bootstrap >= 0)
         return s->bootstrap;
-    if (g->n_rivals == 0)
+    if (g->n_rivals == 0 && !s->report)
         return 0;
     return g->lists[0].n > MANY_IMAGES ? FEW : USUAL;
 }

@@ -1,5 +1,6 @@
 #include "cli/reject.h"
 #include "data/lines.h"
+#include "report/page.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,11 @@ static int keep_from(const char *flag, const char *path, const char *input, ds_e
 int ds_places_keep(const ds_reject_flags *s, const char *input, ds_error *e)
 {
     int rc = keep_from("json", s->json, input, e);
+    for (int i = 0; s->report && ds_report_files[i] && !rc; i++) {
+        char *path = ds_path_join(s->report, ds_report_files[i]);
+        rc = path ? keep_from("report", path, input, e) : ds_fail_memory(e);
+        free(path);
+    }
     return rc ? rc : keep_from("csv", s->csv, input, e);
 }
 

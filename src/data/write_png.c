@@ -121,6 +121,13 @@ int ds_png_write(ds_png *png, const unsigned char *px, const char *path, ds_erro
     return problem ? ds_fail_at(e, DS_EIO, path, 0, "cannot write: %s", strerror(problem)) : DS_OK;
 }
 
+int ds_png_encode(ds_png *png, const unsigned char *px, const unsigned char **bytes, size_t *n, ds_error *e)
+{
+    *bytes = png->file;
+    *n = encode(png, px);
+    return *n ? DS_OK : ds_fail(e, DS_EIO, "cannot compress the image");
+}
+
 void ds_png_free(ds_png *png)
 {
     if (!png)

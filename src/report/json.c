@@ -1,6 +1,7 @@
 #include "report/fields.h"
 #include "report/report.h"
 #include "base/text.h"
+#include "report/json.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -183,7 +184,7 @@ static json_t *class_row(const void *from, int i)
     const ds_class_figures *f = &c->figures[i];
     ds_rates rates = ds_rates_of(f, true);
     object o = object_new();
-    put(&o, "name", text(c->names[i]));
+    put(&o, "name", ds_json_text(c->names[i]));
     put(&o, "n", count(f->n));
     put(&o, "accuracy", number(rates.accuracy.value));
     put(&o, "accepted", count(f->accepted));
@@ -210,8 +211,8 @@ static json_t *list_row(const void *from, int i)
     ds_rates rates = ds_rates_of(&l->figures, l->labelled);
     double n = (double)l->figures.n;
     object o = object_new();
-    put(&o, "name", text(l->name));
-    put(&o, "file", text(l->file));
+    put(&o, "name", ds_json_text(l->name));
+    put(&o, "file", ds_json_text(l->file));
     put(&o, "labelled", json_boolean(l->labelled));
     put(&o, "n", count(l->figures.n));
     put(&o, "accepted", count(l->figures.accepted));
@@ -266,7 +267,7 @@ static json_t *rival_row(const void *from, int i)
     const ds_report *r = from;
     const ds_report_rival *v = &r->rivals[i];
     object o = object_new();
-    put(&o, "file", text(v->file));
+    put(&o, "file", ds_json_text(v->file));
     put(&o, "coverage", number(v->mine.coverage));
     put(&o, "risk", number(v->mine.risk));
     put(&o, "other", rival_figures(v));
@@ -327,4 +328,15 @@ int ds_report_json(FILE *f, const ds_report *r, ds_error *e)
     fputc('\n', f);
     free(dumped);
     return ds_report_flush(f, e);
+}
+
+json_t *ds_report_json_object(const ds_report *r)
+{
+    return whole(r);
+}
+
+
+json_t *ds_report_json_number(double v)
+{
+    return number(v);
 }

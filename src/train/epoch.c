@@ -149,6 +149,25 @@ static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_
     return rc;
 }
 
+/* A picture takes about as long as a short epoch: not more often than this, and at the end. */
+enum { SECONDS_BETWEEN_PLOTS = 10 };
+
+/* No picture is no failure. */
+static void plot(ds_job *job, bool last)
+{
+    ds_error why = {0};
+    time_t now = time(NULL);
+    if (job->unplotted || (!last && now - job->plotted < SECONDS_BETWEEN_PLOTS))
+        return;
+    char *path = ds_job_path(job, "_results.png");
+    if (path && ds_results_plot(&job->results, path, &why)) {
+        job->unplotted = true;
+        ds_note(job->setup->notes, "note: %s: %s", path, why.text);
+    }
+    free(path);
+    job->plotted = now;
+}
+
 /* ---- the end of an epoch ---- */
 
 static ds_result make_row(const ds_job *job, const ds_progress *progress, bool complete)
@@ -192,6 +211,7 @@ int ds_epoch_end(ds_job *job, bool last, ds_error *e)
         !progress.warming && (job->best.epoch ? ds_result_better(&row, &job->best) : job->valid.n > 0);
     if ((rc = save(job, &row, best, complete, e)))
         return rc;
+    plot(job, last);
     job->tally = (ds_tally){0};
     if (job->events->epoch)
         job->events->epoch(job->events->arg, &row, best);

@@ -8,6 +8,8 @@
 #include "train/optimizer.h"
 #include "train/train.h"
 
+#include <time.h>
+
 /* Sums since the last epoch's end. */
 typedef struct ds_tally {
     double loss, seconds;
@@ -33,6 +35,8 @@ typedef struct ds_job {
     ds_tally tally;
     ds_train_times times;
     ds_result best; /* best.epoch = 0: none yet */
+    time_t plotted; /* when BASE_results.png was drawn last; 0: never */
+    bool unplotted; /* it cannot be drawn, which is noted */
 } ds_job;
 
 /* prepare.c: read and check everything, leave nothing changed but the backup folder, which is made. Close in

@@ -11,6 +11,7 @@
  *   BASE_best.weights     highest top-1 on valid=, then lower nll; epochs of a warm-up do not count
  *   BASE_<epoch>.weights  each completed epoch
  *   BASE.weights          the end
+ *   BASE_results.png      a picture of that table: now and then, and at the end
  *
  * Every file is written to a temporary name first: a full disk leaves the file of before. */
 #ifndef DS_TRAIN_H

@@ -1,0 +1,44 @@
+#include "report/page.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static int surest_first(const void *a, const void *b, void *arg)
+{
+    const ds_prediction *rows = arg;
+    size_t i = *(const size_t *)a, j = *(const size_t *)b;
+    double x = rows[i].confidence, y = rows[j].confidence;
+    if (isnan(x) != isnan(y))
+        return isnan(x) ? 1 : -1;
+    if (x > y || x < y)
+        return x > y ? -1 : 1;
+    return i < j ? -1 : i > j;
+}
+
+size_t *ds_page_order(const ds_selection *rows)
+{
+    size_t *order = malloc((rows->n + 1) * sizeof *order);
+    if (!order)
+        return NULL;
+    for (size_t i = 0; i < rows->n; i++)
+        order[i] = i;
+    qsort_r(order, rows->n, sizeof *order, surest_first, (void *)(size_t)rows->rows);
+    return order;
+}
+
+int ds_steps_make(const ds_curve *c, size_t all, size_t most, size_t keep, ds_steps *s, ds_error *e)
+{
+    *s = (ds_steps){.thinned = c->n > all && c->groups > most};
+    if (!(s->group = malloc((c->groups + 1) * sizeof *s->group)))
+        return ds_fail_memory(e);
+    double next = 0, stride = (double)c->n / (double)most;
+    for (size_t g = 0; g < c->groups; g++) {
+        bool needed = c->accepted[g] == keep || g + 1 == c->groups;
+        if (s->thinned && (double)c->accepted[g] < next && !needed)
+            continue;
+        s->group[s->n++] = g;
+        while (next <= (double)c->accepted[g])
+            next += stride;
+    }
+    return DS_OK;
+}
