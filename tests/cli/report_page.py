@@ -1,5 +1,6 @@
-"""report_page.py DARKNET DIR CSV SHOTS: open DIR/report.html in a headless Chromium and hold its numbers against those of
-`classifier reject -from CSV -threshold`. Prints a line for what is wrong, nothing when all is right."""
+"""report_page.py DARKNET DIR CSV SHOTS [PAGE…]: open DIR/report.html in a headless Chromium and hold its numbers against
+those of `classifier reject -from CSV -threshold`; PAGEs must load without an error. Prints a line for what is wrong,
+nothing when all is right."""
 import json
 import os
 import subprocess
@@ -141,7 +142,22 @@ def check_looks(page, shots):
     expect("theme after the button", page.script(theme), "light")
 
 
-def main(darknet, folder, csv, shots):
+def check_page(page, path):
+    """A page of few images, or without Chart.js."""
+    page.open("file://" + os.path.abspath(path))
+    page.settle()
+    slider = "return document.getElementById('slider').max"
+    for step in range(int(page.script(slider)) + 1):
+        page.script(SET, "slider", step, "input")
+        page.settle()
+    page.script(SET, "view", "all", "change")
+    expect(f"{path}: cards", page.script("return document.querySelectorAll('#gallery li').length"),
+           page.script("return JSON.parse(document.getElementById('data').textContent).gallery.length"))
+    expect(f"{path}: tables", page.script("return document.querySelectorAll('table').length >= 4"), True)
+    expect(f"{path}: errors on the console", page.complaints("SEVERE"), [])
+
+
+def main(darknet, folder, csv, shots, *others):
     with Browser() as page:
         page.size(1280, 900)
         page.open("file://" + os.path.abspath(os.path.join(folder, "report.html")))
@@ -152,6 +168,8 @@ def main(darknet, folder, csv, shots):
         check_looks(page, shots)
         # reading pixels of a canvas is a warning by itself
         expect("errors on the console", page.complaints("SEVERE"), [])
+        for other in others:
+            check_page(page, other)
 
 
 main(*sys.argv[1:])

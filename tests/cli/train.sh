@@ -69,6 +69,18 @@ done
 [ "$(last_number "$T/a/net_results.csv" batch)" = 60 ] || complain "not 60 batches in the last line"
 end
 
+begin "BASE_results.png: a picture, or one note without gnuplot"
+if command -v gnuplot >/dev/null 2>&1; then
+    [ "$(head -c 4 "$T/a/net_results.png" | tail -c 3)" = PNG ] || complain "net_results.png is no PNG"
+fi
+mkdir "$T/bin"
+beside "$grey_data" "$T/plain" plain.data
+run env PATH="$T/bin" "$(realpath "$D")" classifier train "$I/plain.data" "$T/net.cfg" -epochs 2
+expect_status 0
+[ "$(grep -c '^note: .*gnuplot-nox' "$T/err")" -eq 1 ] || complain "not one note about gnuplot"
+expect_no_file "$T/plain/net_results.png"
+end
+
 begin "same seed, same weights, with 1 and 2 loaders"
 beside "$grey_data" "$T/b" b.data
 run "$D" classifier train "$I/b.data" "$T/net.cfg" -epochs 8 -loaders 2

@@ -125,8 +125,11 @@ static void test_template(void **state)
     assert_int_equal(fill("{{c}}", &out, &e), DS_EINPUT);
     assert_non_null(strstr(e.text, "'c'"));
     free(out);
-    assert_int_equal(fill("{{a", &out, &e), DS_EINPUT);
-    free(out);
+    static const char *const wrong[] = {"{{ab}}", "{{}}", "{{a", "{{"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(fill(wrong[i], &out, &e), DS_EINPUT);
+        free(out);
+    }
 }
 
 /* ---- bins ---- */
