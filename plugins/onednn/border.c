@@ -21,7 +21,7 @@ ds_target ds_target_make(ds_plan *p, const ds_step *s, ds_tensor *t, bool can_ad
     } else if (!can_add)
         to.scratch_buffer = lease(p, s, t);
     to.arrival = ++t->contributions;
-    /* a host's tensor is handed over by one of us; that one will extend the parts so far to its moment */
+    /* the last to arrive hands a host's tensor over, and needs all parts for that */
     for (int part = 0; part < 2; part++)
         ds_arena_extend(&p->arena, t->grad_buffer[part], ds_backward_moment(p, s));
     return to;

@@ -22,7 +22,7 @@ typedef struct ds_tensor {
     bool to_host;   /* read by the host */
     int importer;   /* from_host: the step that copies it, -1: none needs a copy */
     bool wants_gradient;
-    int contributions; /* gradients that arrive, while planning */
+    int contributions; /* gradients that will arrive in a pass */
     int value_buffer, grad_buffer[2];
     /* set when the arena has its memory */
     float *value, *grad[2]; /* grad[1]: a second part, still to be added; NULL: none */
@@ -104,10 +104,6 @@ struct ds_plan {
 /* refused: n layers that the host keeps. *culprit: the layer that failed with DS_EHOST. */
 int ds_plan_make(ds_plan *p, const ds_graph *g, bool train, const bool *refused, int *culprit, ds_error *e);
 void ds_plan_release(ds_plan *p);
-static inline int ds_forward_moment(const ds_step *s)
-{
-    return s->number;
-}
 static inline int ds_backward_moment(const ds_plan *p, const ds_step *s)
 {
     return 2 * p->n_steps - 1 - s->number;
@@ -145,8 +141,7 @@ int ds_product_refresh(ds_plan *p, ds_step *s);
 void ds_product_free(ds_product *l);
 
 /* ---- the kinds of steps ---- */
-extern const ds_step_kind
-    ds_step_layer; /* layer.c: convolution, connected, batchnorm with all that follows */
+extern const ds_step_kind ds_step_layer;                       /* layer.c: with parameters */
 extern const ds_step_kind ds_step_maxpool, ds_step_avgpool;    /* pool.c */
 extern const ds_step_kind ds_step_shortcut, ds_step_route;     /* join.c */
 extern const ds_step_kind ds_step_activation, ds_step_dropout; /* point.c */

@@ -231,9 +231,7 @@ static int connected_make(ds_plan *p, ds_step *s)
     int now = ds_backward_moment(p, s);
     if (!s->plain_input && !are_rows(in))
         l->flat_buffer = ds_arena_want(&p->arena, bytes, s->number, s->trains ? now : s->number);
-    if (!s->trains || !in->wants_gradient || (s->plain_input && !in->delta))
-        return DS_OK;
-    if (s->plain_input)
+    if (!s->trains || !in->wants_gradient || s->plain_input)
         return DS_OK;
     s->to[0] = ds_target_make(p, s, in, false);
     if (!are_rows(in))
@@ -260,21 +258,25 @@ static int connected_forward(ds_plan *p, ds_step *s)
                         s->node->weights, in.columns, 0, out.v, out.stride);
 }
 
+/* x = beta x + out W. */
+static int times_weights(const ds_plan *p, const ds_step *s, rows out, float beta, rows x)
+{
+    return ds_dnnl_gemm(false, false, (size_t)p->graph->batch, x.columns, out.columns, out.v, out.stride,
+                        s->node->weights, x.columns, beta, x.v, x.stride);
+}
+
 static int connected_grad_input(ds_plan *p, ds_step *s, rows out)
 {
     ds_tensor *in = s->inputs[0];
-    bool add = s->plain_input, direct = are_rows(in) && !add;
-    if (add ? !in->wants_gradient || !in->delta : !s->to[0].t)
+    bool add, direct = are_rows(in);
+    if (s->plain_input) /* the host's array takes it as it is */
+        return in->wants_gradient && in->delta ? times_weights(p, s, out, 1, flat(in, in->delta)) : DS_OK;
+    if (!s->to[0].t)
         return DS_OK;
-    float *to = add ? in->delta : ds_target_open(p, &s->to[0], &add);
-    rows x = direct ? rows_of(p, in, to)
-                    : flat(in, s->plain_input ? to : ds_arena_at(&p->arena, s->linear->flat_grad_buffer));
-    if (direct)
-        clear_padding(p, x);
-    int rc = ds_dnnl_gemm(false, false, (size_t)p->graph->batch, x.columns, out.columns, out.v, out.stride,
-                          s->node->weights, x.columns, s->plain_input ? 1 : 0, x.v, x.stride);
-    if (s->plain_input)
-        return rc;
+    float *to = ds_target_open(p, &s->to[0], &add);
+    rows x = direct ? rows_of(p, in, to) : flat(in, ds_arena_at(&p->arena, s->linear->flat_grad_buffer));
+    clear_padding(p, x);
+    int rc = times_weights(p, s, out, 0, x);
     if (!direct)
         ds_tensor_from_plain(p, in, x.v, to);
     ds_target_close(p, &s->to[0]);
