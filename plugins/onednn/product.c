@@ -10,6 +10,8 @@ struct ds_product {
     float *weights, *weights_back;               /* in their layouts; weights_back may be weights */
     float *bias;                                 /* inference: of the folded batch normalisation */
     int forward_scratch, data_scratch, weights_scratch, grad_buffer;
+    ds_tensor framed; /* the input within its padding, for grad_weights; framed_buffer 0: not needed */
+    int framed_buffer;
     int flat_buffer, flat_grad_buffer; /* connected: the input as rows, where it is not so already */
 };
 
@@ -93,10 +95,28 @@ static int make_grad_data(ds_plan *p, ds_step *s, ds_error *e)
     return l->weights_back ? DS_OK : ds_fail_memory(e);
 }
 
+/* Where the filter is larger than the picture oneDNN may refuse (with AVX2), but not when the padding is part of the picture. */
+static int make_framed(ds_plan *p, ds_step *s, ds_error *e)
+{
+    ds_product *l = s->linear;
+    int now = ds_backward_moment(p, s);
+    ds_conv_spec spec = spec_of(p, s, DS_CONV_GRAD_WEIGHTS);
+    spec.h += 2 * spec.pad;
+    spec.w += 2 * spec.pad;
+    l->framed = ds_tensor_shape(p, spec.c, spec.h, spec.w);
+    spec.pad = 0;
+    int rc = ds_conv_new(p->dnnl, &spec, &l->grad_weights, e);
+    if (!rc)
+        l->framed_buffer = ds_arena_want(&p->arena, ds_tensor_bytes(&l->framed), now, now);
+    return rc;
+}
+
 static int make_grad_weights(ds_plan *p, ds_step *s, ds_error *e)
 {
     ds_product *l = s->linear;
     int now = ds_backward_moment(p, s), rc = conv_make(p, s, DS_CONV_GRAD_WEIGHTS, &l->grad_weights, e);
+    if (rc == DS_EHOST && s->node->pad > 0 && !s->plain_input)
+        rc = make_framed(p, s, e);
     if (rc)
         return rc;
     l->weights_scratch = lease_scratch(p, l->grad_weights, now);
@@ -131,15 +151,31 @@ static int convolution_forward(ds_plan *p, ds_step *s)
                                                    .scratch = ds_arena_at(&p->arena, l->forward_scratch)});
 }
 
+static const float *framed_input(const ds_plan *p, const ds_step *s)
+{
+    const ds_tensor *in = s->inputs[0], *out = &s->linear->framed;
+    float *v = ds_arena_at(&p->arena, s->linear->framed_buffer);
+    size_t row = (size_t)in->w * (size_t)p->k->block, wide = (size_t)out->w * (size_t)p->k->block;
+    size_t corner = (size_t)s->node->pad * (wide + (size_t)p->k->block);
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < in->planes; i++) {
+        memset(v + i * out->plane, 0, out->plane * sizeof *v);
+        for (int r = 0; r < in->h; r++)
+            memcpy(v + i * out->plane + corner + (size_t)r * wide,
+                   in->value + i * in->plane + (size_t)r * row, row * sizeof *v);
+    }
+    return v;
+}
+
 static int convolution_grad_weights(ds_plan *p, ds_step *s, const float *grad)
 {
     const ds_product *l = s->linear;
     float *to = ds_arena_at(&p->arena, l->grad_buffer);
-    int rc =
-        ds_conv_run(l->grad_weights, &(ds_conv_args){.input = input_of(s),
-                                                     .output = grad,
-                                                     .weights = to,
-                                                     .scratch = ds_arena_at(&p->arena, l->weights_scratch)});
+    int rc = ds_conv_run(l->grad_weights,
+                         &(ds_conv_args){.input = l->framed_buffer ? framed_input(p, s) : input_of(s),
+                                         .output = grad,
+                                         .weights = to,
+                                         .scratch = ds_arena_at(&p->arena, l->weights_scratch)});
     return rc ? rc : ds_conv_weights_out(l->grad_weights, to, true, s->node->weight_updates);
 }
 

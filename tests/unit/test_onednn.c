@@ -30,6 +30,10 @@ static void convolutions(void **state)
     static const shape all[] = {
         {1, EXACT, NET(9, 7, 1) CONV(5, 3, 1, "tanh", PAD BN) CONV(7, 3, 1, "logistic", PAD) HEAD},
         {3, EXACT, NET(11, 9, 3) CONV(16, 3, 1, "tanh", PAD BN) CONV(19, 3, 1, "leaky", PAD BN) HEAD},
+        /* filters larger than the picture */
+        {3, EXACT,
+         NET(2, 2, 3) CONV(16, 3, 1, "tanh", PAD) CONV(32, 3, 1, "tanh", PAD BN) CONV(16, 5, 1, "tanh", PAD)
+             HEAD},
         {5, EXACT, NET(8, 8, 3) CONV(1, 3, 1, "linear", PAD BN) CONV(1, 3, 1, "tanh", BN) HEAD},
         {3, EXACT, NET(13, 11, 3) CONV(8, 7, 2, "tanh", PAD) CONV(8, 5, 1, "tanh", PAD BN) HEAD},
         {3, EXACT, NET(13, 11, 4) CONV(17, 5, 2, "tanh", BN) CONV(33, 1, 1, "tanh", BN) HEAD},
