@@ -235,7 +235,7 @@ static void test_bad_files(void **state)
     write_bytes(path, "P6 20000 20000 255\n", 19);
     expect_failure(path, "20000 x 20000 pixels, expected at most", DS_EINPUT);
     write_bytes(path, "P5 ", 3);
-    expect_failure(path, "no pixels", DS_EINPUT);
+    expect_failure(path, "cannot decode: ", DS_EINPUT); /* newer versions of stb_image say why themselves */
     write_bytes(path, "P5 #2\n 2 2\n255\nabc", 18);
     expect_failure(path, "PNM without its end", DS_EINPUT);
     write_bytes(path, "P6 1 1 255\nab", 13);
