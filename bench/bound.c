@@ -8,6 +8,7 @@
  * oneDNN's blocked layout (the network's input in Darknet's), the weights in that of the algorithm: no layout is changed. All share an
  * array of inputs, one of outputs and one of gradients: what lies in the cache is there for the next. */
 #include "base/text.h"
+#include "base/clock.h"
 #include "bench/serve.h"
 #include "plugins/onednn/dnnl.h"
 
@@ -186,10 +187,10 @@ static double time_of(const work *w, task *t, ds_conv *c)
     t->conv = c;
     t->weights = c ? room(ds_conv_weights_bytes(c)) : NULL;
     for (int i = 0; i < RUNS && t->weights; i++) {
-        double start = ds_bench_now();
+        double start = ds_now();
         if (compute(w, t))
             break;
-        best = fmin(best, ds_bench_now() - start);
+        best = fmin(best, ds_now() - start);
     }
     free(t->weights);
     return best;

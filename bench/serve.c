@@ -1,4 +1,5 @@
 #include "bench/serve.h"
+#include "base/clock.h"
 
 #include "base/file.h"
 #include "base/text.h"
@@ -8,14 +9,6 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-double ds_bench_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- the network ------------------------------------------------------------------------------------------- */
 
@@ -144,9 +137,9 @@ static int take_steps(const ds_bench_mode *m, void *arg, double *times, int n, d
 {
     int rc = m->begin ? m->begin(arg, e) : DS_OK;
     for (int i = 0; i < n && !rc; i++) {
-        double start = ds_bench_now();
+        double start = ds_now();
         rc = m->step(arg, e);
-        times[i] = ds_bench_now() - start;
+        times[i] = ds_now() - start;
     }
     return rc;
 }

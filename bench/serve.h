@@ -27,8 +27,6 @@ typedef struct ds_bench_mode {
     void (*tell)(const void *arg, double seconds);
 } ds_bench_mode;
 
-double ds_bench_now(void); /* seconds */
-
 /* Read the command line, "CFG [-batch N] [-size S] [-threads N]" and, with `backend`, [-backend NAME], and the cfg. -size: height and
  * width. Close in any case. */
 int ds_bench_open(ds_bench *b, int argc, char **argv, bool backend, ds_error *e);

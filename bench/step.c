@@ -4,6 +4,7 @@
  *   infer N    forward of a network that was built for it alone
  *   update N   update of the parameters alone, of the network of "train" */
 #include "base/rng.h"
+#include "base/clock.h"
 #include "bench/serve.h"
 #include "cli/common.h"
 #include "host/host.h"
@@ -125,10 +126,10 @@ static int update(void *arg, ds_error *e)
 {
     state *s = arg;
     (void)e;
-    double start = ds_bench_now();
+    double start = ds_now();
     ds_optimizer_step(s->optimizer, rate);
     ds_net_changed(s->train);
-    s->updating += ds_bench_now() - start;
+    s->updating += ds_now() - start;
     return DS_OK;
 }
 

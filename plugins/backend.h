@@ -53,9 +53,10 @@ typedef struct ds_graph {
     uint64_t seed;
     const char *tune; /* measure the algorithms and keep the result in this file; NULL: rules decide */
     /* The host's activations, in place, for what `slope` cannot describe: x = f(x); delta *= f'(y), given y = f(x). */
-    void (*activate)(float *x, int n, int activation);
-    void (*gradient)(const float *y, int n, int activation, float *delta);
-    ds_notes *notes; /* which layers stay with the host, and why; may be NULL */
+    void (*activate)(const void *host, float *x, int n, int activation);
+    void (*gradient)(const void *host, const float *y, int n, int activation, float *delta);
+    const void *host; /* their first argument */
+    ds_notes *notes;  /* which layers stay with the host, and why; may be NULL */
 } ds_graph;
 
 typedef struct ds_backend_pass {

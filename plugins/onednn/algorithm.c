@@ -1,4 +1,5 @@
 #include "plugins/onednn/algorithm.h"
+#include "base/clock.h"
 
 #include "base/file.h"
 #include "base/text.h"
@@ -7,7 +8,6 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- the rule ---------------------------------------------------------------------------------------------- */
 
@@ -116,13 +116,6 @@ static void add(ds_tune *t, const char *key, bool winograd, double direct_ms, do
 
 /* ---- measuring --------------------------------------------------------------------------------------------- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void *room(size_t bytes)
 {
     size_t rounded = (bytes + 64) / 64 * 64;
@@ -144,10 +137,10 @@ static double time_of(ds_conv *c, const ds_conv_args *a)
     enum { RUNS = 5 };
     double best = INFINITY;
     for (int i = 0; i < RUNS; i++) {
-        double start = now();
+        double start = ds_now();
         if (ds_conv_run(c, a))
             return INFINITY;
-        best = fmin(best, 1e3 * (now() - start));
+        best = fmin(best, 1e3 * (ds_now() - start));
     }
     return best;
 }

@@ -110,6 +110,7 @@ static inline int ds_backward_moment(const ds_plan *p, const ds_step *s)
 }
 ds_tensor ds_tensor_shape(const ds_plan *p, int c, int h, int w);
 size_t ds_tensor_bytes(const ds_tensor *t);
+bool ds_tensor_same_shape(const ds_tensor *a, const ds_tensor *b);
 /* A byte for each number that the step puts out, for the backward pass; training only. */
 void ds_lease_index(ds_plan *p, ds_step *s);
 

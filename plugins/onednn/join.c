@@ -22,11 +22,6 @@ static overlap overlap_of(const ds_tensor *from, const ds_tensor *to)
                      down > 1 ? down : 1, up > 1 ? up : 1};
 }
 
-static bool same_shape(const ds_tensor *a, const ds_tensor *b)
-{
-    return a->c == b->c && a->h == b->h && a->w == b->w;
-}
-
 /* to += from where they overlap; one plane of both. */
 static void add_overlap(const overlap *o, int channels, int block, const ds_tensor *from, const float *x,
                         const ds_tensor *to, float *y)
@@ -42,7 +37,7 @@ static void add_overlap(const overlap *o, int channels, int block, const ds_tens
 
 static void add_tensor(const ds_plan *p, const ds_tensor *from, const float *x, const ds_tensor *to, float *y)
 {
-    if (same_shape(from, to)) {
+    if (ds_tensor_same_shape(from, to)) {
         ds_tensor_add(p, to, x, y);
         return;
     }

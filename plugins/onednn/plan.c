@@ -25,6 +25,11 @@ size_t ds_tensor_bytes(const ds_tensor *t)
     return t->planes * t->plane * sizeof(float);
 }
 
+bool ds_tensor_same_shape(const ds_tensor *a, const ds_tensor *b)
+{
+    return a->c == b->c && a->h == b->h && a->w == b->w;
+}
+
 void ds_lease_index(ds_plan *p, ds_step *s)
 {
     int last = s->trains ? ds_backward_moment(p, s) : s->number;
@@ -151,11 +156,6 @@ static ds_pool pool_of(const ds_node *node)
                      .offset = node->offset};
 }
 
-static bool same_shape(const ds_tensor *a, const ds_tensor *b)
-{
-    return a->c == b->c && a->h == b->h && a->w == b->w;
-}
-
 /* Can layer i + 1 be computed together with the step that ends at i? It must be the only reader. */
 static bool goes_along(const ds_plan *p, const ds_step *s, int i)
 {
@@ -170,7 +170,7 @@ static void join_shortcut(ds_plan *p, ds_step *s)
     const ds_node *next = &p->graph->nodes[s->tail + 1];
     ds_tensor *other = p->output_of[next->inputs[1] + 1];
     if (next->op != DS_OP_SHORTCUT || next->inputs[0] != s->tail || s->slope != 1 ||
-        !same_shape(other, &p->tensors[s->tail + 1]))
+        !ds_tensor_same_shape(other, &p->tensors[s->tail + 1]))
         return;
     s->tail++;
     s->inputs[1] = other;

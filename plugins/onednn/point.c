@@ -20,7 +20,7 @@ void ds_odd_activate(const ds_plan *p, const ds_tensor *t, float *x, int activat
 {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < t->planes; i++) {
-        p->graph->activate(x + i * t->plane, (int)t->plane, activation);
+        p->graph->activate(p->graph->host, x + i * t->plane, (int)t->plane, activation);
         clear_padding(p, t, i, x + i * t->plane);
     }
 }
@@ -29,7 +29,7 @@ void ds_odd_gradient(const ds_plan *p, const ds_tensor *t, const float *y, int a
 {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < t->planes; i++) {
-        p->graph->gradient(y + i * t->plane, (int)t->plane, activation, grad + i * t->plane);
+        p->graph->gradient(p->graph->host, y + i * t->plane, (int)t->plane, activation, grad + i * t->plane);
         clear_padding(p, t, i, grad + i * t->plane);
     }
 }

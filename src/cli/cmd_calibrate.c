@@ -5,7 +5,6 @@
 #include "cli/common.h"
 #include "cli/flags.h"
 #include "cli/halves.h"
-#include "data/lines.h"
 #include "report/calibration.h"
 #include "report/report.h"
 #include "select/select.h"
@@ -59,11 +58,6 @@ const ds_option ds_calibrate_options[] = {
 
 /* ---- flags ---- */
 
-static bool is_stdout(const char *path)
-{
-    return path && strcmp(path, "-") == 0;
-}
-
 static bool wants_best(const calibrate_state *s)
 {
     return s->confidence == DS_CONFIDENCES;
@@ -74,14 +68,6 @@ static bool wants_fit(const calibrate_state *s)
     return s->temperature && strcmp(s->temperature, "fit") == 0;
 }
 
-static int check_inside(const char *flag, double value, ds_error *e)
-{
-    int rc = ds_check_fraction(flag, value, e);
-    if (!rc && value == 1)
-        rc = ds_fail(e, DS_EUSAGE, "-%s 1, expected a number between 0 and 1", flag);
-    return rc;
-}
-
 static int check_aim(const calibrate_state *s, ds_error *e)
 {
     int aims = !isnan(s->risk) + !isnan(s->coverage) + !isnan(s->cost);
@@ -89,15 +75,10 @@ static int check_aim(const calibrate_state *s, ds_error *e)
         return ds_fail(e, DS_EUSAGE,
                        "%s what the threshold is for, expected one of -risk R -delta D, -coverage C, -cost C",
                        aims ? "more than one flag says" : "no flag says");
-    if (isnan(s->risk) != isnan(s->delta))
-        return ds_fail(e, DS_EUSAGE, "%s, expected both or none",
-                       isnan(s->risk) ? "-delta without -risk" : "-risk without -delta");
-    int rc = check_inside("risk", s->risk, e);
-    if (!rc)
-        rc = check_inside("delta", s->delta, e);
+    int rc = ds_check_promise(s->risk, s->delta, e);
     if (!rc)
         rc = ds_check_fraction("coverage", s->coverage, e);
-    return rc ? rc : check_inside("cost", s->cost, e);
+    return rc ? rc : ds_check_inside("cost", s->cost, e);
 }
 
 static int check_temperature(const calibrate_state *s, ds_error *e)
@@ -327,9 +308,9 @@ static int write_cfg(ds_writer *w, const calibrate_state *s, const char *cfg, co
         return rc;
     rc = ds_cfg_edit_reject(text, cfg, k->v, k->n, &edited, e);
     if (!rc)
-        fputs(edited, is_stdout(s->out) ? stdout : w->f);
+        fputs(edited, ds_is_stdout(s->out) ? stdout : w->f);
     if (!rc)
-        rc = is_stdout(s->out) ? ds_report_flush(stdout, e) : ds_writer_commit(w, e);
+        rc = ds_is_stdout(s->out) ? ds_report_flush(stdout, e) : ds_writer_commit(w, e);
     free(edited);
     free(text);
     return rc;
@@ -339,7 +320,7 @@ static int write_cfg(ds_writer *w, const calibrate_state *s, const char *cfg, co
 static int write_results(ds_writer *w, const calibrate_state *s, const gathered *g, const ds_calibration *r,
                          ds_error *e)
 {
-    FILE *f = is_stdout(s->out) ? stderr : stdout;
+    FILE *f = ds_is_stdout(s->out) ? stderr : stdout;
     keys k;
     keys_of(&k, g, r);
     int rc = s->out ? write_cfg(w, s, g->m.cfg->path, &k, e) : DS_OK;
@@ -347,7 +328,7 @@ static int write_results(ds_writer *w, const calibrate_state *s, const gathered 
         rc = ds_calibration_text(f, r, e);
     if (!rc && !s->out)
         rc = print_keys(f, &k, e);
-    else if (!rc && !is_stdout(s->out))
+    else if (!rc && !ds_is_stdout(s->out))
         printf("written to %s\n", s->out);
     return rc;
 }
@@ -355,24 +336,9 @@ static int write_results(ds_writer *w, const calibrate_state *s, const gathered 
 /* ---- files ---- */
 
 /* The new cfg must not replace what it is made from. */
-static int keep_input(const calibrate_state *s, const char *input, ds_error *e)
+static int keep_input(const void *arg, const char *input, ds_error *e)
 {
-    if (!s->out || !input || is_stdout(s->out) || !ds_path_same(s->out, input))
-        return DS_OK;
-    return ds_fail(e, DS_EUSAGE, "-out %s would overwrite %s, which it is made from, expected another file",
-                   s->out, input);
-}
-
-static int keep_data(const calibrate_state *s, const ds_datafile *d, ds_error *e)
-{
-    const char *const files[] = {d->train, d->valid, d->calib, d->test, d->labels_path, d->names_path};
-    int rc = DS_OK;
-    for (size_t i = 0; i < sizeof files / sizeof *files && !rc; i++) {
-        char *path = files[i] ? ds_path_near(files[i], d->path) : NULL;
-        rc = files[i] && !path ? ds_fail_memory(e) : keep_input(s, path, e);
-        free(path);
-    }
-    return rc;
+    return ds_keep_input("out", ((const calibrate_state *)arg)->out, input, e);
 }
 
 static int check_apart(ds_model *m, const calibrate_state *s, ds_error *e)
@@ -386,7 +352,7 @@ static int open_network(gathered *g, const calibrate_state *s, const ds_model_fi
 {
     int rc = ds_model_open(&g->m, files, DS_CALIB_LIST, &s->run, e);
     if (!rc)
-        rc = keep_data(s, &g->m.data, e);
+        rc = ds_keep_listed(&g->m.data, keep_input, s, e);
     if (!rc)
         rc = set_score(g, s, e);
     if (!rc)
@@ -452,7 +418,7 @@ static int calibrate(const calibrate_state *s, const char *const *operands, ds_e
     int rc = DS_OK;
     for (int i = 0; i < 3 && !rc; i++)
         rc = keep_input(s, operands[i], e);
-    if (!rc && s->out && !is_stdout(s->out)) /* an unwritable place is found early */
+    if (!rc && s->out && !ds_is_stdout(s->out)) /* an unwritable place is found early */
         rc = ds_writer_open(&w, s->out, e);
     if (!rc)
         rc = calibrate_network(s, &w, &(ds_model_files){operands[0], operands[1], operands[2]}, e);

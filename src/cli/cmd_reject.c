@@ -60,30 +60,16 @@ static int check_from(const ds_reject_flags *s, int n_operands, ds_error *e)
     return DS_OK;
 }
 
-/* A number between 0 and 1, or NAN. */
-static int check_inside(const char *flag, double value, ds_error *e)
-{
-    int rc = ds_check_fraction(flag, value, e);
-    if (!rc && value == 1)
-        rc = ds_fail(e, DS_EUSAGE, "-%s 1, expected a number between 0 and 1", flag);
-    return rc;
-}
-
 /* One way at most to a threshold. */
 static int check_threshold(const ds_reject_flags *s, ds_error *e)
 {
     int rc = ds_check_fraction("coverage", s->coverage, e);
     if (!rc)
-        rc = check_inside("risk", s->risk, e);
-    if (!rc)
-        rc = check_inside("delta", s->delta, e);
+        rc = ds_check_promise(s->risk, s->delta, e);
     if (rc)
         return rc;
     if (!isnan(s->threshold) && !isnan(s->coverage))
         return ds_fail(e, DS_EUSAGE, "-threshold and -coverage, expected one of the two");
-    if (isnan(s->risk) != isnan(s->delta))
-        return ds_fail(e, DS_EUSAGE, "%s, expected both or none",
-                       isnan(s->risk) ? "-delta without -risk" : "-risk without -delta");
     if (!isnan(s->risk) && !(isnan(s->threshold) && isnan(s->coverage)))
         return ds_fail(e, DS_EUSAGE, "-risk and -%s, expected one of the two",
                        isnan(s->coverage) ? "threshold" : "coverage");
@@ -93,7 +79,7 @@ static int check_threshold(const ds_reject_flags *s, ds_error *e)
 static int check_places(const ds_reject_flags *s, ds_error *e)
 {
     bool both = s->json && s->csv;
-    bool out = both && ds_places_is_stdout(s->json) && ds_places_is_stdout(s->csv);
+    bool out = both && ds_is_stdout(s->json) && ds_is_stdout(s->csv);
     if (both && (out || ds_path_same(s->json, s->csv)))
         return ds_fail(e, DS_EUSAGE, "-json %s and -csv %s, expected two places", s->json, s->csv);
     return DS_OK;

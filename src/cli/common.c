@@ -1,8 +1,12 @@
 #include "cli/common.h"
 
+#include "base/file.h"
+#include "data/lines.h"
 #include "train/evaluate.h"
 
 #include <math.h>
+#include <string.h>
+#include <stdlib.h>
 
 /* ---- printing ---- */
 
@@ -115,11 +119,56 @@ int ds_check_fraction(const char *flag, double value, ds_error *e)
     return bad_fraction(flag, value, "a fraction in (0, 1]", e);
 }
 
+int ds_check_inside(const char *flag, double value, ds_error *e)
+{
+    int rc = ds_check_fraction(flag, value, e);
+    if (!rc && value == 1)
+        rc = ds_fail(e, DS_EUSAGE, "-%s 1, expected a number between 0 and 1", flag);
+    return rc;
+}
+
+int ds_check_promise(double risk, double delta, ds_error *e)
+{
+    if (isnan(risk) != isnan(delta))
+        return ds_fail(e, DS_EUSAGE, "%s, expected both or none",
+                       isnan(risk) ? "-delta without -risk" : "-risk without -delta");
+    int rc = ds_check_inside("risk", risk, e);
+    return rc ? rc : ds_check_inside("delta", delta, e);
+}
+
 int ds_check_probability(const char *flag, double value, ds_error *e)
 {
     if (isnan(value) || (value >= 0 && value <= 1))
         return DS_OK;
     return bad_fraction(flag, value, "a probability in [0, 1]", e);
+}
+
+/* ---- results must not replace what they are made from ---- */
+
+bool ds_is_stdout(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+int ds_keep_input(const char *flag, const char *path, const char *input, ds_error *e)
+{
+    if (!path || !input || ds_is_stdout(path) || !ds_path_same(path, input))
+        return DS_OK;
+    return ds_fail(e, DS_EUSAGE, "-%s %s would overwrite %s, which it is made from, expected another file",
+                   flag, path, input);
+}
+
+int ds_keep_listed(const ds_datafile *d, int (*keep)(const void *arg, const char *input, ds_error *e),
+                   const void *arg, ds_error *e)
+{
+    const char *const files[] = {d->train, d->valid, d->calib, d->test, d->labels_path, d->names_path};
+    int rc = DS_OK;
+    for (size_t i = 0; i < sizeof files / sizeof *files && !rc; i++) {
+        char *path = files[i] ? ds_path_near(files[i], d->path) : NULL;
+        rc = files[i] && !path ? ds_fail_memory(e) : keep(arg, path, e);
+        free(path);
+    }
+    return rc;
 }
 
 /* ---- a trained network and its images ---- */

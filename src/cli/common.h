@@ -84,8 +84,22 @@ void ds_print_profile(const ds_net *net, const ds_profile *p, FILE *out);
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e);
 /* A fraction in (0, 1], or NAN for a flag that was not given. DS_EUSAGE suggests 0.8 for 80. */
 int ds_check_fraction(const char *flag, double value, ds_error *e);
+/* A number between 0 and 1, both excluded, or NAN. */
+int ds_check_inside(const char *flag, double value, ds_error *e);
+/* -risk and -delta: both such numbers, or neither is there. */
+int ds_check_promise(double risk, double delta, ds_error *e);
 /* A threshold of a score that is a probability: [0, 1], or NAN. */
 int ds_check_probability(const char *flag, double value, ds_error *e);
+
+/* ---- results must not replace what they are made from ---- */
+
+/* "-" stands for standard output. */
+bool ds_is_stdout(const char *path);
+/* DS_EUSAGE when the flag's file is `input`; NULL for either: nothing to keep. */
+int ds_keep_input(const char *flag, const char *path, const char *input, ds_error *e);
+/* `keep` for every file that the .data file names. */
+int ds_keep_listed(const ds_datafile *d, int (*keep)(const void *arg, const char *input, ds_error *e),
+                   const void *arg, ds_error *e);
 
 /* ---- a trained network and its images ---- */
 

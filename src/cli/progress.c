@@ -1,17 +1,10 @@
 #include "cli/progress.h"
+#include "base/clock.h"
 
 #include <math.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void ds_bar_start(ds_bar *bar, FILE *out, FILE *log, const ds_train_plan *plan)
 {
@@ -85,7 +78,7 @@ void ds_bar_step(ds_bar *bar, const ds_train_step *s)
         fflush(bar->out);
         return;
     }
-    double t = now();
+    double t = ds_now();
     if (t - bar->drawn < 0.1 && s->batch < bar->plan.max_batches)
         return;
     bar->drawn = t;

@@ -121,7 +121,6 @@ int ds_places_open(ds_places *p, const ds_reject_flags *s, ds_error *e);
 /* Table, JSON, CSV. What goes to standard output for a program is alone there. */
 int ds_places_write(ds_places *p, const ds_reject_flags *s, const ds_gathered *g, ds_error *e);
 void ds_places_abort(ds_places *p);
-bool ds_places_is_stdout(const char *path);
 
 /* ---- reject_page.c ---- */
 

@@ -1,63 +1,47 @@
 #include "cli/reject.h"
-#include "data/lines.h"
 #include "report/page.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-bool ds_places_is_stdout(const char *path)
-{
-    return path && strcmp(path, "-") == 0;
-}
-
 /* ---- results must not replace what they are made from ---- */
-
-static int keep_from(const char *flag, const char *path, const char *input, ds_error *e)
-{
-    if (!path || !input || ds_places_is_stdout(path) || !ds_path_same(path, input))
-        return DS_OK;
-    return ds_fail(e, DS_EUSAGE, "-%s %s would overwrite %s, which it is made from, expected another file",
-                   flag, path, input);
-}
 
 int ds_places_keep(const ds_reject_flags *s, const char *input, ds_error *e)
 {
-    int rc = keep_from("json", s->json, input, e);
+    int rc = ds_keep_input("json", s->json, input, e);
     for (int i = 0; s->report && ds_report_files[i] && !rc; i++) {
         char *path = ds_path_join(s->report, ds_report_files[i]);
-        rc = path ? keep_from("report", path, input, e) : ds_fail_memory(e);
+        rc = path ? ds_keep_input("report", path, input, e) : ds_fail_memory(e);
         free(path);
     }
-    return rc ? rc : keep_from("csv", s->csv, input, e);
+    return rc ? rc : ds_keep_input("csv", s->csv, input, e);
+}
+
+static int keep(const void *arg, const char *input, ds_error *e)
+{
+    return ds_places_keep(arg, input, e);
 }
 
 int ds_places_keep_data(const ds_reject_flags *s, const ds_datafile *d, ds_error *e)
 {
-    const char *const files[] = {d->train, d->valid, d->calib, d->test, d->labels_path, d->names_path};
-    int rc = DS_OK;
-    for (size_t i = 0; i < sizeof files / sizeof *files && !rc; i++) {
-        char *path = files[i] ? ds_path_near(files[i], d->path) : NULL;
-        rc = files[i] && !path ? ds_fail_memory(e) : ds_places_keep(s, path, e);
-        free(path);
-    }
-    return rc;
+    return ds_keep_listed(d, keep, s, e);
 }
 
 /* ---- opening and writing ---- */
 
 static int open_place(ds_writer *w, const char *path, ds_error *e)
 {
-    return path && !ds_places_is_stdout(path) ? ds_writer_open(w, path, e) : DS_OK;
+    return path && !ds_is_stdout(path) ? ds_writer_open(w, path, e) : DS_OK;
 }
 
 static int commit_place(ds_writer *w, const char *path, ds_error *e)
 {
-    return path && !ds_places_is_stdout(path) ? ds_writer_commit(w, e) : DS_OK;
+    return path && !ds_is_stdout(path) ? ds_writer_commit(w, e) : DS_OK;
 }
 
 static FILE *file_of(const ds_writer *w, const char *path)
 {
-    return ds_places_is_stdout(path) ? stdout : w->f;
+    return ds_is_stdout(path) ? stdout : w->f;
 }
 
 int ds_places_open(ds_places *p, const ds_reject_flags *s, ds_error *e)
@@ -90,7 +74,7 @@ int ds_places_write(ds_places *p, const ds_reject_flags *s, const ds_gathered *g
         rc = commit_place(&p->json, s->json, e);
     if (!rc)
         rc = commit_place(&p->csv, s->csv, e);
-    if (!rc && !ds_places_is_stdout(s->json) && !ds_places_is_stdout(s->csv))
+    if (!rc && !ds_is_stdout(s->json) && !ds_is_stdout(s->csv))
         rc = ds_report_text(stdout, &g->report, e);
     return rc;
 }

@@ -2,6 +2,7 @@
  * order. What a batch holds follows from its number alone, so the number of threads changes nothing
  * but the speed. */
 #include "base/rng.h"
+#include "base/clock.h"
 #include "data/data.h"
 #include "data/thread.h"
 
@@ -9,7 +10,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef struct slot {
@@ -271,13 +271,6 @@ int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e)
     return rc;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Give the slot of the batch before back and wait for the next one. */
 static slot *take(ds_loader *l)
 {
@@ -285,10 +278,10 @@ static slot *take(ds_loader *l)
     slot *s = &l->slots[l->taken++ % (uint64_t)l->n_slots];
     pthread_cond_broadcast(&l->emptied);
     if (!s->full) {
-        double start = now();
+        double start = ds_now();
         while (!s->full)
             pthread_cond_wait(&l->filled, &l->lock);
-        l->waited += now() - start;
+        l->waited += ds_now() - start;
     }
     s->full = false;
     pthread_mutex_unlock(&l->lock);

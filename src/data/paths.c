@@ -1,4 +1,5 @@
 #include "data/paths.h"
+#include "base/clock.h"
 
 #include "base/file.h"
 #include "base/text.h"
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* A folder whose entries are being gone through, and the one that holds it. */
 typedef struct level {
@@ -212,13 +212,6 @@ void ds_paths_wait(ds_paths *p, int wake)
         ds_feed_wait(&p->feeds[p->list], wake, -1);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
 /* A path, an error or the end is kept for its turn; NULL: nothing came in time. */
 static int keep_next(ds_paths *p, double until, ahead **kept, ds_error *e)
 {
@@ -228,7 +221,7 @@ static int keep_next(ds_paths *p, double until, ahead **kept, ds_error *e)
     if (!a)
         return ds_fail_memory(e);
     while (!(a->rc = find_next(p, &a->path, &a->error)) && a->path.kind == DS_PATH_LATER &&
-           (left = until - now()) > 0)
+           (left = until - 1e3 * ds_now()) > 0)
         ds_feed_wait(&p->feeds[p->list], -1, (int)left + 1);
     if (!a->rc && a->path.kind == DS_PATH_LATER) {
         free(a);
@@ -242,7 +235,7 @@ static int keep_next(ds_paths *p, double until, ahead **kept, ds_error *e)
 
 int ds_paths_ahead(ds_paths *p, int most, int milliseconds, int *n, bool *all, ds_error *e)
 {
-    double until = now() + milliseconds;
+    double until = 1e3 * ds_now() + milliseconds;
     *n = 0;
     *all = false;
     while (*n <= most && !*all) {

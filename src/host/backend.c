@@ -135,17 +135,14 @@ static int inputs_of(const layer *l)
 
 /* ---- activations ------------------------------------------------------------------------------------------- */
 
-/* The backend has no state to carry to them, but the host's functions are the same all through the process. */
-static const ds_host *functions;
-
-static void activate(float *x, int n, int activation)
+static void activate(const void *host, float *x, int n, int activation)
 {
-    functions->activate_array(x, n, (ACTIVATION)activation);
+    ((const ds_host *)host)->activate_array(x, n, (ACTIVATION)activation);
 }
 
-static void gradient(const float *y, int n, int activation, float *delta)
+static void gradient(const void *host, const float *y, int n, int activation, float *delta)
 {
-    functions->gradient_array(y, n, (ACTIVATION)activation, delta);
+    ((const ds_host *)host)->gradient_array(y, n, (ACTIVATION)activation, delta);
 }
 
 /* ---- taking over ------------------------------------------------------------------------------------------- */
@@ -199,8 +196,8 @@ static int create(ds_net *n, const ds_net_setup *setup, ds_node *nodes, bool *ow
                         .tune = setup->tune,
                         .activate = activate,
                         .gradient = gradient,
+                        .host = n->host,
                         .notes = setup->verbose ? setup->notes : NULL};
-    functions = n->host;
     int rc = n->backend->create(&g, owned, &n->backend_state, e);
     for (int i = 0; i < n->net->n && !rc; i++)
         n->slots[i].owned = owned[i];

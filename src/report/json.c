@@ -335,7 +335,6 @@ json_t *ds_report_json_object(const ds_report *r)
     return whole(r);
 }
 
-
 json_t *ds_report_json_number(double v)
 {
     return number(v);

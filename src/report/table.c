@@ -1,5 +1,7 @@
 #include "report/table.h"
 
+#include "base/text.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -18,13 +20,7 @@ static const char *exact(double v, char cell[DS_TABLE_CELL])
         return "none";
     if (isinf(v))
         return "-";
-    /* six at least: %g drops zeros, but with fewer digits it writes 80 as 8e+01 */
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(cell, DS_TABLE_CELL, "%.*g", digits, v);
-        if (strtod(cell, NULL) == v)
-            break;
-    }
-    return cell;
+    return ds_number_text(v, cell);
 }
 
 const char *ds_table_rate(const ds_rate *r, char cell[DS_TABLE_CELL])

@@ -1,14 +1,6 @@
 #include "train/evaluate.h"
+#include "base/clock.h"
 #include "select/select.h"
-
-#include <time.h>
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int feed(ds_net *net, ds_loader *loader, const ds_eval_setup *s, int n,
                 int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
@@ -19,9 +11,9 @@ static int feed(ds_net *net, ds_loader *loader, const ds_eval_setup *s, int n,
         ds_batch b;
         if (s->interrupted && *s->interrupted)
             return ds_fail(e, DS_EINTERRUPT, "interrupted after %d of %d images", done, n);
-        double start = now();
+        double start = ds_now();
         int rc = ds_loader_next(loader, &b, e);
-        double ready = now();
+        double ready = ds_now();
         if (!rc)
             rc = ds_net_forward(net, b.pixels, e);
         if (rc)
@@ -29,7 +21,7 @@ static int feed(ds_net *net, ds_loader *loader, const ds_eval_setup *s, int n,
         if (s->times) {
             s->times->passes++;
             s->times->waiting += ready - start;
-            s->times->total += now() - start;
+            s->times->total += ds_now() - start;
         }
         for (int i = 0; i < b.n; i++)
             if ((rc = each(arg, (int)b.ids[i], ds_net_logits(net) + (size_t)i * (size_t)row)))

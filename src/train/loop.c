@@ -1,4 +1,5 @@
 #include "train/job.h"
+#include "base/clock.h"
 #include "select/select.h"
 #include "train/schedule.h"
 
@@ -6,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct run {
     ds_job *job;
@@ -16,13 +16,6 @@ typedef struct run {
     double seconds; /* of all batches of this run */
     long batches;   /* of this run */
 } run;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool interrupted(const ds_job *job)
 {
@@ -56,9 +49,9 @@ static int sub_batch(run *r, int epoch, double *loss, ds_error *e)
 {
     ds_job *job = r->job;
     ds_batch b;
-    const double start = now();
+    const double start = ds_now();
     int rc = ds_loader_next(r->loader, &b, e);
-    job->times.waiting += now() - start;
+    job->times.waiting += ds_now() - start;
     if (!rc)
         rc = ds_net_train(job->net, b.pixels, b.labels, b.ids, epoch, r->losses, e);
     if (rc)
@@ -73,7 +66,7 @@ static int batch(run *r, ds_train_step *step, ds_error *e)
 {
     ds_job *job = r->job;
     const int images = job->plan.batch;
-    const double start = now();
+    const double start = ds_now();
     double loss = 0;
     step->epoch = (int)(job->seen / (uint64_t)job->plan.images);
     for (int done = 0; done < images; done += ds_net_get_info(job->net)->batch) {
@@ -83,12 +76,12 @@ static int batch(run *r, ds_train_step *step, ds_error *e)
     }
     job->seen += (uint64_t)images;
     job->rate = ds_schedule_rate(&job->cfg->net, job->seen / (uint64_t)images, job->setup->seed);
-    const double before_update = now();
+    const double before_update = ds_now();
     ds_optimizer_step(job->optimizer, job->rate);
     ds_net_changed(job->net);
-    job->times.update += now() - before_update;
+    job->times.update += ds_now() - before_update;
     step->loss = loss / images;
-    step->seconds = now() - start;
+    step->seconds = ds_now() - start;
     job->tally.loss += loss;
     job->tally.images += (uint64_t)images;
     job->tally.seconds += step->seconds;
