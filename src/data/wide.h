@@ -2,11 +2,13 @@
 #ifndef DS_DATA_WIDE_H
 #define DS_DATA_WIDE_H
 
+#include "base/isa.h"
+
 /* The hot loops are compiled twice and chosen at run time. Without fused multiply-add both give the same
  * bits. */
 #if defined(__x86_64__)
 #define DS_WIDE __attribute__((target("avx2")))
-#define DS_HAVE_WIDE __builtin_cpu_supports("avx2")
+#define DS_HAVE_WIDE (ds_isa_best() >= DS_AVX2)
 #else
 #define DS_WIDE
 #define DS_HAVE_WIDE 0
