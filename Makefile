@@ -17,7 +17,7 @@ OPENMP = $(if $(findstring thread,$(SANITIZE)),,-fopenmp)
 SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
              $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -Isrc -I. -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
-LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
+LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -larchive -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
 # what replaces the host's functions must be exported, and nothing else
 EXPORTS = -Wl,--dynamic-list=src/host/exports.list
 

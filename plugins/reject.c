@@ -12,16 +12,17 @@ typedef struct reject_state {
     bool abstain;
 } reject_state;
 
+#define DS_STATE reject_state
 static const ds_option reject_options[] = {
-    {"confidence", DS_ENUM, offsetof(reject_state, confidence), "msp", 0, 0, NULL, ds_confidence_names, NULL,
-     "how sure the network is, from the raw logits of the cost section"},
-    {"threshold", DS_REAL, offsetof(reject_state, threshold), NULL, 0, 0, NULL, NULL, NULL,
-     "images of lower confidence are rejected; without it only not-a-number is"},
-    {"temperature", DS_REAL, offsetof(reject_state, temperature), "1", 1e-6, 1e6, NULL, NULL, NULL,
-     "divides the logits of the confidence, not those of the output"},
-    {"pnorm_p", DS_REAL, offsetof(reject_state, pnorm_p), "2", 1e-6, HUGE_VAL, NULL, NULL, "confidence=pnorm",
-     "which norm"},
-    {0},
+    OPT_ENUM("confidence", confidence, ds_confidence_names,
+             "how sure the network is, from the raw logits of the cost section", .def = "msp"),
+    OPT_REAL("threshold", threshold,
+             "images of lower confidence are rejected; without it only not-a-number is"),
+    OPT_REAL("temperature", temperature, "divides the logits of the confidence, not those of the output",
+             .def = "1", OPT_RANGE(1e-6, 1e6)),
+    OPT_REAL("pnorm_p", pnorm_p, "which norm", .def = "2", OPT_RANGE(1e-6, HUGE_VAL),
+             .when = "confidence=pnorm"),
+    OPT_END,
 };
 
 void ds_reject_get(const void *state, ds_score *score, double *threshold)

@@ -1,7 +1,9 @@
 #include "base/error.h"
 
+#include "base/memory.h"
+#include "base/text.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 static int fill(ds_error *e, ds_err code, const char *file, int line, const char *format, va_list args)
 {
@@ -70,12 +72,7 @@ void ds_note(ds_notes *notes, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    char **grown = realloc(notes->text, (size_t)(notes->n + 1) * sizeof *grown);
-    if (!grown)
-        return;
-    notes->text = grown;
-    if ((grown[notes->n] = strdup(text)))
-        notes->n++;
+    DS_PUSH(notes->text, notes->n, ds_strdup(text));
 }
 
 void ds_notes_clear(ds_notes *notes)

@@ -37,6 +37,13 @@ int ds_fail(ds_error *e, ds_err code, const char *format, ...) __attribute__((fo
 int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 int ds_fail_memory(ds_error *e);
+/* Do a step; return from the calling function with its code when it failed. */
+#define DS_TRY(step)          \
+    do {                      \
+        int failed_ = (step); \
+        if (failed_)          \
+            return failed_;   \
+    } while (0)
 
 /* `error: file:line: text` and a newline. */
 void ds_error_print(const ds_error *e, FILE *out);
@@ -49,7 +56,7 @@ typedef struct ds_notes {
     int n;
 } ds_notes;
 
-/* Add a text; `notes` may be NULL (then nothing happens). Lost when memory runs out. */
+/* Add a text; `notes` may be NULL (then nothing happens). */
 void ds_note(ds_notes *notes, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void ds_notes_clear(ds_notes *notes);
 

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -16,19 +17,14 @@ static int read_stream(FILE *f, const char *path, size_t hint, size_t limit, uns
                        ds_error *e)
 {
     size_t capacity = hint + 1, used = 0;
-    unsigned char *buffer = malloc(capacity + 1);
-    while (buffer && used <= limit) {
+    unsigned char *buffer = ds_xmalloc(capacity + 1);
+    while (used <= limit) {
         used += fread(buffer + used, 1, capacity - used, f);
         if (used < capacity)
             break;
         capacity *= 2;
-        unsigned char *grown = realloc(buffer, capacity + 1);
-        if (!grown)
-            free(buffer);
-        buffer = grown;
+        buffer = ds_xrealloc(buffer, capacity + 1, 1);
     }
-    if (!buffer)
-        return ds_fail_memory(e);
     if (ferror(f) || used > limit) {
         free(buffer);
         return used > limit ? ds_fail_at(e, DS_EINPUT, path, 0, "does not end after 1 GiB, expected a file")
@@ -60,19 +56,12 @@ int ds_file_read_text(const char *path, const char *what, char **text, ds_error 
 {
     unsigned char *bytes;
     size_t n;
-    int rc = ds_file_read(path, what, &bytes, &n, e);
-    if (rc)
-        return rc;
-    if (n == 0)
-        rc = ds_fail_at(e, DS_EINPUT, path, 0, "is empty, expected %s", what);
-    else if (memchr(bytes, 0, n))
-        rc = ds_fail_at(e, DS_EINPUT, path, 0, "is a binary file, expected %s", what);
-    if (rc) {
-        free(bytes);
-        return rc;
-    }
+    DS_TRY(ds_file_read(path, what, &bytes, &n, e));
     *text = (char *)bytes;
-    return DS_OK;
+    if (n > 0 && !memchr(bytes, 0, n))
+        return DS_OK;
+    free(bytes);
+    return ds_fail_at(e, DS_EINPUT, path, 0, "is %s, expected %s", n ? "a binary file" : "empty", what);
 }
 
 /* Names for writing `path`: a link stays and its target is replaced; a device or a pipe cannot be replaced and is written in
@@ -85,11 +74,10 @@ static int name_files(ds_writer *w, const char *path, ds_error *e)
         return ds_fail_at(e, DS_EIO, path, 0, "cannot write: is a directory, expected the name of a file");
     w->path = there && link ? realpath(path, NULL) : ds_strdup(path);
     if (!w->path)
-        return ds_fail_memory(e);
-    if (there && !S_ISREG(st.st_mode))
-        return DS_OK;
-    w->temporary = ds_format("%s.tmp%ld", w->path, (long)getpid());
-    return w->temporary ? DS_OK : ds_fail_memory(e);
+        return ds_fail_at(e, DS_EIO, path, 0, "cannot write: %s", strerror(errno));
+    if (!there || S_ISREG(st.st_mode))
+        w->temporary = ds_format("%s.tmp%ld", w->path, (long)getpid());
+    return DS_OK;
 }
 
 int ds_writer_open(ds_writer *w, const char *path, ds_error *e)
@@ -166,7 +154,7 @@ bool ds_path_exists(const char *path)
 /* The folder of `path` without links, a slash, the last component; fresh memory, NULL when there is no such folder. */
 static char *canonical(const char *path)
 {
-    char *dir = ds_path_dir(path), *real = dir ? realpath(dir, NULL) : NULL;
+    char *dir = ds_path_dir(path), *real = realpath(dir, NULL);
     char *whole = real ? ds_path_join(real, ds_path_base(path)) : NULL;
     free(dir);
     free(real);
@@ -191,8 +179,6 @@ bool ds_path_same(const char *a, const char *b)
 int ds_make_dirs(const char *path, ds_error *e)
 {
     char *copy = ds_strdup(path);
-    if (!copy)
-        return ds_fail_memory(e);
     int rc = DS_OK;
     for (char *p = copy + (*copy != 0); !rc; p++) {
         char c = *p;

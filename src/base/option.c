@@ -22,7 +22,7 @@ static int bad_value(const ds_option *o, const char *value, const char *file, in
 {
     char *expected = ds_option_describe(o);
     int rc = ds_fail_at(e, DS_EINPUT, file, line, "%s=%.80s%s, expected %s", o->name, value,
-                        strlen(value) > 80 ? "…" : "", expected ? expected : "");
+                        strlen(value) > 80 ? "…" : "", expected);
     free(expected);
     return rc;
 }
@@ -74,39 +74,24 @@ static int set_enum(const ds_option *o, void *target, const char *value, const c
     }
     const char *near = ds_nearest(value, o->names, n);
     char *expected = ds_option_describe(o);
-    int rc = ds_fail_at(e, DS_EINPUT, file, line, "%s=%s, expected %s%s%s%s", o->name, value,
-                        expected ? expected : "", near ? "; did you mean '" : "", near ? near : "",
-                        near ? "'?" : "");
+    int rc = ds_fail_at(e, DS_EINPUT, file, line, "%s=%s, expected %s%s%s%s", o->name, value, expected,
+                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     free(expected);
     return rc;
 }
 
-static int set_text(void *target, const char *value, ds_error *e)
+static void set_text(char **target, const char *value)
 {
-    char *copy = ds_strdup(value);
-    if (!copy)
-        return ds_fail_memory(e);
-    if (!target) {
-        free(copy);
-        return DS_OK;
-    }
-    free(*(char **)target);
-    *(char **)target = copy;
-    return DS_OK;
+    if (!target)
+        return;
+    free(*target);
+    *target = ds_strdup(value);
 }
 
-static int add_text(ds_texts *t, const char *value, ds_error *e)
+static void add_text(ds_texts *t, const char *value)
 {
-    if (!t)
-        return DS_OK;
-    char **grown = realloc(t->v, (size_t)(t->n + 1) * sizeof *grown);
-    if (!grown)
-        return ds_fail_memory(e);
-    t->v = grown;
-    if (!(t->v[t->n] = ds_strdup(value)))
-        return ds_fail_memory(e);
-    t->n++;
-    return DS_OK;
+    if (t)
+        DS_PUSH(t->v, t->n, ds_strdup(value));
 }
 
 /* "1,2,3" into fresh numbers; blanks around a number are allowed. */
@@ -114,9 +99,12 @@ static bool parse_reals(const ds_option *o, const char *value, ds_numbers *out)
 {
     char *copy = ds_strdup(value), *rest = copy, *word;
     *out = (ds_numbers){0};
-    bool ok = copy && (out->v = malloc((strlen(value) / 2 + 2) * sizeof *out->v));
-    while (ok && (word = strsep(&rest, ",")))
-        ok = ds_parse_double(ds_trim(word), &out->v[out->n]) && in_range(o, out->v[out->n]) && ++out->n;
+    bool ok = true;
+    while (ok && (word = strsep(&rest, ","))) {
+        double v = 0;
+        ok = ds_parse_double(ds_trim(word), &v) && in_range(o, v);
+        DS_PUSH(out->v, out->n, v);
+    }
     free(copy);
     if (!ok) {
         free(out->v);
@@ -160,9 +148,11 @@ int ds_option_set(const ds_option *o, void *state, const char *value, const char
     case DS_ENUM:
         return set_enum(o, target, value, file, line, e);
     case DS_TEXT:
-        return set_text(target, value, e);
+        set_text(target, value);
+        break;
     case DS_TEXTS:
-        return add_text(target, value, e);
+        add_text(target, value);
+        break;
     case DS_END:
         break;
     }
@@ -320,9 +310,7 @@ char *ds_option_describe(const ds_option *o)
     };
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
+    FILE *out = ds_memstream(&text, &size);
     if (o->type == DS_ENUM)
         describe_names(o, out);
     fputs(kinds[o->type], out);
@@ -355,8 +343,8 @@ void ds_option_print(const ds_option *table, const char *prefix, FILE *out)
         char *what = ds_option_describe(o);
         const char *between = o->type == DS_FLAG ? "" : prefix[0] ? " " : "=";
         char *left = ds_format("%s%s%s%s", prefix, o->name, between, value_word(o));
-        fprintf(out, "  %-24s %s", left ? left : "", o->help);
-        if (o->type != DS_FLAG && what && *what && o->type != DS_TEXT && o->type != DS_TEXTS)
+        fprintf(out, "  %-24s %s", left, o->help);
+        if (o->type != DS_FLAG && *what && o->type != DS_TEXT && o->type != DS_TEXTS)
             fprintf(out, " (%s%s%s)", what, o->def ? ", default " : "", o->def ? o->def : "");
         else if (o->def)
             fprintf(out, " (default %s)", o->def);

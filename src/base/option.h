@@ -4,6 +4,7 @@
 #define DS_BASE_OPTION_H
 
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,6 +45,29 @@ typedef struct ds_option {
     const char *when;         /* "target=ema|abstain": allowed only then; NULL: always */
     const char *help;         /* one line, lower case, no full stop */
 } ds_option;
+
+/* The rows of a table. Before it stands whose fields they are, `#define DS_STATE sat_state`; what differs from
+ * "no default, no limit" follows as designated initialisers:
+ *   OPT_REAL("amount", amount, "share of the target that all classes get alike", .def = "0.1", OPT_RANGE(0, 0.99)),
+ *   OPT_ENUM("target", target, target_names, "what the gradient is taken against", .def = "blend"),
+ *   OPT_END, */
+#define OPT_ROW(type_, name_, field_, help_, ...)                                                            \
+    {                                                                                                        \
+        .name = (name_), .type = (type_), .offset = offsetof(DS_STATE, field_), .help = (help_), __VA_ARGS__ \
+    }
+#define OPT_FLAG(name_, field_, help_) OPT_ROW(DS_FLAG, name_, field_, help_, )
+#define OPT_BOOL(name_, field_, ...) OPT_ROW(DS_BOOL, name_, field_, __VA_ARGS__, )
+#define OPT_INT(name_, field_, ...) OPT_ROW(DS_INT, name_, field_, __VA_ARGS__, )
+#define OPT_REAL(name_, field_, ...) OPT_ROW(DS_REAL, name_, field_, __VA_ARGS__, )
+#define OPT_REALS(name_, field_, ...) OPT_ROW(DS_REALS, name_, field_, __VA_ARGS__, )
+#define OPT_TEXT(name_, field_, ...) OPT_ROW(DS_TEXT, name_, field_, __VA_ARGS__, )
+#define OPT_TEXTS(name_, field_, ...) OPT_ROW(DS_TEXTS, name_, field_, __VA_ARGS__, )
+#define OPT_ENUM(name_, field_, words_, ...) OPT_ROW(DS_ENUM, name_, field_, __VA_ARGS__, .names = (words_))
+#define OPT_RANGE(low_, high_) .min = (low_), .max = (high_)
+#define OPT_END        \
+    {                  \
+        .type = DS_END \
+    }
 
 /* A key as it stands in a file or on the command line. */
 typedef struct ds_pair {

@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include "base/memory.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -94,12 +96,17 @@ char *ds_trim(char *s)
 
 char *ds_strdup(const char *s)
 {
-    return s ? strdup(s) : NULL;
+    return s ? ds_strndup(s, strlen(s)) : NULL;
 }
 
 char *ds_strndup(const char *s, size_t n)
 {
-    return s ? strndup(s, n) : NULL;
+    if (!s)
+        return NULL;
+    n = strnlen(s, n);
+    char *copy = ds_xmalloc(n + 1);
+    copy[n] = '\0';
+    return memcpy(copy, s, n);
 }
 
 char *ds_format(const char *format, ...)
@@ -107,7 +114,16 @@ char *ds_format(const char *format, ...)
     va_list args;
     char *text = NULL;
     va_start(args, format);
-    int n = vasprintf(&text, format, args);
+    if (vasprintf(&text, format, args) < 0)
+        ds_out_of_memory();
     va_end(args);
-    return n < 0 ? NULL : text;
+    return text;
+}
+
+FILE *ds_memstream(char **text, size_t *size)
+{
+    FILE *f = open_memstream(text, size);
+    if (!f)
+        ds_out_of_memory();
+    return f;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* The whole of `s` as a number: no blanks, no rest, no overflow. False otherwise. "nan" and "inf" are no
  * numbers. */
@@ -21,10 +22,12 @@ const char *ds_nearest(const char *word, const char *const *words, int n);
 /* Cut blanks, tabs, carriage returns and newlines off both ends, in place; returns the new start. */
 char *ds_trim(char *s);
 
-/* Copies; NULL when memory runs out (or s is NULL). */
+/* Copies in fresh memory; NULL of NULL. */
 char *ds_strdup(const char *s);
 char *ds_strndup(const char *s, size_t n);
 /* printf into fresh memory. */
 char *ds_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A stream that writes into *text (fresh memory, there after fclose or fflush), of *size bytes. */
+FILE *ds_memstream(char **text, size_t *size);
 
 #endif

@@ -1,0 +1,32 @@
+/* Memory that is there or ends the program: no caller carries "out of memory" on. */
+#ifndef DS_BASE_MEMORY_H
+#define DS_BASE_MEMORY_H
+
+#include <stddef.h>
+
+/* Fresh memory, never NULL (n = 0 gives a block too), not cleared; free with free(). A size that comes from
+ * outside the program, from the header of a file, say, is checked before. */
+void *ds_xmalloc(size_t n);
+/* `n` elements of `size` bytes, cleared. */
+void *ds_xcalloc(size_t n, size_t size);
+/* As realloc: `p` may be NULL. */
+void *ds_xrealloc(void *p, size_t n, size_t size);
+
+/* When memory runs out the program prints `error: out of memory` and ends with status 1. A program that embeds
+ * this one may set a handler, called before that, which need not return (longjmp, another end); NULL: none. */
+void ds_memory_handler(void (*handler)(void));
+/* The same end for memory that a library did not get. */
+_Noreturn void ds_out_of_memory(void);
+
+/* Room for n elements of an array, not cleared; cleared. */
+#define DS_ALLOC(array, n) ((array) = ds_xrealloc(NULL, (n), sizeof *(array)))
+#define DS_ZALLOC(array, n) ((array) = ds_xcalloc((n), sizeof *(array)))
+/* Append to an array of n elements that grows by this macro alone: its room is the power of two that holds n. */
+#define DS_PUSH(array, n, element)                                                      \
+    do {                                                                                \
+        if (((n) & ((n)-1)) == 0)                                                       \
+            (array) = ds_xrealloc((array), (n) ? 2 * (size_t)(n) : 1, sizeof *(array)); \
+        (array)[(n)++] = (element);                                                     \
+    } while (0)
+
+#endif
