@@ -42,7 +42,7 @@ const ds_option ds_predict_options[] = {
 typedef struct predictor {
     const ds_net_info *info;
     ds_score score;
-    ds_answers answers;
+    ds_answer_writer answers;
     const ds_answer_format *format;
     ds_infer *infer;
     double *log_p;  /* classes */
@@ -55,9 +55,9 @@ static int predictor_init(predictor *p, const ds_model *m, const predict_state *
     const ds_net_info *info = ds_net_get_info(m->net);
     int top = s->top ? s->top : m->data.top;
     *p = (predictor){.info = info, .format = &ds_answer_formats[s->format]};
-    p->answers = (ds_answers){.f = stdout,
-                              .names = (const char *const *)m->data.names,
-                              .top = top < info->classes ? top : info->classes};
+    p->answers = (ds_answer_writer){.f = stdout,
+                                    .names = (const char *const *)m->data.names,
+                                    .top = top < info->classes ? top : info->classes};
     ds_net_get_reject(m->net, &p->score, &p->answers.threshold);
     p->answers.score = ds_confidence_names[p->score.kind];
     if (!isnan(s->threshold))

@@ -11,7 +11,7 @@ const ds_answer_format ds_answer_formats[] = {
 };
 const char *const ds_answer_format_names[] = {"text", "csv", "jsonl", NULL};
 
-bool ds_answer_accepted(const ds_answers *to, const ds_answer *a)
+bool ds_answer_accepted(const ds_answer_writer *to, const ds_answer *a)
 {
     return ds_accepts(a->confidence, to->threshold);
 }

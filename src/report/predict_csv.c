@@ -1,7 +1,7 @@
 #include "report/fields.h"
 #include "report/predict.h"
 
-void ds_answer_csv_begin(const ds_answers *to)
+void ds_answer_csv_begin(const ds_answer_writer *to)
 {
     fputs("path,answer,accepted,confidence,error", to->f);
     for (int k = 1; k <= to->top; k++)
@@ -9,7 +9,7 @@ void ds_answer_csv_begin(const ds_answers *to)
     putc('\n', to->f);
 }
 
-static void put_error(const ds_answers *to, const char *error)
+static void put_error(const ds_answer_writer *to, const char *error)
 {
     fputs(",,,,", to->f);
     ds_csv_put_field(to->f, error);
@@ -17,7 +17,7 @@ static void put_error(const ds_answers *to, const char *error)
         fputs(",,", to->f);
 }
 
-static void put_answer(const ds_answers *to, const ds_answer *a)
+static void put_answer(const ds_answer_writer *to, const ds_answer *a)
 {
     bool accepted = ds_answer_accepted(to, a);
     putc(',', to->f);
@@ -34,7 +34,7 @@ static void put_answer(const ds_answers *to, const ds_answer *a)
     }
 }
 
-int ds_answer_csv(const ds_answers *to, const ds_answer *a, ds_error *e)
+int ds_answer_csv(const ds_answer_writer *to, const ds_answer *a, ds_error *e)
 {
     (void)e;
     ds_csv_put_field(to->f, a->path);

@@ -15,7 +15,7 @@ static int put(json_t *object, const char *key, json_t *value)
     return json_object_set_new(object, key, value);
 }
 
-static json_t *top(const ds_answers *to, const ds_answer *a)
+static json_t *top(const ds_answer_writer *to, const ds_answer *a)
 {
     json_t *array = json_array();
     int bad = !array;
@@ -31,7 +31,7 @@ static json_t *top(const ds_answers *to, const ds_answer *a)
     return NULL;
 }
 
-static int fill(json_t *o, const ds_answers *to, const ds_answer *a)
+static int fill(json_t *o, const ds_answer_writer *to, const ds_answer *a)
 {
     int bad = put(o, "path", ds_json_text(a->path));
     if (a->error)
@@ -45,7 +45,7 @@ static int fill(json_t *o, const ds_answers *to, const ds_answer *a)
     return bad | put(o, "top", top(to, a));
 }
 
-int ds_answer_json(const ds_answers *to, const ds_answer *a, ds_error *e)
+int ds_answer_json(const ds_answer_writer *to, const ds_answer *a, ds_error *e)
 {
     json_t *o = json_object();
     char *line = NULL;

@@ -11,7 +11,7 @@ static void number(char *text, size_t size, const char *format, double v)
         snprintf(text, size, format, v);
 }
 
-static void put_top(const ds_answers *to, const ds_answer *a)
+static void put_top(const ds_answer_writer *to, const ds_answer *a)
 {
     for (int k = 0; k < to->top; k++) {
         char percent[48];
@@ -21,7 +21,7 @@ static void put_top(const ds_answers *to, const ds_answer *a)
 }
 
 /* Four digits, or all of them where four would make a confidence and its threshold look equal. */
-static void put_verdict(const ds_answers *to, const ds_answer *a)
+static void put_verdict(const ds_answer_writer *to, const ds_answer *a)
 {
     bool close = a->confidence != to->threshold && fabs(a->confidence - to->threshold) < 1e-4;
     const char *format = close ? "%.17g" : "%.4f";
@@ -36,7 +36,7 @@ static void put_verdict(const ds_answers *to, const ds_answer *a)
         fprintf(to->f, ", threshold %s\n", right);
 }
 
-int ds_answer_text(const ds_answers *to, const ds_answer *a, ds_error *e)
+int ds_answer_text(const ds_answer_writer *to, const ds_answer *a, ds_error *e)
 {
     (void)e;
     fprintf(to->f, "%s\n", a->path);
