@@ -241,7 +241,7 @@ static double entropy(const double *z, int n)
 static void against_differences(const bench *t, const float *row, int n, const double *target, double weight,
                                 int classes, double beta, int b)
 {
-    double z[16], step = 1e-5;
+    double z[16] = {0}, step = 1e-5;
     for (int j = 0; j < n; j++)
         z[j] = row[j];
     near(t->loss[b], weight * cross_entropy(z, n, target) + beta * entropy(z, classes), 1e-6);
