@@ -56,10 +56,12 @@ int ds_file_read_text(const char *path, const char *what, char **text, ds_error 
 {
     unsigned char *bytes;
     size_t n;
+    *text = NULL;
     DS_TRY(ds_file_read(path, what, &bytes, &n, e));
-    *text = (char *)bytes;
-    if (n > 0 && !memchr(bytes, 0, n))
+    if (n > 0 && !memchr(bytes, 0, n)) {
+        *text = (char *)bytes;
         return DS_OK;
+    }
     free(bytes);
     return ds_fail_at(e, DS_EINPUT, path, 0, "is %s, expected %s", n ? "a binary file" : "empty", what);
 }
