@@ -1,7 +1,7 @@
 /* classifier import idx|cifar10|cifar100|folders: images of other formats and places become lists and a .data file. */
 #include "base/text.h"
 #include "cli/flags.h"
-#include "data/data.h"
+#include "data/import.h"
 
 #include <limits.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* The files of an archive, unpacked in a folder or still in a .tar or .tar.gz. */
-#include "data/import.h"
+#include "data/import_parts.h"
 
 #include "base/file.h"
 #include "base/text.h"

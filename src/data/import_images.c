@@ -1,5 +1,5 @@
 /* Images of an archive become PNG files in a folder a class. */
-#include "data/import.h"
+#include "data/import_parts.h"
 
 #include "base/file.h"
 #include "base/text.h"

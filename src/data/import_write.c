@@ -1,4 +1,4 @@
-#include "data/import.h"
+#include "data/import_parts.h"
 
 #include "base/file.h"
 #include "base/text.h"

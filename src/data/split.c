@@ -1,5 +1,5 @@
 #include "base/rng.h"
-#include "data/data.h"
+#include "data/import.h"
 
 #include <stdlib.h>
 
