@@ -2,6 +2,7 @@
 #include "data/import_parts.h"
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "data/write_png.h"
 
@@ -47,12 +48,24 @@ static void interleave(const unsigned char *planes, int c, size_t n, unsigned ch
 }
 
 /* Not written beside its final name as other files are: the lists that make it count come last. */
+static int write_file(const char *path, const unsigned char *bytes, size_t n, ds_error *e)
+{
+    FILE *f = fopen(path, "wbe");
+    bool whole = f && fwrite(bytes, 1, n, f) == n;
+    if (f && fclose(f))
+        whole = false;
+    return whole ? DS_OK : ds_fail_at(e, DS_EIO, path, 0, "cannot write: %s", strerror(errno));
+}
+
 static int write_image(const ds_import *im, ds_import_set *set, const char *part, const unsigned char *px,
-                       int label, ds_png *png, ds_error *e)
+                       const ds_import_pixels *p, int label, ds_error *e)
 {
     char *path = ds_format("%s/%s/%06d.png", part, im->labels[label], set->n);
-    char *whole = path ? ds_path_join(im->dir, path) : NULL;
-    int rc = whole ? ds_png_write(png, px, whole, e) : ds_fail_memory(e);
+    char *whole = ds_path_join(im->dir, path);
+    size_t n;
+    unsigned char *png = ds_png_encode(px, p->w, p->h, p->c, &n);
+    int rc = write_file(whole, png, n, e);
+    free(png);
     free(whole);
     if (rc)
         free(path);
@@ -62,19 +75,14 @@ static int write_image(const ds_import *im, ds_import_set *set, const char *part
 int ds_import_write_images(const ds_import *im, ds_import_set *set, const char *part,
                            const ds_import_pixels *p, ds_error *e)
 {
-    ds_png *png;
     size_t area = (size_t)p->w * (size_t)p->h;
-    int rc = ds_png_new(p->w, p->h, p->c, &png, e);
-    if (rc)
-        return rc;
-    unsigned char *px = malloc(area * (size_t)p->c);
-    rc = px ? make_folders(im, part, e) : ds_fail_memory(e);
+    int rc = make_folders(im, part, e);
+    unsigned char *px = ds_xmalloc(area * (size_t)p->c);
     for (int i = 0; i < p->n && !rc; i++) {
         interleave(p->px + (size_t)i * p->px_step, p->c, area, px);
-        rc = write_image(im, set, part, px, label_of(p, i), png, e);
+        rc = write_image(im, set, part, px, p, label_of(p, i), e);
     }
     free(px);
-    ds_png_free(png);
     return rc;
 }
 

@@ -61,19 +61,15 @@ static int shrink(const ds_image *im, ds_image *small, ds_error *e)
 
 static int draw(const ds_image *im, char **uri, ds_error *e)
 {
-    ds_image small = {0};
-    ds_png *png = NULL;
-    const unsigned char *bytes;
+    ds_image small;
     size_t n;
     int rc = shrink(im, &small, e);
-    if (!rc)
-        rc = ds_png_new(small.w, small.h, small.c, &png, e);
-    if (!rc)
-        rc = ds_png_encode(png, small.px, &bytes, &n, e);
-    if (!rc)
-        rc = put_uri("image/png", bytes, n, uri, e);
-    ds_png_free(png);
+    if (rc)
+        return rc;
+    unsigned char *png = ds_png_encode(small.px, small.w, small.h, small.c, &n);
     ds_image_clear(&small);
+    rc = put_uri("image/png", png, n, uri, e);
+    free(png);
     return rc;
 }
 

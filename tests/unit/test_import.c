@@ -442,22 +442,20 @@ static void test_png_colour(void **state)
     ds_rng r = ds_rng_make(1, 2, 3);
     for (int i = 0; i < 3 * W * H; i++)
         px[i] = (unsigned char)ds_rng_below(&r, 256);
-    ds_png *png;
-    assert_int_equal(ds_png_new(W, H, 3, &png, NULL), 0);
     for (int k = 0; k < 2; k++, px[5]++) {
         int w, h, c;
-        assert_int_equal(ds_png_write(png, px, "noise.png", NULL), 0);
-        unsigned char *back = stbi_load("noise.png", &w, &h, &c, 0);
+        size_t n, again_n;
+        unsigned char *png = ds_png_encode(px, W, H, 3, &n), *again = ds_png_encode(px, W, H, 3, &again_n);
+        assert_int_equal(n, again_n);
+        assert_memory_equal(png, again, n);
+        unsigned char *back = stbi_load_from_memory(png, (int)n, &w, &h, &c, 0);
         assert_non_null(back);
         assert_int_equal(w * 1000 + h * 10 + c, W * 1000 + H * 10 + 3);
         assert_memory_equal(back, px, 3 * W * H);
         stbi_image_free(back);
+        free(again);
+        free(png);
     }
-    ds_error e = {0};
-    assert_int_equal(ds_png_write(png, px, "nowhere/noise.png", &e), DS_EIO);
-    assert_string_equal(e.file, "nowhere/noise.png");
-    ds_png_free(png);
-    assert_int_equal(ds_png_new(0, 1, 3, &png, NULL), DS_EINPUT);
     free(px);
 }
 
