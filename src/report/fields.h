@@ -1,16 +1,35 @@
-/* Texts of all kinds inside CSV and JSON. */
+/* Texts and numbers inside CSV and JSON. */
 #ifndef DS_REPORT_FIELDS_H
 #define DS_REPORT_FIELDS_H
+
+#include "report/report.h"
 
 #include <jansson.h>
 #include <stdio.h>
 
-/* csv.c: quoted where RFC 4180 asks for it. */
+/* ---- csv.c ---- */
+
+/* Quoted where RFC 4180 asks for it. */
 void ds_csv_put_field(FILE *f, const char *text);
 /* All digits, or nan without a sign. */
 void ds_csv_put_number(FILE *f, double v);
 
-/* json.c: bytes that are not UTF-8 become '?', NULL becomes null. NULL when memory runs out. */
+/* ---- json.c: values for json_pack's "o", which makes NULL (no memory) of all when one of them is ---- */
+
+/* null when it is not finite. */
+json_t *ds_json_number(double v);
+/* [low, high], null when one of them is not finite. */
+json_t *ds_json_interval(ds_interval v);
+/* Bytes that are not UTF-8 become '?', NULL becomes null. */
 json_t *ds_json_text(const char *s);
+/* The array of one(from, 0) … one(from, n - 1). */
+json_t *ds_json_array(size_t n, json_t *(*one)(const void *from, size_t i), const void *from);
+/* The members of b behind those of a, which it returns; b is gone. */
+json_t *ds_json_join(json_t *a, json_t *b);
+/* What ds_report_json writes. */
+json_t *ds_report_json_object(const ds_report *r);
+/* Write `json`, all digits of its numbers, and a newline; it is gone then. flags: JSON_INDENT(2), JSON_COMPACT. What f could not
+ * take shows at the next flush (ds_report_flush). */
+void ds_json_write(FILE *f, json_t *json, size_t flags);
 
 #endif

@@ -1,31 +1,29 @@
 #include "report/fields.h"
-#include "report/report.h"
+#include "base/memory.h"
 #include "base/text.h"
-#include "report/json.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 
-static json_t *number(double v)
+/* ---- values ---- */
+
+json_t *ds_json_number(double v)
 {
     return isfinite(v) ? json_real(v) : json_null();
 }
 
-static json_t *count(size_t n)
+json_t *ds_json_interval(ds_interval v)
 {
-    return json_integer((json_int_t)n);
+    return isfinite(v.low) && isfinite(v.high) ? json_pack("[f, f]", v.low, v.high) : json_null();
 }
 
 /* A path may hold any bytes, a JSON text only UTF-8. */
 json_t *ds_json_text(const char *s)
 {
-    if (!s)
-        return json_null();
-    json_t *value = json_string(s);
-    char *ascii = value ? NULL : ds_strdup(s);
-    if (!ascii)
+    json_t *value = s ? json_string(s) : json_null();
+    if (value)
         return value;
+    char *ascii = ds_strdup(s);
     for (char *p = ascii; *p; p++)
         if (*p & 0x80)
             *p = '?';
@@ -34,122 +32,70 @@ json_t *ds_json_text(const char *s)
     return value;
 }
 
-/* What every object needs: a member that could not be made makes the whole fail. */
-typedef struct object {
-    json_t *o;
-    bool ok;
-} object;
-
-static object object_new(void)
-{
-    json_t *o = json_object();
-    return (object){o, o != NULL};
-}
-
-static void put(object *to, const char *key, json_t *value)
-{
-    to->ok = json_object_set_new(to->o, key, value) == 0 && to->ok;
-}
-
-/* The finished object, or NULL; a NULL member makes its parent fail in turn. */
-static json_t *finish(object *made)
-{
-    if (made->ok)
-        return made->o;
-    json_decref(made->o);
-    return NULL;
-}
-
-static json_t *risk_row(const ds_report *r, double coverage)
-{
-    ds_cut c = ds_cut_at_coverage(r->curve, coverage);
-    object row = object_new();
-    put(&row, "coverage", number(coverage));
-    put(&row, "accepted", count(c.accepted));
-    put(&row, "risk", number(c.risk));
-    put(&row, "threshold", number(c.threshold));
-    return finish(&row);
-}
-
-static json_t *coverage_row(const ds_report *r, double risk)
-{
-    ds_cut c = ds_cut_at_risk(r->curve, risk);
-    object row = object_new();
-    put(&row, "risk", number(risk));
-    put(&row, "coverage", number(c.coverage));
-    put(&row, "reject_rate", number(ds_reject_rate(r, &c)));
-    put(&row, "threshold", number(c.threshold));
-    put(&row, "accepted", count(c.accepted));
-    return finish(&row);
-}
-
-static json_t *rows(const ds_report *r, const double *asked, int n, json_t *(*row)(const ds_report *, double))
+json_t *ds_json_array(size_t n, json_t *(*one)(const void *from, size_t i), const void *from)
 {
     json_t *array = json_array();
-    for (int i = 0; i < n; i++)
-        if (json_array_append_new(array, row(r, asked[i]))) {
-            json_decref(array);
-            return NULL;
-        }
+    for (size_t i = 0; i < n; i++)
+        if (json_array_append_new(array, one(from, i)))
+            ds_out_of_memory();
     return array;
 }
 
-static json_t *conventions(void)
+json_t *ds_json_join(json_t *a, json_t *b)
 {
-    object o = object_new();
-    put(&o, "aurc", json_string(ds_convention_aurc));
-    put(&o, "eaurc", json_string(ds_convention_eaurc));
-    put(&o, "augrc", json_string(ds_convention_augrc));
-    put(&o, "auroc", json_string(ds_convention_auroc));
-    put(&o, "ece", json_string(ds_convention_ece));
-    return finish(&o);
+    if (json_object_update_new(a, b))
+        ds_out_of_memory();
+    return a;
 }
 
-/* ---- intervals ---- */
-
-static json_t *interval(ds_interval v)
+void ds_json_write(FILE *f, json_t *json, size_t flags)
 {
-    if (!isfinite(v.low) || !isfinite(v.high))
-        return json_null();
-    json_t *pair = json_array();
-    if (json_array_append_new(pair, json_real(v.low)) || json_array_append_new(pair, json_real(v.high))) {
-        json_decref(pair);
-        return NULL;
-    }
-    return pair;
+    if (!json || (json_dumpf(json, f, flags | JSON_REAL_PRECISION(17)) && !ferror(f)))
+        ds_out_of_memory();
+    json_decref(json);
+    putc('\n', f);
 }
 
-static void put_rates(object *to, const ds_rates *r)
+/* ---- pieces ---- */
+
+static json_t *areas(const ds_areas *a)
 {
-    put(to, "accuracy", interval(r->accuracy.interval));
-    put(to, "reject_rate", interval(r->reject.interval));
-    put(to, "risk", interval(r->risk.interval));
+    return json_pack("{s:o, s:o, s:o, s:o}", "aurc", ds_json_number(a->aurc), "eaurc",
+                     ds_json_number(a->eaurc), "augrc", ds_json_number(a->augrc), "auroc",
+                     ds_json_number(a->auroc));
+}
+
+static json_t *area_intervals(const ds_bootstrap *b)
+{
+    return json_pack("{s:o, s:o, s:o, s:o}", "aurc", ds_json_interval(b->aurc), "eaurc",
+                     ds_json_interval(b->eaurc), "augrc", ds_json_interval(b->augrc), "auroc",
+                     ds_json_interval(b->auroc));
 }
 
 static json_t *rate_intervals(const ds_rates *r)
 {
-    object o = object_new();
-    put_rates(&o, r);
-    return finish(&o);
+    return json_pack("{s:o, s:o, s:o}", "accuracy", ds_json_interval(r->accuracy.interval), "reject_rate",
+                     ds_json_interval(r->reject.interval), "risk", ds_json_interval(r->risk.interval));
 }
 
-static void put_areas(object *to, const ds_bootstrap *b)
+/* ---- the two tables ---- */
+
+static json_t *risk_row(const void *from, size_t i)
 {
-    put(to, "aurc", interval(b->aurc));
-    put(to, "eaurc", interval(b->eaurc));
-    put(to, "augrc", interval(b->augrc));
-    put(to, "auroc", interval(b->auroc));
+    const ds_report *r = from;
+    ds_cut c = ds_cut_at_coverage(r->curve, ds_report_coverages[i]);
+    return json_pack("{s:f, s:I, s:o, s:o}", "coverage", ds_report_coverages[i], "accepted",
+                     (json_int_t)c.accepted, "risk", ds_json_number(c.risk), "threshold",
+                     ds_json_number(c.threshold));
 }
 
-static json_t *intervals(const ds_report *r)
+static json_t *coverage_row(const void *from, size_t i)
 {
-    object o = object_new();
-    put(&o, "level", number(DS_REPORT_LEVEL));
-    put(&o, "replicates", json_integer(r->boot.replicates));
-    put(&o, "seed", json_integer(r->seed));
-    put_rates(&o, &r->rates);
-    put_areas(&o, &r->boot);
-    return finish(&o);
+    const ds_report *r = from;
+    ds_cut c = ds_cut_at_risk(r->curve, ds_report_risks[i]);
+    return json_pack("{s:f, s:o, s:o, s:o, s:I}", "risk", ds_report_risks[i], "coverage",
+                     ds_json_number(c.coverage), "reject_rate", ds_json_number(ds_reject_rate(r, &c)),
+                     "threshold", ds_json_number(c.threshold), "accepted", (json_int_t)c.accepted);
 }
 
 /* ---- parts that a command may leave out ---- */
@@ -158,184 +104,134 @@ static json_t *control(const ds_report_control *c)
 {
     if (!c)
         return json_null();
-    object o = object_new();
-    put(&o, "risk", number(c->risk));
-    put(&o, "delta", number(c->delta));
-    put(&o, "feasible", json_boolean(c->found.feasible));
-    put(&o, "feasible_risk", number(c->found.feasible ? NAN : c->found.feasible_risk));
-    return finish(&o);
+    return json_pack("{s:o, s:o, s:b, s:o}", "risk", ds_json_number(c->risk), "delta",
+                     ds_json_number(c->delta), "feasible", c->found.feasible, "feasible_risk",
+                     ds_json_number(c->found.feasible ? NAN : c->found.feasible_risk));
 }
 
-/* An array of n made by `one`; NULL when one could not be made. */
-static json_t *array_of(int n, json_t *(*one)(const void *from, int i), const void *from)
-{
-    json_t *array = json_array();
-    for (int i = 0; i < n; i++)
-        if (json_array_append_new(array, one(from, i))) {
-            json_decref(array);
-            return NULL;
-        }
-    return array;
-}
-
-static json_t *class_row(const void *from, int i)
+static json_t *class_row(const void *from, size_t i)
 {
     const ds_report_classes *c = from;
     const ds_class_figures *f = &c->figures[i];
     ds_rates rates = ds_rates_of(f, true);
-    object o = object_new();
-    put(&o, "name", ds_json_text(c->names[i]));
-    put(&o, "n", count(f->n));
-    put(&o, "accuracy", number(rates.accuracy.value));
-    put(&o, "accepted", count(f->accepted));
-    put(&o, "reject_rate", number(rates.reject.value));
-    put(&o, "risk", number(rates.risk.value));
-    put(&o, "intervals", rate_intervals(&rates));
-    return finish(&o);
+    return json_pack("{s:o, s:I, s:o, s:I, s:o, s:o, s:o}", "name", ds_json_text(c->names[i]), "n",
+                     (json_int_t)f->n, "accuracy", ds_json_number(rates.accuracy.value), "accepted",
+                     (json_int_t)f->accepted, "reject_rate", ds_json_number(rates.reject.value), "risk",
+                     ds_json_number(rates.risk.value), "intervals", rate_intervals(&rates));
 }
 
-static json_t *confusion_cell(const void *from, int i)
+static json_t *confusion_cell(const void *from, size_t i)
 {
-    return count(((const size_t *)from)[i]);
+    return json_integer((json_int_t)((const size_t *)from)[i]);
 }
 
-static json_t *confusion_row(const void *from, int i)
+static json_t *confusion_row(const void *from, size_t i)
 {
     const ds_report_classes *c = from;
-    return array_of(c->n + 1, confusion_cell, c->confusion + (size_t)i * ((size_t)c->n + 1));
+    size_t width = (size_t)c->n + 1;
+    return ds_json_array(width, confusion_cell, c->confusion + i * width);
 }
 
-static json_t *list_row(const void *from, int i)
+static json_t *list_row(const void *from, size_t i)
 {
     const ds_report_list *l = (const ds_report_list *)from + i;
-    ds_rates rates = ds_rates_of(&l->figures, l->labelled);
-    double n = (double)l->figures.n;
-    object o = object_new();
-    put(&o, "name", ds_json_text(l->name));
-    put(&o, "file", ds_json_text(l->file));
-    put(&o, "labelled", json_boolean(l->labelled));
-    put(&o, "n", count(l->figures.n));
-    put(&o, "accepted", count(l->figures.accepted));
-    put(&o, "coverage", number((double)l->figures.accepted / n));
-    put(&o, "reject_rate", number(rates.reject.value));
-    put(&o, "accuracy", number(rates.accuracy.value));
-    put(&o, "risk", number(rates.risk.value));
-    put(&o, "auroc", number(l->auroc));
-    put(&o, "intervals", rate_intervals(&rates));
-    return finish(&o);
+    const ds_class_figures *f = &l->figures;
+    ds_rates rates = ds_rates_of(f, l->labelled);
+    return json_pack("{s:o, s:o, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name", ds_json_text(l->name),
+                     "file", ds_json_text(l->file), "labelled", l->labelled, "n", (json_int_t)f->n,
+                     "accepted", (json_int_t)f->accepted, "coverage",
+                     ds_json_number((double)f->accepted / (double)f->n), "reject_rate",
+                     ds_json_number(rates.reject.value), "accuracy", ds_json_number(rates.accuracy.value),
+                     "risk", ds_json_number(rates.risk.value), "auroc", ds_json_number(l->auroc), "intervals",
+                     rate_intervals(&rates));
 }
 
 /* ---- other programs ---- */
 
-static json_t *rival_figures(const ds_report_rival *v)
+/* {accuracy, risk, aurc eaurc augrc auroc}: this minus other. */
+static json_t *difference(const ds_report *r, const ds_report_rival *v)
 {
-    object o = object_new();
-    put(&o, "accuracy", number(v->accuracy));
-    put(&o, "aurc", number(v->other.aurc));
-    put(&o, "eaurc", number(v->other.eaurc));
-    put(&o, "augrc", number(v->other.augrc));
-    put(&o, "auroc", number(v->other.auroc));
-    put(&o, "coverage", number(v->its.coverage));
-    put(&o, "risk", number(v->its.risk));
-    return finish(&o);
+    json_t *rates = json_pack("{s:o, s:o}", "accuracy", ds_json_number(r->accuracy - v->accuracy), "risk",
+                              ds_json_number(v->mine.risk - v->its.risk));
+    return ds_json_join(rates, areas(&v->areas.difference));
 }
 
-static json_t *rival_difference(const ds_report *r, const ds_report_rival *v)
+static json_t *difference_intervals(const ds_report_rival *v)
 {
-    const ds_areas *d = &v->areas.difference;
-    object o = object_new();
-    put(&o, "accuracy", number(r->accuracy - v->accuracy));
-    put(&o, "risk", number(v->mine.risk - v->its.risk));
-    put(&o, "aurc", number(d->aurc));
-    put(&o, "eaurc", number(d->eaurc));
-    put(&o, "augrc", number(d->augrc));
-    put(&o, "auroc", number(d->auroc));
-    return finish(&o);
+    const ds_bootstrap *b = &v->areas.interval;
+    json_t *rates =
+        json_pack("{s:o, s:o}", "accuracy", ds_json_interval(b->accuracy), "risk", ds_json_interval(v->risk));
+    return ds_json_join(rates, area_intervals(b));
 }
 
-static json_t *rival_intervals(const ds_report_rival *v)
+static json_t *other_figures(const ds_report_rival *v)
 {
-    object o = object_new();
-    put(&o, "accuracy", interval(v->areas.interval.accuracy));
-    put(&o, "risk", interval(v->risk));
-    put_areas(&o, &v->areas.interval);
-    return finish(&o);
+    json_t *o = ds_json_join(json_pack("{s:o}", "accuracy", ds_json_number(v->accuracy)), areas(&v->other));
+    return ds_json_join(o, json_pack("{s:o, s:o}", "coverage", ds_json_number(v->its.coverage), "risk",
+                                     ds_json_number(v->its.risk)));
 }
 
-static json_t *rival_row(const void *from, int i)
+static json_t *rival_row(const void *from, size_t i)
 {
     const ds_report *r = from;
     const ds_report_rival *v = &r->rivals[i];
-    object o = object_new();
-    put(&o, "file", ds_json_text(v->file));
-    put(&o, "coverage", number(v->mine.coverage));
-    put(&o, "risk", number(v->mine.risk));
-    put(&o, "other", rival_figures(v));
-    put(&o, "difference", rival_difference(r, v));
-    put(&o, "intervals", rival_intervals(v));
-    put(&o, "p_aurc", number(v->areas.p_aurc));
-    return finish(&o);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "file", ds_json_text(v->file), "coverage",
+                     ds_json_number(v->mine.coverage), "risk", ds_json_number(v->mine.risk), "other",
+                     other_figures(v), "difference", difference(r, v), "intervals", difference_intervals(v),
+                     "p_aurc", ds_json_number(v->areas.p_aurc));
 }
 
 /* ---- all ---- */
 
-static void put_parts(object *o, const ds_report *r)
+static json_t *figures(const ds_report *r)
+{
+    json_t *rates =
+        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "n", (json_int_t)r->curve->n, "accuracy",
+                  ds_json_number(r->accuracy), "coverage", ds_json_number(r->chosen.coverage), "reject_rate",
+                  ds_json_number(ds_reject_rate(r, &r->chosen)), "risk", ds_json_number(r->chosen.risk),
+                  "threshold", ds_json_number(r->chosen.threshold));
+    json_t *quality = json_pack("{s:o, s:o, s:o, s:o, s:o}", "nll", ds_json_number(r->nll), "brier",
+                                ds_json_number(r->brier), "ece", ds_json_number(r->ece), "confidence",
+                                ds_json_text(r->confidence), "model", ds_json_text(r->model));
+    return ds_json_join(ds_json_join(rates, areas(&r->areas)), quality);
+}
+
+static json_t *tables(const ds_report *r)
+{
+    json_t *conventions =
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "aurc", ds_convention_aurc, "eaurc", ds_convention_eaurc,
+                  "augrc", ds_convention_augrc, "auroc", ds_convention_auroc, "ece", ds_convention_ece);
+    return json_pack("{s:o, s:o, s:o}", "risk_at_coverage", ds_json_array(DS_REPORT_COVERAGES, risk_row, r),
+                     "coverage_at_risk", ds_json_array(DS_REPORT_RISKS, coverage_row, r), "conventions",
+                     conventions);
+}
+
+static json_t *intervals(const ds_report *r)
+{
+    json_t *o = json_pack("{s:f, s:i, s:i}", "level", DS_REPORT_LEVEL, "replicates", r->boot.replicates,
+                          "seed", r->seed);
+    return ds_json_join(ds_json_join(o, rate_intervals(&r->rates)), area_intervals(&r->boot));
+}
+
+static json_t *parts(const ds_report *r)
 {
     const ds_report_classes *c = r->classes;
-    put(o, "intervals", intervals(r));
-    put(o, "risk_control", control(r->control));
-    put(o, "classes", c ? array_of(c->n, class_row, c) : json_null());
-    put(o, "confusion", c ? array_of(c->n, confusion_row, c) : json_null());
-    put(o, "lists", r->n_lists ? array_of(r->n_lists, list_row, r->lists) : json_null());
-    put(o, "compare", r->n_rivals ? array_of(r->n_rivals, rival_row, r) : json_null());
-}
-
-static json_t *whole(const ds_report *r)
-{
-    object o = object_new();
-    put(&o, "n", count(r->curve->n));
-    put(&o, "accuracy", number(r->accuracy));
-    put(&o, "coverage", number(r->chosen.coverage));
-    put(&o, "reject_rate", number(ds_reject_rate(r, &r->chosen)));
-    put(&o, "risk", number(r->chosen.risk));
-    put(&o, "threshold", number(r->chosen.threshold));
-    put(&o, "aurc", number(r->areas.aurc));
-    put(&o, "eaurc", number(r->areas.eaurc));
-    put(&o, "augrc", number(r->areas.augrc));
-    put(&o, "auroc", number(r->areas.auroc));
-    put(&o, "nll", number(r->nll));
-    put(&o, "brier", number(r->brier));
-    put(&o, "ece", number(r->ece));
-    put(&o, "confidence", ds_json_text(r->confidence));
-    put(&o, "model", ds_json_text(r->model));
-    put(&o, "risk_at_coverage", rows(r, ds_report_coverages, DS_REPORT_COVERAGES, risk_row));
-    put(&o, "coverage_at_risk", rows(r, ds_report_risks, DS_REPORT_RISKS, coverage_row));
-    put(&o, "conventions", conventions());
-    put_parts(&o, r);
-    return finish(&o);
-}
-
-int ds_report_json(FILE *f, const ds_report *r, ds_error *e)
-{
-    json_t *json = whole(r);
-    if (!json)
-        return ds_fail_memory(e);
-    char *dumped = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    json_decref(json);
-    if (!dumped)
-        return ds_fail_memory(e);
-    fputs(dumped, f);
-    fputc('\n', f);
-    free(dumped);
-    return ds_report_flush(f, e);
+    json_t *classes = c ? ds_json_array((size_t)c->n, class_row, c) : json_null();
+    json_t *confusion = c ? ds_json_array((size_t)c->n, confusion_row, c) : json_null();
+    json_t *lists = r->n_lists ? ds_json_array((size_t)r->n_lists, list_row, r->lists) : json_null();
+    json_t *rivals = r->n_rivals ? ds_json_array((size_t)r->n_rivals, rival_row, r) : json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "intervals", intervals(r), "risk_control",
+                     control(r->control), "classes", classes, "confusion", confusion, "lists", lists,
+                     "compare", rivals);
 }
 
 json_t *ds_report_json_object(const ds_report *r)
 {
-    return whole(r);
+    return ds_json_join(ds_json_join(figures(r), tables(r)), parts(r));
 }
 
-json_t *ds_report_json_number(double v)
+int ds_report_json(FILE *f, const ds_report *r, ds_error *e)
 {
-    return number(v);
+    ds_json_write(f, ds_report_json_object(r), JSON_INDENT(2));
+    return ds_report_flush(f, e);
 }

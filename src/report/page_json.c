@@ -1,6 +1,5 @@
 #include "report/page.h"
 #include "report/fields.h"
-#include "report/json.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -145,7 +144,7 @@ static json_t *item(const ds_page *p, const ds_prediction *row, bool pictured)
     put(&o, "path", ds_json_text(row->path));
     put(&o, "label", json_integer(row->label));
     put(&o, "prediction", json_integer(row->prediction));
-    put(&o, "confidence", ds_report_json_number(row->confidence));
+    put(&o, "confidence", ds_json_number(row->confidence));
     put(&o, "accepted", json_boolean(ds_accepts(row->confidence, p->rows->threshold)));
     if (pictured && *row->path && ds_thumb_make(row->path, &uri, &why))
         put(&o, "problem", ds_json_text(why.text));
@@ -187,11 +186,11 @@ static json_t *names_of(const ds_page *p)
 static json_t *bin_of(const ds_bin *b)
 {
     object o = {json_object(), true};
-    put(&o, "low", ds_report_json_number(b->low));
-    put(&o, "high", ds_report_json_number(b->high));
+    put(&o, "low", ds_json_number(b->low));
+    put(&o, "high", ds_json_number(b->high));
     put(&o, "n", json_integer((json_int_t)b->n));
     put(&o, "right", json_integer((json_int_t)b->right));
-    put(&o, "confidence", b->n ? ds_report_json_number(b->confidence / (double)b->n) : json_null());
+    put(&o, "confidence", b->n ? ds_json_number(b->confidence / (double)b->n) : json_null());
     return finish(&o);
 }
 
