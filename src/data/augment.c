@@ -45,26 +45,24 @@ ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r)
     return d;
 }
 
-int ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out,
-                     ds_scratch *scratch, ds_error *e)
+void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out)
 {
-    int rc = DS_OK;
     if (a->center)
-        rc = ds_crop_center(im, a->w, a->h, draw->flip, out, scratch, e);
-    else if (draw->radians == 0)
-        rc = ds_crop_upright(im, a->w, a->h, draw, out, scratch, e);
+        ds_crop_center(im, a->w, a->h, draw->flip, out);
     else
-        ds_crop_rotated(im, a->w, a->h, draw, out);
-    if (rc)
-        return rc;
+        ds_crop_random(im, a->w, a->h, draw, out);
     ds_distort(out, im->c, (size_t)a->w * (size_t)a->h, draw);
-    return DS_OK;
 }
 
-int ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,
-                         uint64_t sample, float *out, ds_scratch *scratch, ds_error *e)
+void ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,
+                          uint64_t sample, float *out)
 {
     ds_rng r = ds_rng_make(seed, epoch, sample);
     ds_draw draw = ds_augment_draw(a, im->w, im->h, &r);
-    return ds_augment_apply(im, a, &draw, out, scratch, e);
+    ds_augment_apply(im, a, &draw, out);
+}
+
+void ds_prepare_center(const ds_image *im, int w, int h, float *out)
+{
+    ds_crop_center(im, w, h, false, out);
 }

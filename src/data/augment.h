@@ -19,15 +19,12 @@ typedef struct ds_draw {
 /* The numbers for an image of iw x ih pixels. */
 ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r);
 /* Crop, rotate, mirror and distort. out: c x h x w floats. */
-int ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out,
-                     ds_scratch *scratch, ds_error *e);
+void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out);
 
-/* crop.c: c x h x w floats in [0, 1], mirrored when asked for. The random crops are zero outside the
- * image. */
-int ds_crop_center(const ds_image *im, int w, int h, bool flip, float *out, ds_scratch *scratch, ds_error *e);
-int ds_crop_upright(const ds_image *im, int w, int h, const ds_draw *draw, float *out, ds_scratch *scratch,
-                    ds_error *e); /* draw->radians is 0 */
-void ds_crop_rotated(const ds_image *im, int w, int h, const ds_draw *draw, float *out);
+/* crop.c: c x h x w floats in [0, 1], mirrored when asked for. */
+void ds_crop_center(const ds_image *im, int w, int h, bool flip, float *out);
+/* Scaled, shifted and rotated by bilinear interpolation; zero outside the image. */
+void ds_crop_random(const ds_image *im, int w, int h, const ds_draw *draw, float *out);
 
 /* colour.c: c planes of n pixels in place; hue and saturation for c = 3 only. */
 void ds_distort(float *out, int c, size_t n, const ds_draw *draw);

@@ -1,37 +1,30 @@
 /* Hue, saturation and exposure. */
 #include "data/augment.h"
-#include "data/wide.h"
 
 #include <math.h>
 
-/* No NaN comes here and nobody looks at exceptions: then selections become vector code and clamps single
- * instructions. */
+/* No NaN comes here and nobody looks at exceptions: with these the selections become vector code. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC push_options
-#pragma GCC optimize("no-trapping-math", "finite-math-only", "no-signed-zeros")
+#pragma GCC optimize("O3", "no-trapping-math", "finite-math-only", "no-signed-zeros")
 #endif
 
-DS_INLINE float unit(float v)
+static float unit(float v)
 {
     v = v > 0 ? v : 0;
     return v < 1 ? v : 1;
 }
 
-DS_INLINE void expose(float *v, size_t n, float exposure)
+static void expose(float *v, size_t n, float exposure)
 {
-    size_t i = 0;
-    for (; i + DS_BLOCK <= n; i += DS_BLOCK)
-        for (int j = 0; j < DS_BLOCK; j++)
-            v[i + j] = unit(v[i + j] * exposure);
-    for (; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         v[i] = unit(v[i] * exposure);
 }
 
 /* Saturation and exposure in HSV with the hue kept: each channel moves away from or to the largest one. */
-DS_INLINE void saturate(float *restrict r, float *restrict g, float *restrict b, const int n,
-                        float saturation, float exposure)
+static void saturate(float *restrict r, float *restrict g, float *restrict b, size_t n, float saturation,
+                     float exposure)
 {
-    for (int i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         float big = r[i] > g[i] ? r[i] : g[i];
         big = big > b[i] ? big : b[i];
         r[i] = unit(exposure * (big + saturation * (r[i] - big)));
@@ -41,10 +34,10 @@ DS_INLINE void saturate(float *restrict r, float *restrict g, float *restrict b,
 }
 
 /* HSV and back: the hue h in sixths of a turn, then each channel as a trapezium over it. */
-DS_INLINE void turn_hue(float *restrict r, float *restrict g, float *restrict b, const int n, float hue,
-                        float saturation, float exposure)
+static void turn_hue(float *restrict r, float *restrict g, float *restrict b, size_t n, float hue,
+                     float saturation, float exposure)
 {
-    for (int i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         float big = r[i] > g[i] ? r[i] : g[i], small = r[i] < g[i] ? r[i] : g[i];
         big = big > b[i] ? big : b[i];
         small = small < b[i] ? small : b[i];
@@ -69,40 +62,13 @@ static float sixths(float hue)
     return 6 * (hue - roundf(hue));
 }
 
-DS_INLINE void change_colours(float *out, int c, size_t n, const ds_draw *d)
-{
-    float *r = out, *g = out + n, *b = out + 2 * n;
-    if (c == 1 || (d->hue == 0 && d->saturation == 1)) {
-        if (d->exposure != 1)
-            expose(out, (size_t)c * n, d->exposure);
-        return;
-    }
-    size_t i = 0;
-    if (d->hue != 0) {
-        float hue = sixths(d->hue);
-        for (; i + DS_BLOCK <= n; i += DS_BLOCK)
-            turn_hue(r + i, g + i, b + i, DS_BLOCK, hue, d->saturation, d->exposure);
-        turn_hue(r + i, g + i, b + i, (int)(n - i), hue, d->saturation, d->exposure);
-        return;
-    }
-    for (; i + DS_BLOCK <= n; i += DS_BLOCK)
-        saturate(r + i, g + i, b + i, DS_BLOCK, d->saturation, d->exposure);
-    saturate(r + i, g + i, b + i, (int)(n - i), d->saturation, d->exposure);
-}
-
-DS_WIDE static void change_colours_wide(float *out, int c, size_t n, const ds_draw *d)
-{
-    change_colours(out, c, n, d);
-}
-
 void ds_distort(float *out, int c, size_t n, const ds_draw *d)
 {
-    if (DS_HAVE_WIDE)
-        change_colours_wide(out, c, n, d);
-    else
-        change_colours(out, c, n, d);
+    float *r = out, *g = out + n, *b = out + 2 * n;
+    if (c == 3 && d->hue != 0)
+        turn_hue(r, g, b, n, sixths(d->hue), d->saturation, d->exposure);
+    else if (c == 3 && d->saturation != 1)
+        saturate(r, g, b, n, d->saturation, d->exposure);
+    else if (d->exposure != 1)
+        expose(out, (size_t)c * n, d->exposure);
 }
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC pop_options
-#endif

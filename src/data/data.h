@@ -74,13 +74,8 @@ int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e);
 void ds_image_clear(ds_image *im);
 
 /* Preprocessing of valid, predict and reject: the largest central square, bilinear to w x h, [0, 1], as
- * the host's `classifier valid` (center_crop_image). out: c x h x w floats. `scratch` grows as needed (see
- * ds_scratch). */
-typedef struct ds_scratch {
-    float *v; /* owned; free with free() */
-    size_t n;
-} ds_scratch;
-int ds_prepare_center(const ds_image *im, int w, int h, float *out, ds_scratch *scratch, ds_error *e);
+ * the host's `classifier valid` (center_crop_image). out: c x h x w floats. */
+void ds_prepare_center(const ds_image *im, int w, int h, float *out);
 
 /* Augmentation of training, the host's meanings (random_augment_image, flip, random_distort_image). */
 typedef struct ds_augment {
@@ -96,8 +91,8 @@ typedef struct ds_augment {
 /* One augmented image, a function of (image, augment, seed, epoch, sample) alone. out: c x h x w floats in
  * [0, 1], what the host's functions (rotate_crop_image, flip_image, distort_image) give for the same drawn
  * numbers. */
-int ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,
-                         uint64_t sample, float *out, ds_scratch *scratch, ds_error *e);
+void ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,
+                          uint64_t sample, float *out);
 
 /* ---- loader.c: prefetching on threads of its own ---- */
 
@@ -136,11 +131,9 @@ int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e);
 double ds_loader_waited(const ds_loader *l);
 void ds_loader_free(ds_loader *l);
 
-/* Decode every image once, on `threads` threads: bad[i] is set for the undecodable ones, reasons[i] (owned
- * by the caller) says why.
- * Returns the number of bad ones or a negative code. */
-int ds_images_probe(const ds_images *images, int channels, int threads, bool *bad, char **reasons,
-                    ds_error *e);
+/* Decode every image once, on `threads` threads: bad[i] tells the undecodable ones, reasons[i] (the caller's to free;
+ * NULL for the others) says why. Returns the number of bad ones. */
+int ds_images_probe(const ds_images *images, int channels, int threads, bool *bad, char **reasons);
 /* Take the marked images out of the list. */
 void ds_images_drop(ds_images *images, const bool *bad);
 

@@ -188,6 +188,28 @@ int ds_images_read_unlabelled(const ds_datafile *d, const char *list, ds_images 
     return read_list(d, false, list, images, e);
 }
 
+static bool is_bad(const char *path, int channels, char **reason)
+{
+    ds_image im;
+    ds_error e;
+    bool bad = ds_image_read(path, channels, &im, &e);
+    *reason = bad ? ds_strdup(e.text) : NULL;
+    ds_image_clear(&im);
+    return bad;
+}
+
+int ds_images_probe(const ds_images *images, int channels, int threads, bool *bad, char **reasons)
+{
+    int found = 0;
+    (void)threads;
+#pragma omp parallel for schedule(dynamic) num_threads(threads) reduction(+ : found)
+    for (int i = 0; i < images->n; i++) {
+        bad[i] = is_bad(images->paths[i], channels, &reasons[i]);
+        found += bad[i];
+    }
+    return found;
+}
+
 void ds_images_drop(ds_images *images, const bool *bad)
 {
     int kept = 0;

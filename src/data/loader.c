@@ -1,58 +1,45 @@
-/* Prefetching: threads claim batches in order and fill the slots of a ring; the caller takes them in
- * order. What a batch holds follows from its number alone, so the number of threads changes nothing
- * but the speed. */
-#include "base/rng.h"
+/* The images of the next batches, decoded and prepared on the threads of a ring, an image a job. What a batch holds follows
+ * from its place in the stream alone, so the number of threads changes nothing but the speed. */
 #include "base/clock.h"
+#include "base/memory.h"
+#include "base/rng.h"
 #include "data/data.h"
-#include "data/thread.h"
+#include "data/ring.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-typedef struct slot {
-    float *pixels;
-    int *labels;
-    uint32_t *ids;
-    bool full;
-    int rc; /* DS_OK or why the batch could not be filled */
+/* One image on its way: where it comes from, and what became of it. */
+typedef struct job {
+    uint64_t epoch;
+    int rc; /* DS_OK or why there are no pixels */
     ds_error error;
-} slot;
+} job;
 
 struct ds_loader {
     ds_loader_setup setup;
     ds_augment augment;
-    size_t floats;              /* of one image */
-    uint64_t batches;           /* of a list that is not endless */
+    ds_ring *ring;
+    uint64_t put, taken, end; /* positions in the stream */
+    uint32_t *order;          /* endless: permutation of the epoch that `put` is in */
+
+    /* One a place of the ring, whose number is a multiple of the batch: a batch lies in one piece. */
+    job *jobs;
+    float *pixels; /* places x floats */
+    int *labels;
+    uint32_t *ids;
+    size_t floats; /* of one image */
+
     _Atomic(ds_image *) *cache; /* one place an image; NULL: not decoded yet or no room */
     atomic_size_t cached;       /* bytes */
-
-    pthread_mutex_t lock; /* of all below and of slots' full */
-    pthread_cond_t filled, emptied;
-    uint64_t claimed; /* batches that threads took on */
-    uint64_t taken;   /* batches that the caller got */
-    atomic_bool stop;
-    int n_slots;
-    slot *slots; /* batch b uses slot b % n_slots */
-
-    pthread_t *threads;
-    int running;
     double waited;
     int rc; /* the failure that ended the stream */
     ds_error error;
 };
 
-/* What a thread keeps for itself. */
-typedef struct worker {
-    ds_loader *l;
-    ds_scratch scratch;
-    uint32_t *order; /* permutation of `epoch` */
-    uint64_t epoch;
-} worker;
-
-/* ---- one image ---- */
+/* ---- one image, on a thread of the ring ---- */
 
 static void free_image(ds_image *im)
 {
@@ -74,124 +61,115 @@ static bool keep(ds_loader *l, uint32_t id, ds_image *im)
     return false;
 }
 
-static int prepare(worker *w, const ds_image *im, uint64_t epoch, uint32_t id, float *out, ds_error *e)
+static void prepare(const ds_loader *l, const ds_image *im, size_t place)
 {
-    const ds_loader_setup *s = &w->l->setup;
+    const ds_loader_setup *s = &l->setup;
+    float *out = l->pixels + place * l->floats;
     if (s->augment)
-        return ds_prepare_augmented(im, &w->l->augment, s->seed, epoch, id, out, &w->scratch, e);
-    return ds_prepare_center(im, s->w, s->h, out, &w->scratch, e);
+        ds_prepare_augmented(im, &l->augment, s->seed, l->jobs[place].epoch, l->ids[place], out);
+    else
+        ds_prepare_center(im, s->w, s->h, out);
 }
 
-static int load(worker *w, uint64_t epoch, uint32_t id, float *out, ds_error *e)
+static void load(void *arg, size_t place)
 {
-    ds_loader *l = w->l;
+    ds_loader *l = arg;
+    job *j = &l->jobs[place];
+    uint32_t id = l->ids[place];
     ds_image *im = atomic_load(&l->cache[id]);
-    if (im)
-        return prepare(w, im, epoch, id, out, e);
-    if (!(im = calloc(1, sizeof *im)))
-        return ds_fail_memory(e);
-    int rc = ds_image_read(l->setup.images->paths[id], l->setup.c, im, e);
-    if (!rc)
-        rc = prepare(w, im, epoch, id, out, e);
-    if (rc || !keep(l, id, im))
+    if (im) {
+        prepare(l, im, place);
+        return;
+    }
+    DS_ALLOC(im, 1);
+    j->rc = ds_image_read(l->setup.images->paths[id], l->setup.c, im, &j->error);
+    if (!j->rc)
+        prepare(l, im, place);
+    if (j->rc || !keep(l, id, im))
         free_image(im);
-    return rc;
 }
 
-/* ---- one batch ---- */
+/* ---- the stream ---- */
 
 /* The order of an epoch is a function of (seed, epoch); the last key keeps it apart from augmentation. */
-static int find_order(worker *w, uint64_t epoch, ds_error *e)
+static void shuffle(ds_loader *l, uint64_t epoch)
 {
-    uint32_t n = (uint32_t)w->l->setup.images->n;
-    if (w->order && w->epoch == epoch)
-        return DS_OK;
-    if (!w->order && !(w->order = malloc(n * sizeof *w->order)))
-        return ds_fail_memory(e);
+    uint32_t n = (uint32_t)l->setup.images->n;
     for (uint32_t i = 0; i < n; i++)
-        w->order[i] = i;
-    ds_rng r = ds_rng_make(w->l->setup.seed, epoch, UINT64_MAX);
-    ds_rng_shuffle(&r, w->order, n);
-    w->epoch = epoch;
+        l->order[i] = i;
+    ds_rng r = ds_rng_make(l->setup.seed, epoch, UINT64_MAX);
+    ds_rng_shuffle(&r, l->order, n);
+}
+
+static void put_image(ds_loader *l, size_t place)
+{
+    uint64_t n = (uint64_t)l->setup.images->n, epoch = l->put / n, i = l->put % n;
+    if (l->order && (i == 0 || l->put == l->setup.start))
+        shuffle(l, epoch);
+    l->ids[place] = l->order ? l->order[i] : (uint32_t)i;
+    l->labels[place] = l->setup.images->labels[l->ids[place]];
+    l->jobs[place].epoch = epoch;
+    l->jobs[place].rc = DS_OK;
+    l->put++;
+    ds_ring_put(l->ring);
+}
+
+static void put_images(ds_loader *l)
+{
+    size_t place;
+    while (l->put < l->end && ds_ring_place(l->ring, &place))
+        put_image(l, place);
+}
+
+/* What is missing of the last batch becomes its last image. */
+static void pad(ds_loader *l, size_t first, int n)
+{
+    size_t last = first + (size_t)n - 1;
+    for (size_t place = last + 1; place < first + (size_t)l->setup.batch; place++) {
+        l->ids[place] = l->ids[last];
+        l->labels[place] = l->labels[last];
+        memcpy(l->pixels + place * l->floats, l->pixels + last * l->floats, l->floats * sizeof *l->pixels);
+    }
+}
+
+static int fail(const ds_loader *l, ds_batch *b, ds_error *e)
+{
+    *b = (ds_batch){0};
+    if (e)
+        *e = l->error;
+    return l->rc;
+}
+
+int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e)
+{
+    *b = (ds_batch){0};
+    if (l->rc)
+        return fail(l, b, e);
+    put_images(l);
+    uint64_t left = l->end - l->taken;
+    int n = left < (uint64_t)l->setup.batch ? (int)left : l->setup.batch;
+    if (n == 0)
+        return DS_OK;
+    double start = ds_now();
+    size_t first = ds_ring_take(l->ring, (size_t)n);
+    l->waited += ds_now() - start;
+    *b = (ds_batch){l->pixels + first * l->floats, l->labels + first, l->ids + first, n, l->taken};
+    l->taken += (uint64_t)n;
+    for (size_t place = first; place < first + (size_t)n; place++)
+        if ((l->rc = l->jobs[place].rc)) {
+            l->error = l->jobs[place].error;
+            return fail(l, b, e);
+        }
+    pad(l, first, n);
     return DS_OK;
 }
 
-static int fill_one(worker *w, slot *s, int i, uint64_t position)
+double ds_loader_waited(const ds_loader *l)
 {
-    ds_loader *l = w->l;
-    uint64_t n = (uint64_t)l->setup.images->n, epoch = 0, id = position;
-    if (l->setup.endless) {
-        int rc = find_order(w, epoch = position / n, &s->error);
-        if (rc)
-            return rc;
-        id = w->order[position % n];
-    }
-    s->ids[i] = (uint32_t)id;
-    s->labels[i] = l->setup.images->labels[id];
-    return load(w, epoch, (uint32_t)id, s->pixels + (size_t)i * l->floats, &s->error);
+    return l->waited;
 }
 
-/* Images of batch b that are no padding. */
-static int batch_size(const ds_loader *l, uint64_t b)
-{
-    uint64_t batch = (uint64_t)l->setup.batch, n = (uint64_t)l->setup.images->n;
-    return (int)(!l->setup.endless && (b + 1) * batch > n ? n - b * batch : batch);
-}
-
-static int fill_batch(worker *w, slot *s, uint64_t b)
-{
-    ds_loader *l = w->l;
-    uint64_t first = b * (uint64_t)l->setup.batch + (l->setup.endless ? l->setup.start : 0);
-    int n = batch_size(l, b);
-    for (int i = 0; i < n && !atomic_load(&l->stop); i++) {
-        int rc = fill_one(w, s, i, first + (uint64_t)i);
-        if (rc)
-            return rc;
-    }
-    for (int i = n; i < l->setup.batch && !atomic_load(&l->stop); i++) {
-        s->ids[i] = s->ids[n - 1];
-        s->labels[i] = s->labels[n - 1];
-        memcpy(s->pixels + (size_t)i * l->floats, s->pixels + (size_t)(n - 1) * l->floats,
-               l->floats * sizeof(float));
-    }
-    return DS_OK;
-}
-
-/* ---- threads ---- */
-
-/* The slot of the batch that the caller got last is still in use. */
-static bool may_claim(const ds_loader *l)
-{
-    uint64_t in_use = l->taken ? l->taken - 1 : 0;
-    return l->claimed < l->batches && l->claimed < in_use + (uint64_t)l->n_slots;
-}
-
-static void *work(void *argument)
-{
-    worker w = {.l = argument};
-    ds_loader *l = w.l;
-    pthread_mutex_lock(&l->lock);
-    for (;;) {
-        while (!atomic_load(&l->stop) && !may_claim(l))
-            pthread_cond_wait(&l->emptied, &l->lock);
-        if (atomic_load(&l->stop))
-            break;
-        uint64_t b = l->claimed++;
-        slot *s = &l->slots[b % (uint64_t)l->n_slots];
-        pthread_mutex_unlock(&l->lock);
-        int rc = fill_batch(&w, s, b);
-        pthread_mutex_lock(&l->lock);
-        s->rc = rc;
-        s->full = true;
-        pthread_cond_signal(&l->filled);
-    }
-    pthread_mutex_unlock(&l->lock);
-    free(w.scratch.v);
-    free(w.order);
-    return NULL;
-}
-
-/* ---- the loader ---- */
+/* ---- making and freeing ---- */
 
 static int check(const ds_loader_setup *s, ds_error *e)
 {
@@ -205,34 +183,6 @@ static int check(const ds_loader_setup *s, ds_error *e)
     return DS_OK;
 }
 
-static int make_slots(ds_loader *l, ds_error *e)
-{
-    size_t batch = (size_t)l->setup.batch;
-    if (!(l->slots = calloc((size_t)l->n_slots, sizeof *l->slots)))
-        return ds_fail_memory(e);
-    for (int i = 0; i < l->n_slots; i++) {
-        slot *s = &l->slots[i];
-        s->pixels = malloc(batch * l->floats * sizeof *s->pixels);
-        s->labels = malloc(batch * sizeof *s->labels);
-        s->ids = malloc(batch * sizeof *s->ids);
-        if (!s->pixels || !s->labels || !s->ids)
-            return ds_fail_memory(e);
-    }
-    return DS_OK;
-}
-
-static int make_parts(ds_loader *l, ds_error *e)
-{
-    size_t n = (size_t)l->setup.images->n;
-    l->cache = calloc(n, sizeof *l->cache);
-    l->threads = calloc((size_t)l->setup.threads, sizeof *l->threads);
-    int rc = l->cache && l->threads ? make_slots(l, e) : ds_fail_memory(e);
-    while (!rc && l->running < l->setup.threads)
-        if (!(rc = ds_thread_start(&l->threads[l->running], work, l, e)))
-            l->running++;
-    return rc;
-}
-
 int ds_loader_threads(int asked)
 {
     enum { MOST = 8 };
@@ -242,157 +192,64 @@ int ds_loader_threads(int asked)
     return cores < 1 ? 1 : cores > MOST ? MOST : (int)cores;
 }
 
-int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e)
+static ds_loader *make(const ds_loader_setup *s)
 {
-    *loader = NULL;
-    int rc = check(s, e);
-    if (rc)
-        return rc;
-    ds_loader *l = calloc(1, sizeof *l);
-    if (!l)
-        return ds_fail_memory(e);
+    ds_loader *l;
+    DS_ZALLOC(l, 1);
     l->setup = *s;
     if (s->augment) {
         l->augment = *s->augment;
         l->augment.w = s->w;
         l->augment.h = s->h;
     }
+    l->put = l->taken = s->endless ? s->start : 0;
+    l->end = s->endless ? UINT64_MAX : (uint64_t)s->images->n;
     l->floats = (size_t)s->w * (size_t)s->h * (size_t)s->c;
-    l->batches =
-        s->endless ? UINT64_MAX : ((uint64_t)s->images->n + (uint64_t)s->batch - 1) / (uint64_t)s->batch;
-    l->n_slots = s->threads + 2;
-    pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->filled, NULL);
-    pthread_cond_init(&l->emptied, NULL);
-    if ((rc = make_parts(l, e)))
+    if (s->endless)
+        DS_ALLOC(l->order, (size_t)s->images->n);
+    DS_ZALLOC(l->cache, (size_t)s->images->n);
+    return l;
+}
+
+/* Two batches under way while the caller has one, and a job for every thread. */
+static size_t count_places(const ds_loader_setup *s)
+{
+    size_t batch = (size_t)s->batch;
+    return (2 + ((size_t)s->threads + batch - 1) / batch) * batch;
+}
+
+int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e)
+{
+    *loader = NULL;
+    DS_TRY(check(s, e));
+    ds_loader *l = make(s);
+    size_t places = count_places(s);
+    DS_ALLOC(l->jobs, places);
+    DS_ALLOC(l->pixels, places * l->floats);
+    DS_ALLOC(l->labels, places);
+    DS_ALLOC(l->ids, places);
+    int rc = ds_ring_new(places, s->threads, load, l, &l->ring, e);
+    if (rc) {
         ds_loader_free(l);
-    else
-        *loader = l;
-    return rc;
-}
-
-/* Give the slot of the batch before back and wait for the next one. */
-static slot *take(ds_loader *l)
-{
-    pthread_mutex_lock(&l->lock);
-    slot *s = &l->slots[l->taken++ % (uint64_t)l->n_slots];
-    pthread_cond_broadcast(&l->emptied);
-    if (!s->full) {
-        double start = ds_now();
-        while (!s->full)
-            pthread_cond_wait(&l->filled, &l->lock);
-        l->waited += ds_now() - start;
+        return rc;
     }
-    s->full = false;
-    pthread_mutex_unlock(&l->lock);
-    return s;
-}
-
-int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e)
-{
-    *b = (ds_batch){0};
-    if (!l->rc) {
-        if (l->taken == l->batches)
-            return DS_OK;
-        uint64_t number = l->taken;
-        slot *s = take(l);
-        *b = (ds_batch){s->pixels, s->labels, s->ids, batch_size(l, number),
-                        number * (uint64_t)l->setup.batch + (l->setup.endless ? l->setup.start : 0)};
-        l->rc = s->rc;
-        if (s->rc)
-            l->error = s->error;
-    }
-    if (l->rc) {
-        *b = (ds_batch){0};
-        if (e)
-            *e = l->error;
-    }
-    return l->rc;
-}
-
-double ds_loader_waited(const ds_loader *l)
-{
-    return l->waited;
+    put_images(l);
+    *loader = l;
+    return DS_OK;
 }
 
 void ds_loader_free(ds_loader *l)
 {
     if (!l)
         return;
-    pthread_mutex_lock(&l->lock);
-    atomic_store(&l->stop, true);
-    pthread_cond_broadcast(&l->emptied);
-    pthread_mutex_unlock(&l->lock);
-    for (int i = 0; i < l->running; i++)
-        pthread_join(l->threads[i], NULL);
-    for (int i = 0; l->slots && i < l->n_slots; i++) {
-        free(l->slots[i].pixels);
-        free(l->slots[i].labels);
-        free(l->slots[i].ids);
-    }
-    for (int i = 0; l->cache && i < l->setup.images->n; i++)
+    ds_ring_free(l->ring);
+    for (int i = 0; i < l->setup.images->n; i++)
         free_image(atomic_load(&l->cache[i]));
     free(l->cache);
-    free(l->slots);
-    free(l->threads);
-    pthread_cond_destroy(&l->emptied);
-    pthread_cond_destroy(&l->filled);
-    pthread_mutex_destroy(&l->lock);
+    free(l->order);
+    free(l->jobs);
+    free(l->pixels);
+    free(l->labels);
+    free(l->ids);
     free(l);
-}
-
-/* ---- probing ---- */
-
-typedef struct probe {
-    const ds_images *images;
-    int channels;
-    bool *bad;
-    char **reasons;
-    atomic_int next, found;
-    atomic_int failed; /* out of memory */
-} probe;
-
-static void probe_one(probe *p, int i)
-{
-    ds_image im;
-    ds_error e = {0};
-    int rc = ds_image_read(p->images->paths[i], p->channels, &im, &e);
-    ds_image_clear(&im);
-    if (rc == DS_ENOMEM) {
-        atomic_store(&p->failed, rc);
-    } else if (rc) {
-        p->bad[i] = true;
-        atomic_fetch_add(&p->found, 1);
-        if (!(p->reasons[i] = strdup(e.text)))
-            atomic_store(&p->failed, DS_ENOMEM);
-    }
-}
-
-static void *run_probe(void *argument)
-{
-    probe *p = argument;
-    int i;
-    while (!atomic_load(&p->failed) && (i = atomic_fetch_add(&p->next, 1)) < p->images->n)
-        probe_one(p, i);
-    return NULL;
-}
-
-/* This thread works as well; threads that cannot be started are done without. */
-int ds_images_probe(const ds_images *images, int channels, int threads, bool *bad, char **reasons,
-                    ds_error *e)
-{
-    probe p = {.images = images, .channels = channels, .bad = bad, .reasons = reasons};
-    pthread_t *others = calloc((size_t)(threads > 1 ? threads - 1 : 1), sizeof *others);
-    int running = 0;
-    if (!others)
-        return ds_fail_memory(e);
-    memset(bad, 0, (size_t)images->n * sizeof *bad);
-    memset(reasons, 0, (size_t)images->n * sizeof *reasons);
-    while (running < threads - 1 && !ds_thread_start(&others[running], run_probe, &p, NULL))
-        running++;
-    run_probe(&p);
-    for (int i = 0; i < running; i++)
-        pthread_join(others[i], NULL);
-    free(others);
-    return atomic_load(&p.failed) ? ds_fail_memory(e) : atomic_load(&p.found);
 }

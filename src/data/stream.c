@@ -132,13 +132,13 @@ static slot *claim(ds_stream *s)
 
 /* ---- threads ---- */
 
-static void fill(const ds_stream *s, slot *t, ds_scratch *scratch)
+static void fill(const ds_stream *s, slot *t)
 {
     ds_image im = {0};
     if (!t->rc)
         t->rc = ds_image_read(t->path, s->setup.c, &im, &t->error);
     if (!t->rc)
-        t->rc = ds_prepare_center(&im, s->setup.w, s->setup.h, t->pixels, scratch, &t->error);
+        ds_prepare_center(&im, s->setup.w, s->setup.h, t->pixels);
     ds_image_clear(&im);
 }
 
@@ -156,13 +156,11 @@ static void hand_over(ds_stream *s, slot *t)
 static void *work(void *argument)
 {
     ds_stream *s = argument;
-    ds_scratch scratch = {0};
     slot *t;
     while ((t = claim(s))) {
-        fill(s, t, &scratch);
+        fill(s, t);
         hand_over(s, t);
     }
-    free(scratch.v);
     return NULL;
 }
 

@@ -76,7 +76,7 @@ static void report_bad(const ds_job *job, const ds_images *images, const probe *
 static int probe_list(const ds_job *job, ds_images *images, probe *p, ds_error *e)
 {
     int channels = ds_net_get_info(job->net)->c;
-    int found = ds_images_probe(images, channels, job->loaders, p->bad, p->reasons, e);
+    int found = ds_images_probe(images, channels, job->loaders, p->bad, p->reasons);
     if (found <= 0)
         return found;
     if (!job->setup->skip_bad) {

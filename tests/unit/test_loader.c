@@ -235,7 +235,7 @@ static void test_probe_and_drop(void **state)
     char *reasons[N];
     assert_int_equal(unlink(images.paths[20]), 0);
     for (int threads = 1; threads <= 3; threads += 2) {
-        assert_int_equal(ds_images_probe(&images, 3, threads, bad, reasons, NULL), 2);
+        assert_int_equal(ds_images_probe(&images, 3, threads, bad, reasons), 2);
         for (int i = 0; i < N; i++) {
             assert_int_equal(bad[i], i == 9 || i == 20);
             assert_int_equal(reasons[i] != NULL, bad[i]);
