@@ -16,7 +16,7 @@ WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wno-unknown-pragmas $(if 
 OPENMP = $(if $(findstring thread,$(SANITIZE)),,-fopenmp)
 SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
-             $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -Isrc -I. -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
+             $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -Isrc -I. -I$(BUILD)/src -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
 LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -larchive -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
 # what replaces the host's functions must be exported, and nothing else
 EXPORTS = -Wl,--dynamic-list=src/host/exports.list
@@ -52,18 +52,16 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-# the texts of the report's page as C strings; a trigraph must not arise
-$(BUILD)/src/report/assets.inc: src/report/report.html src/report/report.css src/report/report.js
+# a file's text as a C string, report.css as report_css; a trigraph must not arise
+$(BUILD)/%.inc: %
 	@mkdir -p $(@D)
-	for f in $^; do \
-	    echo "static const char $$(basename $$f | tr . _)[] ="; \
-	    sed 's/[\\"?]/\\&/g; s/^/    "/; s/$$/\\n"/' $$f; \
-	    echo "    ;"; \
-	done >$@.tmp
-	mv $@.tmp $@
+	@{ echo "static const char $$(basename $< | tr . _)[] ="; \
+	   sed 's/[\\"?]/\\&/g; s/^/    "/; s/$$/\\n"/' $<; \
+	   echo "    ;"; } >$@.tmp
+	@mv $@.tmp $@
 
-$(BUILD)/src/report/page.o: ALL_CFLAGS += -I$(BUILD)/src
-$(BUILD)/src/report/page.o: $(BUILD)/src/report/assets.inc
+$(BUILD)/src/report/page.o: $(patsubst %,$(BUILD)/src/report/report.%.inc,html css js)
+$(BUILD)/src/train/results.o: $(BUILD)/src/train/results.gp.inc
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/vectors.o $(BUILD)/libds.a src/host/exports.list
 	@mkdir -p $(@D)

@@ -3,8 +3,9 @@
 
 #include <stdlib.h>
 
-/* The page's own texts, from report.html, report.css and report.js. */
-#include "report/assets.inc"
+#include "report/report.css.inc"
+#include "report/report.html.inc"
+#include "report/report.js.inc"
 
 /* Where Debian's package has it; version 4 has the second name. */
 static const char *const chart_places[] = {

@@ -1,6 +1,7 @@
 #include "report/page.h"
 #include "base/file.h"
-#include "report/gnuplot.h"
+#include "base/gnuplot.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -77,16 +78,17 @@ static int draw_histogram(FILE *f, const source *s, ds_error *e)
 }
 
 static int draw(const char *dir, const char *name, const source *s,
-                int (*script)(FILE *, const source *, ds_error *), ds_error *e)
+                int (*put)(FILE *, const source *, ds_error *), ds_error *e)
 {
-    ds_gnuplot g = {0};
-    char *path = ds_path_join(dir, name);
-    int rc = path ? ds_gnuplot_open(&g, WIDTH, HEIGHT, e) : ds_fail_memory(e);
+    char *path = ds_path_join(dir, name), *script;
+    size_t size;
+    FILE *f = ds_memstream(&script, &size);
+    fprintf(f, "set terminal pngcairo size %d,%d background rgb 'white'\n", WIDTH, HEIGHT);
+    int rc = put(f, s, e);
+    fclose(f);
     if (!rc)
-        rc = script(g.f, s, e);
-    if (!rc)
-        rc = ds_gnuplot_draw(&g, path, e);
-    ds_gnuplot_abort(&g);
+        rc = ds_gnuplot(script, NULL, path, e);
+    free(script);
     free(path);
     return rc;
 }

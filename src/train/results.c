@@ -1,6 +1,8 @@
 #include "train/results.h"
 #include "base/file.h"
+#include "base/gnuplot.h"
 #include "base/text.h"
+#include "train/results.gp.inc"
 
 #include <limits.h>
 #include <math.h>
@@ -127,4 +129,9 @@ bool ds_result_better(const ds_result *a, const ds_result *b)
     if (isnan(b->valid_top1) || a->valid_top1 != b->valid_top1)
         return isnan(b->valid_top1) || a->valid_top1 > b->valid_top1;
     return a->valid_nll < b->valid_nll;
+}
+
+int ds_results_plot(const ds_results *r, const char *path, ds_error *e)
+{
+    return ds_gnuplot(results_gp, r->path, path, e);
 }

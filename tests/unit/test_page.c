@@ -1,7 +1,7 @@
 #include "report/page.h"
 #include "base/file.h"
+#include "base/gnuplot.h"
 #include "base/text.h"
-#include "report/gnuplot.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -427,14 +427,12 @@ static void test_folder(void **state)
 static void test_gnuplot_missing(void **state)
 {
     (void)state;
-    ds_gnuplot g = {0};
     ds_error e = {0};
     const char *path = in_folder("histogram.png");
     write_bytes(path, "before", 6);
     char *search = ds_strdup(getenv("PATH"));
     assert_int_equal(setenv("PATH", folder, 1), 0);
-    assert_int_equal(ds_gnuplot_open(&g, 100, 100, &e), DS_OK);
-    assert_int_equal(ds_gnuplot_draw(&g, path, &e), DS_EIO);
+    assert_int_equal(ds_gnuplot("plot x\n", NULL, path, &e), DS_EIO);
     assert_int_equal(setenv("PATH", search, 1), 0);
     free(search);
     assert_non_null(strstr(e.text, "gnuplot-nox"));
