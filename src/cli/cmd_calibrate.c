@@ -382,20 +382,20 @@ static int calibrate_network(const calibrate_state *s, ds_writer *w, const ds_mo
 /* ---- from a CSV ---- */
 
 /* Chow's rule takes the confidences for probabilities. */
-static int check_probabilities(const calibrate_state *s, const ds_csv *csv, ds_error *e)
+static int check_probabilities(const calibrate_state *s, const ds_answers *csv, ds_error *e)
 {
     for (size_t i = 0; i < csv->n && !isnan(s->cost); i++)
-        if (csv->confidence[i] < 0 || csv->confidence[i] > 1)
+        if (csv->confidences[i] < 0 || csv->confidences[i] > 1)
             return ds_fail_at(e, DS_EINPUT, s->from, 0,
                               "has a confidence of %g, expected probabilities of being right for -cost",
-                              csv->confidence[i]);
+                              csv->confidences[i]);
     return DS_OK;
 }
 
 static int calibrate_csv(const calibrate_state *s, ds_error *e)
 {
-    ds_csv csv = {0};
-    int rc = ds_report_csv_read(s->from, &csv, e);
+    ds_answers csv;
+    int rc = ds_report_csv_read(s->from, true, &csv, e);
     ds_calibration r = {
         .list = s->from, .images = csv.n, .temperature = 1, .nll_before = NAN, .nll_after = NAN};
     if (!rc && csv.n == 0)
@@ -403,10 +403,10 @@ static int calibrate_csv(const calibrate_state *s, ds_error *e)
     if (!rc)
         rc = check_probabilities(s, &csv, e);
     if (!rc)
-        rc = find_threshold(s, csv.confidence, csv.wrong, csv.n, &r, e);
+        rc = find_threshold(s, csv.confidences, csv.wrong, csv.n, &r, e);
     if (!rc)
         rc = ds_calibration_text(stdout, &r, e);
-    ds_csv_clear(&csv);
+    ds_answers_clear(&csv);
     return rc;
 }
 

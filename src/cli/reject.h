@@ -22,20 +22,6 @@ typedef struct ds_reject_flags {
     ds_run_flags run;
 } ds_reject_flags;
 
-/* The answers for the images of one list; arrays of n. Release with ds_answers_clear. */
-typedef struct ds_answers {
-    char *name; /* owned */
-    char *file; /* owned: the list or CSV */
-    bool labelled;
-    size_t n;
-    int *prediction, *label; /* owned; label NULL without labels */
-    double *confidence;      /* owned */
-    bool *wrong;             /* owned, NULL without labels */
-    char *const *path;       /* of `images` or `csv`; NULL: unknown */
-    ds_images images;        /* of a list, else empty */
-    ds_csv csv;              /* what is left of a CSV, else empty */
-} ds_answers;
-
 /* Another program's answers, in the order of the first list. */
 typedef struct ds_rival {
     const char *file; /* as on the command line */
@@ -46,16 +32,15 @@ typedef struct ds_rival {
 /* All that the command found. Zero-initialise; release with ds_gathered_clear. */
 typedef struct ds_gathered {
     ds_answers *lists; /* n_lists; the first is the one that the report is about, the others those of -list */
+    ds_images *images; /* n_lists, of a network */
+    bool *labelled;    /* n_lists */
     int n_lists;
     ds_rival *rivals; /* n_rivals, those of -compare */
     int n_rivals;
-    const char *const *names; /* of the classes; they belong to the model or the first list's CSV */
-    int classes;
 
     /* of a network alone */
     ds_model model;
     ds_score score;
-    ds_quality quality;
     const char *list_key; /* "test", "valid"; NULL: from a CSV */
     const char *weights;  /* as on the command line */
     double own;           /* threshold of [reject] for this score, NAN: none */
@@ -69,7 +54,6 @@ typedef struct ds_gathered {
     ds_report_control control; /* of -risk */
 } ds_gathered;
 
-void ds_answers_clear(ds_answers *a);
 void ds_gathered_clear(ds_gathered *g);
 
 /* ---- reject_lists.c ---- */

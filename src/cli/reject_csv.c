@@ -2,28 +2,14 @@
 #include "cli/reject.h"
 
 #include <math.h>
+#include <stdlib.h>
 
-/* What the answers need is theirs; the CSV keeps the texts. */
-static void take(ds_answers *a)
+static int read_list(ds_answers *a, bool labelled, ds_error *e)
 {
-    ds_csv *c = &a->csv;
-    a->n = c->n;
-    a->path = c->path;
-    a->label = c->label;
-    a->prediction = c->prediction;
-    a->confidence = c->confidence;
-    a->wrong = c->wrong;
-    c->label = c->prediction = NULL;
-    c->confidence = NULL;
-    c->wrong = NULL;
-}
-
-static int read_list(ds_answers *a, ds_error *e)
-{
-    int rc = a->labelled ? ds_report_csv_read(a->file, &a->csv, e)
-                         : ds_report_csv_read_unlabelled(a->file, &a->csv, e);
-    if (!rc)
-        take(a);
+    char *name = a->name, *file = a->file;
+    int rc = ds_report_csv_read(file, labelled, a, e);
+    free(file);
+    a->name = name;
     return rc;
 }
 
@@ -33,11 +19,8 @@ int ds_gathered_read(ds_gathered *g, const ds_reject_flags *s, ds_error *e)
     if (rc)
         return rc;
     g->own = NAN;
-    if (!(g->lists[0].file = ds_strdup(s->from)))
-        return ds_fail_memory(e);
+    g->lists[0].file = ds_strdup(s->from);
     for (int i = 0; i < g->n_lists && !rc; i++)
-        rc = read_list(&g->lists[i], e);
-    g->names = (const char *const *)g->lists[0].csv.names;
-    g->classes = g->lists[0].csv.classes;
+        rc = read_list(&g->lists[i], g->labelled[i], e);
     return rc;
 }

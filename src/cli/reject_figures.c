@@ -45,9 +45,9 @@ static void describe(ds_gathered *g, const ds_reject_flags *s)
     r->seed = s->seed;
     if (!m->net)
         return;
-    r->nll = ds_quality_nll(&g->quality);
-    r->brier = ds_quality_brier(&g->quality);
-    r->ece = ds_quality_ece(&g->quality);
+    r->nll = ds_quality_nll(&g->lists[0].quality);
+    r->brier = ds_quality_brier(&g->lists[0].quality);
+    r->ece = ds_quality_ece(&g->lists[0].quality);
     r->confidence = ds_confidence_names[g->score.kind];
     r->model = g->weights;
     r->chose_best = strcmp(g->list_key, "valid") == 0;
@@ -58,16 +58,16 @@ static void describe(ds_gathered *g, const ds_reject_flags *s)
 static int add_classes(ds_gathered *g, ds_error *e)
 {
     const ds_answers *a = &g->lists[0];
-    size_t c = (size_t)g->classes;
-    if (g->classes > DS_REPORT_CLASSES)
+    size_t c = (size_t)a->classes;
+    if (a->classes > DS_REPORT_CLASSES)
         return DS_OK;
     ds_class_figures *figures = calloc(c + 1, sizeof *figures);
     size_t *confusion = calloc(c * (c + 1) + 1, sizeof *confusion);
-    g->class_figures = (ds_report_classes){g->classes, g->names, figures, confusion};
+    g->class_figures = (ds_report_classes){a->classes, (const char *const *)a->names, figures, confusion};
     if (!figures || !confusion)
         return ds_fail_memory(e);
-    ds_class_figures_of(a->label, a->prediction, a->confidence, a->n, g->classes, g->report.chosen.threshold,
-                        figures, confusion);
+    ds_class_figures_of(a->labels, a->predictions, a->confidences, a->n, a->classes,
+                        g->report.chosen.threshold, figures, confusion);
     g->report.classes = &g->class_figures;
     return DS_OK;
 }
@@ -78,8 +78,8 @@ static ds_class_figures count(const ds_answers *a, double threshold)
 {
     ds_class_figures f = {.n = a->n};
     for (size_t i = 0; i < a->n; i++) {
-        bool accepted = ds_accepts(a->confidence[i], threshold), wrong = a->labelled && a->wrong[i];
-        f.right += a->labelled && !wrong;
+        bool accepted = ds_accepts(a->confidences[i], threshold), wrong = a->wrong && a->wrong[i];
+        f.right += a->wrong && !wrong;
         f.accepted += accepted;
         f.accepted_wrong += accepted && wrong;
     }
@@ -95,8 +95,8 @@ static int add_lists(ds_gathered *g, ds_error *e)
     for (int i = 0; i < n && !rc; i++) {
         const ds_answers *a = &g->lists[i + 1];
         ds_report_list *l = &g->list_figures[i];
-        *l = (ds_report_list){a->name, a->file, a->labelled, count(a, g->report.chosen.threshold), NAN};
-        rc = ds_auroc_two(first->confidence, first->n, a->confidence, a->n, &l->auroc, e);
+        *l = (ds_report_list){a->name, a->file, a->wrong != NULL, count(a, g->report.chosen.threshold), NAN};
+        rc = ds_auroc_two(first->confidences, first->n, a->confidences, a->n, &l->auroc, e);
     }
     g->report.lists = g->list_figures;
     g->report.n_lists = n;
@@ -121,7 +121,7 @@ static int add_bootstrap(ds_gathered *g, int replicates, ds_error *e)
     const ds_answers *a = &g->lists[0];
     if (replicates == 0 || a->n == 0)
         return DS_OK;
-    return ds_bootstrap_areas(a->confidence, a->wrong, a->n, replicates, DS_REPORT_LEVEL,
+    return ds_bootstrap_areas(a->confidences, a->wrong, a->n, replicates, DS_REPORT_LEVEL,
                               (uint64_t)g->report.seed, &g->report.boot, e);
 }
 
@@ -139,11 +139,11 @@ static int pair(const ds_gathered *g, const ds_rival *v, int replicates, ds_repo
 {
     const ds_answers *a = &g->lists[0];
     const uint64_t seed = (uint64_t)g->report.seed;
-    int rc = ds_bootstrap_paired(a->confidence, a->wrong, v->confidence, v->wrong, a->n, replicates,
+    int rc = ds_bootstrap_paired(a->confidences, a->wrong, v->confidence, v->wrong, a->n, replicates,
                                  DS_REPORT_LEVEL, seed, &to->areas, e);
     if (rc || to->mine.accepted == 0)
         return rc;
-    return ds_bootstrap_risk_difference(a->confidence, a->wrong, v->confidence, v->wrong, a->n,
+    return ds_bootstrap_risk_difference(a->confidences, a->wrong, v->confidence, v->wrong, a->n,
                                         to->mine.coverage, replicates, DS_REPORT_LEVEL, seed, &to->risk, e);
 }
 
@@ -186,7 +186,7 @@ static int add_rivals(ds_gathered *g, int replicates, ds_error *e)
 int ds_gathered_figures(ds_gathered *g, const ds_reject_flags *s, ds_error *e)
 {
     const ds_answers *a = &g->lists[0];
-    int rc = ds_curve_make(a->confidence, a->wrong, a->n, &g->curve, e);
+    int rc = ds_curve_make(a->confidences, a->wrong, a->n, &g->curve, e);
     if (rc)
         return rc;
     g->report = ds_report_of(&g->curve, choose(g, s));

@@ -44,39 +44,26 @@ static int add_list(ds_gathered *g, const char *word, ds_error *e)
     int rc = ds_list_word_parse(word, &w, e);
     if (!rc)
         rc = check_name(g, w.name, e);
-    if (rc)
+    if (rc) {
         ds_list_word_clear(&w);
-    else
-        g->lists[g->n_lists++] = (ds_answers){.name = w.name, .file = w.file, .labelled = w.labelled};
-    return rc;
+        return rc;
+    }
+    g->labelled[g->n_lists] = w.labelled;
+    g->lists[g->n_lists++] = (ds_answers){.name = w.name, .file = w.file};
+    return DS_OK;
 }
 
 int ds_gathered_name_lists(ds_gathered *g, const char *first, const ds_texts *words, ds_error *e)
 {
-    char *name = ds_strdup(first);
-    g->lists = calloc((size_t)words->n + 1, sizeof *g->lists);
-    if (!name || !g->lists) {
-        free(name);
-        return ds_fail_memory(e);
-    }
-    g->lists[g->n_lists++] = (ds_answers){.name = name, .labelled = true};
+    DS_ZALLOC(g->lists, (size_t)words->n + 1);
+    DS_ZALLOC(g->images, (size_t)words->n + 1);
+    DS_ZALLOC(g->labelled, (size_t)words->n + 1);
+    g->labelled[0] = true;
+    g->lists[g->n_lists++] = (ds_answers){.name = ds_strdup(first)};
     int rc = DS_OK;
     for (int i = 0; i < words->n && !rc; i++)
         rc = add_list(g, words->v[i], e);
     return rc;
-}
-
-void ds_answers_clear(ds_answers *a)
-{
-    free(a->name);
-    free(a->file);
-    free(a->prediction);
-    free(a->label);
-    free(a->confidence);
-    free(a->wrong);
-    ds_images_clear(&a->images);
-    ds_csv_clear(&a->csv);
-    *a = (ds_answers){0};
 }
 
 void ds_gathered_clear(ds_gathered *g)
@@ -87,7 +74,11 @@ void ds_gathered_clear(ds_gathered *g)
         free(g->rivals[i].confidence);
         free(g->rivals[i].wrong);
     }
+    for (int i = 0; i < g->n_lists; i++)
+        ds_images_clear(&g->images[i]);
     free(g->lists);
+    free(g->images);
+    free(g->labelled);
     free(g->rivals);
     free((void *)g->class_figures.figures);
     free((void *)g->class_figures.confusion);

@@ -34,56 +34,52 @@ static void add_hint(const ds_answers *a, ds_error *e)
              a->name, a->file);
 }
 
-static int read_images(const ds_datafile *d, ds_answers *a, ds_error *e)
+static int read_images(const ds_datafile *d, const ds_answers *a, bool labelled, ds_images *images,
+                       ds_error *e)
 {
-    if (!a->labelled)
-        return ds_images_read_unlabelled(d, a->file, &a->images, e);
-    int rc = ds_images_read(d, a->file, &a->images, e);
+    if (!labelled)
+        return ds_images_read_unlabelled(d, a->file, images, e);
+    int rc = ds_images_read(d, a->file, images, e);
     if (rc == DS_EINPUT && e && e->line)
         add_hint(a, e);
     return rc;
 }
 
 /* Room for the answers to the images, which are read. */
-static int make_room(ds_answers *a, ds_error *e)
+static void make_room(ds_answers *a, const ds_images *images, bool labelled, const ds_datafile *d)
 {
-    size_t n = (size_t)a->images.n;
-    a->n = n;
-    a->path = a->images.paths;
-    a->prediction = malloc((n + 1) * sizeof *a->prediction);
-    a->confidence = malloc((n + 1) * sizeof *a->confidence);
-    a->label = a->labelled ? malloc((n + 1) * sizeof *a->label) : NULL;
-    a->wrong = a->labelled ? malloc((n + 1) * sizeof *a->wrong) : NULL;
-    if (!a->prediction || !a->confidence || (a->labelled && (!a->label || !a->wrong)))
-        return ds_fail_memory(e);
-    if (a->labelled)
-        memcpy(a->label, a->images.labels, n * sizeof *a->label);
-    return DS_OK;
-}
-
-/* The model's own list moves into the first answers. */
-static int take_list(ds_gathered *g, ds_error *e)
-{
-    ds_answers *a = &g->lists[0];
-    a->images = g->model.images;
-    g->model.images = (ds_images){0};
-    a->file = ds_strdup(a->images.list);
-    return a->file ? make_room(a, e) : ds_fail_memory(e);
+    size_t n = a->n = (size_t)images->n;
+    if (!a->file)
+        a->file = ds_strdup(images->list);
+    a->classes = d->classes;
+    DS_ALLOC(a->names, (size_t)d->classes);
+    for (int i = 0; i < d->classes; i++)
+        a->names[i] = ds_strdup(d->labels[i]);
+    DS_ALLOC(a->paths, n);
+    for (size_t i = 0; i < n; i++)
+        a->paths[i] = ds_strdup(images->paths[i]);
+    DS_ALLOC(a->predictions, n);
+    DS_ALLOC(a->confidences, n);
+    if (!labelled)
+        return;
+    DS_ALLOC(a->labels, n);
+    DS_ALLOC(a->wrong, n);
+    memcpy(a->labels, images->labels, n * sizeof *a->labels);
 }
 
 static int read_lists(ds_gathered *g, const ds_reject_flags *s, ds_error *e)
 {
-    int rc = ds_gathered_name_lists(g, g->model.list_key, &s->lists, e);
-    if (!rc)
-        rc = take_list(g, e);
-    for (int i = 1; i < g->n_lists && !rc; i++) {
-        rc = read_images(&g->model.data, &g->lists[i], e);
-        if (!rc) /* found beside the .data file, it has another name than on the command line */
-            rc = ds_places_keep(s, g->lists[i].images.list, e);
-        if (!rc)
-            rc = make_room(&g->lists[i], e);
+    DS_TRY(ds_gathered_name_lists(g, g->model.list_key, &s->lists, e));
+    g->images[0] = g->model.images;
+    g->model.images = (ds_images){0};
+    for (int i = 1; i < g->n_lists; i++) {
+        DS_TRY(read_images(&g->model.data, &g->lists[i], g->labelled[i], &g->images[i], e));
+        /* found beside the .data file, it has another name than on the command line */
+        DS_TRY(ds_places_keep(s, g->images[i].list, e));
     }
-    return rc;
+    for (int i = 0; i < g->n_lists; i++)
+        make_room(&g->lists[i], &g->images[i], g->labelled[i], &g->model.data);
+    return DS_OK;
 }
 
 int ds_gathered_open(ds_gathered *g, const ds_reject_flags *s, const ds_model_files *files, ds_error *e)
@@ -95,8 +91,6 @@ int ds_gathered_open(ds_gathered *g, const ds_reject_flags *s, const ds_model_fi
         rc = set_score(g, s, e);
     if (!rc)
         rc = read_lists(g, s, e);
-    g->names = (const char *const *)g->model.data.labels;
-    g->classes = g->model.data.classes;
     g->list_key = g->model.list_key;
     g->weights = files->weights;
     return rc;
@@ -116,13 +110,13 @@ static int take_image(void *arg, int image, const float *logits)
 {
     const pass *p = arg;
     ds_answers *a = p->a;
-    a->prediction[image] = ds_argmax(logits, p->info->classes);
-    a->confidence[image] = ds_score_row(p->score, logits, p->info->logits, p->info->abstain);
-    if (a->labelled)
-        a->wrong[image] = a->prediction[image] != a->label[image];
+    a->predictions[image] = ds_argmax(logits, p->info->classes);
+    a->confidences[image] = ds_score_row(p->score, logits, p->info->logits, p->info->abstain);
+    if (a->wrong)
+        a->wrong[image] = a->predictions[image] != a->labels[image];
     if (p->quality) {
         ds_class_log_probabilities(p->info, logits, p->log_p);
-        ds_quality_add(p->quality, p->log_p, p->info->classes, a->label[image], 1);
+        ds_quality_add(p->quality, p->log_p, p->info->classes, a->labels[image], 1);
     }
     return DS_OK;
 }
@@ -136,8 +130,8 @@ int ds_gathered_evaluate(ds_gathered *g, const ds_reject_flags *s, ds_error *e)
         return ds_fail_memory(e);
     for (int i = 0; i < g->n_lists && !rc; i++) {
         p.a = &g->lists[i];
-        p.quality = i == 0 ? &g->quality : NULL;
-        rc = ds_model_evaluate_images(&g->model, &p.a->images, &s->run, take_image, &p, e);
+        p.quality = i == 0 ? &p.a->quality : NULL;
+        rc = ds_model_evaluate_images(&g->model, &g->images[i], &s->run, take_image, &p, e);
     }
     free(p.log_p);
     return rc;

@@ -50,26 +50,13 @@ int ds_places_open(ds_places *p, const ds_reject_flags *s, ds_error *e)
     return rc ? rc : open_place(&p->csv, s->csv, e);
 }
 
-static int write_csv(FILE *f, const ds_gathered *g, ds_error *e)
-{
-    const ds_answers *a = &g->lists[0];
-    ds_prediction *rows = malloc((a->n + 1) * sizeof *rows);
-    if (!rows)
-        return ds_fail_memory(e);
-    for (size_t i = 0; i < a->n; i++)
-        rows[i] = (ds_prediction){a->path[i], a->label[i], a->prediction[i], a->confidence[i]};
-    int rc = ds_report_csv_write(f, &(ds_selection){rows, a->n, g->names, g->report.chosen.threshold}, e);
-    free(rows);
-    return rc;
-}
-
 int ds_places_write(ds_places *p, const ds_reject_flags *s, const ds_gathered *g, ds_error *e)
 {
     int rc = DS_OK;
     if (s->json)
         rc = ds_report_json(file_of(&p->json, s->json), &g->report, e);
     if (!rc && s->csv)
-        rc = write_csv(file_of(&p->csv, s->csv), g, e);
+        rc = ds_report_csv_write(file_of(&p->csv, s->csv), &g->lists[0], g->report.chosen.threshold, e);
     if (!rc)
         rc = commit_place(&p->json, s->json, e);
     if (!rc)

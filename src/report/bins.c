@@ -28,25 +28,24 @@ int ds_bins_find(const ds_bin *bins, int n, double confidence)
     return first;
 }
 
-void ds_bins_add(ds_bin *bins, int n, const ds_selection *rows)
+void ds_bins_add(ds_bin *bins, int n, const ds_answers *a)
 {
-    for (size_t i = 0; i < rows->n; i++) {
-        const ds_prediction *p = &rows->rows[i];
-        int b = ds_bins_find(bins, n, p->confidence);
+    for (size_t i = 0; i < a->n; i++) {
+        int b = ds_bins_find(bins, n, a->confidences[i]);
         if (b < 0)
             continue;
         bins[b].n++;
-        bins[b].right += p->prediction == p->label;
-        bins[b].confidence += p->confidence;
+        bins[b].right += !a->wrong[i];
+        bins[b].confidence += a->confidences[i];
     }
 }
 
-static void find_range(const ds_selection *rows, double *low, double *high)
+static void find_range(const ds_answers *a, double *low, double *high)
 {
     *low = INFINITY;
     *high = -INFINITY;
-    for (size_t i = 0; i < rows->n; i++) {
-        double c = rows->rows[i].confidence;
+    for (size_t i = 0; i < a->n; i++) {
+        double c = a->confidences[i];
         if (!isfinite(c))
             continue;
         *low = fmin(*low, c);
@@ -67,14 +66,14 @@ ds_page_bins ds_page_bins_of(const ds_page *p)
 {
     ds_page_bins b = {0};
     double low, high;
-    find_range(p->rows, &low, &high);
+    find_range(p->answers, &low, &high);
     bool unit = low >= 0 && high <= 1;
-    b.reliable = p->quality || (unit && low <= high);
+    b.reliable = p->answers->quality.n || (unit && low <= high);
     ds_bins_make(b.reliability, DS_BINS, 0, 1);
-    if (p->quality)
-        copy_quality(b.reliability, p->quality);
+    if (p->answers->quality.n)
+        copy_quality(b.reliability, &p->answers->quality);
     else if (b.reliable)
-        ds_bins_add(b.reliability, DS_BINS, p->rows);
+        ds_bins_add(b.reliability, DS_BINS, p->answers);
     if (unit || low > high) {
         low = 0;
         high = 1;
@@ -83,6 +82,6 @@ ds_page_bins ds_page_bins_of(const ds_page *p)
         high += 0.5 + fabs(high) * 0x1p-40;
     }
     ds_bins_make(b.histogram, DS_HISTOGRAM, low, high);
-    ds_bins_add(b.histogram, DS_HISTOGRAM, p->rows);
+    ds_bins_add(b.histogram, DS_HISTOGRAM, p->answers);
     return b;
 }

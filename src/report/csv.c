@@ -28,22 +28,22 @@ void ds_csv_put_number(FILE *f, double v)
         fprintf(f, "%.17g", v);
 }
 
-static void put_row(FILE *f, const ds_prediction *p, const ds_selection *s)
+static void put_row(FILE *f, const ds_answers *a, size_t i, double threshold)
 {
-    ds_csv_put_field(f, p->path);
+    ds_csv_put_field(f, ds_answers_path(a, i));
     putc(',', f);
-    ds_csv_put_field(f, s->names[p->label]);
+    ds_csv_put_field(f, a->names[a->labels[i]]);
     putc(',', f);
-    ds_csv_put_field(f, s->names[p->prediction]);
+    ds_csv_put_field(f, a->names[a->predictions[i]]);
     putc(',', f);
-    ds_csv_put_number(f, p->confidence);
-    fputs(ds_accepts(p->confidence, s->threshold) ? ",1\n" : ",0\n", f);
+    ds_csv_put_number(f, a->confidences[i]);
+    fputs(ds_accepts(a->confidences[i], threshold) ? ",1\n" : ",0\n", f);
 }
 
-int ds_report_csv_write(FILE *f, const ds_selection *s, ds_error *e)
+int ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, ds_error *e)
 {
     fputs("path,label,prediction,confidence,accepted\n", f);
-    for (size_t i = 0; i < s->n && !ferror(f); i++)
-        put_row(f, &s->rows[i], s);
+    for (size_t i = 0; i < a->n && !ferror(f); i++)
+        put_row(f, a, i, threshold);
     return ds_report_flush(f, e);
 }

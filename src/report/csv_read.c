@@ -1,9 +1,10 @@
-#include "report/report.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
-#include "report/texts.h"
+#include "report/report.h"
 
 #include <math.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -16,135 +17,139 @@ typedef struct reader {
     bool last; /* the field just read was the last of its row */
 } reader;
 
-/* Step over the byte that ends a field; then the field itself may be closed with a NUL. */
-static void step_over(reader *r, char *stop)
+static bool ends_line(const char *p)
 {
-    r->last = *stop != ',';
-    r->line += *stop == '\n';
-    r->p = stop + (*stop != '\0');
-}
-
-static int read_plain(reader *r, char **field, ds_error *e)
-{
-    char *stop = r->p;
-    while (*stop != ',' && *stop != '\n' && *stop != '\0' && *stop != '"')
-        stop++;
-    if (*stop == '"')
-        return ds_fail_at(e, DS_EINPUT, r->file, r->line,
-                          "a quote inside a field, expected the whole field in quotes and this one doubled");
-    *field = r->p;
-    step_over(r, stop);
-    if (r->last && stop > *field && stop[-1] == '\r')
-        stop--;
-    *stop = '\0';
-    return DS_OK;
-}
-
-static int read_quoted(reader *r, char **field, ds_error *e)
-{
-    char *in = r->p + 1, *out = r->p;
-    int line = r->line;
-    *field = out;
-    for (; *in && (*in != '"' || in[1] == '"'); in++) {
-        in += *in == '"';
-        r->line += *in == '\n';
-        *out++ = *in;
-    }
-    if (!*in)
-        return ds_fail_at(e, DS_EINPUT, r->file, line, "a quoted field has no end, expected a closing quote");
-    in++;
-    if (*in == '\r' && (in[1] == '\n' || !in[1]))
-        in++;
-    if (*in && *in != ',' && *in != '\n')
-        return ds_fail_at(e, DS_EINPUT, r->file, r->line,
-                          "text after a closing quote, expected a comma or the end of the line");
-    step_over(r, in);
-    *out = '\0';
-    return DS_OK;
+    return *p == '\n' || *p == '\0';
 }
 
 static int read_field(reader *r, char **field, ds_error *e)
 {
-    return *r->p == '"' ? read_quoted(r, field, e) : read_plain(r, field, e);
+    const bool quoted = *r->p == '"';
+    const int line = r->line;
+    char *in = r->p + quoted, *out = *field = in;
+    for (; quoted ? *in && (*in != '"' || in[1] == '"') : !strchr(",\n\"", *in); *out++ = *in++) {
+        in += quoted && *in == '"';
+        r->line += *in == '\n';
+    }
+    if (quoted && !*in)
+        return ds_fail_at(e, DS_EINPUT, r->file, line, "a quoted field has no end, expected a closing quote");
+    if (!quoted && *in == '"')
+        return ds_fail_at(e, DS_EINPUT, r->file, line,
+                          "a quote inside a field, expected the whole field in quotes and this one doubled");
+    in += quoted;
+    if (quoted && *in == '\r' && ends_line(in + 1))
+        in++;
+    if (!ends_line(in) && *in != ',')
+        return ds_fail_at(e, DS_EINPUT, r->file, r->line,
+                          "text after a closing quote, expected a comma or the end of the line");
+    if (!quoted && ends_line(in) && out > *field && out[-1] == '\r')
+        out--;
+    r->last = *in != ',';
+    r->line += *in == '\n';
+    r->p = in + (*in != '\0');
+    *out = '\0';
+    return DS_OK;
 }
 
 /* True at the start of a row, false at the end of the text. */
 static bool next_row(reader *r)
 {
-    while (*r->p == '\n' || (*r->p == '\r' && (r->p[1] == '\n' || !r->p[1]))) {
+    while (*r->p == '\n' || (*r->p == '\r' && ends_line(r->p + 1))) {
         r->line += *r->p == '\n';
         r->p++;
     }
     return *r->p != '\0';
 }
 
-enum { LABEL, PREDICTION, CONFIDENCE, NEEDED, PATH = NEEDED, KNOWN };
+/* ---- the header ---- */
+
+enum { LABEL, PREDICTION, CONFIDENCE, PATH, KNOWN };
 static const char *const known[KNOWN] = {"label", "prediction", "confidence", "path"};
 
-/* Where the columns stand; -1: not there, or not wanted. */
 typedef struct columns {
-    int at[KNOWN];
-    int n;
-    bool labelled; /* label and prediction are wanted */
+    bool labelled;      /* label and prediction are wanted */
+    const char **names; /* n */
+    int n, at[KNOWN];   /* where the known ones stand; -1: not there, or not wanted */
 } columns;
 
-static bool wanted(const columns *c, int k)
+static int find_column(const reader *r, int line, columns *c, int k, ds_error *e)
 {
-    return c->labelled || k == CONFIDENCE || k == PATH;
-}
-
-static int note_column(const reader *r, int line, columns *c, const char *name, ds_error *e)
-{
-    for (int k = 0; k < KNOWN; k++) {
-        if (!wanted(c, k) || strcmp(name, known[k]) != 0)
+    const char *expected =
+        c->labelled ? "the columns label, prediction and confidence" : "the column confidence";
+    c->at[k] = -1;
+    if (!c->labelled && (k == LABEL || k == PREDICTION))
+        return DS_OK;
+    for (int i = 0; i < c->n; i++) {
+        if (strcmp(c->names[i], known[k]) != 0)
             continue;
         if (c->at[k] >= 0)
             return ds_fail_at(e, DS_EINPUT, r->file, line,
-                              "column '%s' stands twice in the header, expected it once", name);
-        c->at[k] = c->n;
+                              "column '%s' stands twice in the header, expected it once", known[k]);
+        c->at[k] = i;
     }
-    c->n++;
-    return DS_OK;
-}
-
-static const char *expected_columns(const columns *c)
-{
-    return c->labelled ? "the columns label, prediction and confidence" : "the column confidence";
-}
-
-static int check_columns(const reader *r, int line, const columns *c, const char *const *names, int n,
-                         ds_error *e)
-{
-    for (int k = 0; k < NEEDED; k++) {
-        if (c->at[k] >= 0 || !wanted(c, k))
-            continue;
-        const char *near = ds_nearest(known[k], names, n);
-        return ds_fail_at(e, DS_EINPUT, r->file, line, "no column '%s' in the header, expected %s%s%s%s",
-                          known[k], expected_columns(c), near ? " (is '" : "", near ? near : "",
-                          near ? "' meant?)" : "");
-    }
-    return DS_OK;
+    if (c->at[k] >= 0 || k == PATH)
+        return DS_OK;
+    const char *near = ds_nearest(known[k], c->names, c->n);
+    return ds_fail_at(e, DS_EINPUT, r->file, line, "no column '%s' in the header, expected %s%s%s%s",
+                      known[k], expected, near ? " (is '" : "", near ? near : "", near ? "' meant?)" : "");
 }
 
 static int read_header(reader *r, columns *c, ds_error *e)
 {
-    enum { REMEMBERED = 64 };
-    const char *names[REMEMBERED];
-    int rc, n = 0;
     if (!next_row(r))
-        return ds_fail_at(e, DS_EINPUT, r->file, 1, "no header, expected %s", expected_columns(c));
-    int line = r->line;
+        return ds_fail_at(e, DS_EINPUT, r->file, 1, "no header, expected %s",
+                          c->labelled ? "the columns label, prediction and confidence"
+                                      : "the column confidence");
+    const int line = r->line;
     do {
         char *field;
-        if ((rc = read_field(r, &field, e)))
-            return rc;
-        field = ds_trim(field);
-        if ((rc = note_column(r, line, c, field, e)))
-            return rc;
-        if (n < REMEMBERED)
-            names[n++] = field;
+        DS_TRY(read_field(r, &field, e));
+        DS_PUSH(c->names, c->n, ds_trim(field));
     } while (!r->last);
-    return check_columns(r, line, c, names, n, e);
+    for (int k = 0; k < KNOWN; k++)
+        DS_TRY(find_column(r, line, c, k, e));
+    return DS_OK;
+}
+
+/* ---- the rows ---- */
+
+/* A class: its text and its place among all of them. */
+typedef struct class
+{
+    const char *name;
+    int number;
+} class;
+
+typedef struct row {
+    const char *path;
+    double confidence;
+    const class *label, *prediction;
+} row;
+
+/* What is read; classes are a tree of <search.h> in the natural order of their texts ("2" before "10"). */
+typedef struct table {
+    columns columns;
+    row *rows; /* n */
+    size_t n;
+    void *classes;
+} table;
+
+static int by_name(const void *a, const void *b)
+{
+    const class *x = a, *y = b;
+    return strverscmp(x->name, y->name);
+}
+
+static const class *find_class(void **classes, const char *name)
+{
+    class key = {.name = name}, **found = tsearch(&key, classes, by_name);
+    if (!found)
+        ds_out_of_memory();
+    if (*found == &key) {
+        *found = ds_xmalloc(sizeof key);
+        **found = key;
+    }
+    return *found;
 }
 
 static bool parse_confidence(const char *s, double *v)
@@ -155,125 +160,96 @@ static bool parse_confidence(const char *s, double *v)
     return strcasecmp(s + (*s == '-'), "nan") == 0;
 }
 
-static int put_classes(ds_csv *csv, ds_interned *texts, char *const *fields, ds_error *e)
+static int read_row(reader *r, table *t, ds_error *e)
 {
-    int *label = &csv->label[csv->n], *prediction = &csv->prediction[csv->n];
-    int rc = ds_interned_add(texts, fields[LABEL], label, e);
-    if (!rc)
-        rc = ds_interned_add(texts, fields[PREDICTION], prediction, e);
-    csv->wrong[csv->n] = *label != *prediction;
-    return rc;
-}
-
-static int read_row(reader *r, const columns *c, ds_interned *texts, ds_csv *csv, ds_error *e)
-{
-    char *field, *known_fields[KNOWN] = {NULL};
-    int line = r->line, n = 0;
+    const columns *c = &t->columns;
+    char *field, *fields[KNOWN] = {NULL};
+    const int line = r->line;
+    int n = 0;
     do {
-        int rc = read_field(r, &field, e);
-        if (rc)
-            return rc;
+        DS_TRY(read_field(r, &field, e));
         for (int k = 0; k < KNOWN; k++)
             if (c->at[k] == n)
-                known_fields[k] = field;
+                fields[k] = field;
         n++;
     } while (!r->last);
     if (n != c->n)
         return ds_fail_at(e, DS_EINPUT, r->file, line, "a row of %d field%s, expected %d as in the header", n,
                           n == 1 ? "" : "s", c->n);
-    if (!parse_confidence(known_fields[CONFIDENCE], &csv->confidence[csv->n]))
+    row made = {.path = fields[PATH]};
+    if (!parse_confidence(fields[CONFIDENCE], &made.confidence))
         return ds_fail_at(e, DS_EINPUT, r->file, line, "confidence is '%.60s', expected a number or nan",
-                          known_fields[CONFIDENCE]);
-    int rc = c->labelled ? put_classes(csv, texts, known_fields, e) : DS_OK;
-    if (csv->path)
-        csv->path[csv->n] = known_fields[PATH];
-    csv->n += !rc;
-    return rc;
-}
-
-/* Room for as many rows as there are lines. */
-static int make_room(ds_csv *csv, const char *rest, const columns *c, ds_error *e)
-{
-    size_t lines = 1;
-    bool with_path = c->at[PATH] >= 0;
-    for (const char *p = rest; (p = strchr(p, '\n')); p++)
-        lines++;
-    csv->confidence = malloc(lines * sizeof *csv->confidence);
-    csv->path = with_path ? malloc(lines * sizeof *csv->path) : NULL;
-    bool ok = csv->confidence && (csv->path || !with_path);
-    if (ok && c->labelled) {
-        csv->wrong = malloc(lines * sizeof *csv->wrong);
-        csv->label = malloc(lines * sizeof *csv->label);
-        csv->prediction = malloc(lines * sizeof *csv->prediction);
-        ok = csv->wrong && csv->label && csv->prediction;
+                          fields[CONFIDENCE]);
+    if (c->labelled) {
+        made.label = find_class(&t->classes, fields[LABEL]);
+        made.prediction = find_class(&t->classes, fields[PREDICTION]);
     }
-    return ok ? DS_OK : ds_fail_memory(e);
-}
-
-/* Number the classes by their texts, whatever the order of the rows. */
-static int order_classes(ds_csv *csv, ds_interned *texts, ds_error *e)
-{
-    int *rank, rc = ds_interned_sort(texts, &rank, e);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < csv->n; i++) {
-        csv->label[i] = rank[csv->label[i]];
-        csv->prediction[i] = rank[csv->prediction[i]];
-    }
-    free(rank);
-    csv->classes = texts->n;
-    csv->names = texts->text;
-    texts->text = NULL;
+    DS_PUSH(t->rows, t->n, made);
     return DS_OK;
 }
 
-static int read_rows(reader *r, ds_csv *csv, bool labelled, ds_error *e)
+static void number_class(const void *node, VISIT visit, void *arg)
 {
-    columns c = {.at = {-1, -1, -1, -1}, .labelled = labelled};
-    ds_interned texts = {0};
-    int rc = read_header(r, &c, e);
-    if (!rc)
-        rc = make_room(csv, r->p, &c, e);
-    while (!rc && next_row(r))
-        rc = read_row(r, &c, &texts, csv, e);
-    if (!rc && labelled)
-        rc = order_classes(csv, &texts, e);
-    ds_interned_clear(&texts);
+    class *c = *(class *const *)node;
+    ds_answers *a = arg;
+    if (visit != postorder && visit != leaf) /* each is met in order once so */
+        return;
+    c->number = a->classes;
+    DS_PUSH(a->names, a->classes, ds_strdup(c->name));
+}
+
+static void take_rows(ds_answers *a, const table *t)
+{
+    twalk_r(t->classes, number_class, a);
+    a->n = t->n;
+    DS_ALLOC(a->confidences, t->n);
+    if (t->columns.at[PATH] >= 0)
+        DS_ALLOC(a->paths, t->n);
+    if (t->columns.labelled) {
+        DS_ALLOC(a->labels, t->n);
+        DS_ALLOC(a->predictions, t->n);
+        DS_ALLOC(a->wrong, t->n);
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        const row *r = &t->rows[i];
+        a->confidences[i] = r->confidence;
+        if (a->paths)
+            a->paths[i] = ds_strdup(r->path);
+        if (!a->labels)
+            continue;
+        a->labels[i] = r->label->number;
+        a->predictions[i] = r->prediction->number;
+        a->wrong[i] = r->label != r->prediction;
+    }
+}
+
+static int read_table(reader *r, table *t, ds_error *e)
+{
+    DS_TRY(read_header(r, &t->columns, e));
+    while (next_row(r))
+        DS_TRY(read_row(r, t, e));
+    return DS_OK;
+}
+
+int ds_report_csv_read(const char *path, bool labelled, ds_answers *a, ds_error *e)
+{
+    char *text;
+    *a = (ds_answers){0};
+    DS_TRY(ds_file_read_text(path,
+                             labelled ? "a CSV file with the columns label, prediction and confidence"
+                                      : "a CSV file with the column confidence",
+                             &text, e));
+    bool marked = strncmp(text, "\xEF\xBB\xBF", 3) == 0;
+    reader r = {.file = path, .p = text + (marked ? 3 : 0), .line = 1};
+    table t = {.columns.labelled = labelled};
+    int rc = read_table(&r, &t, e);
+    if (!rc) {
+        take_rows(a, &t);
+        a->file = ds_strdup(path);
+    }
+    tdestroy(t.classes, free);
+    free(t.columns.names);
+    free(t.rows);
+    free(text);
     return rc;
-}
-
-static int read_csv(const char *path, bool labelled, const char *what, ds_csv *csv, ds_error *e)
-{
-    *csv = (ds_csv){0};
-    int rc = ds_file_read_text(path, what, &csv->text, e);
-    if (rc)
-        return rc;
-    bool marked = strncmp(csv->text, "\xEF\xBB\xBF", 3) == 0;
-    reader r = {.file = path, .p = csv->text + (marked ? 3 : 0), .line = 1};
-    rc = read_rows(&r, csv, labelled, e);
-    if (rc)
-        ds_csv_clear(csv);
-    return rc;
-}
-
-int ds_report_csv_read(const char *path, ds_csv *csv, ds_error *e)
-{
-    return read_csv(path, true, "a CSV file with the columns label, prediction and confidence", csv, e);
-}
-
-int ds_report_csv_read_unlabelled(const char *path, ds_csv *csv, ds_error *e)
-{
-    return read_csv(path, false, "a CSV file with the column confidence", csv, e);
-}
-
-void ds_csv_clear(ds_csv *csv)
-{
-    free(csv->confidence);
-    free(csv->wrong);
-    free(csv->label);
-    free(csv->prediction);
-    free(csv->names);
-    free(csv->path);
-    free(csv->text);
-    *csv = (ds_csv){0};
 }

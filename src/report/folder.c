@@ -25,7 +25,7 @@ static int put_json(FILE *f, const source *s, ds_error *e)
 
 static int put_csv(FILE *f, const source *s, ds_error *e)
 {
-    return ds_report_csv_write(f, s->p->rows, e);
+    return ds_report_csv_write(f, s->p->answers, s->p->report->chosen.threshold, e);
 }
 
 static int write_file(const char *dir, const char *name, const source *s,

@@ -11,17 +11,17 @@ typedef struct pass {
     long listed, pictured; /* how many at most */
 } pass;
 
-static bool is_kind(const ds_prediction *p, picked kind)
+static bool is_kind(bool wrong, picked kind)
 {
-    return kind == ANY || (p->prediction == p->label) == (kind == HITS);
+    return kind == ANY || wrong == (kind == MISTAKES);
 }
 
 /* Returns how many pictures were left over. */
-static long mark(const ds_selection *rows, const size_t *order, pass p, unsigned char *marks)
+static long mark(const ds_answers *a, const size_t *order, pass p, unsigned char *marks)
 {
-    for (size_t k = 0; k < rows->n && (p.listed > 0 || p.pictured > 0); k++) {
-        size_t place = p.from_the_back ? rows->n - 1 - k : k;
-        if (!is_kind(&rows->rows[order[place]], p.kind))
+    for (size_t k = 0; k < a->n && (p.listed > 0 || p.pictured > 0); k++) {
+        size_t place = p.from_the_back ? a->n - 1 - k : k;
+        if (!is_kind(a->wrong[order[place]], p.kind))
             continue;
         if (p.listed-- > 0)
             marks[place] |= DS_LISTED;
@@ -33,22 +33,23 @@ static long mark(const ds_selection *rows, const size_t *order, pass p, unsigned
     return p.pictured;
 }
 
-static void mark_rejected(const ds_selection *rows, const size_t *order, unsigned char *marks)
+static void mark_rejected(const ds_answers *a, double threshold, const size_t *order, unsigned char *marks)
 {
     long listed = 0;
-    for (size_t place = rows->n; place-- > 0 && listed < REJECTED_MOST; listed++) {
-        if (ds_accepts(rows->rows[order[place]].confidence, rows->threshold))
+    for (size_t place = a->n; place-- > 0 && listed < REJECTED_MOST; listed++) {
+        if (ds_accepts(a->confidences[order[place]], threshold))
             return;
         marks[place] |= DS_LISTED;
     }
 }
 
-void ds_gallery_mark(const ds_selection *rows, const size_t *order, int thumbs, unsigned char *marks)
+void ds_gallery_mark(const ds_answers *a, double threshold, const size_t *order, int thumbs,
+                     unsigned char *marks)
 {
     long third = thumbs / 3, left = thumbs - 2 * third;
     left +=
-        mark(rows, order, (pass){MISTAKES, false, third > LISTED_LEAST ? third : LISTED_LEAST, third}, marks);
-    left += mark(rows, order, (pass){HITS, true, third > LISTED_LEAST ? third : LISTED_LEAST, third}, marks);
-    mark(rows, order, (pass){ANY, true, LISTED_LEAST, left}, marks);
-    mark_rejected(rows, order, marks);
+        mark(a, order, (pass){MISTAKES, false, third > LISTED_LEAST ? third : LISTED_LEAST, third}, marks);
+    left += mark(a, order, (pass){HITS, true, third > LISTED_LEAST ? third : LISTED_LEAST, third}, marks);
+    mark(a, order, (pass){ANY, true, LISTED_LEAST, left}, marks);
+    mark_rejected(a, threshold, order, marks);
 }

@@ -1,13 +1,14 @@
 #include "report/page.h"
+#include "base/memory.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 static int surest_first(const void *a, const void *b, void *arg)
 {
-    const ds_prediction *rows = arg;
+    const double *confidences = arg;
     size_t i = *(const size_t *)a, j = *(const size_t *)b;
-    double x = rows[i].confidence, y = rows[j].confidence;
+    double x = confidences[i], y = confidences[j];
     if (isnan(x) != isnan(y))
         return isnan(x) ? 1 : -1;
     if (x > y || x < y)
@@ -15,14 +16,13 @@ static int surest_first(const void *a, const void *b, void *arg)
     return i < j ? -1 : i > j;
 }
 
-size_t *ds_page_order(const ds_selection *rows)
+size_t *ds_page_order(const ds_answers *a)
 {
-    size_t *order = malloc((rows->n + 1) * sizeof *order);
-    if (!order)
-        return NULL;
-    for (size_t i = 0; i < rows->n; i++)
+    size_t *order;
+    DS_ALLOC(order, a->n);
+    for (size_t i = 0; i < a->n; i++)
         order[i] = i;
-    qsort_r(order, rows->n, sizeof *order, surest_first, (void *)(size_t)rows->rows);
+    qsort_r(order, a->n, sizeof *order, surest_first, a->confidences);
     return order;
 }
 

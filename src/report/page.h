@@ -16,11 +16,10 @@
 /* What a report is made of, all the caller's. */
 typedef struct ds_page {
     const ds_report *report;
-    const ds_selection *rows;  /* the images of the report's curve */
-    int classes;               /* how many names they have */
-    const ds_quality *quality; /* of the class probabilities; NULL: confidences stand for them if they can */
-    int thumbs;                /* pictures in the page, at most */
-    const char *chart_js;      /* where Chart.js is; NULL: where Debian's package puts it */
+    const ds_answers
+        *answers; /* of the report; without their quality, confidences stand for probabilities if they can */
+    int thumbs;   /* pictures in the page, at most */
+    const char *chart_js; /* where Chart.js is; NULL: where Debian's package puts it */
 } ds_page;
 
 /* The names of the files, NULL-terminated. */
@@ -45,7 +44,7 @@ void ds_bins_make(ds_bin *bins, int n, double low, double high);
 /* The bin of a confidence in [low, high], -1 for any other and NaN. */
 int ds_bins_find(const ds_bin *bins, int n, double confidence);
 /* Count the images; those outside of the bins are left out. */
-void ds_bins_add(ds_bin *bins, int n, const ds_selection *rows);
+void ds_bins_add(ds_bin *bins, int n, const ds_answers *a);
 
 /* How often the images of a confidence are right, and how many there are. */
 typedef struct ds_page_bins {
@@ -58,8 +57,8 @@ ds_page_bins ds_page_bins_of(const ds_page *p);
 
 /* ---- order.c ---- */
 
-/* Indices of the rows, surest first, NaN last; equal ones in the order of the rows. Fresh memory, NULL without. */
-size_t *ds_page_order(const ds_selection *rows);
+/* Indices of the images, surest first, NaN last; equal ones in the order of the list. Fresh memory. */
+size_t *ds_page_order(const ds_answers *a);
 
 /* Some groups of a curve: all of them for at most `all` images, else about `most`, evenly over the accepted images, and
  * with them the last one and the one that ends at `keep` accepted images. */
@@ -76,7 +75,8 @@ enum { DS_LISTED = 1, DS_PICTURED = 2 };
 /* Which images the page shows, by place in `order`: a third of `thumbs` most confident mistakes, a third least
  * confident hits, then the least confident images, DS_LISTED and DS_PICTURED; the rejected ones (10,000 at most)
  * and as many mistakes and hits as a short list needs are DS_LISTED. marks: n bytes, zeroed. */
-void ds_gallery_mark(const ds_selection *rows, const size_t *order, int thumbs, unsigned char *marks);
+void ds_gallery_mark(const ds_answers *a, double threshold, const size_t *order, int thumbs,
+                     unsigned char *marks);
 
 /* ---- thumb.c ---- */
 

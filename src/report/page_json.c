@@ -96,25 +96,25 @@ static int put_steps(object *to, const ds_report *r, ds_error *e)
 /* ---- labels and predictions, surest image first ---- */
 
 typedef struct sorted {
-    const ds_selection *rows;
+    const ds_answers *a;
     const size_t *order;
 } sorted;
 
 static uint64_t label_at(const void *from, size_t i)
 {
     const sorted *s = from;
-    return (uint64_t)s->rows->rows[s->order[i]].label;
+    return (uint64_t)s->a->labels[s->order[i]];
 }
 
 static uint64_t prediction_at(const void *from, size_t i)
 {
     const sorted *s = from;
-    return (uint64_t)s->rows->rows[s->order[i]].prediction;
+    return (uint64_t)s->a->predictions[s->order[i]];
 }
 
 static void put_answers(object *to, const sorted *s, int classes)
 {
-    size_t n = s->rows->n;
+    size_t n = s->a->n;
     bool small = n <= LABELLED;
     int width = classes <= 1 << 8 ? 1 : classes <= 1 << 16 ? 2 : 4;
     put(to, "width", json_integer(width));
@@ -128,7 +128,7 @@ static json_t *data_of(const ds_page *p, const sorted *s, ds_error *e)
     object o = {json_object(), true};
     put(&o, "n", json_integer((json_int_t)c->n));
     put(&o, "wrong", json_integer((json_int_t)c->wrong));
-    put_answers(&o, s, p->classes);
+    put_answers(&o, s, p->answers->classes);
     if (put_steps(&o, p->report, e))
         o.ok = false;
     return finish(&o);
@@ -136,17 +136,19 @@ static json_t *data_of(const ds_page *p, const sorted *s, ds_error *e)
 
 /* ---- the gallery ---- */
 
-static json_t *item(const ds_page *p, const ds_prediction *row, bool pictured)
+static json_t *item(const ds_page *p, size_t i, bool pictured)
 {
+    const ds_answers *a = p->answers;
+    const char *path = ds_answers_path(a, i);
     ds_error why = {0};
     char *uri = NULL;
     object o = {json_object(), true};
-    put(&o, "path", ds_json_text(row->path));
-    put(&o, "label", json_integer(row->label));
-    put(&o, "prediction", json_integer(row->prediction));
-    put(&o, "confidence", ds_json_number(row->confidence));
-    put(&o, "accepted", json_boolean(ds_accepts(row->confidence, p->rows->threshold)));
-    if (pictured && *row->path && ds_thumb_make(row->path, &uri, &why))
+    put(&o, "path", ds_json_text(path));
+    put(&o, "label", json_integer(a->labels[i]));
+    put(&o, "prediction", json_integer(a->predictions[i]));
+    put(&o, "confidence", ds_json_number(a->confidences[i]));
+    put(&o, "accepted", json_boolean(ds_accepts(a->confidences[i], p->report->chosen.threshold)));
+    if (pictured && *path && ds_thumb_make(path, &uri, &why))
         put(&o, "problem", ds_json_text(why.text));
     if (uri)
         put(&o, "picture", json_string_nocheck(uri));
@@ -156,13 +158,12 @@ static json_t *item(const ds_page *p, const ds_prediction *row, bool pictured)
 
 static json_t *gallery(const ds_page *p, const size_t *order)
 {
-    unsigned char *marks = calloc(p->rows->n + 1, 1);
+    unsigned char *marks = calloc(p->answers->n + 1, 1);
     json_t *array = marks ? json_array() : NULL;
     if (array)
-        ds_gallery_mark(p->rows, order, p->thumbs, marks);
-    for (size_t k = 0; array && k < p->rows->n; k++)
-        if (marks[k] &&
-            json_array_append_new(array, item(p, &p->rows->rows[order[k]], marks[k] & DS_PICTURED))) {
+        ds_gallery_mark(p->answers, p->report->chosen.threshold, order, p->thumbs, marks);
+    for (size_t k = 0; array && k < p->answers->n; k++)
+        if (marks[k] && json_array_append_new(array, item(p, order[k], marks[k] & DS_PICTURED))) {
             json_decref(array);
             array = NULL;
         }
@@ -173,8 +174,8 @@ static json_t *gallery(const ds_page *p, const size_t *order)
 static json_t *names_of(const ds_page *p)
 {
     json_t *array = json_array();
-    for (int i = 0; i < p->classes; i++)
-        if (json_array_append_new(array, ds_json_text(p->rows->names[i]))) {
+    for (int i = 0; i < p->answers->classes; i++)
+        if (json_array_append_new(array, ds_json_text(p->answers->names[i]))) {
             json_decref(array);
             return NULL;
         }
@@ -246,13 +247,13 @@ static json_t *page_figures(const ds_page *p, const ds_page_bins *b)
 
 int ds_page_json(const ds_page *p, const ds_page_bins *b, char **json, ds_error *e)
 {
-    size_t *order = ds_page_order(p->rows);
+    size_t *order = ds_page_order(p->answers);
     object o = {json_object(), order != NULL};
     *json = NULL;
     if (order) {
         put(&o, "report", page_figures(p, b));
         put(&o, "names", names_of(p));
-        put(&o, "data", data_of(p, &(sorted){p->rows, order}, e));
+        put(&o, "data", data_of(p, &(sorted){p->answers, order}, e));
         put(&o, "gallery", gallery(p, order));
     }
     free(order);

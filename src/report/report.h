@@ -4,6 +4,7 @@
 #define DS_REPORT_H
 
 #include "base/error.h"
+#include "select/answers.h"
 #include "select/select.h"
 
 #include <stdbool.h>
@@ -128,48 +129,19 @@ int ds_report_json(FILE *f, const ds_report *r, ds_error *e);
 
 /* ---- csv.c ---- */
 
-/* The answer for one image. */
-typedef struct ds_prediction {
-    const char *path;
-    int label, prediction; /* indices into the names */
-    double confidence;
-} ds_prediction;
-
-/* The rows of `classifier reject`, all arrays the caller's. */
-typedef struct ds_selection {
-    const ds_prediction *rows; /* n */
-    size_t n;
-    const char *const *names; /* of the classes */
-    double threshold;         /* NAN: all but NaN accepted */
-} ds_selection;
-
 /* Header path,label,prediction,confidence,accepted and a line an image; RFC 4180 quoting, lines end in a
- * newline, confidence with 17 digits or nan, accepted 0 or 1. DS_EIO. */
-int ds_report_csv_write(FILE *f, const ds_selection *s, ds_error *e);
+ * newline, confidence with 17 digits or nan, accepted (at the threshold) 0 or 1. DS_EIO. */
+int ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, ds_error *e);
 
 /* ---- csv_read.c ---- */
 
-/* What the metrics need of such a CSV. Zero-initialise; release with ds_csv_clear. */
-typedef struct ds_csv {
-    size_t n;
-    double *confidence;      /* n */
-    bool *wrong;             /* n: label and prediction differ as text */
-    int *label, *prediction; /* n: indices into names */
-    char **names; /* classes: the distinct texts of both columns in natural order ("2" before "10") */
-    int classes;
-    char **path; /* n; NULL when the file has no such column */
-    char *text;  /* what the paths and names point into */
-} ds_csv;
-
-/* Columns are found by the header, in any order: label, prediction, confidence and, when there, path; others
- * are ignored. A UTF-8 mark, CRLF, blank lines and quoted fields with newlines are read; no rows below the
- * header give n = 0. DS_EINPUT with file:line for a missing or doubled column, a row of another length, wrong
- * quotes, a confidence that is neither a finite number nor nan, an empty file or one with NUL bytes; DS_EIO;
- * DS_ENOMEM. On failure `csv` is empty. */
-int ds_report_csv_read(const char *path, ds_csv *csv, ds_error *e);
-/* The same with confidence as the one needed column; label and prediction are ignored, their arrays stay NULL. */
-int ds_report_csv_read_unlabelled(const char *path, ds_csv *csv, ds_error *e);
-void ds_csv_clear(ds_csv *csv);
+/* Read such a CSV as answers with `file`. Columns are found by the header, in any order: label, prediction, confidence
+ * and, when there, path; others are ignored. Without `labelled` confidence alone is needed, label and prediction are
+ * ignored. Classes are the distinct texts of both columns in natural order ("2" before "10"). A UTF-8 mark, CRLF, blank
+ * lines and quoted fields with newlines are read; no rows below the header give n = 0. DS_EINPUT with file:line for a
+ * missing or doubled column, a row of another length, wrong quotes, a confidence that is neither a finite number nor
+ * nan, an empty file or one with NUL bytes; DS_EIO. On failure the answers are empty. */
+int ds_report_csv_read(const char *path, bool labelled, ds_answers *a, ds_error *e);
 
 /* ---- match.c ---- */
 

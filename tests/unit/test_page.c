@@ -151,18 +151,25 @@ static void test_bins(void **state)
     assert_int_equal(ds_bins_find(bins, 5, INFINITY), -1);
 }
 
-static const char *const names[] = {"cat", "</script><b>dog", "\xff\"'"};
-static const ds_prediction rows[] = {
-    {"b", 0, 1, 0.25}, {"a.png", 0, 0, 1}, {"</script>", 1, 1, 0.5},
-    {"", 2, 0, NAN},   {"e", 1, 1, 0.5},   {"f", 1, 0, 0},
-};
-enum { ROWS = sizeof rows / sizeof *rows };
-static const ds_selection selection = {rows, ROWS, names, 0.5};
+static char *names[] = {"cat", "</script><b>dog", "\xff\"'"};
+static char *paths[] = {"b", "a.png", "</script>", "", "e", "f"};
+static int labels[] = {0, 0, 1, 2, 1, 1}, predictions[] = {1, 0, 1, 0, 1, 0};
+static double confidences[] = {0.25, 1, 0.5, NAN, 0.5, 0};
+static bool wrong[] = {true, false, false, true, false, true};
+enum { ROWS = sizeof labels / sizeof *labels };
+static const ds_answers answers = {.n = ROWS,
+                                   .paths = paths,
+                                   .labels = labels,
+                                   .predictions = predictions,
+                                   .confidences = confidences,
+                                   .wrong = wrong,
+                                   .names = names,
+                                   .classes = 3};
 
 static void test_bins_of_confidences(void **state)
 {
     (void)state;
-    const ds_page page = {.rows = &selection};
+    const ds_page page = {.answers = &answers};
     ds_page_bins b = ds_page_bins_of(&page);
     assert_true(b.reliable);
     assert_int_equal(b.reliability[0].n, 1);
@@ -177,9 +184,9 @@ static void test_bins_of_confidences(void **state)
 static void test_bins_of_scores(void **state)
 {
     (void)state;
-    const ds_prediction scores[] = {{"", 0, 0, -3}, {"", 0, 1, 7}, {"", 0, 0, INFINITY}};
-    ds_selection s = {scores, 3, names, NAN};
-    const ds_page page = {.rows = &s};
+    ds_answers s = {
+        .n = 3, .confidences = (double[]){-3, 7, INFINITY}, .wrong = (bool[]){false, true, false}};
+    const ds_page page = {.answers = &s};
     ds_page_bins b = ds_page_bins_of(&page);
     assert_false(b.reliable);
     assert_true(b.histogram[0].low == -3 && b.histogram[DS_HISTOGRAM - 1].high == 7);
@@ -196,10 +203,10 @@ static void test_bins_of_scores(void **state)
 static void test_bins_of_probabilities(void **state)
 {
     (void)state;
-    ds_quality q = {0};
+    ds_answers a = answers;
     const double log_p[] = {-0.1, -3, -3};
-    ds_quality_add(&q, log_p, 3, 0, 1);
-    const ds_page page = {.rows = &selection, .quality = &q};
+    ds_quality_add(&a.quality, log_p, 3, 0, 1);
+    const ds_page page = {.answers = &a};
     ds_page_bins b = ds_page_bins_of(&page);
     assert_int_equal(b.reliability[13].n, 1); /* exp(-.1) = .905 lies in (13/15, 14/15] */
     assert_int_equal(b.reliability[7].n, 0);
@@ -211,32 +218,32 @@ static void test_order(void **state)
 {
     (void)state;
     static const size_t expected[ROWS] = {1, 2, 4, 0, 5, 3};
-    size_t *order = ds_page_order(&selection);
+    size_t *order = ds_page_order(&answers);
     assert_memory_equal(order, expected, sizeof expected);
     free(order);
 }
 
 enum { MANY = 1000 };
 
-static void make_many(double *confidence, bool *wrong, ds_curve *curve)
+static void make_many(double *confidence, bool *bad, ds_curve *curve)
 {
     ds_error e;
     for (int i = 0; i < MANY; i++) {
         confidence[i] = (double)i;
-        wrong[i] = i % 3 == 0;
+        bad[i] = i % 3 == 0;
     }
-    assert_int_equal(ds_curve_make(confidence, wrong, MANY, curve, &e), DS_OK);
+    assert_int_equal(ds_curve_make(confidence, bad, MANY, curve, &e), DS_OK);
 }
 
 static void test_steps(void **state)
 {
     (void)state;
     double confidence[MANY];
-    bool wrong[MANY];
+    bool bad[MANY];
     ds_curve c;
     ds_steps s;
     ds_error e;
-    make_many(confidence, wrong, &c);
+    make_many(confidence, bad, &c);
     assert_int_equal(ds_steps_make(&c, MANY, 10, 0, &s, &e), DS_OK);
     assert_true(s.n == MANY && !s.thinned);
     free(s.group);
@@ -263,31 +270,34 @@ static size_t count_marks(const unsigned char *marks, size_t n, unsigned char bi
 static void test_gallery(void **state)
 {
     (void)state;
-    static ds_prediction many[MANY];
+    const double threshold = 0.3;
+    double confidence[MANY];
+    bool bad[MANY];
     unsigned char marks[MANY] = {0};
-    ds_selection s = {many, MANY, names, 0.3};
-    for (int i = 0; i < MANY; i++) /* one in ten is wrong, the 300 least sure are rejected */
-        many[i] = (ds_prediction){"", 0, i % 10 == 0, (i + 0.5) / MANY};
+    ds_answers s = {.n = MANY, .confidences = confidence, .wrong = bad};
+    for (int i = 0; i < MANY; i++) { /* one in ten is wrong, the 300 least sure are rejected */
+        confidence[i] = (i + 0.5) / MANY;
+        bad[i] = i % 10 == 0;
+    }
     size_t *order = ds_page_order(&s);
-    ds_gallery_mark(&s, order, 30, marks);
+    ds_gallery_mark(&s, threshold, order, 30, marks);
     assert_int_equal(count_marks(marks, MANY, DS_PICTURED), 30);
     for (size_t place = 0; place < MANY; place++) {
-        const ds_prediction *p = &many[order[place]];
         if (place >= 700)
             assert_true(marks[place] & DS_LISTED);
-        if (p->prediction != p->label && place < 100) /* the ten surest mistakes */
+        if (bad[order[place]] && place < 100) /* the ten surest mistakes */
             assert_true(marks[place] & DS_PICTURED);
         if (place >= MANY - 10)
             assert_true(marks[place] & DS_PICTURED);
-        if (p->prediction == p->label && place < 700)
+        if (!bad[order[place]] && place < 700)
             assert_int_equal(marks[place], 0);
     }
     memset(marks, 0, sizeof marks);
-    ds_gallery_mark(&s, order, 0, marks);
+    ds_gallery_mark(&s, threshold, order, 0, marks);
     assert_int_equal(count_marks(marks, MANY, DS_PICTURED), 0);
     assert_true(count_marks(marks, MANY, DS_LISTED) >= 300);
     memset(marks, 0, sizeof marks);
-    ds_gallery_mark(&s, order, 5000, marks);
+    ds_gallery_mark(&s, threshold, order, 5000, marks);
     assert_int_equal(count_marks(marks, MANY, DS_PICTURED), MANY);
     free(order);
 }
@@ -329,18 +339,6 @@ static void test_thumb(void **state)
 }
 
 /* ---- the page ---- */
-
-static void make_curve(ds_curve *c)
-{
-    double confidence[ROWS];
-    bool wrong[ROWS];
-    ds_error e;
-    for (int i = 0; i < ROWS; i++) {
-        confidence[i] = rows[i].confidence;
-        wrong[i] = rows[i].label != rows[i].prediction;
-    }
-    assert_int_equal(ds_curve_make(confidence, wrong, ROWS, c, &e), DS_OK);
-}
 
 static void read_text(const char *path, char **text)
 {
@@ -387,12 +385,12 @@ static void test_folder(void **state)
     ds_curve c;
     ds_error e = {0};
     ds_notes notes = {0};
-    make_curve(&c);
+    assert_int_equal(ds_curve_make(confidences, wrong, ROWS, &c, &e), DS_OK);
     ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, 0.5));
     r.model = "dir/<&.weights";
     char *chart = ds_strdup(in_folder("chart.js"));
     write_bytes(chart, "chart('</script>')", 18);
-    const ds_page page = {&r, &selection, 3, NULL, 3, chart};
+    const ds_page page = {&r, &answers, 3, chart};
     assert_int_equal(ds_report_folder(folder, &page, &notes, &e), DS_OK);
     char *html;
     read_text(in_folder("report.html"), &html);

@@ -35,36 +35,39 @@ static void put_bytes(const char *bytes, size_t n)
     assert_int_equal(fclose(f), 0);
 }
 
-static ds_csv read_text(const char *text)
+static ds_answers read_text(const char *text)
 {
-    ds_csv csv;
+    ds_answers csv;
     ds_error e = {0};
     put_bytes(text, strlen(text));
-    if (ds_report_csv_read(csv_path, &csv, &e))
+    if (ds_report_csv_read(csv_path, true, &csv, &e))
         fail_msg("line %d: %s", e.line, e.text);
     return csv;
 }
 
 /* ---- CSV ---- */
 
-static const char *const names[] = {"shirt", "T-shirt, \"top\"", "line\nbreak", "naïve"};
-static const ds_prediction rows[] = {
-    {"a b/c.png", 0, 0, 0.1},
-    {"with,comma.png", 1, 0, 1 / 3.0},
-    {"with\rreturn.png", 1, 1, 1 - 0x1p-53},
-    {"with\nnewline.png", 2, 2, -1e-300},
-    {"", 3, 2, NAN},
-    {"last.png", 3, 3, 0.5},
-};
-enum { ROWS = sizeof rows / sizeof *rows };
+static char *names[] = {"shirt", "T-shirt, \"top\"", "line\nbreak", "naïve"};
+static char *paths[] = {"a b/c.png", "with,comma.png", "with\rreturn.png", "with\nnewline.png",
+                        "",          "last.png"};
+static int labels[] = {0, 1, 1, 2, 3, 3}, predictions[] = {0, 0, 1, 2, 2, 3};
+static double confidences[] = {0.1, 1 / 3.0, 1 - 0x1p-53, -1e-300, NAN, 0.5};
+enum { ROWS = sizeof labels / sizeof *labels };
+static const ds_answers answers = {.n = ROWS,
+                                   .paths = paths,
+                                   .labels = labels,
+                                   .predictions = predictions,
+                                   .confidences = confidences,
+                                   .names = names,
+                                   .classes = 4};
 
-/* What `write` prints for `s`, fresh memory. */
-static char *written_csv(const ds_selection *s)
+/* The answers as they are written, fresh memory. */
+static char *written_csv(double threshold)
 {
     char *text = NULL;
     size_t n;
     FILE *f = open_memstream(&text, &n);
-    assert_int_equal(ds_report_csv_write(f, s, NULL), 0);
+    assert_int_equal(ds_report_csv_write(f, &answers, threshold, NULL), 0);
     fclose(f);
     return text;
 }
@@ -72,7 +75,7 @@ static char *written_csv(const ds_selection *s)
 static void csv_is_written_exactly(void **state)
 {
     (void)state;
-    char *text = written_csv(&(ds_selection){rows, ROWS, names, 0.5});
+    char *text = written_csv(0.5);
     assert_string_equal(text, "path,label,prediction,confidence,accepted\n"
                               "a b/c.png,shirt,shirt,0.10000000000000001,0\n"
                               "\"with,comma.png\",\"T-shirt, \"\"top\"\"\",shirt,0.33333333333333331,0\n"
@@ -87,49 +90,49 @@ static void csv_is_written_exactly(void **state)
 static void csv_comes_back(void **state)
 {
     (void)state;
-    char *text = written_csv(&(ds_selection){rows, ROWS, names, NAN});
-    ds_csv csv = read_text(text);
+    char *text = written_csv(NAN);
+    ds_answers csv = read_text(text);
     assert_int_equal(csv.n, ROWS);
     for (size_t i = 0; i < csv.n; i++) {
-        assert_string_equal(csv.path[i], rows[i].path);
-        assert_int_equal(csv.wrong[i], rows[i].label != rows[i].prediction);
-        assert_string_equal(csv.names[csv.label[i]], names[rows[i].label]);
-        assert_string_equal(csv.names[csv.prediction[i]], names[rows[i].prediction]);
-        if (isnan(rows[i].confidence))
-            assert_true(isnan(csv.confidence[i]));
+        assert_string_equal(csv.paths[i], paths[i]);
+        assert_int_equal(csv.wrong[i], labels[i] != predictions[i]);
+        assert_string_equal(csv.names[csv.labels[i]], names[labels[i]]);
+        assert_string_equal(csv.names[csv.predictions[i]], names[predictions[i]]);
+        if (isnan(confidences[i]))
+            assert_true(isnan(csv.confidences[i]));
         else
-            assert_true(csv.confidence[i] == rows[i].confidence);
+            assert_true(csv.confidences[i] == confidences[i]);
     }
-    ds_csv_clear(&csv);
+    ds_answers_clear(&csv);
     free(text);
 }
 
 static void columns_come_in_any_order(void **state)
 {
     (void)state;
-    ds_csv csv = read_text("\xEF\xBB\xBF\"confidence\",extra, prediction ,label\r\n"
-                           "0.5,\"x\r\n\"\"y\"\"\",cat,\"cat\"\r\n"
-                           "\r\n"
-                           "-NaN,,dog,\"cat\"\r\n"
-                           "1e-3,,Cat,cat\r");
+    ds_answers csv = read_text("\xEF\xBB\xBF\"confidence\",extra, prediction ,label\r\n"
+                               "0.5,\"x\r\n\"\"y\"\"\",cat,\"cat\"\r\n"
+                               "\r\n"
+                               "-NaN,,dog,\"cat\"\r\n"
+                               "1e-3,,Cat,cat\r");
     assert_int_equal(csv.n, 3);
-    assert_null(csv.path);
-    assert_true(csv.confidence[0] == 0.5 && isnan(csv.confidence[1]) && csv.confidence[2] == 1e-3);
+    assert_null(csv.paths);
+    assert_true(csv.confidences[0] == 0.5 && isnan(csv.confidences[1]) && csv.confidences[2] == 1e-3);
     assert_true(!csv.wrong[0] && csv.wrong[1] && csv.wrong[2]);
-    ds_csv_clear(&csv);
+    ds_answers_clear(&csv);
 }
 
 static void classes_are_the_distinct_texts(void **state)
 {
     (void)state;
-    ds_csv csv = read_text("label,prediction,confidence\n10,2,1\n2,,1\n\"10\",10,1\n");
+    ds_answers csv = read_text("label,prediction,confidence\n10,2,1\n2,,1\n\"10\",10,1\n");
     assert_int_equal(csv.classes, 3);
     const char *const expected[] = {"", "2", "10"};
     for (int i = 0; i < 3; i++)
         assert_string_equal(csv.names[i], expected[i]);
-    assert_true(csv.label[0] == 2 && csv.label[1] == 1 && csv.label[2] == 2);
-    assert_true(csv.prediction[0] == 1 && csv.prediction[1] == 0 && csv.prediction[2] == 2);
-    ds_csv_clear(&csv);
+    assert_true(csv.labels[0] == 2 && csv.labels[1] == 1 && csv.labels[2] == 2);
+    assert_true(csv.predictions[0] == 1 && csv.predictions[1] == 0 && csv.predictions[2] == 2);
+    ds_answers_clear(&csv);
 }
 
 /* More texts than the first tables hold, met in another order than theirs. */
@@ -144,30 +147,30 @@ static void many_classes_keep_their_numbers(void **state)
     for (int i = 0; i < CLASSES; i++)
         fprintf(f, "%d,%d,0.5\n", i * 7 % CLASSES, (i * 7 + 1) % CLASSES);
     fclose(f);
-    ds_csv csv = read_text(text);
+    ds_answers csv = read_text(text);
     assert_int_equal(csv.classes, CLASSES);
     for (int i = 0; i < CLASSES; i++) {
-        assert_int_equal(csv.label[i], i * 7 % CLASSES);
-        assert_int_equal(csv.prediction[i], (i * 7 + 1) % CLASSES);
+        assert_int_equal(csv.labels[i], i * 7 % CLASSES);
+        assert_int_equal(csv.predictions[i], (i * 7 + 1) % CLASSES);
     }
-    ds_csv_clear(&csv);
+    ds_answers_clear(&csv);
     free(text);
 }
 
 static void a_file_without_labels_is_read(void **state)
 {
     (void)state;
-    ds_csv csv;
+    ds_answers csv;
     static const char text[] = "label,path,confidence,label\n?,a,0.5,?\n?,b,nan,?\n", lacking[] = "path\na\n";
     put_bytes(text, sizeof text - 1);
-    assert_int_equal(ds_report_csv_read_unlabelled(csv_path, &csv, NULL), 0);
-    assert_true(csv.n == 2 && csv.confidence[0] == 0.5 && isnan(csv.confidence[1]));
-    assert_string_equal(csv.path[1], "b");
-    assert_true(!csv.label && !csv.prediction && !csv.wrong && csv.classes == 0);
-    ds_csv_clear(&csv);
+    assert_int_equal(ds_report_csv_read(csv_path, false, &csv, NULL), 0);
+    assert_true(csv.n == 2 && csv.confidences[0] == 0.5 && isnan(csv.confidences[1]));
+    assert_string_equal(csv.paths[1], "b");
+    assert_true(!csv.labels && !csv.predictions && !csv.wrong && csv.classes == 0);
+    ds_answers_clear(&csv);
     ds_error e = {0};
     put_bytes(lacking, sizeof lacking - 1);
-    assert_int_equal(ds_report_csv_read_unlabelled(csv_path, &csv, &e), DS_EINPUT);
+    assert_int_equal(ds_report_csv_read(csv_path, false, &csv, &e), DS_EINPUT);
     assert_non_null(strstr(e.text, "no column 'confidence' in the header, expected the column confidence"));
 }
 
@@ -176,30 +179,30 @@ static void short_files_are_read(void **state)
     (void)state;
     const char *const without_rows[] = {"label,prediction,confidence", "label,prediction,confidence\n\n"};
     for (int i = 0; i < 2; i++) {
-        ds_csv csv = read_text(without_rows[i]);
+        ds_answers csv = read_text(without_rows[i]);
         assert_int_equal(csv.n, 0);
-        ds_csv_clear(&csv);
+        ds_answers_clear(&csv);
     }
-    ds_csv csv = read_text("label,confidence,prediction,path\na,1,a,");
+    ds_answers csv = read_text("label,confidence,prediction,path\na,1,a,");
     assert_int_equal(csv.n, 1);
-    assert_string_equal(csv.path[0], "");
-    ds_csv_clear(&csv);
+    assert_string_equal(csv.paths[0], "");
+    ds_answers_clear(&csv);
     csv = read_text("label,confidence,prediction\na,1,\"a\"");
     assert_true(csv.n == 1 && !csv.wrong[0]);
-    ds_csv_clear(&csv);
+    ds_answers_clear(&csv);
 }
 
 static void check_refused(const char *bytes, size_t n, int line, const char *part)
 {
-    ds_csv csv;
+    ds_answers csv;
     ds_error e = {0};
     put_bytes(bytes, n);
-    assert_int_equal(ds_report_csv_read(csv_path, &csv, &e), DS_EINPUT);
+    assert_int_equal(ds_report_csv_read(csv_path, true, &csv, &e), DS_EINPUT);
     assert_string_equal(e.file, csv_path);
     if (e.line != line || !strstr(e.text, part))
         fail_msg("line %d: %s, expected line %d: %s", e.line, e.text, line, part);
-    assert_null(csv.confidence);
-    assert_null(csv.text);
+    assert_null(csv.confidences);
+    assert_null(csv.names);
 }
 
 static void malformed_csv_is_refused(void **state)
@@ -233,22 +236,22 @@ static void malformed_csv_is_refused(void **state)
         check_refused(cases[i].text, strlen(cases[i].text), cases[i].line, cases[i].part);
     static const char binary[] = "label,prediction,confidence\na,\0,1\n";
     check_refused(binary, sizeof binary - 1, 0, "is a binary file");
-    ds_csv csv;
+    ds_answers csv;
     ds_error e = {0};
-    assert_int_equal(ds_report_csv_read("/nonexistent/x.csv", &csv, &e), DS_EIO);
-    assert_null(csv.text);
+    assert_int_equal(ds_report_csv_read("/nonexistent/x.csv", true, &csv, &e), DS_EIO);
+    assert_null(csv.names);
 }
 
 static void every_cut_of_a_file_is_survived(void **state)
 {
     (void)state;
-    char *text = written_csv(&(ds_selection){rows, ROWS, names, NAN});
+    char *text = written_csv(NAN);
     for (size_t n = strlen(text); n > 0; n--) {
-        ds_csv csv;
+        ds_answers csv;
         put_bytes(text, n);
-        if (ds_report_csv_read(csv_path, &csv, NULL) == 0) {
+        if (ds_report_csv_read(csv_path, true, &csv, NULL) == 0) {
             assert_true(csv.n <= ROWS);
-            ds_csv_clear(&csv);
+            ds_answers_clear(&csv);
         }
     }
     free(text);
@@ -727,7 +730,6 @@ static void a_full_disk_is_noticed(void **state)
     (void)state;
     ds_curve c = simple_curve();
     ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, NAN));
-    ds_selection s = {rows, ROWS, names, NAN};
     FILE *full = fopen("/dev/full", "w");
     if (full) {
         ds_error e = {0};
@@ -736,7 +738,7 @@ static void a_full_disk_is_noticed(void **state)
         clearerr(full);
         assert_int_equal(ds_report_json(full, &r, &e), DS_EIO);
         clearerr(full);
-        assert_int_equal(ds_report_csv_write(full, &s, &e), DS_EIO);
+        assert_int_equal(ds_report_csv_write(full, &answers, NAN, &e), DS_EIO);
         fclose(full);
     }
     ds_curve_clear(&c);
