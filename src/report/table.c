@@ -1,47 +1,42 @@
-#include "report/table.h"
-
+#include "report/report.h"
 #include "base/text.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
-const char *ds_table_percent(double v, char cell[DS_TABLE_CELL])
+/* A formatted number; what a function returns lives as long as the call that prints it. */
+typedef struct cell {
+    char text[48];
+} cell;
+
+static cell undefined_or(double v, const char *format, double low, double high)
 {
-    if (isnan(v))
-        return "undefined";
-    snprintf(cell, DS_TABLE_CELL, "%.2f %%", 100 * v);
-    return cell;
+    cell c = {"undefined"};
+    if (!isnan(v))
+        snprintf(c.text, sizeof c.text, format, v, low, high);
+    return c;
+}
+
+static cell percent(double v)
+{
+    return undefined_or(100 * v, "%.2f %%", 0, 0);
+}
+
+static cell rate(const ds_rate *r)
+{
+    return undefined_or(100 * r->value, "%.2f %% [%.2f, %.2f]", 100 * r->interval.low,
+                        100 * r->interval.high);
 }
 
 /* A threshold is copied into cfg files: the fewest digits that are read as the same number. */
-static const char *exact(double v, char cell[DS_TABLE_CELL])
+static cell exact(double v, const char *infinite)
 {
-    if (isnan(v))
-        return "none";
+    cell c = {"none"};
     if (isinf(v))
-        return "-";
-    return ds_number_text(v, cell);
-}
-
-const char *ds_table_rate(const ds_rate *r, char cell[DS_TABLE_CELL])
-{
-    if (isnan(r->value))
-        return "undefined";
-    snprintf(cell, DS_TABLE_CELL, "%.2f %% [%.2f, %.2f]", 100 * r->value, 100 * r->interval.low,
-             100 * r->interval.high);
-    return cell;
-}
-
-static void line(FILE *f, const char *name, double v, ds_interval i)
-{
-    if (isnan(v)) {
-        fprintf(f, "%-16s undefined\n", name);
-        return;
-    }
-    fprintf(f, "%-16s %.6f", name, v);
-    if (!isnan(i.low))
-        fprintf(f, " [%.6f, %.6f]", i.low, i.high);
-    fputc('\n', f);
+        snprintf(c.text, sizeof c.text, "%s", infinite);
+    else if (!isnan(v))
+        ds_number_text(v, c.text);
+    return c;
 }
 
 static void text_line(FILE *f, const char *name, const char *text)
@@ -50,9 +45,10 @@ static void text_line(FILE *f, const char *name, const char *text)
         fprintf(f, "%-16s %s\n", name, text);
 }
 
+/* ---- the figures ---- */
+
 static void head(FILE *f, const ds_report *r)
 {
-    char cell[DS_TABLE_CELL];
     text_line(f, "model", r->model);
     text_line(f, "list", r->list);
     if (r->chose_best)
@@ -61,7 +57,7 @@ static void head(FILE *f, const ds_report *r)
     fprintf(f, "%-16s %zu\n", "images", r->curve->n);
     if (r->curve->n_nan)
         fprintf(f, "%-16s %zu (never accepted)\n", "  no confidence", r->curve->n_nan);
-    text_line(f, "accuracy", ds_table_rate(&r->rates.accuracy, cell));
+    text_line(f, "accuracy", rate(&r->rates.accuracy).text);
 }
 
 static void control(FILE *f, const ds_report_control *c)
@@ -81,35 +77,34 @@ static void control(FILE *f, const ds_report_control *c)
 
 static void chosen(FILE *f, const ds_report *r)
 {
-    char cell[DS_TABLE_CELL];
     const ds_cut *c = &r->chosen;
-    const char *threshold = exact(c->threshold, cell);
-    if (isinf(c->threshold))
-        threshold = "nothing can be accepted";
-    fprintf(f, "%-16s %s", "threshold", threshold);
+    fprintf(f, "%-16s %s", "threshold", exact(c->threshold, "nothing can be accepted").text);
     if (r->threshold_note)
         fprintf(f, " (%s)", r->threshold_note);
-    fputc('\n', f);
-    fprintf(f, "%-16s %s (%zu accepted)\n", "coverage", ds_table_percent(c->coverage, cell), c->accepted);
-    fprintf(f, "%-16s %s (%zu rejected)\n", "reject rate", ds_table_rate(&r->rates.reject, cell),
+    fprintf(f, "\n%-16s %s (%zu accepted)\n", "coverage", percent(c->coverage).text, c->accepted);
+    fprintf(f, "%-16s %s (%zu rejected)\n", "reject rate", rate(&r->rates.reject).text,
             r->curve->n - c->accepted);
-    fprintf(f, "%-16s %s (%zu errors among the accepted)\n", "selective risk",
-            ds_table_rate(&r->rates.risk, cell), c->errors);
+    fprintf(f, "%-16s %s (%zu errors among the accepted)\n", "selective risk", rate(&r->rates.risk).text,
+            c->errors);
+}
+
+static void area(FILE *f, const char *name, double v, ds_interval i)
+{
+    const char *format = isnan(i.low) ? "%.6f" : "%.6f [%.6f, %.6f]";
+    text_line(f, name, undefined_or(v, format, i.low, i.high).text);
 }
 
 static void figures(FILE *f, const ds_report *r)
 {
-    const ds_interval none = {NAN, NAN};
-    line(f, "AURC", r->areas.aurc, r->boot.aurc);
-    line(f, "E-AURC", r->areas.eaurc, r->boot.eaurc);
-    line(f, "AUGRC", r->areas.augrc, r->boot.augrc);
-    line(f, "AUROC", r->areas.auroc, r->boot.auroc);
-    if (!isnan(r->nll))
-        line(f, "NLL", r->nll, none);
-    if (!isnan(r->brier))
-        line(f, "Brier", r->brier, none);
-    if (!isnan(r->ece))
-        line(f, "ECE", r->ece, none);
+    area(f, "AURC", r->areas.aurc, r->boot.aurc);
+    area(f, "E-AURC", r->areas.eaurc, r->boot.eaurc);
+    area(f, "AUGRC", r->areas.augrc, r->boot.augrc);
+    area(f, "AUROC", r->areas.auroc, r->boot.auroc);
+    const double quality[] = {r->nll, r->brier, r->ece};
+    static const char *const names[] = {"NLL", "Brier", "ECE"};
+    for (int i = 0; i < 3; i++)
+        if (!isnan(quality[i]))
+            fprintf(f, "%-16s %.6f\n", names[i], quality[i]);
     if (r->curve->n == 0)
         return;
     fprintf(f, "in brackets      %g %% intervals: exact for rates", 100 * DS_REPORT_LEVEL);
@@ -120,27 +115,156 @@ static void figures(FILE *f, const ds_report *r)
 
 static void risk_table(FILE *f, const ds_report *r)
 {
-    char risk[DS_TABLE_CELL], threshold[DS_TABLE_CELL];
     fprintf(f, "\nrisk at coverage\n  %8s  %10s  %10s  %s\n", "coverage", "accepted", "risk", "threshold");
     for (int i = 0; i < DS_REPORT_COVERAGES; i++) {
         ds_cut c = ds_cut_at_coverage(r->curve, ds_report_coverages[i]);
         fprintf(f, "  %6.0f %%  %10zu  %10s  %s\n", 100 * ds_report_coverages[i], c.accepted,
-                ds_table_percent(c.risk, risk), exact(c.threshold, threshold));
+                percent(c.risk).text, exact(c.threshold, "-").text);
     }
 }
 
 static void coverage_table(FILE *f, const ds_report *r)
 {
-    char coverage[DS_TABLE_CELL], rejected[DS_TABLE_CELL], threshold[DS_TABLE_CELL];
     fprintf(f, "\ncoverage at risk (chosen on these images: optimistic)\n  %8s  %10s  %11s  %s\n", "risk",
             "coverage", "reject rate", "threshold");
     for (int i = 0; i < DS_REPORT_RISKS; i++) {
         ds_cut c = ds_cut_at_risk(r->curve, ds_report_risks[i]);
-        fprintf(f, "  <= %3g %%  %10s  %11s  %s\n", 100 * ds_report_risks[i],
-                ds_table_percent(c.coverage, coverage), ds_table_percent(ds_reject_rate(r, &c), rejected),
-                exact(c.threshold, threshold));
+        fprintf(f, "  <= %3g %%  %10s  %11s  %s\n", 100 * ds_report_risks[i], percent(c.coverage).text,
+                percent(ds_reject_rate(r, &c)).text, exact(c.threshold, "-").text);
     }
 }
+
+/* ---- classes ---- */
+
+/* Bytes of a text that take no column of their own on a terminal, all letters being one wide. */
+static int narrow(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += (*text & 0xC0) == 0x80;
+    return n;
+}
+
+static int widest(const ds_report_classes *c)
+{
+    enum { MOST = 32 };
+    int width = (int)sizeof "class" - 1;
+    for (int i = 0; i < c->n; i++) {
+        int w = (int)strlen(c->names[i]) - narrow(c->names[i]);
+        width = w > width ? w : width;
+    }
+    return width < MOST ? width : MOST;
+}
+
+static void class_table(FILE *f, const ds_report_classes *c, int width)
+{
+    fprintf(f, "\nclasses at the threshold\n  %-*s  %8s  %10s  %11s  %10s\n", width, "class", "images",
+            "accuracy", "reject rate", "risk");
+    for (int i = 0; i < c->n; i++) {
+        ds_rates r = ds_rates_of(&c->figures[i], true);
+        fprintf(f, "  %-*s  %8zu  %10s  %11s  %10s\n", width + narrow(c->names[i]), c->names[i],
+                c->figures[i].n, percent(r.accuracy.value).text, percent(r.reject.value).text,
+                percent(r.risk.value).text);
+    }
+}
+
+/* Columns have numbers for names: names would not fit. */
+static void confusion_table(FILE *f, const ds_report_classes *c, int width)
+{
+    enum { MOST = 20 };
+    if (c->n > MOST) {
+        fprintf(f, "\nconfusion of %d classes: too wide for a table, see -json\n", c->n);
+        return;
+    }
+    fprintf(f, "\nconfusion: label down, prediction of accepted images across\n  %*s", width + 4, "");
+    for (int j = 0; j < c->n; j++)
+        fprintf(f, " %6d", j + 1);
+    fputs("  rejected\n", f);
+    for (int i = 0; i < c->n; i++) {
+        const size_t *row = c->confusion + (size_t)i * ((size_t)c->n + 1);
+        fprintf(f, "  %2d  %-*s", i + 1, width + narrow(c->names[i]), c->names[i]);
+        for (int j = 0; j < c->n; j++)
+            fprintf(f, " %6zu", row[j]);
+        fprintf(f, "  %8zu\n", row[c->n]);
+    }
+}
+
+static void classes(FILE *f, const ds_report *r)
+{
+    if (!r->show_classes)
+        return;
+    if (!r->classes) {
+        fprintf(f, "\nclasses: more than %d, too many for figures of each\n", DS_REPORT_CLASSES);
+        return;
+    }
+    int width = widest(r->classes);
+    class_table(f, r->classes, width);
+    confusion_table(f, r->classes, width);
+}
+
+/* ---- other lists, other programs ---- */
+
+static void list_row(FILE *f, const char *name, const ds_class_figures *n, bool labelled, const char *auroc)
+{
+    ds_rates r = ds_rates_of(n, labelled);
+    fprintf(f, "  %-16s  %8zu  %24s  %10s  %24s  %s\n", name, n->n, rate(&r.reject).text,
+            labelled ? percent(r.accuracy.value).text : "no labels", labelled ? rate(&r.risk).text : "",
+            auroc);
+}
+
+static void lists(FILE *f, const ds_report *r)
+{
+    if (r->n_lists == 0)
+        return;
+    const char *name = r->name ? r->name : "images";
+    const ds_class_figures own = {r->curve->n, r->curve->n - r->curve->wrong, r->chosen.accepted,
+                                  r->chosen.errors};
+    fprintf(f, "\nlists at the threshold (AUROC: an image of %s is surer than one of the list)\n", name);
+    fprintf(f, "  %-16s  %8s  %24s  %10s  %24s  %s\n", "list", "images", "reject rate", "accuracy", "risk",
+            "AUROC");
+    list_row(f, name, &own, true, "-");
+    for (int i = 0; i < r->n_lists; i++) {
+        const ds_report_list *l = &r->lists[i];
+        list_row(f, l->name, &l->figures, l->labelled, undefined_or(l->auroc, "%.6f", 0, 0).text);
+    }
+}
+
+static void difference(FILE *f, const char *name, double mine, double other, double d, ds_interval i)
+{
+    fprintf(f, "  %-16s", name);
+    if (isnan(d)) {
+        fputs(" undefined\n", f);
+        return;
+    }
+    fprintf(f, " %9.6f %9.6f %+10.6f", mine, other, d);
+    if (!isnan(i.low))
+        fprintf(f, " [%+.6f, %+.6f]", i.low, i.high);
+    fputc('\n', f);
+}
+
+static void rival(FILE *f, const ds_report *r, const ds_report_rival *v)
+{
+    const ds_areas *a = &r->areas, *b = &v->other, *d = &v->areas.difference;
+    const ds_bootstrap *i = &v->areas.interval;
+    cell risk = undefined_or(100 * v->mine.coverage, "risk at %.4g %%", 0, 0);
+    fprintf(f, "\ncompared with %s\n  %-16s %9s %9s %10s", v->file, "", "this", "other", "difference");
+    if (i->replicates)
+        fprintf(f, " (paired bootstrap, %d replicates)", i->replicates);
+    fputc('\n', f);
+    difference(f, "accuracy", r->accuracy, v->accuracy, r->accuracy - v->accuracy, i->accuracy);
+    difference(f, isnan(v->mine.coverage) ? "risk" : risk.text, v->mine.risk, v->its.risk,
+               v->mine.risk - v->its.risk, v->risk);
+    if (v->mine.accepted != v->its.accepted)
+        fprintf(f, "  (the other accepts %.4g %%: equal confidences stay together)\n", 100 * v->its.coverage);
+    difference(f, "AURC", a->aurc, b->aurc, d->aurc, i->aurc);
+    difference(f, "E-AURC", a->eaurc, b->eaurc, d->eaurc, i->eaurc);
+    difference(f, "AUGRC", a->augrc, b->augrc, d->augrc, i->augrc);
+    difference(f, "AUROC", a->auroc, b->auroc, d->auroc, i->auroc);
+    if (!isnan(v->areas.p_aurc))
+        fprintf(f, "  %-16s %9.4g (of no difference in AURC)\n", "p", v->areas.p_aurc);
+}
+
+/* ---- all ---- */
 
 int ds_report_text(FILE *f, const ds_report *r, ds_error *e)
 {
@@ -150,6 +274,9 @@ int ds_report_text(FILE *f, const ds_report *r, ds_error *e)
     figures(f, r);
     risk_table(f, r);
     coverage_table(f, r);
-    ds_table_parts(f, r);
+    classes(f, r);
+    lists(f, r);
+    for (int i = 0; i < r->n_rivals; i++)
+        rival(f, r, &r->rivals[i]);
     return ds_report_flush(f, e);
 }
