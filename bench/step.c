@@ -143,7 +143,7 @@ static int train(void *arg, ds_error *e)
 static int infer(void *arg, ds_error *e)
 {
     state *s = arg;
-    return ds_net_forward(s->infer, s->pixels, e);
+    return ds_net_forward(s->infer, s->pixels, ds_net_get_info(s->infer)->batch, e);
 }
 
 static void tell_train(const void *arg, double seconds)

@@ -1,5 +1,6 @@
 /* From the host's layers to the graph that a backend sees, and back: which layers it computes, whose arrays nobody needs any more. */
 #include "host/private.h"
+#include "base/memory.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -148,12 +149,12 @@ static void gradient(const void *host, const float *y, int n, int activation, fl
 /* ---- taking over ------------------------------------------------------------------------------------------- */
 
 /* Does the host read or write what layer i puts out? */
-static bool host_touches(const ds_net *n, const ds_node *nodes, int i)
+static bool host_touches(const ds_net *n, int i)
 {
     bool touches = !n->slots[i].owned || i == n->net->n - 1;
     for (int j = 0; j < n->net->n; j++)
-        for (int k = 0; k < nodes[j].n_inputs; k++)
-            touches |= nodes[j].inputs[k] == i && !n->slots[j].owned;
+        for (int k = 0; k < n->nodes[j].n_inputs; k++)
+            touches |= n->nodes[j].inputs[k] == i && !n->slots[j].owned;
     return touches;
 }
 
@@ -176,66 +177,108 @@ static void drop_arrays(layer *l, bool touched)
     drop(&l->delta);
 }
 
-static void settle(ds_net *n, const ds_node *nodes)
+static void settle(ds_net *n)
 {
-    for (int i = 0; i < n->net->n; i++)
-        n->slots[i].plain = host_touches(n, nodes, i);
-    for (int i = 0; i < n->net->n; i++)
+    for (int i = 0; i < n->net->n; i++) {
+        layer *l = &n->net->layers[i];
+        n->slots[i].plain = host_touches(n, i);
         if (n->slots[i].owned)
-            drop_arrays(&n->net->layers[i], n->slots[i].plain);
+            drop_arrays(l, n->slots[i].plain);
+        n->nodes[i].output = l->output;
+        n->nodes[i].delta = l->delta;
+    }
 }
 
-static int create(ds_net *n, const ds_net_setup *setup, ds_node *nodes, bool *owned, ds_error *e)
+static void describe(ds_net *n, const ds_net_setup *setup)
 {
-    const ds_graph g = {.nodes = nodes,
-                        .n = n->net->n,
-                        .batch = n->info.batch,
-                        .train = setup->train,
-                        .first = n->first,
-                        .seed = setup->seed,
-                        .tune = setup->tune,
-                        .activate = activate,
-                        .gradient = gradient,
-                        .host = n->host,
-                        .notes = setup->verbose ? setup->notes : NULL};
-    int rc = n->backend->create(&g, owned, &n->backend_state, e);
-    for (int i = 0; i < n->net->n && !rc; i++)
-        n->slots[i].owned = owned[i];
-    if (!rc)
-        settle(n, nodes);
-    return rc;
+    int total = 0;
+    for (int i = 0; i < n->net->n; i++)
+        total += inputs_of(&n->net->layers[i]);
+    DS_ZALLOC(n->nodes, n->net->n);
+    int *inputs = DS_ZALLOC(n->backend_inputs, total);
+    for (int i = 0; i < n->net->n; inputs += inputs_of(&n->net->layers[i]), i++)
+        set_node(n, i, inputs, &n->nodes[i]);
+    n->graph = (ds_graph){.nodes = n->nodes,
+                          .n = n->net->n,
+                          .batch = n->info.batch,
+                          .train = setup->train,
+                          .first = n->first,
+                          .seed = setup->seed,
+                          .tune = setup->tune,
+                          .activate = activate,
+                          .gradient = gradient,
+                          .host = n->host,
+                          .notes = setup->verbose ? setup->notes : NULL};
 }
 
 int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
-    int layers = n->net->n, at = 0, total = 0;
-    for (int i = 0; i < layers; i++) {
+    for (int i = 0; i < n->net->n; i++)
         n->slots[i].plain = true;
-        total += inputs_of(&n->net->layers[i]);
-    }
-    int rc = ds_backend_find(setup->backend, &n->backend, e);
-    if (rc || !n->backend) {
+    DS_TRY(ds_backend_find(setup->backend, &n->backend, e));
+    if (!n->backend) {
         snprintf(n->backend_name, sizeof n->backend_name, "host");
-        return rc;
+        return DS_OK;
     }
     snprintf(n->backend_name, sizeof n->backend_name, "%s (%s)", n->backend->name, n->backend->describe());
-    ds_node *nodes = calloc((size_t)layers, sizeof *nodes);
-    bool *owned = calloc((size_t)layers, sizeof *owned);
-    n->backend_inputs = calloc((size_t)total, sizeof *n->backend_inputs);
-    bool memory = nodes && owned && n->backend_inputs;
-    for (int i = 0; memory && i < layers; at += inputs_of(&n->net->layers[i]), i++)
-        set_node(n, i, n->backend_inputs + at, &nodes[i]);
-    rc = memory ? create(n, setup, nodes, owned, e) : ds_fail_memory(e);
-    free(nodes);
+    describe(n, setup);
+    bool *owned = DS_ZALLOC(owned, n->net->n);
+    int rc = n->backend->create(&n->graph, owned, &n->whole, e);
+    for (int i = 0; i < n->net->n; i++)
+        n->slots[i].owned = owned[i];
     free(owned);
+    n->state = n->whole;
+    if (!rc)
+        settle(n);
     return rc;
 }
 
 void ds_backend_detach(ds_net *n)
 {
-    if (n->backend_state)
-        n->backend->free(n->backend_state);
+    for (size_t k = 0; k < sizeof n->pieces / sizeof *n->pieces; k++)
+        if (n->pieces[k])
+            n->backend->free(n->pieces[k]);
+    if (n->whole)
+        n->backend->free(n->whole);
     free(n->backend_inputs);
+    free(n->nodes);
+}
+
+/* ---- fewer images than a batch ----------------------------------------------------------------------------- */
+
+int ds_backend_piece(const ds_net *n, int images)
+{
+    return !n->backend || images == n->info.batch ? images : images & -images;
+}
+
+static int make_piece(const ds_net *n, int images, void **state, ds_error *e)
+{
+    ds_graph g = n->graph;
+    g.batch = images;
+    g.train = false;
+    g.tune = NULL;
+    g.notes = NULL;
+    bool same = true, *owned = DS_ZALLOC(owned, g.n);
+    int rc = n->backend->create(&g, owned, state, e);
+    for (int i = 0; i < g.n; i++)
+        same &= owned[i] == n->slots[i].owned;
+    free(owned);
+    if (rc || same)
+        return rc;
+    n->backend->free(*state);
+    *state = NULL;
+    return ds_fail(e, DS_EHOST, "backend %s computes other layers for %d images than for %d at once",
+                   n->backend->name, images, n->graph.batch);
+}
+
+int ds_backend_select(ds_net *n, int images, ds_error *e)
+{
+    bool whole = !n->backend || images == n->info.batch;
+    void **state = whole ? &n->whole : &n->pieces[__builtin_ctz((unsigned)images)];
+    if (!whole && !*state)
+        DS_TRY(make_piece(n, images, state, e));
+    n->state = *state;
+    return DS_OK;
 }
 
 /* ---- passes ------------------------------------------------------------------------------------------------ */
@@ -258,18 +301,26 @@ void ds_backend_forward(ds_net *n, int i, const float *pixels, bool train)
 {
     ds_error e;
     ds_backend_pass pass = pass_of(n, pixels, train);
-    record(n, n->backend->forward(n->backend_state, i, &pass, &e), &e);
+    record(n, n->backend->forward(n->state, i, &pass, &e), &e);
 }
 
 void ds_backend_backward(ds_net *n, int i, const float *pixels)
 {
     ds_error e;
     ds_backend_pass pass = pass_of(n, pixels, true);
-    record(n, n->backend->backward(n->backend_state, i, &pass, &e), &e);
+    record(n, n->backend->backward(n->state, i, &pass, &e), &e);
+}
+
+void ds_backend_moved(const ds_net *n)
+{
+    for (size_t k = 0; k < sizeof n->pieces / sizeof *n->pieces; k++)
+        if (n->pieces[k])
+            n->backend->changed(n->pieces[k]);
 }
 
 void ds_net_changed(ds_net *n)
 {
-    if (n->backend_state)
-        n->backend->changed(n->backend_state);
+    if (n->whole)
+        n->backend->changed(n->whole);
+    ds_backend_moved(n);
 }

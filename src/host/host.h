@@ -58,10 +58,13 @@ typedef struct ds_layer_row {
 } ds_layer_row;
 void ds_net_layer_row(const ds_net *net, int i, ds_layer_row *row);
 
-/* Forward without training of info.batch images (batch x inputs). Results stay valid until the next call. */
-int ds_net_forward(ds_net *net, const float *pixels, ds_error *e);
-const float *ds_net_logits(const ds_net *net); /* batch x info.logits: raw logits of the cost section */
-const float *ds_net_output(const ds_net *net); /* batch x outputs of the last layer */
+/* Forward without training of n images, 1 <= n <= info.batch (pixels: n x inputs), at about the cost of n. A backend runs fewer
+ * than a whole batch as pieces of 8, 4, 2, 1, say: the first pass with a piece of a size prepares for it, some
+ * milliseconds and a copy of the weights. Results of an image do not depend on n, but for rounding. */
+int ds_net_forward(ds_net *net, const float *pixels, int n, ds_error *e);
+/* Results of the last pass, valid until the next: n x info.logits, raw logits of the cost section; n x outputs of the last layer. */
+const float *ds_net_logits(const ds_net *net);
+const float *ds_net_output(const ds_net *net);
 
 /* Forward and backward of one sub-batch; gradients add up until ds_net_... parameters are updated.
  * loss: batch losses; labels, ids: batch. DS_ENUMERIC when a loss is not a number. */

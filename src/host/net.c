@@ -190,13 +190,52 @@ void ds_net_layer_row(const ds_net *n, int i, ds_layer_row *row)
             row->parameters += n->params[k].n;
 }
 
-int ds_net_forward(ds_net *n, const float *pixels, ds_error *e)
+static void set_batch(ds_net *n, int images)
+{
+    n->net->batch = images;
+    for (int i = 0; i < n->net->n; i++)
+        n->net->layers[i].batch = images;
+}
+
+/* Rows [0, images) of what layer i put out belong to the images from `first` on. */
+static void move_rows(const ds_net *n, int i, int first, int images)
+{
+    const layer *l = &n->net->layers[i];
+    size_t row = (size_t)l->outputs;
+    memmove(l->output + (size_t)first * row, l->output, (size_t)images * row * sizeof *l->output);
+}
+
+static int forward_piece(ds_net *n, const float *pixels, int first, int images, ds_error *e)
+{
+    bool part = images < n->info.batch;
+    DS_TRY(ds_backend_select(n, images, e));
+    if (part)
+        set_batch(n, images);
+    ds_walk_forward(n, pixels + (size_t)first * (size_t)n->info.inputs, n->net->n - 1, false);
+    if (part)
+        set_batch(n, n->info.batch);
+    ds_backend_select(n, n->info.batch, e);
+    if (first > 0) {
+        move_rows(n, n->net->n - 1, first, images);
+        if (n->info.cost > 0)
+            move_rows(n, n->info.cost - 1, first, images);
+    }
+    return n->context.code;
+}
+
+/* The last images come first: results of later pieces, which begin at row 0, then never reach those that have been moved to
+ * their rows. */
+int ds_net_forward(ds_net *n, const float *pixels, int images, ds_error *e)
 {
     n->context.labels = NULL;
     n->context.code = 0;
     n->context.error = e;
-    ds_walk_forward(n, pixels, n->net->n - 1, false);
-    return n->context.code;
+    while (images > 0) {
+        int piece = ds_backend_piece(n, images);
+        images -= piece;
+        DS_TRY(forward_piece(n, pixels, images, piece, e));
+    }
+    return DS_OK;
 }
 
 const float *ds_net_logits(const ds_net *n)

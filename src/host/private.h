@@ -103,8 +103,11 @@ struct ds_net {
     float *scratch;            /* gradient of a shared input: batch x largest output */
     ds_work work;              /* of the convolutions */
     const ds_backend *backend; /* NULL: the host computes all */
-    void *backend_state;
-    int *backend_inputs; /* of its nodes */
+    ds_graph graph;            /* what its states are made from */
+    void *whole, *pieces[31];  /* states for the whole batch and for 2^k images at once; NULL: not made yet */
+    void *state;               /* the one at work: `whole` outside ds_net_forward */
+    ds_node *nodes;            /* of the graph */
+    int *backend_inputs;       /* of the nodes */
     char backend_name[64];
     bool dropout_active;
     uint64_t seed, step;
@@ -156,6 +159,12 @@ void ds_convolution_backward(const ds_host *host, const layer *l, const float *i
 int ds_backend_find(const char *name, const ds_backend **backend, ds_error *e);
 int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e);
 void ds_backend_detach(ds_net *n);
+/* How many of so many images go through at once. */
+int ds_backend_piece(const ds_net *n, int images);
+/* Let the state for so many images work; it is made when there is none. */
+int ds_backend_select(ds_net *n, int images, ds_error *e);
+/* Training has moved the rolling averages: the states for pieces must know. */
+void ds_backend_moved(const ds_net *n);
 /* A layer that is the backend's; errors go to n->context. */
 void ds_backend_forward(ds_net *n, int i, const float *pixels, bool train);
 void ds_backend_backward(ds_net *n, int i, const float *pixels);

@@ -71,6 +71,8 @@ void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train)
     net.input = (float *)pixels;
     net.truth = net.delta = NULL;
     net.train = train;
+    if (train)
+        ds_backend_moved(n);
     for (int i = 0; i <= last; i++) {
         net.index = i;
         double start = ds_profile_now(n);

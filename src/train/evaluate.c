@@ -15,7 +15,7 @@ static int feed(ds_net *net, ds_loader *loader, const ds_eval_setup *s, int n,
         int rc = ds_loader_next(loader, &b, e);
         double ready = ds_now();
         if (!rc)
-            rc = ds_net_forward(net, b.pixels, e);
+            rc = ds_net_forward(net, b.pixels, ds_net_get_info(net)->batch, e);
         if (rc)
             return rc;
         if (s->times) {

@@ -64,7 +64,7 @@ static int run_singly(ds_infer *f, const float *pixels, int n, ds_error *e)
     size_t inputs = (size_t)info->inputs, row = (size_t)info->logits;
     int rc = DS_OK;
     for (int i = 0; i < n && !rc; i++) {
-        rc = ds_net_forward(f->one, pixels + (size_t)i * inputs, e);
+        rc = ds_net_forward(f->one, pixels + (size_t)i * inputs, 1, e);
         if (!rc)
             memcpy(f->logits + (size_t)i * row, ds_net_logits(f->one), row * sizeof *f->logits);
     }
@@ -77,7 +77,7 @@ static int run_together(ds_infer *f, float *pixels, int n, ds_error *e)
     size_t inputs = (size_t)ds_net_get_info(f->many)->inputs;
     for (int i = n; i < f->most; i++)
         memcpy(pixels + (size_t)i * inputs, pixels + (size_t)(n - 1) * inputs, inputs * sizeof *pixels);
-    return ds_net_forward(f->many, pixels, e);
+    return ds_net_forward(f->many, pixels, f->most, e);
 }
 
 /* A quarter of a batch one by one takes about as long as a whole batch. */

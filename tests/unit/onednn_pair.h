@@ -164,7 +164,7 @@ static inline void pair_forward(pair *p)
 {
     ds_error e;
     for (int k = HOST; k <= ONEDNN; k++)
-        check(ds_net_forward(p->net[k], p->pixels, &e), &e, p->text);
+        check(ds_net_forward(p->net[k], p->pixels, p->net[k]->info.batch, &e), &e, p->text);
 }
 
 static inline void pair_train(pair *p)

@@ -229,7 +229,7 @@ static void statistics_follow_training(void **state)
     ds_walk_forward(b.net, b.pixels, b.net->info.cost - 1, true);
     float fresh[24];
     memcpy(fresh, ds_net_logits(b.net), sizeof fresh);
-    check(ds_net_forward(b.net, b.pixels, &e), &e);
+    check(ds_net_forward(b.net, b.pixels, b.net->info.batch, &e), &e);
     double rolling = 0, pooled = 0;
     for (int i = 0; i < 24; i++)
         rolling = fmax(rolling, fabs(ds_net_logits(b.net)[i] - fresh[i]));
@@ -237,12 +237,63 @@ static void statistics_follow_training(void **state)
     check(ds_net_statistics_add(b.net, b.pixels, &e), &e);
     check(ds_net_statistics_add(b.net, b.pixels, &e), &e);
     ds_net_statistics_finish(b.net);
-    check(ds_net_forward(b.net, b.pixels, &e), &e);
+    check(ds_net_forward(b.net, b.pixels, b.net->info.batch, &e), &e);
     for (int i = 0; i < 24; i++)
         pooled = fmax(pooled, fabs(ds_net_logits(b.net)[i] - fresh[i]));
     assert_true(rolling > .05);
     assert_true(pooled < .02); /* two equal batches: N-1 against 2N-1 */
     teardown(&b);
+}
+
+/* Rows [0, n x row) of `values` against those of the whole batch. */
+static void check_rows(const char *what, int n, int row, const float *values, const float *whole)
+{
+    for (int i = 0; i < n * row; i++)
+        if (!(fabs(values[i] - whole[i]) <= 1e-5 * (1 + fabs(whole[i]))))
+            fail_msg("%s of %d images, row %d: %g, in a whole batch %g", what, n, i / row, values[i],
+                     whole[i]);
+}
+
+static void check_pieces(const char *text)
+{
+    struct bench b = setup_text(text, true);
+    ds_error e;
+    float logits[6 * 8], output[6 * 8];
+    int row = b.net->info.logits, outputs = b.net->net->outputs;
+    for (int round = 0; round < 2; round++) { /* again with other averages and weights */
+        train_steps(&b, 2);
+        check(ds_net_forward(b.net, b.pixels, 6, &e), &e);
+        memcpy(logits, ds_net_logits(b.net), (size_t)(6 * row) * sizeof *logits);
+        memcpy(output, ds_net_output(b.net), (size_t)(6 * outputs) * sizeof *output);
+        for (int n = 1; n <= 6; n++) {
+            memset((float *)ds_net_logits(b.net), 0, (size_t)(6 * row) * sizeof *logits);
+            memset((float *)ds_net_output(b.net), 0, (size_t)(6 * outputs) * sizeof *output);
+            check(ds_net_forward(b.net, b.pixels, n, &e), &e);
+            check_rows("logits", n, row, ds_net_logits(b.net), logits);
+            check_rows("outputs", n, outputs, ds_net_output(b.net), output);
+        }
+    }
+    double loss[6];
+    check(ds_net_train(b.net, b.pixels, b.labels, b.ids, 7, loss, &e), &e);
+    check(ds_net_forward(b.net, b.pixels, 6, &e), &e); /* with averages that training alone has moved */
+    memcpy(logits, ds_net_logits(b.net), (size_t)(6 * row) * sizeof *logits);
+    check(ds_net_forward(b.net, b.pixels, 5, &e), &e);
+    check_rows("logits after training", 5, row, ds_net_logits(b.net), logits);
+    teardown(&b);
+}
+
+/* Fewer images than a batch: the same results, for layers of the host between those of the backend too. */
+static void pieces_of_a_batch(void **state)
+{
+    (void)state;
+    check_pieces(NET CONV(8, 3, BN) "[dropout]\nprobability=.3\n[maxpool]\nsize=2\nstride=2\n" CONV(8, 1, "")
+                     HEAD(5) "[sat]\ntarget=abstain\n[reject]\nthreshold=.3\n");
+    check_pieces(NET CONV(4, 3, BN) "[reorg]\nstride=2\n" CONV(
+        8, 1, BN) "[upsample]\nstride=2\n[route]\nlayers=-1,0\n"
+                  "[local]\nfilters=2\nsize=3\nstride=1\npad=1\nactivation=logistic\n[avgpool]\n" HEAD(
+                      4) "[softmax]\n");
+    check_pieces(NET CONV(4, 3, "") CONV(4, 1, BN) "[shortcut]\nfrom=-2\nactivation=leaky\n" HEAD(
+        4) "[softmax]\n[cost]\ntype=sse\n");
 }
 
 static char *temporary(void)
@@ -348,7 +399,7 @@ static void stock_predicts_the_same(void **state)
     network *stock = load(cfg, weights, 0);
     assert_int_equal(*stock->seen, 18);
     float *out = predict(stock, b.pixels);
-    check(ds_net_forward(b.net, b.pixels, &e), &e);
+    check(ds_net_forward(b.net, b.pixels, b.net->info.batch, &e), &e);
     for (int i = 0; i < 24; i++)
         assert_float_equal(out[i], ds_net_output(b.net)[i], 1e-5);
     unlink(cfg);
@@ -391,7 +442,7 @@ static double against_stock(const char *name)
     for (int i = 0; i < net->info.inputs; i++)
         pixels[i] = (float)ds_rng_uniform(&r);
     predict(stock, pixels);
-    check(ds_net_forward(net, pixels, &e), &e);
+    check(ds_net_forward(net, pixels, net->info.batch, &e), &e);
     const float *a = ds_net_logits(net), *b = stock->layers[net->info.cost - 1].output;
     double error = 0, most = 0;
     for (int i = 0; i < net->info.logits; i++) {
@@ -439,7 +490,7 @@ static void reject_gives_zeros(void **state)
     struct bench b =
         setup_text(NET CONV(4, 3, "") HEAD(5) "[sat]\ntarget=abstain\n[reject]\nthreshold=1\n", false);
     ds_error e;
-    check(ds_net_forward(b.net, b.pixels, &e), &e);
+    check(ds_net_forward(b.net, b.pixels, b.net->info.batch, &e), &e);
     for (int i = 0; i < 6 * 4; i++)
         assert_true(ds_net_output(b.net)[i] == 0);
     assert_int_equal(b.net->net->outputs, 4);
@@ -467,7 +518,7 @@ int main(void)
         cmocka_unit_test(weights_round_trip),      cmocka_unit_test(weights_of_wrong_size),
         cmocka_unit_test(stock_predicts_the_same), cmocka_unit_test(seeds_decide),
         cmocka_unit_test(reject_gives_zeros),      cmocka_unit_test(not_a_number_is_reported),
-        cmocka_unit_test(stock_networks),
+        cmocka_unit_test(pieces_of_a_batch),       cmocka_unit_test(stock_networks),
     };
     int failed = 0;
     const ds_backend *const *other = ds_backends();

@@ -368,7 +368,7 @@ static void poison(pair *p)
     for (size_t i = 0; i < n; i++)
         pixels[i] = NAN;
     for (int k = HOST; k <= ONEDNN; k++) {
-        check(ds_net_forward(p->net[k], pixels, &e), &e, p->text);
+        check(ds_net_forward(p->net[k], pixels, p->net[k]->info.batch, &e), &e, p->text);
         assert_int_equal(ds_net_train(p->net[k], pixels, p->labels, p->ids, 0, NULL, &e), DS_ENUMERIC);
     }
     free(pixels);

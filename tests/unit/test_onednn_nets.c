@@ -46,7 +46,7 @@ static float *results(const ds_cfg *cfg, int backend, int batch, size_t *n)
     for (size_t i = 0; i < inputs; i++)
         pixels[i] = (float)ds_rng_uniform(&r);
     double start = now();
-    check(ds_net_forward(net, pixels, &e), &e, cfg->path);
+    check(ds_net_forward(net, pixels, net->info.batch, &e), &e, cfg->path);
     print_message("%s, batch %d, %s: %.3f s\n", cfg->path, batch, ds_net_backend(net), now() - start);
     int row = net->info.logits;
     const float *values = net->info.cost > 0 ? ds_net_logits(net) : last_output(net, &row);

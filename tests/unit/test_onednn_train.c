@@ -250,7 +250,7 @@ static void passes_do_not_disturb(void **state)
     size_t n;
     ds_error e;
     for (int s = 0; s < 3; s++) {
-        check(ds_net_forward(p.net[1], p.pixels, &e), &e, small_net);
+        check(ds_net_forward(p.net[1], p.pixels, p.net[1]->info.batch, &e), &e, small_net);
         pair_train(&p);
         float *a = all_gradients(p.net[0], &n), *b = all_gradients(p.net[1], &n);
         assert_memory_equal(a, b, n * sizeof *a);
@@ -367,7 +367,7 @@ static void memory_stays(void **state)
     for (int s = 0; s < 1020; s++) {
         train_once(p.net[0], &p);
         ds_net_changed(p.net[0]);
-        check(ds_net_forward(p.net[0], p.pixels, &e), &e, text);
+        check(ds_net_forward(p.net[0], p.pixels, p.net[0]->info.batch, &e), &e, text);
         before = s == 19 ? resident_bytes() : before;
     }
     long grown = resident_bytes() - before;
@@ -400,8 +400,8 @@ static void weights_go_both_ways(void **state)
         }
         check(ds_net_save_weights(source, path, 25, &e), &e, path);
         check(ds_net_load_weights(target, path, -1, &info, &e), &e, path);
-        check(ds_net_forward(source, p.pixels, &e), &e, path);
-        check(ds_net_forward(target, p.pixels, &e), &e, path);
+        check(ds_net_forward(source, p.pixels, source->info.batch, &e), &e, path);
+        check(ds_net_forward(target, p.pixels, target->info.batch, &e), &e, path);
         assert_true(apart(ds_net_output(target), ds_net_output(source), 5 * CLASSES, 0) < 1e-4);
         ds_optimizer_free(o);
         unlink(path);
@@ -429,7 +429,7 @@ static void stock_reads_them(void **state)
     float *(*predict)(network *, float *) = (float *(*)(network *, float *))dlsym(host, "network_predict");
     network *stock = load(cfg, weights, 0);
     const float *out = predict(stock, p.pixels);
-    check(ds_net_forward(p.net[0], p.pixels, &e), &e, weights);
+    check(ds_net_forward(p.net[0], p.pixels, p.net[0]->info.batch, &e), &e, weights);
     assert_true(apart(ds_net_output(p.net[0]), out, 4 * CLASSES, 0) < 1e-4);
     ((void (*)(network *))dlsym(host, "free_network"))(stock);
     unlink(cfg);
