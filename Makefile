@@ -15,7 +15,8 @@ WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wno-unknown-pragmas $(if 
 # the thread sanitizer does not know OpenMP's barriers
 OPENMP = $(if $(findstring thread,$(SANITIZE)),,-fopenmp)
 SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
+# -fno-math-errno: a loop with a square root becomes one over vectors
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-math-errno $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
              $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -Isrc -I. -I$(BUILD)/src -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
 LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -larchive -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
 # what replaces the host's functions must be exported, and nothing else

@@ -88,9 +88,8 @@ static int prepare_train(void *arg, ds_error *e)
     if (rc || s->optimizer)
         return rc;
     const ds_param *p = ds_net_params(s->train, &n);
-    rc = ds_optimizer_new(&s->b.cfg->net, p, n, s->b.batch, s->b.threads, &s->optimizer, e);
-    if (!rc)
-        rc = ds_net_profile_start(s->train, e);
+    s->optimizer = ds_optimizer_new(&s->b.cfg->net, p, n, s->b.batch);
+    rc = ds_net_profile_start(s->train, e);
     return rc ? rc : make_images(s, ds_net_get_info(s->train), e);
 }
 

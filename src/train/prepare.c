@@ -326,7 +326,8 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
     if ((rc = open_results(job, e)))
         return rc;
     const ds_param *params = ds_net_params(job->net, &n);
-    return ds_optimizer_new(&job->cfg->net, params, n, job->plan.batch, setup->threads, &job->optimizer, e);
+    job->optimizer = ds_optimizer_new(&job->cfg->net, params, n, job->plan.batch);
+    return DS_OK;
 }
 
 void ds_job_close(ds_job *job)

@@ -217,7 +217,7 @@ static void changes_are_seen(void **state)
     for (int k = HOST; k <= ONEDNN; k++) {
         int n;
         const ds_param *q = ds_net_params(p.net[k], &n);
-        check(ds_optimizer_new(&p.cfg->net, q, n, 5, 2, &o[k], &e), &e, path);
+        o[k] = ds_optimizer_new(&p.cfg->net, q, n, 5);
     }
     for (int s = 0; s < 4; s++) {
         pair_train(&p);
@@ -291,12 +291,11 @@ static void learns_alike(void **state)
     (void)state;
     pair p = pair_new(small_net, BATCH, true);
     ds_optimizer *o[2];
-    ds_error e;
     double running[2] = {0}, first = 0;
     for (int k = HOST; k <= ONEDNN; k++) {
         int n;
         const ds_param *q = ds_net_params(p.net[k], &n);
-        check(ds_optimizer_new(&p.cfg->net, q, n, BATCH, 2, &o[k], &e), &e, small_net);
+        o[k] = ds_optimizer_new(&p.cfg->net, q, n, BATCH);
     }
     for (int s = 0; s < MANY_STEPS; s++) {
         draw_images(&p, s);
@@ -393,7 +392,7 @@ static void weights_go_both_ways(void **state)
         int n;
         char *path = temporary();
         const ds_param *params = ds_net_params(source, &n);
-        check(ds_optimizer_new(&p.cfg->net, params, n, 5, 2, &o, &e), &e, path);
+        o = ds_optimizer_new(&p.cfg->net, params, n, 5);
         for (int s = 0; s < 5; s++) {
             train_once(source, &p);
             step(source, o);
