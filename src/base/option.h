@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -18,6 +19,7 @@ typedef enum ds_option_type {
     DS_ENUM,  /* int field: index into names */
     DS_TEXT,  /* char * field, owned by the state */
     DS_REALS, /* ds_numbers field: comma-separated numbers */
+    DS_INTS,  /* ds_numbers field: comma-separated whole numbers */
     DS_TEXTS, /* ds_texts field: may be given several times (command line only) */
 } ds_option_type;
 
@@ -31,15 +33,12 @@ typedef struct ds_texts {
     int n;
 } ds_texts;
 
-/* Offset of an option that is checked but not stored. */
-#define DS_UNSTORED ((size_t)-1)
-
 typedef struct ds_option {
     const char *name;
     ds_option_type type;
     size_t offset;            /* of the field in the state */
     const char *def;          /* default as a user would write it; NULL: none (zero; NAN for a DS_REAL) */
-    double min, max;          /* inclusive; both 0: no limit. For DS_REALS they hold for each number */
+    double min, max;          /* inclusive; both 0: no limit. For numbers with commas they hold for each */
     const char *unit;         /* word for the value in help ("F", "epochs"); NULL: by its type */
     const char *const *names; /* DS_ENUM: the words, NULL-terminated */
     const char *when;         /* "target=ema|abstain": allowed only then; NULL: always */
@@ -50,20 +49,28 @@ typedef struct ds_option {
  * "no default, no limit" follows as designated initialisers:
  *   OPT_REAL("amount", amount, "share of the target that all classes get alike", .def = "0.1", OPT_RANGE(0, 0.99)),
  *   OPT_ENUM("target", target, target_names, "what the gradient is taken against", .def = "blend"),
+ *   OPT_CHECK(DS_TEXT, "tree", "file of a class tree"),
  *   OPT_END, */
-#define OPT_ROW(type_, name_, field_, help_, ...)                                                            \
-    {                                                                                                        \
-        .name = (name_), .type = (type_), .offset = offsetof(DS_STATE, field_), .help = (help_), __VA_ARGS__ \
+#define OPT_ROW(type_, name_, offset_, help_, ...)                                          \
+    {                                                                                       \
+        .name = (name_), .type = (type_), .offset = (offset_), .help = (help_), __VA_ARGS__ \
     }
-#define OPT_FLAG(name_, field_, help_) OPT_ROW(DS_FLAG, name_, field_, help_, )
-#define OPT_BOOL(name_, field_, ...) OPT_ROW(DS_BOOL, name_, field_, __VA_ARGS__, )
-#define OPT_INT(name_, field_, ...) OPT_ROW(DS_INT, name_, field_, __VA_ARGS__, )
-#define OPT_REAL(name_, field_, ...) OPT_ROW(DS_REAL, name_, field_, __VA_ARGS__, )
-#define OPT_REALS(name_, field_, ...) OPT_ROW(DS_REALS, name_, field_, __VA_ARGS__, )
-#define OPT_TEXT(name_, field_, ...) OPT_ROW(DS_TEXT, name_, field_, __VA_ARGS__, )
-#define OPT_TEXTS(name_, field_, ...) OPT_ROW(DS_TEXTS, name_, field_, __VA_ARGS__, )
-#define OPT_ENUM(name_, field_, words_, ...) OPT_ROW(DS_ENUM, name_, field_, __VA_ARGS__, .names = (words_))
+#define OPT_AT(field_) offsetof(DS_STATE, field_)
+#define OPT_FLAG(name_, field_, help_) OPT_ROW(DS_FLAG, name_, OPT_AT(field_), help_, )
+#define OPT_BOOL(name_, field_, ...) OPT_ROW(DS_BOOL, name_, OPT_AT(field_), __VA_ARGS__, )
+#define OPT_INT(name_, field_, ...) OPT_ROW(DS_INT, name_, OPT_AT(field_), __VA_ARGS__, )
+#define OPT_REAL(name_, field_, ...) OPT_ROW(DS_REAL, name_, OPT_AT(field_), __VA_ARGS__, )
+#define OPT_INTS(name_, field_, ...) OPT_ROW(DS_INTS, name_, OPT_AT(field_), __VA_ARGS__, )
+#define OPT_REALS(name_, field_, ...) OPT_ROW(DS_REALS, name_, OPT_AT(field_), __VA_ARGS__, )
+#define OPT_TEXT(name_, field_, ...) OPT_ROW(DS_TEXT, name_, OPT_AT(field_), __VA_ARGS__, )
+#define OPT_TEXTS(name_, field_, ...) OPT_ROW(DS_TEXTS, name_, OPT_AT(field_), __VA_ARGS__, )
+#define OPT_ENUM(name_, field_, words_, ...) \
+    OPT_ROW(DS_ENUM, name_, OPT_AT(field_), __VA_ARGS__, .names = (words_))
+/* A key whose value is checked but not stored. */
+#define OPT_CHECK(type_, name_, ...) OPT_ROW(type_, name_, DS_UNSTORED, __VA_ARGS__, )
+#define DS_UNSTORED ((size_t)-1)
 #define OPT_RANGE(low_, high_) .min = (low_), .max = (high_)
+#define OPT_FROM(low_) OPT_RANGE(low_, HUGE_VAL)
 #define OPT_END        \
     {                  \
         .type = DS_END \
@@ -75,21 +82,19 @@ typedef struct ds_pair {
     int line;
 } ds_pair;
 
-/* Zeroed state in, defaults out. */
-int ds_option_defaults(const ds_option *table, void *state, ds_error *e);
+/* Zeroed state in (NULL: nothing happens), defaults out. */
+void ds_option_defaults(const ds_option *table, void *state);
 
 /* The option of that name, or NULL. */
 const ds_option *ds_option_find(const ds_option *table, const char *name);
 
-/* Check `value` and store it (state may be NULL: check only). The message has file:line, the name, the
- * value and what was expected. */
+/* Check `value` and store it (state NULL: check only). The message has file:line, name, value and what was expected. */
 int ds_option_set(const ds_option *o, void *state, const char *value, const char *file, int line,
                   ds_error *e);
 
-/* Fill `state` (defaults first; NULL: check only) from the pairs of one section or file.
- * Errors: unknown key (names the nearest), duplicate key (names the first line), bad value, a key whose
- * `when` does not hold.
- * `place` is how messages name the table: "[sat]" or ".data". */
+/* Fill `state` (defaults first; NULL: check only) from the pairs of one section or file; `place` is how messages
+ * name that: "[sat]" or ".data". Errors: unknown key (names the nearest), duplicate key (names the first line), bad
+ * value, a key whose `when` does not hold. */
 int ds_option_fill(const ds_option *table, void *state, const ds_pair *pairs, int n, const char *place,
                    const char *file, ds_error *e);
 
@@ -99,7 +104,7 @@ const char *ds_option_nearest(const ds_option *table, const char *word);
 /* Free what the options of a table own inside `state`. */
 void ds_option_clear(const ds_option *table, void *state);
 
-/* "integer 1 … 100, default 5 epochs"; for tables and help. Fresh memory. */
+/* "an integer from 1 to 100". Fresh memory. */
 char *ds_option_describe(const ds_option *o);
 
 /* Help as aligned lines; `prefix` is "" for keys and "-" for flags. */

@@ -107,11 +107,9 @@ int ds_flags_parse(const ds_option *table, void *state, int argc, char **argv, c
                    int max_operands, int *n_operands, ds_error *e)
 {
     *n_operands = 0;
-    int rc = ds_option_defaults(table, state, e);
-    if (rc)
-        return rc;
+    ds_option_defaults(table, state);
     cursor c = {table, state, calloc(length_of(table) + 1, sizeof *c.given), argc, 0, argv};
-    rc = c.given ? take_words(&c, operands, max_operands, n_operands, e) : ds_fail_memory(e);
+    int rc = c.given ? take_words(&c, operands, max_operands, n_operands, e) : ds_fail_memory(e);
     free(c.given);
     return rc;
 }
