@@ -1,10 +1,11 @@
 /* classifier import idx|cifar10|cifar100|folders: images of other formats and places become lists and a .data file. */
+#include "base/memory.h"
 #include "base/text.h"
 #include "cli/flags.h"
 #include "data/import.h"
 
 #include <limits.h>
-#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,92 +13,63 @@ typedef struct import_state {
     ds_texts test, split;
     char *names, *out;
     int seed;
-    int labels; /* index into label_names */
+    int labels;       /* index into label_names */
+    ds_split *splits; /* what `split` says; owned, the names in there */
 } import_state;
 
-#define SPLIT_OPTION                                                                                       \
-    {                                                                                                      \
-        .name = "split", .type = DS_TEXTS, .offset = offsetof(import_state, split), .unit = "NAME=COUNT…", \
-        .help = "take COUNT training images, class shares kept, for the list of valid, calib or test"      \
-    }
-#define SEED_OPTION                                                                                         \
-    {                                                                                                       \
-        .name = "seed", .type = DS_INT, .offset = offsetof(import_state, seed), .def = "1", .max = INT_MAX, \
-        .help = "decides which images a split takes"                                                        \
-    }
-
-#define OUT_OPTION(what)                                                                      \
-    {                                                                                         \
-        .name = "out", .type = DS_TEXT, .offset = offsetof(import_state, out), .unit = "DIR", \
-        .help = "folder for " what " and DIR.data (required)"                                 \
-    }
+#define DS_STATE import_state
+#define OPT_TEST(unit_, help_) OPT_TEXTS("test", test, help_, .unit = unit_)
+#define OPT_NAMES(help_) OPT_TEXT("names", names, help_, .unit = "FILE")
+/* The last rows of every table. */
+#define OPT_REST(what_)                                                                              \
+    OPT_TEXTS("split", split,                                                                        \
+              "take COUNT training images, class shares kept, for the list of valid, calib or test", \
+              .unit = "NAME=COUNT…"),                                                                \
+        OPT_INT("seed", seed, "decides which images a split takes", .def = "1", .max = INT_MAX),     \
+        OPT_TEXT("out", out, "folder for " what_ " and DIR.data (required)", .unit = "DIR"), OPT_END
 
 const ds_option ds_import_idx_options[] = {
-    {.name = "test",
-     .type = DS_TEXTS,
-     .offset = offsetof(import_state, test),
-     .unit = "IMAGES LABELS",
-     .help = "archives of the test images"},
-    {.name = "names",
-     .type = DS_TEXT,
-     .offset = offsetof(import_state, names),
-     .unit = "FILE",
-     .help = "names of the classes, one a line; otherwise they are called 0, 1, …"},
-    SPLIT_OPTION,
-    SEED_OPTION,
-    OUT_OPTION("the images, the lists"),
-    {.type = DS_END},
+    OPT_TEST("IMAGES LABELS", "archives of the test images"),
+    OPT_NAMES("names of the classes, one a line; otherwise they are called 0, 1, …"),
+    OPT_REST("the images, the lists"),
 };
 
-#define CIFAR_NAMES_OPTION                                                                         \
-    {                                                                                              \
-        .name = "names", .type = DS_TEXT, .offset = offsetof(import_state, names), .unit = "FILE", \
-        .help = "names of the classes, one a line, instead of those in the archive"                \
-    }
+#define CIFAR_NAMES "names of the classes, one a line, instead of those in the archive"
 
 const ds_option ds_import_cifar10_options[] = {
-    CIFAR_NAMES_OPTION, SPLIT_OPTION, SEED_OPTION, OUT_OPTION("the images, the lists"), {.type = DS_END},
+    OPT_NAMES(CIFAR_NAMES),
+    OPT_REST("the images, the lists"),
 };
 
 static const char *const label_names[] = {"fine", "coarse", NULL};
 
 const ds_option ds_import_cifar100_options[] = {
-    {.name = "labels",
-     .type = DS_ENUM,
-     .offset = offsetof(import_state, labels),
-     .def = "fine",
-     .names = label_names,
-     .help = "the classes: the 100 fine labels or the 20 coarse ones"},
-    CIFAR_NAMES_OPTION,
-    SPLIT_OPTION,
-    SEED_OPTION,
-    OUT_OPTION("the images, the lists"),
-    {.type = DS_END},
+    OPT_ENUM("labels", labels, label_names, "the classes: the 100 fine labels or the 20 coarse ones",
+             .def = "fine"),
+    OPT_NAMES(CIFAR_NAMES),
+    OPT_REST("the images, the lists"),
 };
 
 const ds_option ds_import_folders_options[] = {
-    {.name = "test",
-     .type = DS_TEXTS,
-     .offset = offsetof(import_state, test),
-     .unit = "DIR",
-     .help = "folder of the test images, with the same class folders"},
-    SPLIT_OPTION,
-    SEED_OPTION,
-    OUT_OPTION("the lists"),
-    {.type = DS_END},
+    OPT_TEST("DIR", "folder of the test images, with the same class folders"),
+    OPT_REST("the lists"),
 };
 
-/* One import. */
 typedef struct kind {
     const char *word;
     const ds_option *options;
-    int operands;      /* as many words follow -test */
-    const char *usage; /* the operands */
-    bool has_test;     /* the archive has test images of its own */
-    int (*run)(const import_state *state, const char **operands, const ds_split *splits, ds_imported *done,
-               ds_error *e);
+    ds_import_kind import; /* DS_CIFAR100_COARSE by -labels */
+    int operands;          /* as many words follow -test */
+    const char *usage;     /* the operands */
+    bool has_test;         /* the archive has test images of its own */
 } kind;
 
+static const kind kinds[] = {
+    {"idx", ds_import_idx_options, DS_IDX, 2, "IMAGES LABELS", false},
+    {"cifar10", ds_import_cifar10_options, DS_CIFAR10, 1, "DIR|FILE.tar.gz", true},
+    {"cifar100", ds_import_cifar100_options, DS_CIFAR100_FINE, 1, "DIR|FILE.tar.gz", true},
+    {"folders", ds_import_folders_options, DS_FOLDERS, 1, "DIR", false},
+};
 /* ---- flags with several words ---- */
 
 static bool is_flag(const char *word, const char *name)
@@ -134,14 +106,12 @@ static int spread(int argc, char **argv, int test_words, char **out)
 static int parse(const kind *k, import_state *state, int argc, char **argv, const char **operands,
                  ds_error *e)
 {
-    char **words = calloc(2 * (size_t)argc + 1, sizeof *words);
-    if (!words)
-        return ds_fail_memory(e);
+    char **words;
+    DS_ALLOC(words, 2 * (size_t)argc);
     int found = 0, n = spread(argc, argv, k->operands, words);
     int rc = ds_flags_parse(k->options, state, n, words, operands, k->operands, &found, e);
     free(words);
-    if (rc)
-        return rc;
+    DS_TRY(rc);
     if (found < k->operands)
         return ds_fail(e, DS_EUSAGE, "%d argument%s given, expected import %s %s -out DIR", found,
                        found == 1 ? "" : "s", k->word, k->usage);
@@ -166,114 +136,51 @@ static int parse_split(char *text, ds_split *split, ds_error *e)
     return DS_OK;
 }
 
-/* Fresh array of as many splits as there are texts. */
-static int parse_splits(ds_texts *texts, ds_split **splits, ds_error *e)
-{
-    *splits = calloc((size_t)texts->n + 1, sizeof **splits);
-    int rc = *splits ? DS_OK : ds_fail_memory(e);
-    for (int i = 0; i < texts->n && !rc; i++)
-        rc = parse_split(texts->v[i], &(*splits)[i], e);
-    return rc;
-}
-
 /* ---- the command ---- */
 
-static void print_done(const ds_imported *done, const ds_split *splits, int n_splits, bool own_test)
+static void print_done(const ds_imported *done, const ds_import *s, bool own_test)
 {
     printf("%d images in %d classes: train %d", done->n, done->classes, done->train);
-    for (int i = 0; i < n_splits; i++)
-        printf(", %s %d", splits[i].name, splits[i].count);
+    for (int i = 0; i < s->n_splits; i++)
+        printf(", %s %d", s->splits[i].name, s->splits[i].count);
     if (own_test)
         printf(", test %d", done->test);
     printf("\n%s\n", done->data_path);
 }
 
-static int run_idx(const import_state *state, const char **operands, const ds_split *splits,
-                   ds_imported *done, ds_error *e)
+static int run(const kind *k, import_state *state, int argc, char **argv, ds_error *e)
 {
-    bool test = state->test.n > 0;
-    const ds_import_idx setup = {.images = operands[0],
-                                 .labels = operands[1],
-                                 .test_images = test ? state->test.v[0] : NULL,
-                                 .test_labels = test ? state->test.v[1] : NULL,
-                                 .names = state->names,
-                                 .splits = splits,
-                                 .n_splits = state->split.n,
-                                 .seed = (uint64_t)state->seed,
-                                 .out = state->out};
-    return ds_import_idx_run(&setup, done, e);
-}
-
-static int run_folders(const import_state *state, const char **operands, const ds_split *splits,
-                       ds_imported *done, ds_error *e)
-{
-    const ds_import_folders setup = {.dir = operands[0],
-                                     .test_dir = state->test.n ? state->test.v[0] : NULL,
-                                     .splits = splits,
-                                     .n_splits = state->split.n,
-                                     .seed = (uint64_t)state->seed,
-                                     .out = state->out};
-    return ds_import_folders_run(&setup, done, e);
-}
-
-static int run_cifar(ds_cifar cifar, const import_state *state, const char *source, const ds_split *splits,
-                     ds_imported *done, ds_error *e)
-{
-    const ds_import_cifar setup = {.kind = cifar,
-                                   .source = source,
-                                   .names = state->names,
-                                   .splits = splits,
-                                   .n_splits = state->split.n,
-                                   .seed = (uint64_t)state->seed,
-                                   .out = state->out};
-    return ds_import_cifar_run(&setup, done, e);
-}
-
-static int run_cifar10(const import_state *state, const char **operands, const ds_split *splits,
-                       ds_imported *done, ds_error *e)
-{
-    return run_cifar(DS_CIFAR10, state, operands[0], splits, done, e);
-}
-
-static int run_cifar100(const import_state *state, const char **operands, const ds_split *splits,
-                        ds_imported *done, ds_error *e)
-{
-    ds_cifar cifar = state->labels ? DS_CIFAR100_COARSE : DS_CIFAR100_FINE;
-    return run_cifar(cifar, state, operands[0], splits, done, e);
-}
-
-static const kind kinds[] = {
-    {"idx", ds_import_idx_options, 2, "IMAGES LABELS", false, run_idx},
-    {"cifar10", ds_import_cifar10_options, 1, "DIR|FILE.tar.gz", true, run_cifar10},
-    {"cifar100", ds_import_cifar100_options, 1, "DIR|FILE.tar.gz", true, run_cifar100},
-    {"folders", ds_import_folders_options, 1, "DIR", false, run_folders},
-};
-enum { N_KINDS = sizeof kinds / sizeof *kinds };
-
-static int import(const kind *k, int argc, char **argv, ds_error *e)
-{
-    import_state state = {0};
-    const char *operands[2];
-    ds_split *splits = NULL;
-    ds_imported done = {0};
-    int rc = parse(k, &state, argc, argv, operands, e);
-    if (!rc)
-        rc = parse_splits(&state.split, &splits, e);
-    if (!rc)
-        rc = k->run(&state, operands, splits, &done, e);
-    if (!rc)
-        print_done(&done, splits, state.split.n, k->has_test || state.test.n > 0);
+    ds_import s = {0};
+    ds_imported done;
+    DS_TRY(parse(k, state, argc, argv, s.source, e));
+    DS_ALLOC(state->splits, (size_t)state->split.n);
+    for (int i = 0; i < state->split.n; i++)
+        DS_TRY(parse_split(state->split.v[i], &state->splits[i], e));
+    for (int i = 0; i < state->test.n; i++)
+        s.test[i] = state->test.v[i];
+    s.kind = state->labels ? DS_CIFAR100_COARSE : k->import;
+    s.names = state->names;
+    s.splits = state->splits;
+    s.n_splits = state->split.n;
+    s.seed = (uint64_t)state->seed;
+    s.out = state->out;
+    DS_TRY(ds_import_run(&s, &done, e));
+    print_done(&done, &s, k->has_test || s.test[0]);
     free(done.data_path);
-    free(splits);
-    ds_option_clear(k->options, &state);
-    return rc;
+    return DS_OK;
 }
 
 /* argv[0]: the word of a kind. */
 int ds_cmd_import(int argc, char **argv, ds_error *e)
 {
-    for (int k = 0; k < N_KINDS && argc > 0; k++)
-        if (strcmp(argv[0], kinds[k].word) == 0)
-            return import(&kinds[k], argc - 1, argv + 1, e);
-    return ds_fail(e, DS_EUSAGE, "import of nothing known, expected idx, cifar10, cifar100 or folders");
+    const kind *k = kinds, *end = kinds + sizeof kinds / sizeof *kinds;
+    while (k < end && argc > 0 && strcmp(argv[0], k->word) != 0)
+        k++;
+    if (k == end || argc == 0)
+        return ds_fail(e, DS_EUSAGE, "import of nothing known, expected idx, cifar10, cifar100 or folders");
+    import_state state = {0};
+    int rc = run(k, &state, argc - 1, argv + 1, e);
+    free(state.splits);
+    ds_option_clear(k->options, &state);
+    return rc;
 }

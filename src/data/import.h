@@ -6,22 +6,32 @@
 
 #include <stdint.h>
 
-/* ---- import_idx.c, import_cifar.c, import_folders.c, split.c ---- */
-
 typedef struct ds_split {
     const char *name; /* "valid", "calib", … : a key of the .data file */
     int count;        /* images taken from the training images */
 } ds_split;
 
-typedef struct ds_import_idx {
-    const char *images, *labels;           /* training archives, plain or .gz */
-    const char *test_images, *test_labels; /* NULL: none */
-    const char *names;                     /* file of class names, a line each; NULL: "0", "1", … */
+typedef enum ds_import_kind {
+    DS_IDX,
+    DS_CIFAR10,
+    DS_CIFAR100_FINE,
+    DS_CIFAR100_COARSE,
+    DS_FOLDERS
+} ds_import_kind;
+
+typedef struct ds_import {
+    ds_import_kind kind;
+    /* idx: the archive of the images, plain or .gz, and that of the labels. CIFAR: the folder of the binary
+     * version, or its .tar.gz. Folders: a folder with one folder a class in it. */
+    const char *source[2];
+    const char *test[2]; /* the same of the test images; NULL: none. CIFAR has its own. */
+    /* idx, CIFAR: file of class names, a line each; NULL: "0", "1", … (idx), those of the archive (CIFAR) */
+    const char *names;
     const ds_split *splits;
     int n_splits;
     uint64_t seed;
     const char *out; /* folder */
-} ds_import_idx;
+} ds_import;
 
 /* What was written, for the message. */
 typedef struct ds_imported {
@@ -30,34 +40,12 @@ typedef struct ds_imported {
     int train, test; /* images in these lists */
 } ds_imported;
 
-int ds_import_idx_run(const ds_import_idx *s, ds_imported *done, ds_error *e);
-
-typedef enum ds_cifar { DS_CIFAR10, DS_CIFAR100_FINE, DS_CIFAR100_COARSE } ds_cifar;
-
-typedef struct ds_import_cifar {
-    ds_cifar kind;
-    const char *source; /* the folder of the binary version, or its .tar.gz */
-    const char *names;  /* file of class names, a line each; NULL: those of the archive */
-    const ds_split *splits;
-    int n_splits;
-    uint64_t seed;
-    const char *out;
-} ds_import_cifar;
-int ds_import_cifar_run(const ds_import_cifar *s, ds_imported *done, ds_error *e);
-
-typedef struct ds_import_folders {
-    const char *dir;      /* one folder a class below it */
-    const char *test_dir; /* the same classes; NULL: none */
-    const ds_split *splits;
-    int n_splits;
-    uint64_t seed;
-    const char *out;
-} ds_import_folders;
-int ds_import_folders_run(const ds_import_folders *s, ds_imported *done, ds_error *e);
+/* Nothing is written unless all sources are whole and the splits fit; the .data file comes last. Errors name the file. */
+int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e);
 
 /* Seeded stratified split: part[i] = -1 (stays) or split number; each part keeps the class shares (largest
- * remainders). */
-int ds_split_stratified(const int *labels, int n, int classes, const ds_split *splits, int n_splits,
-                        uint64_t seed, int *part, ds_error *e);
+ * remainders). The counts sum up to at most n. */
+void ds_split_stratified(const int *labels, int n, int classes, const ds_split *splits, int n_splits,
+                         uint64_t seed, int *part);
 
 #endif

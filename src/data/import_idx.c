@@ -2,206 +2,134 @@
  * label. */
 #include "data/import_parts.h"
 
-#include "data/gz.h"
+#include "base/memory.h"
+#include "base/text.h"
 
 #include <limits.h>
-#include <stdlib.h>
 
 #define MAGIC_LABELS 0x00000801u
 #define MAGIC_IMAGES 0x00000803u
+#define LABELS "idx labels (magic 0x00000801)"
+#define IMAGES "idx images (magic 0x00000803)"
 #define MOST_BYTES ((uint64_t)8 << 30)
-enum { MOST_SIDE = 32768 };
+enum { MOST_SIDE = 32768, LABELS_HEAD = 8, IMAGES_HEAD = 16 };
 
-typedef struct archive {
-    const char *path;
-    uint32_t n, rows, cols; /* rows = cols = 1 for labels */
-    unsigned char *bytes;   /* n * rows * cols, owned */
-} archive;
-
-/* ---- reading ---- */
-
-static const char *kind_of(uint32_t magic)
+/* The k-th number of the header. */
+static uint32_t number(const ds_import_file *file, int k)
 {
-    return magic == MAGIC_IMAGES ? "idx images (magic 0x00000803)" : "idx labels (magic 0x00000801)";
-}
-
-static uint32_t get32(const unsigned char *p)
-{
+    const unsigned char *p = file->bytes + 4 * k;
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static int check_sizes(const archive *a, ds_error *e)
+static int check_head(const ds_import_file *file, uint32_t magic, const char *what, ds_error *e)
 {
-    if (a->n == 0)
-        return ds_fail_at(e, DS_EINPUT, a->path, 0, "holds 0 items, expected at least 1");
-    if (a->n > INT_MAX / 2)
-        return ds_fail_at(e, DS_EINPUT, a->path, 0, "says that it holds %u items, expected at most %d", a->n,
-                          INT_MAX / 2);
-    if (a->rows < 1 || a->cols < 1 || a->rows > MOST_SIDE || a->cols > MOST_SIDE)
-        return ds_fail_at(e, DS_EINPUT, a->path, 0,
-                          "images of %u rows and %u columns, expected 1 … %d of each", a->rows, a->cols,
-                          MOST_SIDE);
-    if ((uint64_t)a->rows * a->cols > MOST_BYTES / a->n)
-        return ds_fail_at(e, DS_EINPUT, a->path, 0,
-                          "says that it holds %u images of %ux%u, expected at most 8 GiB", a->n, a->rows,
-                          a->cols);
+    if (file->n >= 4 && number(file, 0) != magic)
+        return ds_fail_at(e, DS_EINPUT, file->path, 0, "begins with 0x%08x, expected %s", number(file, 0),
+                          what);
+    if (file->n < file->most)
+        return ds_fail_at(e, DS_EINPUT, file->path, 0, "ends after %zu bytes, expected a header of %zu",
+                          file->n, file->most);
+    if (number(file, 1) == 0)
+        return ds_fail_at(e, DS_EINPUT, file->path, 0, "holds 0 items, expected at least 1");
+    if (number(file, 1) > INT_MAX / 2)
+        return ds_fail_at(e, DS_EINPUT, file->path, 0, "says that it holds %u items, expected at most %d",
+                          number(file, 1), INT_MAX / 2);
     return DS_OK;
 }
 
-static int read_header(gzFile f, uint32_t magic, archive *a, ds_error *e)
+static int look_at_labels(ds_import_file *file, ds_error *e)
 {
-    unsigned char head[16];
-    size_t n = magic == MAGIC_IMAGES ? 16 : 8, got;
-    int rc = ds_gz_read(f, a->path, head, n, &got, e);
-    if (rc)
-        return rc;
-    if (got == 0)
-        return ds_fail_at(e, DS_EINPUT, a->path, 0, "is empty, expected %s", kind_of(magic));
-    if (got >= 4 && get32(head) != magic)
-        return ds_fail_at(e, DS_EINPUT, a->path, 0, "begins with 0x%08x, expected %s", get32(head),
-                          kind_of(magic));
-    if (got < n)
-        return ds_fail_at(e, DS_EINPUT, a->path, 0, "ends after %zu bytes, expected a header of %zu", got, n);
-    a->n = get32(head + 4);
-    a->rows = n == 16 ? get32(head + 8) : 1;
-    a->cols = n == 16 ? get32(head + 12) : 1;
-    return check_sizes(a, e);
+    DS_TRY(check_head(file, MAGIC_LABELS, LABELS, e));
+    file->most = LABELS_HEAD + (size_t)number(file, 1) + 1; /* one more would be too many */
+    return DS_OK;
 }
 
-static int read_body(gzFile f, archive *a, ds_error *e)
+static int look_at_images(ds_import_file *file, ds_error *e)
 {
-    size_t total = (size_t)a->n * a->rows * a->cols, got;
-    int rc = ds_gz_read_grown(f, a->path, total, &a->bytes, &got, e);
-    if (!rc && got < total)
-        rc = ds_fail_at(e, DS_EINPUT, a->path, 0, "ends after %zu bytes of data, its header promises %zu",
-                        got, total);
-    unsigned char more;
-    if (!rc)
-        rc = ds_gz_read(f, a->path, &more, 1, &got, e);
-    if (!rc && got)
-        rc = ds_fail_at(e, DS_EINPUT, a->path, 0,
-                        "goes on after the %zu bytes of data that its header promises", total);
-    return rc;
+    DS_TRY(check_head(file, MAGIC_IMAGES, IMAGES, e));
+    uint32_t n = number(file, 1), rows = number(file, 2), cols = number(file, 3);
+    if (rows < 1 || cols < 1 || rows > MOST_SIDE || cols > MOST_SIDE)
+        return ds_fail_at(e, DS_EINPUT, file->path, 0,
+                          "images of %u rows and %u columns, expected 1 … %d of each", rows, cols, MOST_SIDE);
+    if ((uint64_t)rows * cols > MOST_BYTES / n)
+        return ds_fail_at(e, DS_EINPUT, file->path, 0,
+                          "says that it holds %u images of %ux%u, expected at most 8 GiB", n, rows, cols);
+    file->most = IMAGES_HEAD + (size_t)n * rows * cols + 1;
+    return DS_OK;
 }
 
-static int read_archive(const char *path, uint32_t magic, archive *a, ds_error *e)
+static int read_idx(const char *path, ds_import_file *file, ds_error *e)
 {
-    *a = (archive){.path = path};
-    gzFile f;
-    int rc = ds_gz_open(path, kind_of(magic), &f, e);
-    if (rc)
-        return rc;
-    rc = read_header(f, magic, a, e);
-    if (!rc)
-        rc = read_body(f, a, e);
-    gzclose(f);
-    return rc;
+    bool images = file->look == look_at_images;
+    size_t head = images ? IMAGES_HEAD : LABELS_HEAD;
+    file->path = ds_strdup(path);
+    file->most = head;
+    DS_TRY(ds_import_read_files(path, images ? IMAGES : LABELS, file, 1, e));
+    if (file->n + 1 < file->most)
+        return ds_fail_at(e, DS_EINPUT, path, 0, "ends after %zu bytes of data, its header promises %zu",
+                          file->n - head, file->most - 1 - head);
+    if (file->n == file->most)
+        return ds_fail_at(e, DS_EINPUT, path, 0,
+                          "goes on after the %zu bytes of data that its header promises",
+                          file->most - 1 - head);
+    return DS_OK;
 }
 
-/* Images and their labels. */
-typedef struct pair {
-    archive images, labels;
-} pair;
-
-static void pair_release(pair *p)
+/* paths: images, labels. files: two, for their bytes. */
+static int read_pair(const char *const *paths, ds_import_file *files, ds_error *e)
 {
-    free(p->images.bytes);
-    free(p->labels.bytes);
+    files[0].look = look_at_images;
+    files[1].look = look_at_labels;
+    DS_TRY(read_idx(paths[1], &files[1], e));
+    DS_TRY(read_idx(paths[0], &files[0], e));
+    if (number(&files[0], 1) != number(&files[1], 1))
+        return ds_fail_at(e, DS_EINPUT, paths[1], 0,
+                          "holds %u labels, expected %u: as many as '%s' holds images", number(&files[1], 1),
+                          number(&files[0], 1), paths[0]);
+    return DS_OK;
 }
 
-static int read_pair(const char *images, const char *labels, pair *p, ds_error *e)
+static int add_pair(const ds_import_job *job, const ds_import_file *files, ds_import_set *set, ds_error *e)
 {
-    int rc = read_archive(labels, MAGIC_LABELS, &p->labels, e);
-    if (!rc)
-        rc = read_archive(images, MAGIC_IMAGES, &p->images, e);
-    if (!rc && p->images.n != p->labels.n)
-        rc = ds_fail_at(e, DS_EINPUT, labels, 0, "holds %u labels, expected %u: as many as '%s' holds images",
-                        p->labels.n, p->images.n, images);
-    return rc;
+    set->w = (int)number(&files[0], 3);
+    set->h = (int)number(&files[0], 2);
+    set->c = 1;
+    size_t area = (size_t)set->w * (size_t)set->h;
+    for (int i = 0; i < (int)number(&files[0], 1); i++)
+        DS_TRY(ds_import_add_pixels(job, set, files[0].bytes + IMAGES_HEAD + (size_t)i * area,
+                                    files[1].bytes[LABELS_HEAD + i], i, files[1].path, e));
+    return DS_OK;
 }
 
-static ds_import_pixels pixels_of(const pair *p)
-{
-    const archive *images = &p->images;
-    return (ds_import_pixels){.n = (int)images->n,
-                              .w = (int)images->cols,
-                              .h = (int)images->rows,
-                              .c = 1,
-                              .px = images->bytes,
-                              .px_step = (size_t)images->rows * images->cols,
-                              .labels = p->labels.bytes,
-                              .label_step = 1};
-}
-
-/* ---- classes ---- */
-
-static int largest_label(const archive *labels)
+/* Up to the largest label. */
+static void number_classes(ds_import_job *job, const ds_import_file *labels)
 {
     int largest = 0;
-    for (uint32_t i = 0; i < labels->n; i++)
+    job->classes_path = labels->path;
+    for (size_t i = LABELS_HEAD; i < labels->n; i++)
         if (labels->bytes[i] > largest)
             largest = labels->bytes[i];
-    return largest;
+    for (int c = 0; c <= largest; c++)
+        DS_PUSH(job->names, job->classes, ds_format("%d", c));
 }
 
-static int check_labels(const pair *p, const ds_import *im, const char *who, ds_error *e)
+int ds_import_read_idx(ds_import_job *job, ds_error *e)
 {
-    ds_import_pixels pixels = pixels_of(p);
-    return ds_import_check_labels(im, &pixels, p->labels.path, who, e);
-}
-
-static int find_classes(const ds_import_idx *s, const pair *train, const pair *test, ds_import *im,
-                        ds_error *e)
-{
-    int rc = s->names ? ds_import_read_names(im, s->names, e)
-                      : ds_import_number_classes(im, largest_label(&train->labels) + 1, e);
-    const char *who = s->names ? s->names : s->labels;
-    if (!rc)
-        rc = check_labels(train, im, who, e);
-    if (!rc && s->test_images)
-        rc = check_labels(test, im, who, e);
-    if (!rc && im->classes < 2)
-        rc = ds_fail_at(e, DS_EINPUT, who, 0, "%d class, expected at least 2", im->classes);
-    return rc ? rc : ds_import_label_classes(im, e);
-}
-
-/* ---- the whole ---- */
-
-static int write_images(const ds_import *im, ds_import_set *set, const char *part, const pair *p, ds_error *e)
-{
-    ds_import_pixels pixels = pixels_of(p);
-    return ds_import_write_images(im, set, part, &pixels, e);
-}
-
-static int write_all(const ds_import_idx *s, const pair *train, const pair *test, ds_import *im,
-                     ds_imported *done, ds_error *e)
-{
-    int rc = ds_import_open(im, s->out, e);
-    if (!rc)
-        rc = write_images(im, &im->train, "train", train, e);
-    if (!rc && im->has_test)
-        rc = write_images(im, &im->test, "test", test, e);
-    if (!rc)
-        rc = ds_import_sync(im, e);
-    return rc ? rc : ds_import_finish(im, s->splits, s->n_splits, s->seed, done, e);
-}
-
-int ds_import_idx_run(const ds_import_idx *s, ds_imported *done, ds_error *e)
-{
-    pair train = {0}, test = {0};
-    ds_import im = {.has_test = s->test_images != NULL};
-    *done = (ds_imported){0};
-    int rc = read_pair(s->images, s->labels, &train, e);
-    if (!rc && s->test_images)
-        rc = read_pair(s->test_images, s->test_labels, &test, e);
-    if (!rc)
-        rc = find_classes(s, &train, &test, &im, e);
-    if (!rc)
-        rc = ds_import_check_splits(s->splits, s->n_splits, im.has_test, (int)train.images.n, e);
-    if (!rc)
-        rc = write_all(s, &train, &test, &im, done, e);
-    ds_import_clear(&im);
-    pair_release(&train);
-    pair_release(&test);
-    return rc;
+    const ds_import *s = job->setup;
+    ds_import_file *train = job->files, *test = job->files + 2;
+    job->has_test = s->test[0] != NULL;
+    DS_TRY(read_pair(s->source, train, e));
+    if (job->has_test)
+        DS_TRY(read_pair(s->test, test, e));
+    if (s->names)
+        DS_TRY(ds_import_read_names(job, s->names, e));
+    else
+        number_classes(job, &train[1]);
+    DS_TRY(add_pair(job, train, &job->train, e));
+    if (job->has_test)
+        DS_TRY(add_pair(job, test, &job->test, e));
+    if (job->classes < 2)
+        return ds_fail_at(e, DS_EINPUT, job->classes_path, 0, "%d class, expected at least 2", job->classes);
+    ds_import_label_classes(job);
+    return DS_OK;
 }

@@ -1,5 +1,5 @@
-/* What the imports share: files of an archive, class names, images, and the folder they write to with its lists, its label
- * files, its .data file. */
+/* What the files of import share. The way of an import: its reader (idx, CIFAR, folders) fills an ds_import_job and looks at all
+ * that can be wrong with the sources; then the folder is opened, images are written, and last the lists. */
 #ifndef DS_DATA_IMPORT_PARTS_H
 #define DS_DATA_IMPORT_PARTS_H
 
@@ -8,86 +8,77 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The images of one archive or folder. */
+/* The images of training, or those of the test. */
 typedef struct ds_import_set {
-    int n, capacity;
-    char **paths; /* n, owned: as the lists shall name them */
-    int *labels;  /* n: class of each */
+    int n;
+    int *labels; /* n: class of each */
+    char *
+        *paths;  /* n, owned: as the lists shall name them; of images in memory NULL until they are written */
+    int w, h, c; /* of images in memory */
+    const unsigned char **pixels; /* n: c planes (1 or 3) of h rows of w bytes; NULL: a file where it is */
 } ds_import_set;
 
-typedef struct ds_import {
-    char *dir;       /* the folder, as the user wrote it */
-    char *data_path; /* dir/NAME.data, NAME being the folder's last component */
-    char *mark;      /* a file that stands in the folder while an import is under way */
-    char **labels;   /* classes texts, unique; owned */
-    char **names;    /* classes texts for display, owned; NULL: none */
-    int classes;
+/* A file of an archive, in memory. */
+typedef struct ds_import_file ds_import_file;
+struct ds_import_file {
+    const char *name; /* last part of its path in the archive; NULL: the archive is the file, maybe as .gz */
+    char *path;       /* for messages, owned */
+    unsigned char *bytes; /* n and a 0 byte after them, owned; NULL: not there */
+    size_t n, most;       /* what comes after `most` bytes is left out */
+    /* NULL: none. Gets the first `most` bytes and sets how many may come in all. */
+    int (*look)(ds_import_file *file, ds_error *e);
+};
+enum { DS_IMPORT_FILES = 7 };
+
+typedef struct ds_import_job {
+    const ds_import *setup;
+    ds_import_file files[DS_IMPORT_FILES]; /* what `pixels` point into */
     ds_import_set train, test;
     bool has_test;        /* test images of their own */
     bool labels_in_lists; /* path<TAB>label instead of the parent folder's name */
-} ds_import;
+    char **labels;        /* classes texts, unique, as folders and lists have them; owned */
+    char **names;         /* classes texts for display, owned; NULL: the labels */
+    int classes;
+    const char *classes_path; /* the file that tells them, for messages */
+    char *data_path;          /* DIR/NAME.data, NAME being the folder's last component */
+    char *mark;               /* a file that stands in the folder while an import is under way */
+} ds_import_job;
 
-/* ---- import_write.c ---- */
+/* ---- import_idx.c, import_cifar.c, import_folders.c: everything of a job down to `classes` ---- */
 
-/* Before anything is written: do the names of the splits fit, and is at least one of n images left for
- * training? */
-int ds_import_check_splits(const ds_split *splits, int n_splits, bool has_test, int n, ds_error *e);
-/* Make the folder, or reuse that of an earlier import; its .data file and lists are taken away first,
- * so that an import that stops half-way is not taken for a whole one. Any other folder that is not
- * empty is refused. */
-int ds_import_open(ds_import *im, const char *out, ds_error *e);
-/* When all images are in place: lists, labels, names and, last, the .data file. */
-int ds_import_finish(ds_import *im, const ds_split *splits, int n_splits, uint64_t seed, ds_imported *done,
-                     ds_error *e);
-void ds_import_clear(ds_import *im);
+int ds_import_read_idx(ds_import_job *job, ds_error *e);
+int ds_import_read_cifar(ds_import_job *job, ds_error *e);
+int ds_import_read_folders(ds_import_job *job, ds_error *e);
 
-/* Takes over `path` (freed on failure too; NULL counts as out of memory). */
-int ds_import_add(ds_import_set *set, char *path, int label, ds_error *e);
+/* Another image of a set: a file where it is, whose path is taken over, or the pixels of image i of the file `path`.
+ * DS_EINPUT: `label` is none of the job's classes. */
+void ds_import_add_file(ds_import_set *set, char *path, int label);
+int ds_import_add_pixels(const ds_import_job *job, ds_import_set *set, const unsigned char *pixels, int label,
+                         int i, const char *path, ds_error *e);
+
+/* ---- import_archive.c ---- */
+
+/* Read n files, each of another name, from a .tar, .tar.gz or .zip, or one without a name; name, most and look are set before.
+ * `what` says what was expected there, for messages. Missing, damaged or cut short: an error that names the archive. */
+int ds_import_read_files(const char *archive, const char *what, ds_import_file *files, int n, ds_error *e);
 
 /* ---- import_classes.c ---- */
 
-/* Call the classes "0", "1", … */
-int ds_import_number_classes(ds_import *im, int classes, ds_error *e);
-/* One class a line of a file. */
-int ds_import_read_names(ds_import *im, const char *path, ds_error *e);
-/* The same from memory: `text` is cut up in place, `path` is for messages. */
-int ds_import_take_names(ds_import *im, char *text, const char *path, ds_error *e);
+/* Class names, one a line, from memory (cut up in place; `path` is for messages) or a file. */
+int ds_import_take_names(ds_import_job *job, char *text, const char *path, ds_error *e);
+int ds_import_read_names(ds_import_job *job, const char *path, ds_error *e);
 /* When all names are there: a label for each, unique and fit to be a folder's name. */
-int ds_import_label_classes(ds_import *im, ds_error *e);
+void ds_import_label_classes(ds_import_job *job);
 
-/* ---- import_images.c ---- */
+/* ---- import_write.c: what is written, in this order ---- */
 
-/* n images of one size in memory, and their labels. */
-typedef struct ds_import_pixels {
-    int n, w, h, c;                   /* an image is c planes (1 or 3) of h rows of w bytes */
-    const unsigned char *px, *labels; /* of the first image */
-    size_t px_step, label_step;       /* bytes from one image to the next */
-} ds_import_pixels;
-
-/* Are all labels below im->classes? The message names the file that holds them, `path`, and the one that tells the number of
- * classes, `who`. */
-int ds_import_check_labels(const ds_import *im, const ds_import_pixels *p, const char *path, const char *who,
-                           ds_error *e);
-/* The images become PART/LABEL/000000.png … below the folder, numbered on from those that `set` holds, and are added to it. */
-int ds_import_write_images(const ds_import *im, ds_import_set *set, const char *part,
-                           const ds_import_pixels *p, ds_error *e);
-/* All of them on the disk before the first list names them. */
-int ds_import_sync(const ds_import *im, ds_error *e);
-
-/* ---- import_files.c ---- */
-
-/* A file of an archive. */
-typedef struct ds_import_file {
-    const char *name;     /* last part of its path */
-    char *path;           /* for messages, owned */
-    unsigned char *bytes; /* n and a 0 byte after them, owned */
-    size_t n;
-} ds_import_file;
-
-/* Read n files, each of another name, from the folder `source`, or from `source` as a .tar or .tar.gz; only the names are set
- * before. `what` says what was expected there. Missing, damaged or cut short: an error; call ds_import_files_clear all the
- * same. */
-int ds_import_files_read(const char *source, const char *what, ds_import_file *files, int n, ds_error *e);
-void ds_import_files_clear(ds_import_file *files, int n);
+/* Make the folder, or reuse that of an earlier import; its .data file and lists are taken away first, so that an import that
+ * stops half-way is not taken for a whole one. Any other folder that is not empty is refused. */
+int ds_import_open_folder(ds_import_job *job, ds_error *e);
+/* For a job with images in memory: these become PART/LABEL/000000.png …, PART being train or test. They are on the disk when this returns, before the
+ * first list names them. */
+int ds_import_write_images(ds_import_job *job, ds_error *e);
+/* Lists, labels, names and, last, the .data file. */
+int ds_import_write_lists(ds_import_job *job, ds_error *e);
 
 #endif

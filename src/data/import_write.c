@@ -1,7 +1,10 @@
+/* The folder that an import writes to: PNG files in a folder a class, lists, label files, the .data file. */
 #include "data/import_parts.h"
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
+#include "data/write_png.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,47 +16,12 @@
 
 #define FIRST_LINE "# written by classifier import"
 
-/* Keys that a split may fill, and "train", whose list holds the rest. */
-static const char *const part_keys[] = {"valid", "calib", "test", "train"};
-enum { SPLIT_KEYS = 3, LISTS = 4 };
-
-/* ---- splits ---- */
-
-static int check_name(const char *name, bool has_test, ds_error *e)
+/* DIR/NAMEENDING, fresh memory. */
+static char *path_in(const ds_import_job *job, const char *name, const char *ending)
 {
-    if (strcmp(name, "train") == 0)
-        return ds_fail(e, DS_EUSAGE,
-                       "split 'train', expected valid, calib or test: train keeps what they leave");
-    if (strcmp(name, "test") == 0 && has_test)
-        return ds_fail(e, DS_EUSAGE,
-                       "split 'test' besides -test or test images of the archive, expected only one of them");
-    for (int k = 0; k < SPLIT_KEYS; k++)
-        if (strcmp(name, part_keys[k]) == 0)
-            return DS_OK;
-    const char *near = ds_nearest(name, part_keys, SPLIT_KEYS);
-    return ds_fail(e, DS_EUSAGE, "unknown split '%s', expected valid, calib or test%s%s%s", name,
-                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-}
-
-int ds_import_check_splits(const ds_split *splits, int n_splits, bool has_test, int n, ds_error *e)
-{
-    long long sum = 0;
-    for (int s = 0; s < n_splits; s++) {
-        int rc = check_name(splits[s].name, has_test, e);
-        if (rc)
-            return rc;
-        for (int t = 0; t < s; t++)
-            if (strcmp(splits[s].name, splits[t].name) == 0)
-                return ds_fail(e, DS_EUSAGE, "split '%s' given twice, expected it once", splits[s].name);
-        if (splits[s].count < 1)
-            return ds_fail(e, DS_EUSAGE, "split %s=%d, expected a count from 1", splits[s].name,
-                           splits[s].count);
-        sum += splits[s].count;
-    }
-    if (sum >= n)
-        return ds_fail(e, DS_EINPUT,
-                       "the splits take %lld images, expected fewer than the %d training images", sum, n);
-    return DS_OK;
+    char *file = ds_format("%s%s", name, ending), *path = ds_path_join(job->setup->out, file);
+    free(file);
+    return path;
 }
 
 /* ---- the folder ---- */
@@ -70,36 +38,22 @@ static bool is_ours(const char *path)
     return n == sizeof head - 1 && strcmp(head, FIRST_LINE) == 0;
 }
 
-static int check_empty(const ds_import *im, ds_error *e)
+static int check_empty(const ds_import_job *job, ds_error *e)
 {
-    if (is_ours(im->data_path) || ds_path_exists(im->mark))
-        return DS_OK;
-    DIR *d = opendir(im->dir);
+    const char *dir = job->setup->out;
+    DIR *d = opendir(dir);
     if (!d)
-        return ds_fail_at(e, DS_EIO, im->dir, 0, "cannot read the folder: %s", strerror(errno));
-    const struct dirent *entry;
-    bool empty = true;
-    while (empty && (entry = readdir(d)))
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        return ds_fail_at(e, DS_EIO, dir, 0, "cannot read the folder: %s", strerror(errno));
+    int n = 0;
+    while (readdir(d))
+        n++;
     closedir(d);
-    return empty ? DS_OK
-                 : ds_fail_at(e, DS_EINPUT, im->dir, 0,
-                              "is not empty, expected a new folder, an empty one, or one of an earlier "
-                              "import (with its %s)",
-                              ds_path_base(im->data_path));
-}
-
-static int name_files(ds_import *im, ds_error *e)
-{
-    char whole[PATH_MAX];
-    if (!realpath(im->dir, whole))
-        return ds_fail_at(e, DS_EIO, im->dir, 0, "cannot find the folder: %s", strerror(errno));
-    const char *base = ds_path_base(whole);
-    char *name = ds_format("%s.data", *base ? base : "images");
-    im->data_path = name ? ds_path_join(im->dir, name) : NULL;
-    im->mark = ds_path_join(im->dir, ".import_unfinished");
-    free(name);
-    return im->data_path && im->mark ? DS_OK : ds_fail_memory(e);
+    if (n <= 2) /* "." and ".." */
+        return DS_OK;
+    return ds_fail_at(e, DS_EINPUT, dir, 0,
+                      "is not empty, expected a new folder, an empty one, or one of an earlier import (with "
+                      "its %s)",
+                      ds_path_base(job->data_path));
 }
 
 static int remove_file(const char *path, ds_error *e)
@@ -109,194 +63,182 @@ static int remove_file(const char *path, ds_error *e)
     return DS_OK;
 }
 
-static char *list_path(const ds_import *im, const char *key)
-{
-    char *name = ds_format("%s.list", key), *path = name ? ds_path_join(im->dir, name) : NULL;
-    free(name);
-    return path;
-}
-
 /* The mark comes first: from here on the folder is ours, whatever happens. */
-static int remove_earlier(const ds_import *im, ds_error *e)
+static int remove_earlier(const ds_import_job *job, ds_error *e)
 {
-    int fd = open(im->mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    static const char *const keys[] = {"train", "valid", "calib", "test"};
+    int fd = open(job->mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0 || close(fd))
-        return ds_fail_at(e, DS_EIO, im->dir, 0, "cannot write there: %s", strerror(errno));
-    int rc = remove_file(im->data_path, e);
-    for (int k = 0; k < LISTS && !rc; k++) {
-        char *path = list_path(im, part_keys[k]);
-        rc = path ? remove_file(path, e) : ds_fail_memory(e);
+        return ds_fail_at(e, DS_EIO, job->setup->out, 0, "cannot write there: %s", strerror(errno));
+    int rc = remove_file(job->data_path, e);
+    for (int k = 0; k < 4 && !rc; k++) {
+        char *path = path_in(job, keys[k], ".list");
+        rc = remove_file(path, e);
         free(path);
     }
     return rc;
 }
 
-int ds_import_open(ds_import *im, const char *out, ds_error *e)
+int ds_import_open_folder(ds_import_job *job, ds_error *e)
 {
-    if (!*out)
-        return ds_fail(e, DS_EUSAGE, "no folder given, expected one to write to");
-    im->dir = ds_strdup(out);
-    if (!im->dir)
-        return ds_fail_memory(e);
-    int rc = ds_make_dirs(out, e);
-    if (!rc)
-        rc = name_files(im, e);
-    if (!rc)
-        rc = check_empty(im, e);
-    return rc ? rc : remove_earlier(im, e);
+    const char *dir = job->setup->out;
+    char whole[PATH_MAX];
+    DS_TRY(ds_make_dirs(dir, e));
+    if (!realpath(dir, whole))
+        return ds_fail_at(e, DS_EIO, dir, 0, "cannot find the folder: %s", strerror(errno));
+    const char *base = ds_path_base(whole);
+    job->data_path = path_in(job, *base ? base : "images", ".data");
+    job->mark = path_in(job, ".import_unfinished", "");
+    if (!is_ours(job->data_path) && !ds_path_exists(job->mark))
+        DS_TRY(check_empty(job, e));
+    return remove_earlier(job, e);
+}
+
+/* ---- images ---- */
+
+static int make_folders(const ds_import_job *job, const char *part, ds_error *e)
+{
+    int rc = DS_OK;
+    for (int c = 0; c < job->classes && !rc; c++) {
+        char *path = ds_format("%s/%s/%s", job->setup->out, part, job->labels[c]);
+        rc = ds_make_dirs(path, e);
+        free(path);
+    }
+    return rc;
+}
+
+/* c planes of n bytes into n pixels of c bytes. */
+static void interleave(const unsigned char *planes, int c, size_t n, unsigned char *px)
+{
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < c; k++)
+            *px++ = planes[(size_t)k * n + i];
+}
+
+/* Not written beside its final name as other files are: the lists that make it count come last. */
+static int write_file(const char *path, const unsigned char *bytes, size_t n, ds_error *e)
+{
+    FILE *f = fopen(path, "wbe");
+    bool whole = f && fwrite(bytes, 1, n, f) == n;
+    if (f && fclose(f))
+        whole = false;
+    return whole ? DS_OK : ds_fail_at(e, DS_EIO, path, 0, "cannot write: %s", strerror(errno));
+}
+
+static int write_images(const ds_import_job *job, ds_import_set *set, const char *part, ds_error *e)
+{
+    size_t area = (size_t)set->w * (size_t)set->h, n;
+    unsigned char *px = ds_xmalloc(area * (size_t)set->c);
+    int rc = make_folders(job, part, e);
+    for (int i = 0; i < set->n && !rc; i++) {
+        set->paths[i] = ds_format("%s/%s/%06d.png", part, job->labels[set->labels[i]], i);
+        char *path = path_in(job, set->paths[i], "");
+        interleave(set->pixels[i], set->c, area, px);
+        unsigned char *png = ds_png_encode(px, set->w, set->h, set->c, &n);
+        rc = write_file(path, png, n, e);
+        free(png);
+        free(path);
+    }
+    free(px);
+    return rc;
+}
+
+/* One call for all, since one for each would take minutes. */
+static int sync_all(const char *dir, ds_error *e)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return ds_fail_at(e, DS_EIO, dir, 0, "cannot open: %s", strerror(errno));
+    int problem = syncfs(fd) ? errno : 0;
+    close(fd);
+    return problem ? ds_fail_at(e, DS_EIO, dir, 0, "cannot write: %s", strerror(problem)) : DS_OK;
+}
+
+int ds_import_write_images(ds_import_job *job, ds_error *e)
+{
+    DS_TRY(write_images(job, &job->train, "train", e));
+    if (job->has_test)
+        DS_TRY(write_images(job, &job->test, "test", e));
+    return sync_all(job->setup->out, e);
 }
 
 /* ---- lists ---- */
 
-/* Write the images with part[i] == which (part NULL: all) and count them. */
-static int write_list(const ds_import *im, const char *key, const ds_import_set *set, const int *part,
-                      int which, int *count, ds_error *e)
+static int open_file(const ds_import_job *job, const char *name, const char *ending, ds_writer *w,
+                     ds_error *e)
 {
-    char *path = list_path(im, key);
-    ds_writer w;
-    int rc = path ? ds_writer_open(&w, path, e) : ds_fail_memory(e);
+    char *path = path_in(job, name, ending);
+    int rc = ds_writer_open(w, path, e);
     free(path);
-    if (rc)
-        return rc;
-    *count = 0;
+    return rc;
+}
+
+static int write_texts(const ds_import_job *job, const char *name, char **texts, ds_error *e)
+{
+    ds_writer w;
+    DS_TRY(open_file(job, name, "", &w, e));
+    for (int c = 0; c < job->classes; c++)
+        fprintf(w.f, "%s\n", texts[c]);
+    return ds_writer_commit(&w, e);
+}
+
+/* The images with part[i] == which; part NULL: all. */
+static int write_list(const ds_import_job *job, const char *key, const ds_import_set *set, const int *part,
+                      int which, ds_error *e)
+{
+    ds_writer w;
+    DS_TRY(open_file(job, key, ".list", &w, e));
     for (int i = 0; i < set->n; i++) {
         if (part && part[i] != which)
             continue;
-        ++*count;
-        if (im->labels_in_lists)
-            fprintf(w.f, "%s\t%s\n", set->paths[i], im->labels[set->labels[i]]);
-        else
-            fprintf(w.f, "%s\n", set->paths[i]);
+        fputs(set->paths[i], w.f);
+        if (job->labels_in_lists)
+            fprintf(w.f, "\t%s", job->labels[set->labels[i]]);
+        fputc('\n', w.f);
     }
     return ds_writer_commit(&w, e);
 }
 
-static int write_lines(const ds_import *im, const char *name, char **lines, ds_error *e)
+static int write_lists(const ds_import_job *job, const int *part, ds_error *e)
 {
-    char *path = ds_path_join(im->dir, name);
-    ds_writer w;
-    int rc = path ? ds_writer_open(&w, path, e) : ds_fail_memory(e);
-    free(path);
-    if (rc)
-        return rc;
-    for (int c = 0; c < im->classes; c++)
-        fprintf(w.f, "%s\n", lines[c]);
-    return ds_writer_commit(&w, e);
+    const ds_import *s = job->setup;
+    DS_TRY(write_list(job, "train", &job->train, part, -1, e));
+    for (int k = 0; k < s->n_splits; k++)
+        DS_TRY(write_list(job, s->splits[k].name, &job->train, part, k, e));
+    return job->has_test ? write_list(job, "test", &job->test, NULL, 0, e) : DS_OK;
 }
 
-static int write_lists(const ds_import *im, const ds_split *splits, int n_splits, const int *part,
-                       ds_imported *done, ds_error *e)
+static int split_lists(const ds_import_job *job, ds_error *e)
 {
-    int rc = write_list(im, "train", &im->train, part, -1, &done->train, e), count = 0;
-    for (int s = 0; s < n_splits && !rc; s++) {
-        rc = write_list(im, splits[s].name, &im->train, part, s, &count, e);
-        if (!rc && strcmp(splits[s].name, "test") == 0)
-            done->test = count;
-    }
-    if (!rc && im->has_test)
-        rc = write_list(im, "test", &im->test, NULL, 0, &done->test, e);
-    return rc;
-}
-
-static int write_data(const ds_import *im, const ds_split *splits, int n_splits, ds_error *e)
-{
-    ds_writer w;
-    int rc = ds_writer_open(&w, im->data_path, e);
-    if (rc)
-        return rc;
-    fprintf(w.f, FIRST_LINE "\nclasses=%d\ntrain=train.list\n", im->classes);
-    for (int s = 0; s < n_splits; s++)
-        fprintf(w.f, "%s=%s.list\n", splits[s].name, splits[s].name);
-    if (im->has_test)
-        fputs("test=test.list\n", w.f);
-    fputs("labels=labels\n", w.f);
-    if (im->names)
-        fputs("names=names\n", w.f);
-    fprintf(w.f, "labels_from=%s\nbackup=backup\ntop=%d\n", im->labels_in_lists ? "list" : "directory",
-            im->classes < 5 ? im->classes : 5);
-    return ds_writer_commit(&w, e);
-}
-
-int ds_import_finish(ds_import *im, const ds_split *splits, int n_splits, uint64_t seed, ds_imported *done,
-                     ds_error *e)
-{
-    int *part = malloc(((size_t)im->train.n + 1) * sizeof *part);
-    if (!part)
-        return ds_fail_memory(e);
-    *done = (ds_imported){.n = im->train.n + im->test.n, .classes = im->classes};
-    int rc = ds_split_stratified(im->train.labels, im->train.n, im->classes, splits, n_splits, seed, part, e);
-    if (!rc)
-        rc = write_lines(im, "labels", im->labels, e);
-    if (!rc && im->names)
-        rc = write_lines(im, "names", im->names, e);
-    if (!rc)
-        rc = write_lists(im, splits, n_splits, part, done, e);
-    if (!rc)
-        rc = write_data(im, splits, n_splits, e);
+    const ds_import *s = job->setup;
+    int *part;
+    DS_ALLOC(part, (size_t)job->train.n);
+    ds_split_stratified(job->train.labels, job->train.n, job->classes, s->splits, s->n_splits, s->seed, part);
+    int rc = write_lists(job, part, e);
     free(part);
-    if (!rc)
-        rc = remove_file(im->mark, e);
-    if (!rc && !(done->data_path = ds_strdup(im->data_path)))
-        rc = ds_fail_memory(e);
     return rc;
 }
 
-/* ---- memory ---- */
-
-static int grow(ds_import_set *set, ds_error *e)
+static int write_data(const ds_import_job *job, ds_error *e)
 {
-    if (set->capacity > INT_MAX / 2)
-        return ds_fail(e, DS_EINPUT, "more than %d images, expected fewer", set->n);
-    int capacity = set->capacity ? 2 * set->capacity : 1024;
-    char **paths = realloc(set->paths, (size_t)capacity * sizeof *paths);
-    if (paths)
-        set->paths = paths;
-    int *labels = realloc(set->labels, (size_t)capacity * sizeof *labels);
-    if (labels)
-        set->labels = labels;
-    if (!paths || !labels)
-        return ds_fail_memory(e);
-    set->capacity = capacity;
-    return DS_OK;
+    const ds_import *s = job->setup;
+    ds_writer w;
+    DS_TRY(ds_writer_open(&w, job->data_path, e));
+    fprintf(w.f, FIRST_LINE "\nclasses=%d\ntrain=train.list\n", job->classes);
+    for (int k = 0; k < s->n_splits; k++)
+        fprintf(w.f, "%s=%s.list\n", s->splits[k].name, s->splits[k].name);
+    fprintf(w.f, "%slabels=labels\n%slabels_from=%s\nbackup=backup\ntop=%d\n",
+            job->has_test ? "test=test.list\n" : "", job->names ? "names=names\n" : "",
+            job->labels_in_lists ? "list" : "directory", job->classes < 5 ? job->classes : 5);
+    return ds_writer_commit(&w, e);
 }
 
-int ds_import_add(ds_import_set *set, char *path, int label, ds_error *e)
+int ds_import_write_lists(ds_import_job *job, ds_error *e)
 {
-    if (!path)
-        return ds_fail_memory(e);
-    int rc = set->n == set->capacity ? grow(set, e) : DS_OK;
-    if (rc) {
-        free(path);
-        return rc;
-    }
-    set->paths[set->n] = path;
-    set->labels[set->n++] = label;
-    return DS_OK;
-}
-
-static void clear_set(ds_import_set *set)
-{
-    for (int i = 0; i < set->n; i++)
-        free(set->paths[i]);
-    free(set->paths);
-    free(set->labels);
-}
-
-static void clear_texts(char **texts, int n)
-{
-    for (int i = 0; texts && i < n; i++)
-        free(texts[i]);
-    free(texts);
-}
-
-void ds_import_clear(ds_import *im)
-{
-    free(im->dir);
-    free(im->data_path);
-    free(im->mark);
-    clear_texts(im->labels, im->classes);
-    clear_texts(im->names, im->classes);
-    clear_set(&im->train);
-    clear_set(&im->test);
-    *im = (ds_import){0};
+    DS_TRY(write_texts(job, "labels", job->labels, e));
+    if (job->names)
+        DS_TRY(write_texts(job, "names", job->names, e));
+    DS_TRY(split_lists(job, e));
+    DS_TRY(write_data(job, e));
+    return remove_file(job->mark, e);
 }

@@ -1,133 +1,89 @@
+#include "base/memory.h"
 #include "base/rng.h"
 #include "data/import.h"
 
 #include <stdlib.h>
 
-/* What is left of each class while the splits are dealt out. */
+/* What is left of a class while the splits are dealt out. */
 typedef struct pool {
-    int classes;
-    int *size;       /* classes: images of the class */
-    int *start;      /* classes: where the class begins in `order` */
-    int *used;       /* classes: images of it already dealt */
-    int *take;       /* classes: images of it for the split at hand */
-    uint32_t *order; /* n: image numbers, class by class, shuffled within each */
-    struct remainder {
-        uint64_t fraction;
-        int class;
-    } * rank; /* classes */
+    int class;
+    int size, used;     /* images of the class, and how many of them are dealt */
+    uint32_t *images;   /* size: their numbers, shuffled */
+    int take;           /* for the split at hand */
+    uint64_t remainder; /* of the class's share in it */
 } pool;
 
-static void pool_release(pool *p)
+/* Fresh pools, one a class; the images of pools[0] are the block of all n. */
+static pool *fill_pools(const int *labels, int n, int classes, uint64_t seed)
 {
-    free(p->size);
-    free(p->start);
-    free(p->used);
-    free(p->take);
-    free(p->order);
-    free(p->rank);
-}
-
-static int pool_alloc(pool *p, int n, int classes, ds_error *e)
-{
-    size_t k = (size_t)classes + 1;
-    *p = (pool){.classes = classes,
-                .size = calloc(k, sizeof *p->size),
-                .start = calloc(k, sizeof *p->start),
-                .used = calloc(k, sizeof *p->used),
-                .take = calloc(k, sizeof *p->take),
-                .order = malloc(((size_t)n + 1) * sizeof *p->order),
-                .rank = malloc(k * sizeof *p->rank)};
-    if (p->size && p->start && p->used && p->take && p->order && p->rank)
-        return DS_OK;
-    pool_release(p);
-    return ds_fail_memory(e);
-}
-
-static void pool_fill(pool *p, const int *labels, int n, uint64_t seed)
-{
+    pool *pools;
+    uint32_t *images;
+    DS_ZALLOC(pools, (size_t)classes);
+    DS_ALLOC(images, (size_t)n);
     for (int i = 0; i < n; i++)
-        p->size[labels[i]]++;
-    for (int c = 1; c < p->classes; c++)
-        p->start[c] = p->start[c - 1] + p->size[c - 1];
-    for (int i = 0; i < n; i++)
-        p->order[p->start[labels[i]] + p->used[labels[i]]++] = (uint32_t)i;
-    for (int c = 0; c < p->classes; c++) {
-        ds_rng r = ds_rng_make(seed, (uint64_t)c, 0);
-        ds_rng_shuffle(&r, p->order + p->start[c], (uint32_t)p->size[c]);
-        p->used[c] = 0;
+        pools[labels[i]].size++;
+    for (int c = 0; c < classes; images += pools[c++].size) {
+        pools[c].class = c;
+        pools[c].images = images;
     }
+    for (int i = 0; i < n; i++) {
+        pool *p = &pools[labels[i]];
+        p->images[p->used++] = (uint32_t)i;
+    }
+    for (pool *p = pools; p < pools + classes; p++) {
+        ds_rng r = ds_rng_make(seed, (uint64_t)p->class, 0);
+        ds_rng_shuffle(&r, p->images, (uint32_t)p->size);
+        p->used = 0;
+    }
+    return pools;
 }
 
-static int by_fraction(const void *a, const void *b)
+static int by_remainder(const void *a, const void *b)
 {
-    const struct remainder *x = a, *y = b;
-    if (x->fraction != y->fraction)
-        return x->fraction > y->fraction ? -1 : 1;
+    const pool *x = *(pool *const *)a, *y = *(pool *const *)b;
+    if (x->remainder != y->remainder)
+        return x->remainder > y->remainder ? -1 : 1;
     return x->class - y->class;
 }
 
 /* Largest remainders: the whole part of count * size / n for each class, the rest to the largest
  * fractions. Earlier splits may have rounded a small class up so often that it is used up: others then
- * give its share. */
-static void apportion(pool *p, int count, int n)
+ * give its share. order: the pools, in any order. */
+static void apportion(pool **order, int classes, int count, int n)
 {
     int missing = count;
-    for (int c = 0; c < p->classes; c++) {
-        uint64_t product = (uint64_t)count * (uint64_t)p->size[c];
-        int whole = (int)(product / (uint64_t)n), left = p->size[c] - p->used[c];
-        p->rank[c] = (struct remainder){product % (uint64_t)n, c};
-        p->take[c] = whole < left ? whole : left;
-        missing -= p->take[c];
+    for (int i = 0; i < classes; i++) {
+        pool *p = order[i];
+        uint64_t product = (uint64_t)count * (uint64_t)p->size;
+        int whole = (int)(product / (uint64_t)n), left = p->size - p->used;
+        p->remainder = product % (uint64_t)n;
+        p->take = whole < left ? whole : left;
+        missing -= p->take;
     }
-    qsort(p->rank, (size_t)p->classes, sizeof *p->rank, by_fraction);
-    while (missing > 0)
-        for (int i = 0; i < p->classes && missing > 0; i++) {
-            int c = p->rank[i].class;
-            if (p->take[c] == p->size[c] - p->used[c])
-                continue;
-            p->take[c]++;
+    qsort(order, (size_t)classes, sizeof *order, by_remainder);
+    for (int i = 0; missing > 0; i = (i + 1) % classes)
+        if (order[i]->take < order[i]->size - order[i]->used) {
+            order[i]->take++;
             missing--;
         }
 }
 
-static void deal(pool *p, int split, int *part)
+void ds_split_stratified(const int *labels, int n, int classes, const ds_split *splits, int n_splits,
+                         uint64_t seed, int *part)
 {
-    for (int c = 0; c < p->classes; c++)
-        for (; p->take[c] > 0; p->take[c]--)
-            part[p->order[p->start[c] + p->used[c]++]] = split;
-}
-
-static int check_counts(int n, const ds_split *splits, int n_splits, ds_error *e)
-{
-    long long sum = 0;
-    for (int s = 0; s < n_splits; s++) {
-        if (splits[s].count < 0)
-            return ds_fail(e, DS_EINPUT, "split %s=%d, expected a count from 0", splits[s].name,
-                           splits[s].count);
-        sum += splits[s].count;
-    }
-    if (sum > n)
-        return ds_fail(e, DS_EINPUT, "the splits ask for %lld images, expected at most the %d that there are",
-                       sum, n);
-    return DS_OK;
-}
-
-int ds_split_stratified(const int *labels, int n, int classes, const ds_split *splits, int n_splits,
-                        uint64_t seed, int *part, ds_error *e)
-{
-    int rc = check_counts(n, splits, n_splits, e);
-    pool p;
-    if (rc || (rc = pool_alloc(&p, n, classes, e)))
-        return rc;
+    pool *pools = fill_pools(labels, n, classes, seed), **order;
+    DS_ALLOC(order, (size_t)classes);
+    for (int c = 0; c < classes; c++)
+        order[c] = &pools[c];
     for (int i = 0; i < n; i++)
         part[i] = -1;
-    pool_fill(&p, labels, n, seed);
     for (int s = 0; s < n_splits; s++) {
-        if (splits[s].count == 0)
-            continue;
-        apportion(&p, splits[s].count, n);
-        deal(&p, s, part);
+        apportion(order, classes, splits[s].count, n);
+        for (pool *p = pools; p < pools + classes; p++)
+            for (; p->take > 0; p->take--)
+                part[p->images[p->used++]] = s;
     }
-    pool_release(&p);
-    return DS_OK;
+    free(order);
+    free(pools[0].images);
+    free(pools);
 }

@@ -93,6 +93,13 @@ expect_status 0
 diff -r "$T/ten" "$T/tar" >/dev/null || complain "folder and archive differ"
 end
 
+begin "cifar10: a .zip of the folder gives the same"
+(cd "$T/cifar" && python3 -m zipfile -c ten.zip cifar-10-batches-bin)
+import cifar10 "$T/cifar/ten.zip" -split valid=10 -out "$T/zip/set"
+expect_status 0
+diff -r "$T/ten" "$T/zip" >/dev/null || complain "folder and archive differ"
+end
+
 begin "cifar100: the classes are the fine labels, or the coarse ones"
 import cifar100 "$HUNDRED" -out "$T/fine"
 expect_status 0

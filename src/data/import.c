@@ -1,0 +1,146 @@
+#include "data/import_parts.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- splits ---- */
+
+static int check_name(const char *name, bool has_test, ds_error *e)
+{
+    static const char *const keys[] = {"valid", "calib", "test"};
+    if (strcmp(name, "train") == 0)
+        return ds_fail(e, DS_EUSAGE,
+                       "split 'train', expected valid, calib or test: train keeps what they leave");
+    if (strcmp(name, "test") == 0 && has_test)
+        return ds_fail(e, DS_EUSAGE,
+                       "split 'test' besides -test or test images of the archive, expected only one of them");
+    for (int k = 0; k < 3; k++)
+        if (strcmp(name, keys[k]) == 0)
+            return DS_OK;
+    const char *near = ds_nearest(name, keys, 3);
+    return ds_fail(e, DS_EUSAGE, "unknown split '%s', expected valid, calib or test%s%s%s", name,
+                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+/* Do the names of the splits fit, and is at least one image left for training? */
+static int check_splits(const ds_import_job *job, ds_error *e)
+{
+    const ds_split *splits = job->setup->splits;
+    int n = job->train.n;
+    long long sum = 0;
+    for (int s = 0; s < job->setup->n_splits; s++) {
+        DS_TRY(check_name(splits[s].name, job->has_test, e));
+        for (int t = 0; t < s; t++)
+            if (strcmp(splits[s].name, splits[t].name) == 0)
+                return ds_fail(e, DS_EUSAGE, "split '%s' given twice, expected it once", splits[s].name);
+        if (splits[s].count < 1)
+            return ds_fail(e, DS_EUSAGE, "split %s=%d, expected a count from 1", splits[s].name,
+                           splits[s].count);
+        sum += splits[s].count;
+    }
+    if (sum >= n)
+        return ds_fail(e, DS_EINPUT,
+                       "the splits take %lld images, expected fewer than the %d training images", sum, n);
+    return DS_OK;
+}
+
+/* ---- the job ---- */
+
+static void add(ds_import_set *set, const unsigned char *pixels, char *path, int label)
+{
+    int n = set->n;
+    DS_PUSH(set->labels, n, label);
+    n = set->n;
+    DS_PUSH(set->pixels, n, pixels);
+    DS_PUSH(set->paths, set->n, path);
+}
+
+void ds_import_add_file(ds_import_set *set, char *path, int label)
+{
+    add(set, NULL, path, label);
+}
+
+int ds_import_add_pixels(const ds_import_job *job, ds_import_set *set, const unsigned char *pixels, int label,
+                         int i, const char *path, ds_error *e)
+{
+    if (label >= job->classes)
+        return ds_fail_at(e, DS_EINPUT, path, 0, "label %d of image %d, expected 0 … %d: %s has %d classes",
+                          label, i, job->classes - 1, job->classes_path, job->classes);
+    add(set, pixels, NULL, label);
+    return DS_OK;
+}
+
+static void free_texts(char **texts, int n)
+{
+    for (int i = 0; texts && i < n; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+static void release_set(ds_import_set *set)
+{
+    free_texts(set->paths, set->n);
+    free(set->labels);
+    free(set->pixels);
+}
+
+static void release(ds_import_job *job)
+{
+    for (int i = 0; i < DS_IMPORT_FILES; i++) {
+        free(job->files[i].path);
+        free(job->files[i].bytes);
+    }
+    release_set(&job->train);
+    release_set(&job->test);
+    free_texts(job->labels, job->classes);
+    free_texts(job->names, job->classes);
+    free(job->data_path);
+    free(job->mark);
+}
+
+static int run(ds_import_job *job, ds_error *e)
+{
+    static int (*const readers[])(ds_import_job *, ds_error *) = {
+        [DS_IDX] = ds_import_read_idx,
+        [DS_CIFAR10] = ds_import_read_cifar,
+        [DS_CIFAR100_FINE] = ds_import_read_cifar,
+        [DS_CIFAR100_COARSE] = ds_import_read_cifar,
+        [DS_FOLDERS] = ds_import_read_folders,
+    };
+    DS_TRY(readers[job->setup->kind](job, e));
+    DS_TRY(check_splits(job, e));
+    DS_TRY(ds_import_open_folder(job, e));
+    if (job->setup->kind != DS_FOLDERS)
+        DS_TRY(ds_import_write_images(job, e));
+    return ds_import_write_lists(job, e);
+}
+
+static ds_imported summary(const ds_import_job *job)
+{
+    const ds_import *s = job->setup;
+    ds_imported done = {.n = job->train.n + job->test.n,
+                        .classes = job->classes,
+                        .data_path = ds_strdup(job->data_path),
+                        .train = job->train.n,
+                        .test = job->test.n};
+    for (int k = 0; k < s->n_splits; k++) {
+        done.train -= s->splits[k].count;
+        if (strcmp(s->splits[k].name, "test") == 0)
+            done.test = s->splits[k].count;
+    }
+    return done;
+}
+
+int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e)
+{
+    ds_import_job job = {.setup = s};
+    *done = (ds_imported){0};
+    int rc = run(&job, e);
+    if (!rc)
+        *done = summary(&job);
+    release(&job);
+    return rc;
+}

@@ -1,0 +1,173 @@
+/* Archives: libarchive takes apart what zlib has unpacked. (libarchive's own reader of .gz does not look at the checksum.) */
+#include "data/import_parts.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+enum { FIRST_ROOM = 1 << 20 };
+
+typedef struct source {
+    const char *path, *what;
+    gzFile f;
+    struct archive *reader;
+    ds_error *e;
+    int rc; /* of zlib */
+    unsigned char block[1 << 16];
+} source;
+
+/* ---- unpacking ---- */
+
+static int open_source(source *s)
+{
+    struct stat st;
+    if (stat(s->path, &st) == 0 && S_ISDIR(st.st_mode))
+        return ds_fail_at(s->e, DS_EIO, s->path, 0, "is a directory, expected %s", s->what);
+    if (!(s->f = gzopen(s->path, "rbe")))
+        return ds_fail_at(s->e, DS_EIO, s->path, 0, "cannot open: %s, expected %s", strerror(errno), s->what);
+    return DS_OK;
+}
+
+static int unpack_failed(const source *s, int code, const char *text)
+{
+    if (code == Z_ERRNO)
+        return ds_fail_at(s->e, DS_EIO, s->path, 0, "cannot read: %s", strerror(errno));
+    if (code == Z_BUF_ERROR)
+        return ds_fail_at(s->e, DS_EINPUT, s->path, 0,
+                          "the compressed data ends too early, expected a whole .gz file");
+    return ds_fail_at(s->e, DS_EINPUT, s->path, 0, "damaged compressed data (%s), expected a whole .gz file",
+                      text);
+}
+
+/* The next block of unpacked bytes, for libarchive: how many, 0 at the end, negative on failure. */
+static la_ssize_t unpack(struct archive *reader, void *data, const void **block)
+{
+    (void)reader;
+    source *s = data;
+    int n = gzread(s->f, s->block, sizeof s->block), code;
+    const char *text = gzerror(s->f, &code);
+    *block = s->block;
+    if (n == (int)sizeof s->block || code == Z_OK)
+        return n;
+    s->rc = unpack_failed(s, code, text);
+    return ARCHIVE_FATAL;
+}
+
+/* To the very end, where compressed data has its checksum. */
+static int drain(source *s)
+{
+    const void *block;
+    while (unpack(s->reader, s, &block) > 0)
+        ;
+    return s->rc;
+}
+
+/* ---- files ---- */
+
+static int failed(const source *s)
+{
+    return s->rc ? s->rc
+                 : ds_fail_at(s->e, DS_EINPUT, s->path, 0,
+                              "is no .tar, .tar.gz or .zip, or a damaged one (%s), expected %s",
+                              archive_error_string(s->reader), s->what);
+}
+
+/* Up to file->most bytes. Memory grows with what is really there: a damaged size costs none. */
+static int fill(const source *s, ds_import_file *file)
+{
+    size_t room = 0;
+    do {
+        room = 2 * room + FIRST_ROOM;
+        room = room < file->most ? room : file->most;
+        unsigned char *grown = realloc(file->bytes, room + 1);
+        if (!grown)
+            return ds_fail_at(s->e, DS_ENOMEM, s->path, 0, "out of memory after %zu bytes of it", file->n);
+        file->bytes = grown;
+        la_ssize_t came = archive_read_data(s->reader, grown + file->n, room - file->n);
+        if (came < 0)
+            return failed(s);
+        file->n += (size_t)came;
+        grown[file->n] = 0;
+    } while (file->n == room && room < file->most);
+    return DS_OK;
+}
+
+/* bytes: as the archive says. */
+static int read_file(const source *s, ds_import_file *file, long long bytes)
+{
+    if (file->bytes)
+        return ds_fail_at(s->e, DS_EINPUT, s->path, 0, "holds two files '%s', expected one", file->name);
+    if (file->name && (unsigned long long)bytes > file->most)
+        return ds_fail_at(s->e, DS_EINPUT, s->path, 0, "'%s' in it has %lld bytes, expected at most %zu",
+                          file->name, bytes, file->most);
+    DS_TRY(fill(s, file));
+    if (!file->look)
+        return DS_OK;
+    DS_TRY(file->look(file, s->e));
+    return fill(s, file);
+}
+
+/* The wanted file that a member is, or NULL. */
+static ds_import_file *wanted(struct archive_entry *member, ds_import_file *files, int n)
+{
+    const char *path = archive_entry_pathname(member);
+    bool regular = archive_entry_filetype(member) == AE_IFREG && !archive_entry_hardlink(member);
+    for (int i = 0; i < n && path && regular; i++)
+        if (!files[i].name || strcmp(ds_path_base(path), files[i].name) == 0)
+            return &files[i];
+    return NULL;
+}
+
+static int read_members(source *s, ds_import_file *files, int n)
+{
+    struct archive_entry *member;
+    int rc;
+    /* a warning: names in another encoding */
+    while ((rc = archive_read_next_header(s->reader, &member)) == ARCHIVE_OK || rc == ARCHIVE_WARN) {
+        ds_import_file *file = wanted(member, files, n);
+        if (file)
+            DS_TRY(read_file(s, file, archive_entry_size(member)));
+    }
+    return rc == ARCHIVE_EOF ? drain(s) : failed(s);
+}
+
+/* ---- the whole ---- */
+
+static struct archive *new_reader(bool single)
+{
+    struct archive *reader = archive_read_new();
+    if (!reader)
+        ds_out_of_memory();
+    archive_read_support_format_empty(reader);
+    if (single) {
+        archive_read_support_format_raw(reader);
+    } else {
+        archive_read_support_format_tar(reader);
+        archive_read_support_format_zip(reader);
+    }
+    return reader;
+}
+
+int ds_import_read_files(const char *archive, const char *what, ds_import_file *files, int n, ds_error *e)
+{
+    source s = {.path = archive, .what = what, .e = e};
+    DS_TRY(open_source(&s));
+    s.reader = new_reader(!files[0].name);
+    int rc = archive_read_open(s.reader, &s, NULL, unpack, NULL) == ARCHIVE_OK ? read_members(&s, files, n)
+                                                                               : failed(&s);
+    archive_read_free(s.reader);
+    gzclose(s.f);
+    for (int i = 0; i < n && !rc; i++)
+        if (!files[i].bytes)
+            rc = files[i].name ? ds_fail_at(e, DS_EINPUT, archive, 0, "has no file '%s', expected %s",
+                                            files[i].name, what)
+                               : ds_fail_at(e, DS_EINPUT, archive, 0, "is empty, expected %s", what);
+    return rc;
+}
