@@ -62,6 +62,7 @@ $(BUILD)/%.inc: %
 	@mv $@.tmp $@
 
 $(BUILD)/src/report/page.o: $(patsubst %,$(BUILD)/src/report/report.%.inc,html css js)
+$(BUILD)/src/report/plots.o: $(BUILD)/src/report/report.gp.inc
 $(BUILD)/src/train/results.o: $(BUILD)/src/train/results.gp.inc
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/vectors.o $(BUILD)/libds.a src/host/exports.list

@@ -73,6 +73,12 @@ typedef struct ds_image {
 int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e);
 void ds_image_clear(ds_image *im);
 
+/* ---- thumb.c ---- */
+
+/* The image at `path` as a PNG of at most 96 pixels a side, *n bytes of fresh memory in *png. DS_EIO, DS_EINPUT: no regular
+ * file, or none that can be decoded. */
+int ds_thumb_png(const char *path, unsigned char **png, size_t *n, ds_error *e);
+
 /* Preprocessing of valid, predict and reject: the largest central square, bilinear to w x h, [0, 1], as
  * the host's `classifier valid` (center_crop_image). out: c x h x w floats. */
 void ds_prepare_center(const ds_image *im, int w, int h, float *out);

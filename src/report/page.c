@@ -1,57 +1,147 @@
 #include "report/page.h"
 #include "base/file.h"
-
-#include <stdlib.h>
-
+#include "base/text.h"
+#include "report/fields.h"
 #include "report/report.css.inc"
 #include "report/report.html.inc"
 #include "report/report.js.inc"
 
-/* Where Debian's package has it; version 4 has the second name. */
-static const char *const chart_places[] = {
-    "/usr/share/javascript/chart.js/chart.min.js",
-    "/usr/share/javascript/chart.js/chart.umd.js",
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- texts on their way into the page ---- */
+
+/* What the first byte of some texts becomes. */
+static const struct replacement {
+    const char *text, *by;
+} replacements[][6] = {
+    [DS_AS_IS] = {{0}},
+    [DS_AS_HTML] = {{"<", "&lt;"}, {">", "&gt;"}, {"&", "&amp;"}, {"\"", "&quot;"}, {"'", "&#39;"}},
+    [DS_AS_JSON] = {{"<", "\\u003c"}, {">", "\\u003e"}, {"&", "\\u0026"}},
+    [DS_AS_SCRIPT] = {{"</script", "\\x3c"}, {"<script", "\\x3c"}, {"<!--", "\\x3c"}},
 };
 
-/* Chart.js, or "" with a note. Fresh memory. */
-static int read_chart(const char *given, char **text, ds_notes *notes, ds_error *e)
+void ds_put_escaped(FILE *f, const char *text, ds_escape how)
 {
-    const char *path = given;
-    ds_error why = {0};
-    for (size_t i = 0; !path && i < sizeof chart_places / sizeof *chart_places; i++)
-        if (ds_path_exists(chart_places[i]))
-            path = chart_places[i];
-    if (path && !ds_file_read_text(path, "Chart.js", text, &why))
-        return DS_OK;
+    for (; *text; text++) {
+        const struct replacement *r = replacements[how];
+        while (r->text && strncasecmp(text, r->text, strlen(r->text)) != 0)
+            r++;
+        if (r->text)
+            fputs(r->by, f);
+        else
+            putc(*text, f);
+    }
+}
+
+static const ds_slot *find(const ds_slot *slots, int n, const char *name, size_t length)
+{
+    for (int i = 0; i < n; i++)
+        if (strlen(slots[i].name) == length && memcmp(slots[i].name, name, length) == 0)
+            return &slots[i];
+    return NULL;
+}
+
+int ds_template_fill(FILE *f, const char *template, const ds_slot *slots, int n, ds_error *e)
+{
+    for (const char *open; (open = strstr(template, "{{"));) {
+        const char *name = open + 2, *close = strstr(name, "}}");
+        const ds_slot *slot = close ? find(slots, n, name, (size_t)(close - name)) : NULL;
+        if (!slot)
+            return ds_fail(e, DS_EINPUT,
+                           "the template asks for '%.*s', expected a known name between {{ and }}",
+                           close ? (int)(close - name) : 20, name);
+        fwrite(template, 1, (size_t)(open - template), f);
+        ds_put_escaped(f, slot->text, slot->how);
+        template = close + 2;
+    }
+    fputs(template, f);
+    return ds_report_flush(f, e);
+}
+
+/* ---- the files ---- */
+
+const char *const ds_report_files[] = {
+    "report.html",   "report.json", "predictions.csv", "risk_coverage.png", "reliability.png",
+    "histogram.png", NULL};
+
+typedef struct source {
+    const ds_page *p;
+    const ds_page_bins *b;
+    ds_notes *notes;
+} source;
+
+static int put_csv(FILE *f, const source *s, ds_error *e)
+{
+    return ds_report_csv_write(f, s->p->answers, s->p->report->chosen.threshold, e);
+}
+
+static int put_json(FILE *f, const source *s, ds_error *e)
+{
+    ds_json_write(f, ds_page_figures(s->p, s->b), JSON_INDENT(2));
+    return ds_report_flush(f, e);
+}
+
+/* Chart.js, or "" with a note. Fresh memory. */
+static char *read_chart(const char *given, ds_notes *notes)
+{
+    /* where Debian's package has it; version 4 has the second name */
+    const char *const places[] = {given, "/usr/share/javascript/chart.js/chart.min.js",
+                                  "/usr/share/javascript/chart.js/chart.umd.js"};
+    char *text;
+    for (int i = given ? 0 : 1; i < (given ? 1 : 3); i++)
+        if (!ds_file_read_text(places[i], "Chart.js", &text, NULL))
+            return text;
     ds_note(notes,
             "note: no charts in report.html: Chart.js is missing, it is in the package libjs-chart.js");
-    return (*text = calloc(1, 1)) ? DS_OK : ds_fail_memory(e);
+    return ds_strdup("");
 }
 
-static const char *title_of(const ds_report *r)
+static int put_html(FILE *f, const source *s, ds_error *e)
 {
-    if (r->model)
-        return ds_path_base(r->model);
-    return r->list ? ds_path_base(r->list) : "predictions";
-}
-
-int ds_page_html(FILE *f, const ds_page *p, const ds_page_bins *b, ds_notes *notes, ds_error *e)
-{
-    char *chart = NULL, *json = NULL;
-    int rc = read_chart(p->chart_js, &chart, notes, e);
-    if (!rc)
-        rc = ds_page_json(p, b, &json, e);
-    if (!rc) {
-        const ds_slot slots[] = {
-            {"title", title_of(p->report), DS_AS_HTML},
-            {"style", report_css, DS_AS_IS},
-            {"data", json, DS_AS_JSON},
-            {"chart", chart, DS_AS_SCRIPT},
-            {"program", report_js, DS_AS_SCRIPT},
-        };
-        rc = ds_template_fill(f, report_html, slots, sizeof slots / sizeof *slots, e);
-    }
+    const ds_report *r = s->p->report;
+    const char *origin = r->model ? r->model : r->list;
+    char *chart = read_chart(s->p->chart_js, s->notes), *json;
+    size_t n;
+    FILE *memory = ds_memstream(&json, &n);
+    ds_json_write(memory, ds_page_json(s->p, s->b), JSON_COMPACT);
+    fclose(memory);
+    const ds_slot slots[] = {
+        {"title", origin ? ds_path_base(origin) : "predictions", DS_AS_HTML},
+        {"style", report_css, DS_AS_IS},
+        {"data", json, DS_AS_JSON},
+        {"chart", chart, DS_AS_SCRIPT},
+        {"program", report_js, DS_AS_SCRIPT},
+    };
+    int rc = ds_template_fill(f, report_html, slots, sizeof slots / sizeof *slots, e);
     free(chart);
     free(json);
     return rc;
+}
+
+static int write_file(const char *dir, const char *name, const source *s,
+                      int (*put)(FILE *, const source *, ds_error *), ds_error *e)
+{
+    ds_writer w = {0};
+    char *path = ds_path_join(dir, name);
+    int rc = ds_writer_open(&w, path, e);
+    if (!rc)
+        rc = put(w.f, s, e);
+    if (!rc)
+        rc = ds_writer_commit(&w, e);
+    ds_writer_abort(&w);
+    free(path);
+    return rc;
+}
+
+int ds_report_folder(const char *dir, const ds_page *p, ds_notes *notes, ds_error *e)
+{
+    const ds_page_bins bins = ds_page_bins_of(p->answers);
+    const source s = {p, &bins, notes};
+    DS_TRY(ds_make_dirs(dir, e));
+    DS_TRY(write_file(dir, "predictions.csv", &s, put_csv, e));
+    DS_TRY(write_file(dir, "report.json", &s, put_json, e));
+    ds_page_plots(dir, p, &bins, notes);
+    return write_file(dir, "report.html", &s, put_html, e);
 }

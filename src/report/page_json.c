@@ -1,261 +1,209 @@
 #include "report/page.h"
+#include "base/memory.h"
+#include "base/text.h"
 #include "report/fields.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Up to ALL images every threshold is a step of the slider; with more, about STEPS of them, whose counts are exact still.
  * Up to LABELLED images the page can count the confusion matrix at each step. */
 enum { ALL = 100000, STEPS = 2000, LABELLED = 1000000 };
 
-/* jansson refuses a NULL member, so a failure anywhere makes the whole fail. */
-typedef struct object {
-    json_t *o;
-    bool ok;
-} object;
-
-static void put(object *to, const char *key, json_t *value)
+static void append(json_t *array, json_t *value)
 {
-    to->ok = json_object_set_new(to->o, key, value) == 0 && to->ok;
+    if (json_array_append_new(array, value))
+        ds_out_of_memory();
 }
 
-static json_t *finish(object *made)
+/* ---- figures ---- */
+
+static json_t *bin_of(const void *from, size_t i)
 {
-    if (made->ok)
-        return made->o;
-    json_decref(made->o);
-    return NULL;
+    const ds_bin *b = (const ds_bin *)from + i;
+    return json_pack("{s:o, s:o, s:I, s:I, s:o}", "low", ds_json_number(b->low), "high",
+                     ds_json_number(b->high), "n", (json_int_t)b->n, "right", (json_int_t)b->right,
+                     "confidence", ds_json_number(b->n ? b->confidence / (double)b->n : NAN));
 }
 
-/* ---- arrays as base64 of little-endian numbers ---- */
-
-static void put_little(unsigned char *to, uint64_t v, int width)
+json_t *ds_page_figures(const ds_page *p, const ds_page_bins *b)
 {
-    for (int i = 0; i < width; i++)
-        to[i] = (unsigned char)(v >> (8 * i));
+    const ds_report *r = p->report;
+    json_t *reliability = b->reliable ? ds_json_array(DS_BINS, bin_of, b->reliability) : json_null();
+    return ds_json_join(ds_report_json_object(r),
+                        json_pack("{s:o, s:o, s:b, s:o, s:o}", "list", ds_json_text(r->list),
+                                  "threshold_note", ds_json_text(r->threshold_note), "chose_best",
+                                  r->chose_best, "reliability", reliability, "histogram",
+                                  ds_json_array(DS_HISTOGRAM, bin_of, b->histogram)));
 }
 
-typedef uint64_t (*number_at)(const void *from, size_t i);
-
-static json_t *packed(const void *from, size_t n, int width, number_at at)
+static void add_interval(json_t *row, size_t k, size_t n)
 {
-    unsigned char *bytes = malloc(n * (size_t)width + 1);
-    for (size_t i = 0; bytes && i < n; i++)
-        put_little(bytes + i * (size_t)width, at(from, i), width);
-    char *text = bytes ? ds_base64(bytes, n * (size_t)width) : NULL;
-    json_t *value = text ? json_string_nocheck(text) : NULL;
-    free(bytes);
-    free(text);
-    return value;
+    ds_interval v = ds_rate_interval(k, n, DS_REPORT_LEVEL);
+    if (json_object_set_new(row, "interval", ds_json_interval(v)))
+        ds_out_of_memory();
+}
+
+/* The page counts classes itself, at any threshold, but computes no interval. */
+static json_t *page_figures(const ds_page *p, const ds_page_bins *b)
+{
+    json_t *figures = ds_page_figures(p, b);
+    for (size_t i = 0; i < DS_REPORT_COVERAGES; i++) {
+        ds_cut c = ds_cut_at_coverage(p->report->curve, ds_report_coverages[i]);
+        add_interval(json_array_get(json_object_get(figures, "risk_at_coverage"), i), c.errors, c.accepted);
+    }
+    for (size_t i = 0; b->reliable && i < DS_BINS; i++)
+        add_interval(json_array_get(json_object_get(figures, "reliability"), i), b->reliability[i].right,
+                     b->reliability[i].n);
+    json_object_del(figures, "classes");
+    json_object_del(figures, "confusion");
+    return figures;
 }
 
 /* ---- the steps of the slider ---- */
 
-typedef struct stepped {
-    const ds_curve *c;
-    const size_t *group;
-} stepped;
-
-static uint64_t threshold_at(const void *from, size_t i)
+/* Bounds of reject rate and risk when so many images are accepted, as the page shows them: low, high, low, high in hundredths of
+ * a percent; 0 where there is none. */
+static void bound(const ds_curve *c, size_t accepted, size_t errors, int to[4])
 {
-    const stepped *s = from;
-    uint64_t bits;
-    memcpy(&bits, &s->c->threshold[s->group[i]], sizeof bits);
-    return bits;
+    ds_interval reject = ds_rate_interval(c->n - accepted, c->n, DS_REPORT_LEVEL);
+    ds_interval risk = ds_rate_interval(errors, accepted, DS_REPORT_LEVEL);
+    const double bounds[] = {reject.low, reject.high, risk.low, risk.high};
+    for (int i = 0; i < 4; i++)
+        to[i] = isnan(bounds[i]) ? 0 : (int)lrint(1e4 * bounds[i]);
 }
 
-static uint64_t accepted_at(const void *from, size_t i)
+/* Four numbers for "nothing accepted", then four a step. */
+static json_t *bounds_of(const ds_curve *c, const ds_steps *s)
 {
-    const stepped *s = from;
-    return s->c->accepted[s->group[i]];
+    int(*bounds)[4];
+    DS_ALLOC(bounds, s->n + 1);
+    bound(c, 0, 0, bounds[0]);
+#pragma omp parallel for schedule(dynamic, 64)
+    for (size_t i = 0; i < s->n; i++)
+        bound(c, c->accepted[s->group[i]], c->errors[s->group[i]], bounds[i + 1]);
+    json_t *array = json_array();
+    for (size_t i = 0; i < 4 * (s->n + 1); i++)
+        append(array, json_integer(bounds[i / 4][i % 4]));
+    free(bounds);
+    return array;
 }
 
-static uint64_t errors_at(const void *from, size_t i)
-{
-    const stepped *s = from;
-    return s->c->errors[s->group[i]];
-}
-
-static int put_steps(object *to, const ds_report *r, ds_error *e)
+static json_t *steps_of(const ds_report *r)
 {
     const ds_curve *c = r->curve;
-    ds_steps steps;
-    int rc = ds_steps_make(c, ALL, STEPS, r->chosen.accepted, &steps, e);
-    if (rc)
-        return rc;
-    stepped s = {c, steps.group};
-    put(to, "thinned", json_boolean(steps.thinned));
-    put(to, "threshold", packed(&s, steps.n, 8, threshold_at));
-    put(to, "accepted", packed(&s, steps.n, 4, accepted_at));
-    put(to, "errors", packed(&s, steps.n, 4, errors_at));
-    free(steps.group);
-    return DS_OK;
+    ds_steps s = ds_steps_of(c, ALL, STEPS, r->chosen.accepted);
+    json_t *thresholds = json_array(), *accepted = json_array(), *errors = json_array();
+    for (size_t i = 0; i < s.n; i++) {
+        size_t g = s.group[i];
+        append(thresholds, json_real(fmax(-DBL_MAX, fmin(DBL_MAX, c->threshold[g]))));
+        append(accepted, json_integer((json_int_t)c->accepted[g]));
+        append(errors, json_integer((json_int_t)c->errors[g]));
+    }
+    json_t *steps = json_pack("{s:b, s:o, s:o, s:o, s:o}", "thinned", s.thinned, "threshold", thresholds,
+                              "accepted", accepted, "errors", errors, "bounds", bounds_of(c, &s));
+    free(s.group);
+    return steps;
 }
 
-/* ---- labels and predictions, surest image first ---- */
-
-typedef struct sorted {
-    const ds_answers *a;
-    const size_t *order;
-} sorted;
-
-static uint64_t label_at(const void *from, size_t i)
+/* Labels or predictions, surest image first; null for too many. */
+static json_t *column(const ds_answers *a, const int *classes, const size_t *order)
 {
-    const sorted *s = from;
-    return (uint64_t)s->a->labels[s->order[i]];
+    if (a->n > LABELLED)
+        return json_null();
+    json_t *array = json_array();
+    for (size_t i = 0; i < a->n; i++)
+        append(array, json_integer(classes[order[i]]));
+    return array;
 }
 
-static uint64_t prediction_at(const void *from, size_t i)
-{
-    const sorted *s = from;
-    return (uint64_t)s->a->predictions[s->order[i]];
-}
-
-static void put_answers(object *to, const sorted *s, int classes)
-{
-    size_t n = s->a->n;
-    bool small = n <= LABELLED;
-    int width = classes <= 1 << 8 ? 1 : classes <= 1 << 16 ? 2 : 4;
-    put(to, "width", json_integer(width));
-    put(to, "labels", small ? packed(s, n, width, label_at) : json_null());
-    put(to, "predictions", small ? packed(s, n, width, prediction_at) : json_null());
-}
-
-static json_t *data_of(const ds_page *p, const sorted *s, ds_error *e)
+static json_t *data_of(const ds_page *p, const size_t *order)
 {
     const ds_curve *c = p->report->curve;
-    object o = {json_object(), true};
-    put(&o, "n", json_integer((json_int_t)c->n));
-    put(&o, "wrong", json_integer((json_int_t)c->wrong));
-    put_answers(&o, s, p->answers->classes);
-    if (put_steps(&o, p->report, e))
-        o.ok = false;
-    return finish(&o);
+    const ds_answers *a = p->answers;
+    json_t *o =
+        json_pack("{s:I, s:I, s:o, s:o}", "n", (json_int_t)c->n, "wrong", (json_int_t)c->wrong, "labels",
+                  column(a, a->labels, order), "predictions", column(a, a->predictions, order));
+    return ds_json_join(o, steps_of(p->report));
 }
 
 /* ---- the gallery ---- */
+
+char *ds_base64(const void *bytes, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = bytes;
+    char *text = ds_xmalloc((n + 2) / 3 * 4 + 1), *out = text;
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t v = (uint32_t)p[i] << 16;
+        v |= i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0;
+        v |= i + 2 < n ? p[i + 2] : 0;
+        *out++ = digits[v >> 18];
+        *out++ = digits[v >> 12 & 63];
+        *out++ = i + 1 < n ? digits[v >> 6 & 63] : '=';
+        *out++ = i + 2 < n ? digits[v & 63] : '=';
+    }
+    *out = '\0';
+    return text;
+}
+
+/* The picture as a data: URI in fresh memory; NULL: none, and `why` says so where it could not be made. */
+static char *picture_of(const ds_page *p, const char *path, ds_error *why)
+{
+    unsigned char *png;
+    size_t n;
+    if (!*path || !p->thumb || p->thumb(path, &png, &n, why))
+        return NULL;
+    char *digits = ds_base64(png, n), *uri = ds_format("data:image/png;base64,%s", digits);
+    free(digits);
+    free(png);
+    return uri;
+}
 
 static json_t *item(const ds_page *p, size_t i, bool pictured)
 {
     const ds_answers *a = p->answers;
     const char *path = ds_answers_path(a, i);
     ds_error why = {0};
-    char *uri = NULL;
-    object o = {json_object(), true};
-    put(&o, "path", ds_json_text(path));
-    put(&o, "label", json_integer(a->labels[i]));
-    put(&o, "prediction", json_integer(a->predictions[i]));
-    put(&o, "confidence", ds_json_number(a->confidences[i]));
-    put(&o, "accepted", json_boolean(ds_accepts(a->confidences[i], p->report->chosen.threshold)));
-    if (pictured && *path && ds_thumb_make(path, &uri, &why))
-        put(&o, "problem", ds_json_text(why.text));
-    if (uri)
-        put(&o, "picture", json_string_nocheck(uri));
-    free(uri);
-    return finish(&o);
+    char *picture = pictured ? picture_of(p, path, &why) : NULL;
+    json_t *o =
+        json_pack("{s:o, s:i, s:i, s:o, s:o*, s:s*}", "path", ds_json_text(path), "label", a->labels[i],
+                  "prediction", a->predictions[i], "confidence", ds_json_number(a->confidences[i]), "problem",
+                  why.code ? ds_json_text(why.text) : NULL, "picture", picture);
+    free(picture);
+    return o;
 }
 
 static json_t *gallery(const ds_page *p, const size_t *order)
 {
-    unsigned char *marks = calloc(p->answers->n + 1, 1);
-    json_t *array = marks ? json_array() : NULL;
-    if (array)
-        ds_gallery_mark(p->answers, p->report->chosen.threshold, order, p->thumbs, marks);
-    for (size_t k = 0; array && k < p->answers->n; k++)
-        if (marks[k] && json_array_append_new(array, item(p, order[k], marks[k] & DS_PICTURED))) {
-            json_decref(array);
-            array = NULL;
-        }
+    const ds_answers *a = p->answers;
+    json_t *array = json_array();
+    unsigned char *marks;
+    DS_ZALLOC(marks, a->n);
+    ds_gallery_mark(a, p->report->chosen.threshold, order, p->thumbs, marks);
+    for (size_t k = 0; k < a->n; k++)
+        if (marks[k])
+            append(array, item(p, order[k], marks[k] & DS_PICTURED));
     free(marks);
     return array;
 }
 
-static json_t *names_of(const ds_page *p)
+/* ---- all ---- */
+
+static json_t *name(const void *from, size_t i)
 {
-    json_t *array = json_array();
-    for (int i = 0; i < p->answers->classes; i++)
-        if (json_array_append_new(array, ds_json_text(p->answers->names[i]))) {
-            json_decref(array);
-            return NULL;
-        }
-    return array;
+    return ds_json_text(((const ds_answers *)from)->names[i]);
 }
 
-/* ---- figures ---- */
-
-static json_t *bin_of(const ds_bin *b)
+json_t *ds_page_json(const ds_page *p, const ds_page_bins *b)
 {
-    object o = {json_object(), true};
-    put(&o, "low", ds_json_number(b->low));
-    put(&o, "high", ds_json_number(b->high));
-    put(&o, "n", json_integer((json_int_t)b->n));
-    put(&o, "right", json_integer((json_int_t)b->right));
-    put(&o, "confidence", b->n ? ds_json_number(b->confidence / (double)b->n) : json_null());
-    return finish(&o);
-}
-
-static json_t *bins_of(const ds_bin *bins, int n)
-{
-    json_t *array = json_array();
-    for (int i = 0; i < n; i++)
-        if (json_array_append_new(array, bin_of(&bins[i]))) {
-            json_decref(array);
-            return NULL;
-        }
-    return array;
-}
-
-static json_t *figures(const ds_page *p, const ds_page_bins *b)
-{
-    object o = {ds_report_json_object(p->report), true};
-    put(&o, "list", ds_json_text(p->report->list));
-    put(&o, "threshold_note", ds_json_text(p->report->threshold_note));
-    put(&o, "chose_best", json_boolean(p->report->chose_best));
-    put(&o, "reliability", b->reliable ? bins_of(b->reliability, DS_BINS) : json_null());
-    put(&o, "histogram", bins_of(b->histogram, DS_HISTOGRAM));
-    return finish(&o);
-}
-
-static int dump(json_t *json, size_t flags, char **text, ds_error *e)
-{
-    *text = json ? json_dumps(json, flags | JSON_REAL_PRECISION(17)) : NULL;
-    json_decref(json);
-    return *text ? DS_OK : ds_fail_memory(e);
-}
-
-int ds_page_figures(FILE *f, const ds_page *p, const ds_page_bins *b, ds_error *e)
-{
-    char *text;
-    int rc = dump(figures(p, b), JSON_INDENT(2), &text, e);
-    if (rc)
-        return rc;
-    fputs(text, f);
-    fputc('\n', f);
-    free(text);
-    return ds_report_flush(f, e);
-}
-
-/* The page counts classes itself, at any threshold. */
-static json_t *page_figures(const ds_page *p, const ds_page_bins *b)
-{
-    json_t *json = figures(p, b);
-    json_object_del(json, "classes");
-    json_object_del(json, "confusion");
-    return json;
-}
-
-int ds_page_json(const ds_page *p, const ds_page_bins *b, char **json, ds_error *e)
-{
-    size_t *order = ds_page_order(p->answers);
-    object o = {json_object(), order != NULL};
-    *json = NULL;
-    if (order) {
-        put(&o, "report", page_figures(p, b));
-        put(&o, "names", names_of(p));
-        put(&o, "data", data_of(p, &(sorted){p->answers, order}, e));
-        put(&o, "gallery", gallery(p, order));
-    }
+    const ds_answers *a = p->answers;
+    size_t *order = ds_page_order(a);
+    json_t *names = ds_json_array((size_t)a->classes, name, a);
+    json_t *json = json_pack("{s:o, s:o, s:o, s:o}", "report", page_figures(p, b), "names", names, "data",
+                             data_of(p, order), "gallery", gallery(p, order));
     free(order);
-    return dump(finish(&o), JSON_COMPACT, json, e);
+    return json;
 }

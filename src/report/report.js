@@ -1,89 +1,33 @@
 // The page of a report. `page` holds: report (report.json), names (of the classes), gallery (a few images), and data:
-// thresholds from the surest down, how many images each accepts and how many errors are among them; labels and
-// predictions, surest image first. All texts of files go into the page as text nodes, never as HTML.
+// thresholds from the surest down, how many images each accepts, how many errors are among them, bounds of both rates
+// (see intervalAt); labels and predictions, surest image first. All texts of files go into the page as text nodes,
+// never as HTML.
 "use strict";
 (function () {
-const page = JSON.parse(document.getElementById("data").textContent);
-const report = page.report, names = page.names, data = page.data;
+const {report, names, data, gallery} = JSON.parse(document.getElementById("data").textContent);
+const {labels, predictions} = data;
+const steps = data.threshold.length;
 
 // ---- numbers ----
 
-function unpack(text, type) {
-    const raw = atob(text), bytes = new Uint8Array(raw.length);
-    for (let i = 0; i < raw.length; i++)
-        bytes[i] = raw.charCodeAt(i);
-    return new type(bytes.buffer);
-}
-
-const answerType = {1: Uint8Array, 2: Uint16Array, 4: Uint32Array}[data.width];
-const thresholds = unpack(data.threshold, Float64Array);
-const acceptedAt = unpack(data.accepted, Uint32Array);
-const errorsAt = unpack(data.errors, Uint32Array);
-const labels = data.labels === null ? null : unpack(data.labels, answerType);
-const predictions = data.predictions === null ? null : unpack(data.predictions, answerType);
-const steps = thresholds.length;
+const none = "\u2013";
 
 function percent(v) {
     return v === null || Number.isNaN(v) ? "undefined" : (100 * v).toFixed(2) + "\u00a0%";
-}
-
-function between(pair, format) {
-    return pair ? format(pair[0]) + " to " + format(pair[1]) : "";
 }
 
 function decimal(v) {
     return v === null ? "undefined" : v.toFixed(6);
 }
 
-function logGamma(x) {
-    let shift = 0;
-    for (; x < 15; x++)
-        shift += Math.log(x);
-    const y = 1 / (x * x);
-    return (x - 0.5) * Math.log(x) - x + Math.log(2 * Math.PI) / 2 + (1 / 12 - y * (1 / 360 - y / 1260)) / x - shift;
+function between(pair, format) {
+    return pair ? format(pair[0]) + " to " + format(pair[1]) : none;
 }
 
-// Continued fraction of the incomplete beta function, evaluated by Lentz's method.
-function betaFraction(x, a, b) {
-    const tiny = 1e-300;
-    let c = 1, d = 1 / (1 - (a + b) * x / (a + 1) || tiny), value = d;
-    for (let m = 1; m < 20000; m++) {
-        const even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-        d = 1 / (1 + even * d || tiny);
-        c = 1 + even / c || tiny;
-        value *= d * c;
-        const odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-        d = 1 / (1 + odd * d || tiny);
-        c = 1 + odd / c || tiny;
-        value *= d * c;
-        if (Math.abs(d * c - 1) < 1e-14)
-            break;
-    }
-    return value;
-}
-
-function beta(x, a, b) {
-    const front = Math.exp(logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log1p(-x));
-    return x < (a + 1) / (a + b + 2) ? front * betaFraction(x, a, b) / a : 1 - front * betaFraction(1 - x, b, a) / b;
-}
-
-function betaQuantile(p, a, b) {
-    let low = 0, high = 1;
-    for (let i = 0; i < 60; i++) {
-        const middle = (low + high) / 2;
-        if (beta(middle, a, b) < p)
-            low = middle;
-        else
-            high = middle;
-    }
-    return (low + high) / 2;
-}
-
-// The exact (Clopper-Pearson) 95 % interval of a rate of k in n.
-function exactInterval(k, n) {
-    if (n === 0)
-        return null;
-    return [k === 0 ? 0 : betaQuantile(0.025, k, n - k + 1), k === n ? 1 : betaQuantile(0.975, k + 1, n - k)];
+// 95 % of the reject rate (rate 0) or the risk (rate 1) when the first k steps are accepted: [low, high].
+function intervalAt(k, rate) {
+    const at = 4 * k + 2 * rate;
+    return [data.bounds[at] / 1e4, data.bounds[at + 1] / 1e4];
 }
 
 // ---- pieces of the page ----
@@ -100,48 +44,33 @@ function make(tag, attributes, ...children) {
     return element;
 }
 
-function scrollable(table, label) {
-    return make("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": label}, table);
-}
-
-// The text stays in sight while a wide table scrolls.
-function captionOf(text) {
-    return make("caption", {}, make("span", {}, text));
-}
-
-// rows: arrays of texts, the first one heads its row.
+// Cells are numbers, texts, null or elements; the first one heads its row. The caption stays in sight while a wide
+// table scrolls.
 function makeTable(caption, heads, rows) {
-    const head = make("tr", {}, ...heads.map(h => make("th", {scope: "col"}, h)));
+    const element = (cell, tag, attributes) => cell instanceof Node ? cell : make(tag, attributes, String(cell ?? none));
+    const head = make("tr", {}, ...heads.map(h => element(h, "th", {scope: "col"})));
     const body = rows.map(r => make("tr", {}, ...r.map((cell, i) =>
-        i === 0 ? make("th", {scope: "row"}, cell) : make("td", {}, cell))));
-    return scrollable(make("table", {}, captionOf(caption), make("thead", {}, head), make("tbody", {}, ...body)),
-                      caption);
+        i === 0 ? element(cell, "th", {scope: "row"}) : element(cell, "td", {}))));
+    const table = make("table", {}, make("caption", {}, make("span", {}, caption)), make("thead", {}, head),
+                       make("tbody", {}, ...body));
+    return make("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": caption}, table);
 }
 
 // ---- the cut: what is accepted at a threshold ----
 
 // How many steps have at least this threshold; null: all.
 function stepsAt(threshold) {
-    let low = 0, high = steps;
-    if (threshold === null)
-        return steps;
-    while (low < high) {
-        const middle = (low + high) >> 1;
-        if (thresholds[middle] >= threshold)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    const first = threshold === null ? -1 : data.threshold.findIndex(t => t < threshold);
+    return first < 0 ? steps : first;
 }
 
 // k steps accepted; threshold null: none, +Infinity: nothing can be accepted.
 function cutOf(k, threshold) {
-    return {k, threshold, accepted: k ? acceptedAt[k - 1] : 0, errors: k ? errorsAt[k - 1] : 0};
+    return {k, threshold, accepted: k ? data.accepted[k - 1] : 0, errors: k ? data.errors[k - 1] : 0};
 }
 
 function cutAtStep(k) {
-    return cutOf(k, k ? thresholds[k - 1] : Infinity);
+    return cutOf(k, k ? data.threshold[k - 1] : Infinity);
 }
 
 function cutAtThreshold(threshold) {
@@ -174,19 +103,17 @@ function tile(id, name, value, more) {
                 make("dd", {}, make("span", {id, class: "value"}, value), " ", make("div", {class: "more"}, more)));
 }
 
-function rateText(k, n) {
-    return n ? "95 %: " + between(exactInterval(k, n), percent) : "";
-}
-
 function showTiles() {
     const n = data.n, rejected = n - cut.accepted;
+    const within = (pair, among) => among ? "95 %: " + between(pair, percent) : "";
     get("tiles").replaceChildren(
         tile("coverage", "Coverage", percent(cut.accepted / n), cut.accepted + " of " + n + " accepted"),
-        tile("reject-rate", "Reject rate", percent(rejected / n), rejected + " rejected. " + rateText(rejected, n)),
+        tile("reject-rate", "Reject rate", percent(rejected / n),
+             rejected + " rejected. " + within(intervalAt(cut.k, 0), n)),
         tile("risk", "Risk: errors among the accepted", percent(cut.errors / cut.accepted),
-             cut.errors + " errors. " + rateText(cut.errors, cut.accepted)),
+             cut.errors + " errors. " + within(intervalAt(cut.k, 1), cut.accepted)),
         tile("accuracy", "Accuracy without rejection", percent(report.accuracy),
-             data.wrong + " errors. " + rateText(n - data.wrong, n)));
+             data.wrong + " errors. " + within(report.intervals.accuracy, n)));
     for (const [id, value] of [["accepted", cut.accepted], ["errors", cut.errors]])
         get("tiles").dataset[id] = value;
 }
@@ -218,17 +145,14 @@ function matrixCell(count, total, row, column) {
 
 function matrixTable(counts) {
     const width = names.length + 1;
-    const head = make("tr", {}, make("th", {scope: "col"}, "label \u2193 \u00b7 predicted \u2192"),
-                      ...names.map(n => make("th", {scope: "col", title: n}, n)),
-                      make("th", {scope: "col", class: "rejected"}, "rejected"));
+    const heads = ["label \u2193 \u00b7 predicted \u2192", ...names.map(n => make("th", {scope: "col", title: n}, n)),
+                   make("th", {scope: "col", class: "rejected"}, "rejected")];
     const rows = names.map((name, row) => {
         const own = counts.subarray(row * width, (row + 1) * width), total = own.reduce((a, b) => a + b, 0) || 1;
-        return make("tr", {}, make("th", {scope: "row", title: name}, name),
-                    ...Array.from(own, (count, column) => matrixCell(count, total, row, column)));
+        return [make("th", {scope: "row", title: name}, name),
+                ...Array.from(own, (count, column) => matrixCell(count, total, row, column))];
     });
-    const caption = "Images by label and prediction at this threshold; framed: right, last column: rejected";
-    return scrollable(make("table", {}, captionOf(caption), make("thead", {}, head), make("tbody", {}, ...rows)),
-                      caption);
+    return makeTable("Images by label and prediction at this threshold; framed: right, last column: rejected", heads, rows);
 }
 
 function pairsTable(counts) {
@@ -236,11 +160,11 @@ function pairsTable(counts) {
     counts.forEach((count, at) => {
         const row = Math.floor(at / width), column = at % width;
         if (count && row !== column && column !== names.length)
-            pairs.push([row, column, count]);
+            pairs.push([names[row], names[column], count]);
     });
     pairs.sort((a, b) => b[2] - a[2]);
     return makeTable("The most frequent errors among the accepted images", ["label", "predicted", "images"],
-                     pairs.slice(0, 30).map(p => [names[p[0]], names[p[1]], String(p[2])]));
+                     pairs.slice(0, 30));
 }
 
 // ---- class by class ----
@@ -275,12 +199,8 @@ function sortButton(name, column) {
 function showClasses(counts) {
     const {column, down} = classSort, value = r => Number.isNaN(r[column]) ? -1 : r[column];
     const rows = classRows(counts).sort((a, b) => (value(a) - value(b)) * (down ? -1 : 1));
-    const body = rows.map(r => make("tr", {}, make("th", {scope: "row"}, names[r[0]]), make("td", {}, String(r[1])),
-                                    ...r.slice(2).map(v => make("td", {}, percent(v)))));
-    const caption = "Accuracy of all images of a class; reject rate and risk at this threshold";
-    get("per-class").replaceChildren(scrollable(
-        make("table", {}, captionOf(caption), make("thead", {}, make("tr", {}, ...classColumns.map(sortButton))),
-             make("tbody", {}, ...body)), caption));
+    get("per-class").replaceChildren(makeTable("Accuracy of all images of a class; reject rate and risk at this threshold",
+        classColumns.map(sortButton), rows.map(([row, n, ...rates]) => [names[row], n, ...rates.map(percent)])));
 }
 
 function showConfusion() {
@@ -300,46 +220,52 @@ function showConfusion() {
 const areas = [["aurc", "AURC"], ["eaurc", "E-AURC"], ["augrc", "AUGRC"], ["auroc", "AUROC"], ["nll", "NLL"],
                ["brier", "Brier score"], ["ece", "ECE"]];
 
+function addTable(place, ...table) {
+    get(place).append(makeTable(...table));
+}
+
 // Other lists and other programs, when the command was asked for them.
 function showOthers() {
     if (report.lists)
-        get("tables").append(makeTable("Other lists at the reported threshold; AUROC: are these images surer than those?",
+        addTable("tables", "Other lists at the reported threshold; AUROC: are these images surer than those?",
             ["list", "images", "reject rate", "95 % interval", "risk", "AUROC"],
-            report.lists.map(l => [l.name, String(l.n), percent(l.reject_rate), between(l.intervals.reject_rate, percent),
-                                   l.risk === null ? "\u2013" : percent(l.risk), decimal(l.auroc)])));
+            report.lists.map(l => [l.name, l.n, percent(l.reject_rate), between(l.intervals.reject_rate, percent),
+                                   l.risk === null ? null : percent(l.risk), decimal(l.auroc)]));
     if (report.compare)
-        get("tables").append(makeTable("Compared with others; differences are this minus the other, intervals by paired bootstrap",
+        addTable("tables", "Compared with others; differences are this minus the other, intervals by paired bootstrap",
             ["other", "its AURC", "difference", "95 % interval", "its accuracy", "difference", "95 % interval"],
             report.compare.map(c => [c.file, decimal(c.other.aurc), decimal(c.difference.aurc),
-                                     between(c.intervals.aurc, decimal) || "\u2013", percent(c.other.accuracy),
-                                     percent(c.difference.accuracy), between(c.intervals.accuracy, percent) || "\u2013"])));
+                                     between(c.intervals.aurc, decimal), percent(c.other.accuracy),
+                                     percent(c.difference.accuracy), between(c.intervals.accuracy, percent)]));
+}
+
+function showBins() {
+    const span = b => b.low.toFixed(3) + " to " + b.high.toFixed(3);
+    if (report.reliability)
+        addTable("bins", "Reliability", ["confidence", "images", "mean confidence", "accuracy", "95 % interval"],
+            report.reliability.filter(b => b.n).map(b => [span(b), b.n, percent(b.confidence), percent(b.right / b.n),
+                                                          between(b.interval, percent)]));
+    addTable("bins", "Images by confidence", ["confidence", "right", "wrong"],
+        report.histogram.map(b => [span(b), b.right, b.n - b.right]));
 }
 
 function showTables() {
-    const found = report.intervals || {};
-    get("tables").append(
-        makeTable("Areas and scores" + (found.replicates ? "; intervals: bootstrap, " + found.replicates + " resamples" : ""),
-                  ["figure", "value", "95 % interval"],
-                  areas.filter(a => report[a[0]] !== null).map(a => [a[1], decimal(report[a[0]]),
-                                                                    between(found[a[0]], decimal) || "\u2013"])),
-        makeTable("Risk at a coverage", ["coverage", "accepted", "risk", "95 % interval", "threshold"],
-                  report.risk_at_coverage.map(r => [percent(r.coverage), String(r.accepted), percent(r.risk),
-                      between(exactInterval(Math.round(r.risk * r.accepted), r.accepted), percent) || "\u2013",
-                      r.threshold === null ? "\u2013" : String(r.threshold)])),
-        makeTable("Coverage at a risk, chosen on these images: optimistic", ["risk at most", "coverage", "reject rate", "threshold"],
-                  report.coverage_at_risk.map(r => [percent(r.risk), percent(r.coverage), percent(r.reject_rate),
-                                                    r.threshold === null ? "\u2013" : String(r.threshold)])));
-    const meanings = Object.entries(report.conventions).map(c => c[0].toUpperCase() + ": " + c[1]);
+    const found = report.intervals;
+    addTable("tables", "Areas and scores" + (found.replicates ? "; intervals: bootstrap, " + found.replicates + " resamples" : ""),
+        ["figure", "value", "95 % interval"],
+        areas.filter(([key]) => report[key] !== null)
+            .map(([key, name]) => [name, decimal(report[key]), between(found[key], decimal)]));
+    addTable("tables", "Risk at a coverage", ["coverage", "accepted", "risk", "95 % interval", "threshold"],
+        report.risk_at_coverage.map(r => [percent(r.coverage), r.accepted, percent(r.risk), between(r.interval, percent),
+                                          r.threshold]));
+    addTable("tables", "Coverage at a risk, chosen on these images: optimistic",
+        ["risk at most", "coverage", "reject rate", "threshold"],
+        report.coverage_at_risk.map(r => [percent(r.risk), percent(r.coverage), percent(r.reject_rate), r.threshold]));
     get("tables").after(make("details", {}, make("summary", {}, "What the figures mean"),
-                             make("ul", {}, ...meanings.map(m => make("li", {}, m)))));
+        make("ul", {}, ...Object.entries(report.conventions).map(([key, text]) =>
+            make("li", {}, key.toUpperCase() + ": " + text)))));
     showOthers();
-    const span = b => b.low.toFixed(3) + " to " + b.high.toFixed(3);
-    if (report.reliability)
-        get("bins").append(makeTable("Reliability", ["confidence", "images", "mean confidence", "accuracy", "95 % interval"],
-            report.reliability.filter(b => b.n).map(b => [span(b), String(b.n), percent(b.confidence), percent(b.right / b.n),
-                                                          between(exactInterval(b.right, b.n), percent)])));
-    get("bins").append(makeTable("Images by confidence", ["confidence", "right", "wrong"],
-        report.histogram.map(b => [span(b), String(b.right), String(b.n - b.right)])));
+    showBins();
 }
 
 // ---- charts ----
@@ -377,7 +303,7 @@ function options(x, y, more) {
 function curvePoints() {
     const points = [], stride = Math.max(1, Math.floor(steps / 800));
     for (let k = 0; k < steps; k += k + stride < steps ? stride : Math.max(1, steps - 1 - k))
-        points.push({x: acceptedAt[k] / data.n, y: errorsAt[k] / acceptedAt[k]});
+        points.push({x: data.accepted[k] / data.n, y: data.errors[k] / data.accepted[k]});
     return points;
 }
 
@@ -515,10 +441,10 @@ function card(item) {
 function showGallery() {
     const view = get("view").value, label = get("label").value, prediction = get("prediction").value;
     const text = get("path").value.toLowerCase();
-    const found = page.gallery.filter(i => views[view](i) && (label === "" || i.label === +label) &&
+    const found = gallery.filter(i => views[view](i) && (label === "" || i.label === +label) &&
                                            (prediction === "" || i.prediction === +prediction) &&
                                            i.path.toLowerCase().includes(text)).sort(sorts[get("sort").value]);
-    const rejected = data.n - cut.accepted, listed = page.gallery.filter(views.rejected).length;
+    const rejected = data.n - cut.accepted, listed = gallery.filter(views.rejected).length;
     get("gallery").replaceChildren(...found.slice(0, shown).map(card));
     get("count").textContent = found.length + (found.length === 1 ? " image" : " images") +
         (found.length > shown ? ", the first " + shown + " shown" : "") +
@@ -528,7 +454,7 @@ function showGallery() {
 }
 
 function fillFilters() {
-    const used = new Set(page.gallery.flatMap(i => [i.label, i.prediction]));
+    const used = new Set(gallery.flatMap(i => [i.label, i.prediction]));
     for (const id of ["label", "prediction"])
         names.forEach((name, i) => {
             if (used.has(i))

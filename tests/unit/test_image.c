@@ -543,6 +543,53 @@ static void test_time_against_host(void **state)
     compare_time("with angle, aspect as well", &turned, 1);
 }
 
+/* ---- thumbnails ---- */
+
+/* The PNG that stands for an image of these bytes, decoded again. */
+static ds_image thumb_of(const void *bytes, size_t n)
+{
+    char *path = path_of("thumb");
+    unsigned char *png;
+    ds_image im;
+    write_bytes(path, bytes, n);
+    assert_int_equal(ds_thumb_png(path, &png, &n, NULL), 0);
+    write_bytes(path, png, n);
+    assert_int_equal(ds_image_read(path, 3, &im, NULL), 0);
+    remove_file(path);
+    free(png);
+    return im;
+}
+
+static void test_thumb(void **state)
+{
+    (void)state;
+    ds_image im = thumb_of("P5\n2 1\n255\n\x10\xf0", 13); /* as it is */
+    assert_true(im.w == 2 && im.h == 1 && im.px[0] == 0x10 && im.px[5] == 0xf0);
+    ds_image_clear(&im);
+    static unsigned char ppm[15 + 300 * 100 * 3] = "P6\n300 100\n255\n";
+    for (size_t i = 15; i < sizeof ppm; i++)
+        ppm[i] = (unsigned char)((i - 15) % 900 / 3 % 2 ? 200 : 101); /* columns of two greys */
+    im = thumb_of(ppm, sizeof ppm);
+    assert_true(im.w == 96 && im.h == 32);
+    for (int i = 0; i < 96 * 32 * 3; i++) /* of 3 or 4 columns each */
+        assert_in_range(im.px[i], 134, 167);
+    ds_image_clear(&im);
+}
+
+static void test_no_thumb(void **state)
+{
+    (void)state;
+    unsigned char *png;
+    size_t n;
+    char *path = path_of("thumb");
+    write_bytes(path, "no image", 8);
+    assert_int_equal(ds_thumb_png(path, &png, &n, NULL), DS_EINPUT);
+    remove_file(path);
+    static const char *const no_files[] = {dir, "/dev/zero", ""};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ds_thumb_png(no_files[i], &png, &n, NULL), DS_EIO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -557,6 +604,8 @@ int main(void)
         cmocka_unit_test(test_colours_equal_host),
         cmocka_unit_test(test_draws_stay_in_their_ranges),
         cmocka_unit_test(test_augment_depends_on_its_key_alone),
+        cmocka_unit_test(test_thumb),
+        cmocka_unit_test(test_no_thumb),
         cmocka_unit_test(test_time_against_host),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

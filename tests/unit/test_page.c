@@ -26,7 +26,7 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    static const char *const others[] = {"a.png", "big.ppm", "none.txt", "chart.js", "plain"};
+    static const char *const others[] = {"chart.js", "plain"};
     char path[128];
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, others[i]);
@@ -169,8 +169,7 @@ static const ds_answers answers = {.n = ROWS,
 static void test_bins_of_confidences(void **state)
 {
     (void)state;
-    const ds_page page = {.answers = &answers};
-    ds_page_bins b = ds_page_bins_of(&page);
+    ds_page_bins b = ds_page_bins_of(&answers);
     assert_true(b.reliable);
     assert_int_equal(b.reliability[0].n, 1);
     assert_int_equal(b.reliability[0].right, 0);
@@ -186,17 +185,16 @@ static void test_bins_of_scores(void **state)
     (void)state;
     ds_answers s = {
         .n = 3, .confidences = (double[]){-3, 7, INFINITY}, .wrong = (bool[]){false, true, false}};
-    const ds_page page = {.answers = &s};
-    ds_page_bins b = ds_page_bins_of(&page);
+    ds_page_bins b = ds_page_bins_of(&s);
     assert_false(b.reliable);
     assert_true(b.histogram[0].low == -3 && b.histogram[DS_HISTOGRAM - 1].high == 7);
     assert_int_equal(b.histogram[0].n, 1);
     assert_int_equal(b.histogram[DS_HISTOGRAM - 1].n, 1);
     s.n = 1; /* one value: still a range */
-    b = ds_page_bins_of(&page);
+    b = ds_page_bins_of(&s);
     assert_true(b.histogram[0].low < -3 && b.histogram[DS_HISTOGRAM - 1].high > -3);
     s.n = 0;
-    b = ds_page_bins_of(&page);
+    b = ds_page_bins_of(&s);
     assert_true(!b.reliable && b.histogram[0].low == 0 && b.histogram[DS_HISTOGRAM - 1].high == 1);
 }
 
@@ -206,8 +204,7 @@ static void test_bins_of_probabilities(void **state)
     ds_answers a = answers;
     const double log_p[] = {-0.1, -3, -3};
     ds_quality_add(&a.quality, log_p, 3, 0, 1);
-    const ds_page page = {.answers = &a};
-    ds_page_bins b = ds_page_bins_of(&page);
+    ds_page_bins b = ds_page_bins_of(&a);
     assert_int_equal(b.reliability[13].n, 1); /* exp(-.1) = .905 lies in (13/15, 14/15] */
     assert_int_equal(b.reliability[7].n, 0);
 }
@@ -242,12 +239,11 @@ static void test_steps(void **state)
     bool bad[MANY];
     ds_curve c;
     ds_steps s;
-    ds_error e;
     make_many(confidence, bad, &c);
-    assert_int_equal(ds_steps_make(&c, MANY, 10, 0, &s, &e), DS_OK);
+    s = ds_steps_of(&c, MANY, 10, 0);
     assert_true(s.n == MANY && !s.thinned);
     free(s.group);
-    assert_int_equal(ds_steps_make(&c, MANY - 1, 10, 777, &s, &e), DS_OK);
+    s = ds_steps_of(&c, MANY - 1, 10, 777);
     assert_true(s.thinned && s.n >= 10 && s.n <= 13);
     bool kept = false;
     for (size_t i = 0; i < s.n; i++) {
@@ -302,42 +298,6 @@ static void test_gallery(void **state)
     free(order);
 }
 
-/* ---- thumbnails ---- */
-
-/* 2 x 1 grey pixels. */
-static const unsigned char tiny_gif[] = {'G', 'I', 'F', '8', '9', 'a', 2,   0,    1,  0, 0x80, 0,
-                                         0,   0,   0,   0,   255, 255, 255, 0x2c, 0,  0, 0,    0,
-                                         2,   0,   1,   0,   0,   2,   2,   4,    10, 0, 0x3b};
-
-static void test_thumb(void **state)
-{
-    (void)state;
-    char *uri;
-    ds_error e;
-    const char *path = in_folder("a.png");
-    write_bytes(path, tiny_gif, sizeof tiny_gif);
-    assert_int_equal(ds_thumb_make(path, &uri, &e), DS_OK);
-    assert_true(strncmp(uri, "data:image/gif;base64,R0lGODlh", 30) == 0);
-    free(uri);
-
-    path = in_folder("big.ppm");
-    static unsigned char ppm[15 + 300 * 100 * 3] = "P6\n300 100\n255\n";
-    write_bytes(path, ppm, sizeof ppm);
-    assert_int_equal(ds_thumb_make(path, &uri, &e), DS_OK);
-    /* 96 x 32 pixels: the last bytes of length and IHDR, width, height */
-    assert_true(strncmp(uri, "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAGAAAAAg", 54) == 0);
-    free(uri);
-
-    path = in_folder("none.txt");
-    write_bytes(path, "no image", 8);
-    assert_int_equal(ds_thumb_make(path, &uri, &e), DS_EINPUT);
-    assert_null(uri);
-    assert_int_equal(ds_thumb_make(folder, &uri, &e), DS_EIO);
-    assert_int_equal(ds_thumb_make("/dev/zero", &uri, &e), DS_EIO);
-    assert_int_equal(ds_thumb_make("", &uri, &e), DS_EIO);
-    assert_null(uri);
-}
-
 /* ---- the page ---- */
 
 static void read_text(const char *path, char **text)
@@ -353,6 +313,49 @@ static size_t count_of(const char *text, const char *what)
     for (const char *p = text; (p = strstr(p, what)); p++)
         n++;
     return n;
+}
+
+/* A picture of every image but one. */
+static int tiny_picture(const char *path, unsigned char **png, size_t *n, ds_error *e)
+{
+    if (strcmp(path, "b") == 0)
+        return ds_fail(e, DS_EIO, "no <b>");
+    *png = (unsigned char *)ds_strdup("foobar");
+    *n = 6;
+    return DS_OK;
+}
+
+static void check_pictures(const json_t *gallery)
+{
+    size_t i;
+    json_t *item;
+    size_t pictures = 0, problems = 0;
+    json_array_foreach(gallery, i, item)
+    {
+        const char *uri = json_string_value(json_object_get(item, "picture"));
+        const char *problem = json_string_value(json_object_get(item, "problem"));
+        assert_true(!uri || strcmp(uri, "data:image/png;base64,Zm9vYmFy") == 0);
+        assert_true(!problem || strcmp(problem, "no <b>") == 0);
+        pictures += uri != NULL;
+        problems += problem != NULL;
+    }
+    assert_true(pictures == 2 && problems <= 1);
+}
+
+/* For nothing accepted and for each threshold: low and high of reject rate and risk, in hundredths of a percent. */
+static void check_bounds(const json_t *bounds)
+{
+    static const size_t accepted[] = {0, 1, 3, 4, 5}, errors[] = {0, 0, 0, 1, 2};
+    assert_int_equal(json_array_size(bounds), 4 * 5);
+    for (size_t k = 0; k < 5; k++) {
+        ds_interval reject = ds_rate_interval(ROWS - accepted[k], ROWS, 0.95),
+                    risk = ds_rate_interval(errors[k], accepted[k], 0.95);
+        const double expected[] = {reject.low, reject.high, k ? risk.low : 0, k ? risk.high : 0};
+        for (size_t i = 0; i < 4; i++) {
+            double found = (double)json_integer_value(json_array_get(bounds, 4 * k + i));
+            assert_float_equal(found, 1e4 * expected[i], 0.5000001);
+        }
+    }
 }
 
 /* The page holds exactly its own scripts, and its data is JSON with the hostile texts in it. */
@@ -371,11 +374,17 @@ static void check_page(const char *html)
     assert_string_equal(json_string_value(json_array_get(json_object_get(page, "names"), 1)), names[1]);
     json_t *data = json_object_get(page, "data");
     assert_int_equal(json_integer_value(json_object_get(data, "n")), ROWS);
-    /* 1, .5, .25, 0 */
-    assert_string_equal(json_string_value(json_object_get(data, "threshold")),
-                        "AAAAAAAA8D8AAAAAAADgPwAAAAAAANA/AAAAAAAAAAA=");
-    assert_string_equal(json_string_value(json_object_get(data, "labels")), "AAEBAAEC");
+    static const double thresholds[] = {1, 0.5, 0.25, 0};
+    static const int surest_first[] = {0, 1, 1, 0, 1, 2};
+    for (size_t i = 0; i < 4; i++)
+        assert_true(json_number_value(json_array_get(json_object_get(data, "threshold"), i)) ==
+                    thresholds[i]);
+    for (size_t i = 0; i < ROWS; i++)
+        assert_int_equal(json_integer_value(json_array_get(json_object_get(data, "labels"), i)),
+                         surest_first[i]);
+    check_bounds(json_object_get(data, "bounds"));
     assert_int_equal(json_array_size(json_object_get(page, "gallery")), ROWS);
+    check_pictures(json_object_get(page, "gallery"));
     json_decref(page);
 }
 
@@ -390,7 +399,7 @@ static void test_folder(void **state)
     r.model = "dir/<&.weights";
     char *chart = ds_strdup(in_folder("chart.js"));
     write_bytes(chart, "chart('</script>')", 18);
-    const ds_page page = {&r, &answers, 3, chart};
+    const ds_page page = {&r, &answers, 3, tiny_picture, chart};
     assert_int_equal(ds_report_folder(folder, &page, &notes, &e), DS_OK);
     char *html;
     read_text(in_folder("report.html"), &html);
@@ -453,7 +462,6 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_gallery),
-        cmocka_unit_test(test_thumb),
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_gnuplot_missing),
     };
