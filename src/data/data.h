@@ -75,8 +75,8 @@ void ds_image_clear(ds_image *im);
 
 /* ---- thumb.c ---- */
 
-/* The image at `path` as a PNG of at most 96 pixels a side, *n bytes of fresh memory in *png. DS_EIO, DS_EINPUT: no regular
- * file, or none that can be decoded. */
+/* The image at `path` as a PNG of at most 96 pixels a side, *n bytes of fresh memory in *png. DS_EIO,
+ * DS_EINPUT: no regular file, or none that can be decoded. */
 int ds_thumb_png(const char *path, unsigned char **png, size_t *n, ds_error *e);
 
 /* Preprocessing of valid, predict and reject: the largest central square, bilinear to w x h, [0, 1], as

@@ -28,8 +28,8 @@ json_t *ds_json_array(size_t n, json_t *(*one)(const void *from, size_t i), cons
 json_t *ds_json_join(json_t *a, json_t *b);
 /* What ds_report_json writes. */
 json_t *ds_report_json_object(const ds_report *r);
-/* Write `json`, all digits of its numbers, and a newline; it is gone then. flags: JSON_INDENT(2), JSON_COMPACT. What f could not
- * take shows at the next flush (ds_report_flush). */
+/* Write `json`, all digits of its numbers, and a newline; it is gone then. flags: JSON_INDENT(2),
+ * JSON_COMPACT. What f could not take shows at the next flush (ds_report_flush). */
 void ds_json_write(FILE *f, json_t *json, size_t flags);
 
 #endif

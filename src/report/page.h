@@ -1,5 +1,5 @@
-/* The folder of a report: report.html, report.json, predictions.csv and three pictures. What the files of this
- * room share for it. */
+/* The folder of a report: report.html, report.json, predictions.csv and three pictures. What the files of
+ * this room share for it. */
 #ifndef DS_REPORT_PAGE_H
 #define DS_REPORT_PAGE_H
 
@@ -23,16 +23,16 @@ typedef struct ds_page {
 /* The names of the files, NULL-terminated. */
 extern const char *const ds_report_files[];
 
-/* Write the files into `dir`, which is made when it is missing; each replaces that of before when it is whole. Without
- * gnuplot or Chart.js the pictures or charts are left out, with a note. DS_EIO. */
+/* Write the files into `dir`, which is made when it is missing; each replaces that of before when it is
+ * whole. Without gnuplot or Chart.js the pictures or charts are left out, with a note. DS_EIO. */
 int ds_report_folder(const char *dir, const ds_page *p, ds_notes *notes, ds_error *e);
 
 /* What a text becomes on its way into a page. */
 typedef enum ds_escape {
     DS_AS_IS,
-    DS_AS_HTML, /* text, or an attribute's value in quotes */
-    DS_AS_JSON, /* JSON between <script> tags: no < > & is left */
-    DS_AS_SCRIPT, /* a program between <script> tags: its <script, </script and <!-- are broken up, in strings alone */
+    DS_AS_HTML,   /* text, or an attribute's value in quotes */
+    DS_AS_JSON,   /* JSON between <script> tags: no < > & is left */
+    DS_AS_SCRIPT, /* a program between <script> tags: those and <!-- in its strings are broken up */
 } ds_escape;
 void ds_put_escaped(FILE *f, const char *text, ds_escape how);
 
@@ -40,7 +40,8 @@ typedef struct ds_slot {
     const char *name, *text;
     ds_escape how;
 } ds_slot;
-/* Copy `template`, with the text of a slot for each {{name}}. DS_EINPUT for a name without a slot or without an end. */
+/* Copy `template`, with the text of a slot for each {{name}}. DS_EINPUT for a name without a slot or without
+ * an end. */
 int ds_template_fill(FILE *f, const char *template, const ds_slot *slots, int n, ds_error *e);
 
 /* ---- page_data.c: what page and pictures show ---- */
@@ -70,8 +71,8 @@ ds_page_bins ds_page_bins_of(const ds_answers *a);
 /* Indices of the images, surest first, NaN last; equal ones in the order of the list. Fresh memory. */
 size_t *ds_page_order(const ds_answers *a);
 
-/* Some groups of a curve: all of them for at most `all` images, else about `most`, evenly over the accepted images, and
- * with them the last one and the one that ends at `keep` accepted images. */
+/* Some groups of a curve: all of them for at most `all` images, else about `most`, evenly over the accepted
+ * images, and with them the last one and the one that ends at `keep` accepted images. */
 typedef struct ds_steps {
     size_t *group; /* n, ascending, owned */
     size_t n;
@@ -80,9 +81,10 @@ typedef struct ds_steps {
 ds_steps ds_steps_of(const ds_curve *c, size_t all, size_t most, size_t keep);
 
 enum { DS_LISTED = 1, DS_PICTURED = 2 };
-/* Which images the page shows, by place in `order`: a third of `thumbs` most confident mistakes, a third least
- * confident hits, then the least confident images, DS_LISTED and DS_PICTURED; those rejected at the threshold (10,000
- * at most) and as many mistakes and hits as a short list needs are DS_LISTED. marks: n bytes, zeroed. */
+/* Which images the page shows, by place in `order`: a third of `thumbs` most confident mistakes, a third
+ * least confident hits, then the least confident images, DS_LISTED and DS_PICTURED; those rejected at the
+ * threshold (10,000 at most) and as many mistakes and hits as a short list needs are DS_LISTED. marks: n
+ * bytes, zeroed. */
 void ds_gallery_mark(const ds_answers *a, double threshold, const size_t *order, int thumbs,
                      unsigned char *marks);
 

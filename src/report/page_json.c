@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Up to ALL images every threshold is a step of the slider; with more, about STEPS of them, whose counts are exact still.
- * Up to LABELLED images the page can count the confusion matrix at each step. */
+/* Up to ALL images every threshold is a step of the slider; with more, about STEPS of them, whose counts are
+ * exact still. Up to LABELLED images the page can count the confusion matrix at each step. */
 enum { ALL = 100000, STEPS = 2000, LABELLED = 1000000 };
 
 static void append(json_t *array, json_t *value)
@@ -64,8 +64,8 @@ static json_t *page_figures(const ds_page *p, const ds_page_bins *b)
 
 /* ---- the steps of the slider ---- */
 
-/* Bounds of reject rate and risk when so many images are accepted, as the page shows them: low, high, low, high in hundredths of
- * a percent; 0 where there is none. */
+/* Bounds of reject rate and risk when so many images are accepted, as the page shows them: low, high, low,
+ * high in hundredths of a percent; 0 where there is none. */
 static void bound(const ds_curve *c, size_t accepted, size_t errors, int to[4])
 {
     ds_interval reject = ds_rate_interval(c->n - accepted, c->n, DS_REPORT_LEVEL);
