@@ -5,6 +5,7 @@
 #include "cli/common.h"
 #include "cli/flags.h"
 #include "cli/halves.h"
+#include "data/loader.h"
 #include "report/calibration.h"
 #include "report/report.h"
 #include "select/select.h"

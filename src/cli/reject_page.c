@@ -1,4 +1,5 @@
 #include "cli/reject.h"
+#include "data/image.h"
 #include "report/page.h"
 
 int ds_gathered_page(const ds_gathered *g, const ds_reject_flags *s, ds_error *e)

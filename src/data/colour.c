@@ -1,5 +1,5 @@
 /* Hue, saturation and exposure. */
-#include "data/augment.h"
+#include "data/image.h"
 
 #include <math.h>
 

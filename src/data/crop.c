@@ -1,7 +1,7 @@
 /* Where the pixels of the network's input come from: the central square, or a scaled, shifted, rotated
  * part. */
 #include "base/memory.h"
-#include "data/augment.h"
+#include "data/image.h"
 
 #include <math.h>
 #include <stdlib.h>

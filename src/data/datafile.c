@@ -10,15 +10,8 @@
 
 static const char *const labels_from_names[] = {"substring", "directory", "filename", "list", NULL};
 
-#define AT(field) offsetof(ds_datafile, field)
-#define FILE_KEY(key, field, text)                                                      \
-    {                                                                                   \
-        .name = key, .type = DS_TEXT, .offset = AT(field), .unit = "FILE", .help = text \
-    }
-#define FOREIGN_KEY(key, text)                                            \
-    {                                                                     \
-        .name = key, .type = DS_TEXT, .offset = DS_UNSTORED, .help = text \
-    }
+#define DS_STATE ds_datafile
+#define FILE_KEY(key, field, text) OPT_TEXT(key, field, text, .unit = "FILE")
 
 const ds_option ds_datafile_options[] = {
     FILE_KEY("train", train, "list of the images to train on"),
@@ -27,38 +20,18 @@ const ds_option ds_datafile_options[] = {
     FILE_KEY("test", test, "list of the images for the final figures; valid= when absent"),
     FILE_KEY("labels", labels_path, "labels, one a line"),
     FILE_KEY("names", names_path, "names to display, one a label; the labels when absent"),
-    {.name = "classes",
-     .type = DS_INT,
-     .offset = AT(classes_key),
-     .min = 1,
-     .max = INT_MAX,
-     .help = "number of labels; counted when absent"},
-    {.name = "backup",
-     .type = DS_TEXT,
-     .offset = AT(backup),
-     .def = "backup",
-     .unit = "DIR",
-     .help = "folder for weights"},
-    {.name = "top",
-     .type = DS_INT,
-     .offset = AT(top),
-     .def = "1",
-     .min = 1,
-     .max = INT_MAX,
-     .help = "k of the top-k accuracy"},
-    {.name = "labels_from",
-     .type = DS_ENUM,
-     .offset = AT(labels_from),
-     .def = "substring",
-     .names = labels_from_names,
-     .help = "where the label of an image stands"},
-    FOREIGN_KEY("eval", "of other commands, no effect here"),
-    FOREIGN_KEY("map", "of other commands, no effect here"),
-    FOREIGN_KEY("results", "of other commands, no effect here"),
-    FOREIGN_KEY("leaves", "of hierarchies, no effect here"),
-    FOREIGN_KEY("tree", "of hierarchies, refused"),
-    FOREIGN_KEY("tag", "0 only: several labels an image are refused"),
-    {.type = DS_END},
+    OPT_INT("classes", classes_key, "number of labels; counted when absent", OPT_RANGE(1, INT_MAX)),
+    OPT_TEXT("backup", backup, "folder for weights", .def = "backup", .unit = "DIR"),
+    OPT_INT("top", top, "k of the top-k accuracy", .def = "1", OPT_RANGE(1, INT_MAX)),
+    OPT_ENUM("labels_from", labels_from, labels_from_names, "where the label of an image stands",
+             .def = "substring"),
+    OPT_CHECK(DS_TEXT, "eval", "of other commands, no effect here"),
+    OPT_CHECK(DS_TEXT, "map", "of other commands, no effect here"),
+    OPT_CHECK(DS_TEXT, "results", "of other commands, no effect here"),
+    OPT_CHECK(DS_TEXT, "leaves", "of hierarchies, no effect here"),
+    OPT_CHECK(DS_TEXT, "tree", "of hierarchies, refused"),
+    OPT_CHECK(DS_TEXT, "tag", "0 only: several labels an image are refused"),
+    OPT_END,
 };
 
 /* ---- the text ---- */
@@ -79,11 +52,7 @@ static int add_pair(pairs *p, char *line, int number, const char *path, ds_error
     if (!pair.key[0] || !pair.value[0])
         return ds_fail_at(e, DS_EINPUT, path, number, "'%s=%s', expected a key and a value", pair.key,
                           pair.value);
-    ds_pair *grown = realloc(p->v, (size_t)(p->n + 1) * sizeof *grown);
-    if (!grown)
-        return ds_fail_memory(e);
-    p->v = grown;
-    p->v[p->n++] = pair;
+    DS_PUSH(p->v, p->n, pair);
     return DS_OK;
 }
 
@@ -91,13 +60,10 @@ static int parse(char *text, pairs *p, const char *path, ds_error *e)
 {
     ds_lines lines = ds_lines_of(text);
     char *line;
-    int rc = DS_OK;
-    while (!rc && (line = ds_lines_next(&lines)))
+    while ((line = ds_lines_next(&lines)))
         if (*line && *line != '#' && *line != ';')
-            rc = add_pair(p, line, lines.line, path, e);
-    if (!rc && p->n == 0)
-        rc = ds_fail_at(e, DS_EINPUT, path, 0, "has no key=value, expected a .data file");
-    return rc;
+            DS_TRY(add_pair(p, line, lines.line, path, e));
+    return p->n ? DS_OK : ds_fail_at(e, DS_EINPUT, path, 0, "has no key=value, expected a .data file");
 }
 
 static const ds_pair *find_pair(const pairs *p, const char *key)
@@ -142,8 +108,6 @@ static int read_labels(ds_datafile *d, const pairs *p, ds_error *e)
         return ds_fail_at(e, DS_EINPUT, d->path, 0,
                           "has no labels=, expected the name of a file with one label a line");
     char *path = ds_path_near(d->labels_path, d->path);
-    if (!path)
-        return ds_fail_memory(e);
     int rc = ds_labels_read(path, "label", &d->labels, &d->classes, e);
     if (!rc)
         rc = ds_label_index_new(d->labels, d->classes, path, &d->index, e);
@@ -151,45 +115,38 @@ static int read_labels(ds_datafile *d, const pairs *p, ds_error *e)
     return rc ? rc : check_counts(d, p, e);
 }
 
-static int copy_labels(ds_datafile *d, ds_error *e)
+static void copy_labels(ds_datafile *d)
 {
-    d->names = calloc((size_t)d->classes, sizeof *d->names);
-    for (int i = 0; d->names && i < d->classes; i++)
-        if (!(d->names[i] = ds_strdup(d->labels[i])))
-            return ds_fail_memory(e);
-    return d->names ? DS_OK : ds_fail_memory(e);
+    DS_ALLOC(d->names, (size_t)d->classes);
+    for (int i = 0; i < d->classes; i++)
+        d->names[i] = ds_strdup(d->labels[i]);
 }
 
 static int read_names(ds_datafile *d, const pairs *p, ds_error *e)
 {
-    if (!d->names_path)
-        return copy_labels(d, e);
-    char **names, *path = ds_path_near(d->names_path, d->path);
-    int n = 0;
-    if (!path)
-        return ds_fail_memory(e);
-    int rc = ds_labels_read(path, "name", &names, &n, e);
+    char *path = ds_path_near(d->names_path, d->path), **names;
+    int n, rc = ds_labels_read(path, "name", &names, &n, e);
     free(path);
-    if (!rc && n == d->classes) {
+    DS_TRY(rc);
+    if (n == d->classes) {
         d->names = names;
         return DS_OK;
     }
-    for (int i = 0; i < n; i++)
-        free(names[i]);
-    free(names);
-    return rc ? rc
-              : ds_fail_at(e, DS_EINPUT, d->path, find_pair(p, "names")->line,
-                           "names=%s has %d names, expected %d, one a label", d->names_path, n, d->classes);
+    ds_labels_free(names, n);
+    return ds_fail_at(e, DS_EINPUT, d->path, find_pair(p, "names")->line,
+                      "names=%s has %d names, expected %d, one a label", d->names_path, n, d->classes);
 }
 
-static int fill(ds_datafile *d, const pairs *p, ds_error *e)
+static int fill(ds_datafile *d, char *text, pairs *p, ds_error *e)
 {
-    int rc = ds_option_fill(ds_datafile_options, d, p->v, p->n, ".data", d->path, e);
-    if (!rc)
-        rc = refuse_hierarchy(p, d->path, e);
-    if (!rc)
-        rc = read_labels(d, p, e);
-    return rc ? rc : read_names(d, p, e);
+    DS_TRY(parse(text, p, d->path, e));
+    DS_TRY(ds_option_fill(ds_datafile_options, d, p->v, p->n, ".data", d->path, e));
+    DS_TRY(refuse_hierarchy(p, d->path, e));
+    DS_TRY(read_labels(d, p, e));
+    if (d->names_path)
+        return read_names(d, p, e);
+    copy_labels(d);
+    return DS_OK;
 }
 
 int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e)
@@ -197,15 +154,9 @@ int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e)
     char *text;
     pairs p = {0};
     *d = (ds_datafile){0};
-    int rc = ds_file_read_text(path, "a .data file", &text, e);
-    if (rc)
-        return rc;
-    if (!(d->path = ds_strdup(path)))
-        rc = ds_fail_memory(e);
-    if (!rc)
-        rc = parse(text, &p, path, e);
-    if (!rc)
-        rc = fill(d, &p, e);
+    DS_TRY(ds_file_read_text(path, "a .data file", &text, e));
+    d->path = ds_strdup(path);
+    int rc = fill(d, text, &p, e);
     free(p.v);
     free(text);
     if (rc)
@@ -216,13 +167,8 @@ int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e)
 void ds_datafile_clear(ds_datafile *d)
 {
     ds_label_index_free(d->index);
-    for (int i = 0; i < d->classes; i++) {
-        free(d->labels[i]);
-        if (d->names)
-            free(d->names[i]);
-    }
-    free(d->labels);
-    free(d->names);
+    ds_labels_free(d->labels, d->classes);
+    ds_labels_free(d->names, d->classes);
     free(d->path);
     ds_option_clear(ds_datafile_options, d);
     *d = (ds_datafile){0};

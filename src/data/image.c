@@ -1,10 +1,11 @@
 #include "base/file.h"
-#include "data/data.h"
+#include "data/image.h"
 
 #include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
@@ -99,4 +100,15 @@ void ds_image_clear(ds_image *im)
 {
     free(im->px);
     *im = (ds_image){0};
+}
+
+bool ds_is_image_name(const char *name)
+{
+    static const char *const extensions[] = {".png", ".jpg", ".jpeg", ".bmp", ".tga",
+                                             ".ppm", ".pgm", ".gif",  ".psd"};
+    const char *dot = strrchr(name, '.');
+    for (size_t k = 0; dot && k < sizeof extensions / sizeof *extensions; k++)
+        if (strcasecmp(dot, extensions[k]) == 0)
+            return true;
+    return false;
 }

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "data/entries.h"
+#include "data/image.h"
 
 #include <errno.h>
 #include <fts.h>

@@ -1,4 +1,4 @@
-/* Label files, and finding the labels of a path fast: a hash table over the labels, searched once for each
+/* Label files, and finding the labels of a path fast: a hash table over the labels, searched at each byte for each
  * length that labels have. */
 #ifndef DS_DATA_LABELS_H
 #define DS_DATA_LABELS_H
@@ -6,13 +6,13 @@
 #include "base/error.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
-typedef struct ds_label_index ds_label_index;
+typedef struct ds_label_index ds_label_index; /* opaque */
 
 /* Read one text a line. A blank line between texts is an error, at the end it is not. `what` names a text in
- * messages ("label"). The array and its texts are owned by the caller, also after an error. */
+ * messages ("label"). The array and its texts are the caller's (ds_labels_free), NULL after an error. */
 int ds_labels_read(const char *path, const char *what, char ***labels, int *n, ds_error *e);
+void ds_labels_free(char **labels, int n);
 
 /* Index over n labels, which must outlive it. A label that occurs twice is an error at its line of `path`. */
 int ds_label_index_new(char *const *labels, int n, const char *path, ds_label_index **index, ds_error *e);

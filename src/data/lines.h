@@ -1,9 +1,11 @@
-/* What .data files, label files and lists share: trimmed lines with numbers, and paths relative to the file
- * that names them. */
+/* Lines of text, in memory or as they come, and what .data files, label files and lists have in common. */
 #ifndef DS_DATA_LINES_H
 #define DS_DATA_LINES_H
 
 #include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 /* Walk over the lines of a text in memory, which is cut up in place. */
 typedef struct ds_lines {
@@ -15,8 +17,28 @@ ds_lines ds_lines_of(char *text);
 /* The next line without blanks at its ends (possibly empty), or NULL at the end. */
 char *ds_lines_next(ds_lines *l);
 
+/* Cut PATH<tab>LABEL up in place: the label without blanks at its ends, NULL where there is none. */
+char *ds_line_label(char *line);
 /* `path` as it is when absolute or found from the current folder, else inside the folder of the file
- * `beside`. Fresh memory, or NULL. */
+ * `beside`. Fresh memory. */
 char *ds_path_near(const char *path, const char *beside);
+
+/* The lines of a list of images, of a file or of standard input as they come: what is not there yet can be waited for. */
+typedef struct ds_feed {
+    const char *name; /* for messages: the path, or "standard input"; the caller's path outlives the feed */
+    int fd;
+    bool ended;
+    int line;     /* number of the line returned last, from 1 */
+    char *buffer; /* owned; [start, end) holds what is not yet returned, [start, seen) no end of a line */
+    size_t start, seen, end;
+} ds_feed;
+
+/* "-": standard input. A missing file or a folder is DS_EIO; on failure `f` is zeroed. */
+int ds_feed_open(ds_feed *f, const char *path, ds_error *e);
+void ds_feed_close(ds_feed *f);
+/* The next line in *line, without blanks at its ends, cut up in place: valid until the next call. NULL at the
+ * end, and, with *later set, when none came in so many milliseconds (-1: any number) but more may. DS_EIO; DS_EINPUT for a
+ * line above 64 KiB or one with a 0 byte. */
+int ds_feed_next(ds_feed *f, int milliseconds, char **line, bool *later, ds_error *e);
 
 #endif

@@ -1,10 +1,11 @@
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "data/data.h"
+#include "data/image.h"
 #include "data/labels.h"
 #include "data/lines.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,77 +75,36 @@ int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e)
 
 /* ---- lists ---- */
 
-/* Split PATH<tab>LABEL in place. */
-static int split_label(const ds_datafile *d, char *line, int *label, ds_error *e)
+static int find_label(const ds_datafile *d, const char *path, const char *text, int *label, ds_error *e)
 {
-    char *tab = strrchr(line, '\t');
-    if (!tab)
-        return ds_fail(e, DS_EINPUT, "'%s' has no label, expected PATH<tab>LABEL (labels_from=list)", line);
-    const char *text = ds_trim(tab + 1);
-    *tab = '\0';
-    ds_trim(line);
+    if (!text)
+        return ds_fail(e, DS_EINPUT, "'%s' has no label, expected PATH<tab>LABEL (labels_from=list)", path);
     *label = ds_label_index_find(d->index, text, strlen(text));
     if (*label >= 0)
         return DS_OK;
     const char *near = ds_nearest(text, (const char *const *)d->labels, d->classes);
-    return ds_fail(e, DS_EINPUT, "image '%s' has the label '%s', expected one of the %d labels%s%s%s", line,
+    return ds_fail(e, DS_EINPUT, "image '%s' has the label '%s', expected one of the %d labels%s%s%s", path,
                    text, d->classes, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-}
-
-/* Cut a label off, if there is one. */
-static void cut_label(char *line)
-{
-    char *tab = strrchr(line, '\t');
-    if (tab)
-        *tab = '\0';
-    ds_trim(line);
-}
-
-static int grow(ds_images *images, int *capacity, ds_error *e)
-{
-    if (images->n < *capacity)
-        return DS_OK;
-    if (*capacity > INT_MAX / 2)
-        return ds_fail_at(e, DS_EINPUT, images->list, 0, "is too long, expected at most %d images",
-                          *capacity);
-    int wanted = *capacity ? *capacity * 2 : 256;
-    char **paths = realloc(images->paths, (size_t)wanted * sizeof *paths);
-    if (!paths)
-        return ds_fail_memory(e);
-    images->paths = paths;
-    int *labels = realloc(images->labels, (size_t)wanted * sizeof *labels);
-    if (!labels)
-        return ds_fail_memory(e);
-    images->labels = labels;
-    *capacity = wanted;
-    return DS_OK;
 }
 
 /* A label in the path is looked for in what the list says, not in the folder that it stands in; only the
  * parent folder of a bare file name has to come from there. */
-static int add_image(const ds_datafile *d, bool labelled, ds_images *images, char *line, int number,
-                     ds_error *e)
+static int add_image(const ds_datafile *d, bool labelled, ds_images *images, char *line, ds_error *e)
 {
     int label = -1, rc = DS_OK;
-    if (d->labels_from == DS_LIST && labelled)
-        rc = split_label(d, line, &label, e);
-    else if (d->labels_from == DS_LIST)
-        cut_label(line);
-    char *path = rc ? NULL : ds_path_near(line, images->list);
-    if (!rc && !path)
-        return ds_fail_memory(e);
-    if (!rc && labelled && d->labels_from != DS_LIST)
+    char *text = d->labels_from == DS_LIST ? ds_line_label(line) : NULL;
+    char *path = ds_path_near(line, images->list);
+    if (labelled && d->labels_from == DS_LIST)
+        rc = find_label(d, line, text, &label, e);
+    else if (labelled)
         rc = ds_label_of(d, d->labels_from == DS_DIRECTORY ? path : line, &label, e);
     if (rc) {
         free(path);
-        if (e) {
-            snprintf(e->file, sizeof e->file, "%s", images->list);
-            e->line = number;
-        }
         return rc;
     }
-    images->paths[images->n] = path;
-    images->labels[images->n++] = label;
+    int n = images->n;
+    DS_PUSH(images->labels, n, label);
+    DS_PUSH(images->paths, images->n, path);
     return DS_OK;
 }
 
@@ -152,27 +112,26 @@ static int read_lines(const ds_datafile *d, bool labelled, ds_images *images, ch
 {
     ds_lines lines = ds_lines_of(text);
     char *line;
-    int capacity = 0, rc = DS_OK;
-    while (!rc && (line = ds_lines_next(&lines))) {
-        if (*line && !(rc = grow(images, &capacity, e)))
-            rc = add_image(d, labelled, images, line, lines.line, e);
+    while ((line = ds_lines_next(&lines))) {
+        int rc = *line ? add_image(d, labelled, images, line, e) : DS_OK;
+        if (rc && e) {
+            snprintf(e->file, sizeof e->file, "%s", images->list);
+            e->line = lines.line;
+        }
+        DS_TRY(rc);
     }
-    if (!rc && images->n == 0)
-        rc = ds_fail_at(e, DS_EINPUT, images->list, 0, "has no images, expected one path a line");
-    return rc;
+    return images->n ? DS_OK
+                     : ds_fail_at(e, DS_EINPUT, images->list, 0, "has no images, expected one path a line");
 }
 
 static int read_list(const ds_datafile *d, bool labelled, const char *list, ds_images *images, ds_error *e)
 {
     char *text;
     *images = (ds_images){.list = ds_path_near(list, d->path)};
-    if (!images->list)
-        return ds_fail_memory(e);
     int rc = ds_file_read_text(images->list, "a list of images, one path a line", &text, e);
-    if (!rc) {
+    if (!rc)
         rc = read_lines(d, labelled, images, text, e);
-        free(text);
-    }
+    free(text);
     if (rc)
         ds_images_clear(images);
     return rc;

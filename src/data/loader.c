@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "data/data.h"
+#include "data/loader.h"
 #include "data/ring.h"
 
 #include <stdatomic.h>

@@ -13,38 +13,32 @@ typedef struct ds_paths ds_paths; /* opaque */
 typedef struct ds_paths_setup {
     const char *const *operands; /* n_operands: images, whatever their suffix, and folders */
     int n_operands;
-    const char *const
-        *lists; /* n_lists: files with a path a line, "-": standard input; they follow the operands */
+    /* n_lists: files with a path a line, "-": standard input; they follow the operands */
+    const char *const *lists;
     int n_lists;
     bool labelled; /* PATH<tab>LABEL in the lists; the labels are left out */
 } ds_paths_setup;
 
 typedef enum ds_path_kind {
     DS_PATH_END,
-    DS_PATH_LATER, /* more may come, but nothing is there now */
+    DS_PATH_LATER, /* more may come, but nothing came in time */
     DS_PATH_FOUND,
-    DS_PATH_BAD, /* a folder that cannot be read, or has no images */
 } ds_path_kind;
 
 typedef struct ds_path {
     ds_path_kind kind;
-    char *path;     /* FOUND, BAD: as it can be opened; the receiver frees it */
-    ds_error error; /* BAD: what is wrong with it */
+    char *path;     /* FOUND: as it can be opened; the receiver frees it */
+    ds_error error; /* code is not DS_OK: a folder that cannot be read, or has no images */
 } ds_path;
 
 /* Opens the lists: a missing one is DS_EIO. Folders are read when their turn comes. */
 int ds_paths_new(const ds_paths_setup *s, ds_paths **paths, ds_error *e);
 void ds_paths_free(ds_paths *p);
 
-/* The next path. Folders give the images below them (by suffix; hidden names are left out) sorted by bytes, folder by
- * folder; links are followed. Relative paths of a list are found from the current folder, else beside the list.
- * DS_ENOMEM; DS_EIO, DS_EINPUT for a list that cannot be read, is not one, or is empty. */
-int ds_paths_next(ds_paths *p, ds_path *next, ds_error *e);
-/* After DS_PATH_LATER: until there is more or `wake` (a descriptor; -1: none) can be read. */
-void ds_paths_wait(ds_paths *p, int wake);
-
-/* Look ahead, some milliseconds at most where the input is slow: how many paths come next, up to `most`, and is that
- * all of them? Errors are left for ds_paths_next, but for DS_ENOMEM. */
-int ds_paths_ahead(ds_paths *p, int most, int milliseconds, int *n, bool *all, ds_error *e);
+/* The next path, waited for so many milliseconds (-1: without end) where a list comes slowly. Folders give the images below
+ * them (by suffix; hidden names are left out) sorted by bytes, folder by folder; links are followed. Relative paths of a
+ * list are found from the current folder, else beside the list. DS_EIO, DS_EINPUT for a list that cannot be read, is not
+ * one, or is empty. */
+int ds_paths_next(ds_paths *p, int milliseconds, ds_path *next, ds_error *e);
 
 #endif

@@ -17,24 +17,22 @@ typedef struct ds_stream_setup {
 } ds_stream_setup;
 
 typedef struct ds_stream_item {
-    const char *path;
-    const ds_error *error; /* NULL: the image is among the pixels */
+    char *path;
+    ds_error error; /* code is DS_OK: the image is among the pixels */
 } ds_stream_item;
 
+/* Valid until the next call. */
 typedef struct ds_stream_batch {
-    const ds_stream_item *items; /* n, in order */
-    int n;                       /* <= most; 0: the end */
-    int images;                  /* items without an error */
-    float
-        *pixels; /* images x c x h x w, and room for `most`; the caller may write there until the next call */
-    bool last;   /* nothing follows */
+    const ds_stream_item *const *items; /* n, in order */
+    int n;                              /* <= most; 0: the end */
+    int images;                         /* items without an error */
+    const float *pixels;                /* images x c x h x w */
 } ds_stream_batch;
 
 int ds_stream_new(const ds_stream_setup *s, ds_stream **stream, ds_error *e);
-/* Waits for a whole batch, or for what is under way when the paths end or are slow to come. After the last batch: the
- * error that ended the paths (DS_EIO, DS_EINPUT), if any; DS_ENOMEM at once. It stays one on later calls. */
+/* Waits for a whole batch, or, where paths come slowly, for as many images as some milliseconds bring. After the last
+ * batch: the error that ended the paths (DS_EIO, DS_EINPUT), if any. It stays one on later calls. */
 int ds_stream_next(ds_stream *s, ds_stream_batch *b, ds_error *e);
-/* At any time, also while the paths are waited for. */
 void ds_stream_free(ds_stream *s);
 
 #endif

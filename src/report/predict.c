@@ -1,17 +1,145 @@
 #include "report/predict.h"
 
+#include "report/fields.h"
 #include "select/select.h"
 
-#include <stddef.h>
+#include <math.h>
 
-const ds_answer_format ds_answer_formats[] = {
-    {NULL, ds_answer_text},
-    {ds_answer_csv_begin, ds_answer_csv},
-    {NULL, ds_answer_json},
+static bool is_accepted(const ds_answer_writer *to, const ds_answer *a)
+{
+    return ds_accepts(a->confidence, to->threshold);
+}
+
+/* ---- text ---- */
+
+/* printf writes a sign before some NaNs. */
+static void number(char *text, size_t size, const char *format, double v)
+{
+    if (isnan(v))
+        snprintf(text, size, "nan");
+    else
+        snprintf(text, size, format, v);
+}
+
+/* Four digits, or all of them where four would make a confidence and its threshold look equal. */
+static void put_verdict(const ds_answer_writer *to, const ds_answer *a)
+{
+    bool close = a->confidence != to->threshold && fabs(a->confidence - to->threshold) < 1e-4;
+    const char *format = close ? "%.17g" : "%.4f";
+    char left[400], right[400];
+    number(left, sizeof left, format, a->confidence);
+    number(right, sizeof right, format, to->threshold);
+    fprintf(to->f, "  %s: confidence %s (%s)", is_accepted(to, a) ? "accepted" : "REJECTED", left, to->score);
+    if (isnan(to->threshold))
+        fputs(", no threshold\n", to->f);
+    else
+        fprintf(to->f, ", threshold %s\n", right);
+}
+
+static void put_text(const ds_answer_writer *to, const ds_answer *a)
+{
+    fprintf(to->f, "%s\n", a->path);
+    if (a->error) {
+        fprintf(to->f, "  error: %s\n", a->error);
+        return;
+    }
+    for (int k = 0; k < to->top; k++) {
+        char percent[48];
+        number(percent, sizeof percent, "%.2f", 100 * a->top[k].probability);
+        fprintf(to->f, "  %6s%%  %s\n", percent, to->names[a->top[k].class]);
+    }
+    put_verdict(to, a);
+}
+
+/* ---- CSV ---- */
+
+static void begin_csv(const ds_answer_writer *to)
+{
+    fputs("path,answer,accepted,confidence,error", to->f);
+    for (int k = 1; k <= to->top; k++)
+        fprintf(to->f, ",class_%d,probability_%d", k, k);
+    putc('\n', to->f);
+}
+
+static void put_error_fields(const ds_answer_writer *to, const char *error)
+{
+    fputs(",,,,", to->f);
+    ds_csv_put_field(to->f, error);
+    for (int k = 0; k < to->top; k++)
+        fputs(",,", to->f);
+}
+
+static void put_answer_fields(const ds_answer_writer *to, const ds_answer *a)
+{
+    bool accepted = is_accepted(to, a);
+    putc(',', to->f);
+    if (accepted)
+        ds_csv_put_field(to->f, to->names[a->top[0].class]);
+    fputs(accepted ? ",1," : ",0,", to->f);
+    ds_csv_put_number(to->f, a->confidence);
+    putc(',', to->f);
+    for (int k = 0; k < to->top; k++) {
+        putc(',', to->f);
+        ds_csv_put_field(to->f, to->names[a->top[k].class]);
+        putc(',', to->f);
+        ds_csv_put_number(to->f, a->top[k].probability);
+    }
+}
+
+static void put_csv(const ds_answer_writer *to, const ds_answer *a)
+{
+    ds_csv_put_field(to->f, a->path);
+    if (a->error)
+        put_error_fields(to, a->error);
+    else
+        put_answer_fields(to, a);
+    putc('\n', to->f);
+}
+
+/* ---- JSON ---- */
+
+static json_t *top_json(const ds_answer_writer *to, const ds_answer *a)
+{
+    json_t *top = json_array();
+    for (int k = 0; k < to->top; k++)
+        json_array_append_new(top, json_pack("{so so}", "class", ds_json_text(to->names[a->top[k].class]),
+                                             "probability", ds_json_number(a->top[k].probability)));
+    return top;
+}
+
+static void put_json(const ds_answer_writer *to, const ds_answer *a)
+{
+    json_t *path = ds_json_text(a->path), *line;
+    bool accepted = !a->error && is_accepted(to, a);
+    if (a->error)
+        line = json_pack("{so so}", "path", path, "error", ds_json_text(a->error));
+    else
+        line = json_pack("{so so sb so so so so}", "path", path, "answer",
+                         ds_json_text(accepted ? to->names[a->top[0].class] : NULL), "accepted", accepted,
+                         "confidence", ds_json_number(a->confidence), "score", ds_json_text(to->score),
+                         "threshold", ds_json_number(to->threshold), "top", top_json(to, a));
+    ds_json_write(to->f, line, JSON_COMPACT);
+}
+
+/* ---- which of them ---- */
+
+static const struct {
+    void (*begin)(const ds_answer_writer *to); /* NULL: nothing comes first */
+    void (*put)(const ds_answer_writer *to, const ds_answer *a);
+} formats[] = {
+    [DS_ANSWER_TEXT] = {NULL, put_text},
+    [DS_ANSWER_CSV] = {begin_csv, put_csv},
+    [DS_ANSWER_JSONL] = {NULL, put_json},
 };
 const char *const ds_answer_format_names[] = {"text", "csv", "jsonl", NULL};
 
-bool ds_answer_accepted(const ds_answer_writer *to, const ds_answer *a)
+void ds_answer_begin(const ds_answer_writer *to)
 {
-    return ds_accepts(a->confidence, to->threshold);
+    if (formats[to->format].begin)
+        formats[to->format].begin(to);
+}
+
+void ds_answer_put(const ds_answer_writer *to, const ds_answer *a)
+{
+    formats[to->format].put(to, a);
 }

@@ -2,9 +2,6 @@
 #ifndef DS_REPORT_PREDICT_H
 #define DS_REPORT_PREDICT_H
 
-#include "base/error.h"
-
-#include <stdbool.h>
 #include <stdio.h>
 
 typedef struct ds_ranked {
@@ -20,35 +17,31 @@ typedef struct ds_answer {
     double confidence;
 } ds_answer;
 
-/* Where answers go and what all of them share; the caller's. */
+typedef enum ds_answer_format {
+    /* The path, then, indented, classes with percentages and the verdict, or the error. */
+    DS_ANSWER_TEXT,
+    /* Header path,answer,accepted,confidence,error,class_1,probability_1,…; the answer is empty where the image is
+     * rejected; RFC 4180 quoting, lines end in a newline, all digits of numbers. */
+    DS_ANSWER_CSV,
+    /* An object a line: path answer accepted confidence score threshold, top: an array of class and probability; or
+     * path and error. The answer is null where the image is rejected. */
+    DS_ANSWER_JSONL,
+} ds_answer_format;
+extern const char *const ds_answer_format_names[]; /* NULL ends them */
+
+/* Where answers go and what all of them share; the caller's. What f could not take shows at the next flush
+ * (ds_report_flush). */
 typedef struct ds_answer_writer {
     FILE *f;
+    int format;               /* ds_answer_format */
     const char *const *names; /* of the classes */
     int top;                  /* classes an answer, >= 1 */
     const char *score;        /* name of the confidence */
     double threshold;         /* NAN: all but NaN are accepted */
 } ds_answer_writer;
 
-bool ds_answer_accepted(const ds_answer_writer *to, const ds_answer *a);
-
-/* One way to write them. What f could not take shows at the next flush (ds_report_flush). */
-typedef struct ds_answer_format {
-    void (*begin)(const ds_answer_writer *to); /* NULL: nothing comes first */
-    int (*put)(const ds_answer_writer *to, const ds_answer *a, ds_error *e);
-} ds_answer_format;
-
-/* In the order of ds_answer_format_names, which NULL ends: "text", "csv", "jsonl". */
-extern const ds_answer_format ds_answer_formats[];
-extern const char *const ds_answer_format_names[];
-
-/* predict_text.c: the path, then, indented, classes with percentages and the verdict, or the error. */
-int ds_answer_text(const ds_answer_writer *to, const ds_answer *a, ds_error *e);
-/* predict_csv.c: header path,answer,accepted,confidence,error,class_1,probability_1,…; the answer is empty where the image
- * is rejected; RFC 4180 quoting, lines end in a newline, all digits of numbers. */
-void ds_answer_csv_begin(const ds_answer_writer *to);
-int ds_answer_csv(const ds_answer_writer *to, const ds_answer *a, ds_error *e);
-/* predict_json.c: an object a line: path answer accepted confidence score threshold, top: an array of class and
- * probability; or path and error. The answer is null where the image is rejected. */
-int ds_answer_json(const ds_answer_writer *to, const ds_answer *a, ds_error *e);
+/* What comes before the first answer. */
+void ds_answer_begin(const ds_answer_writer *to);
+void ds_answer_put(const ds_answer_writer *to, const ds_answer *a);
 
 #endif

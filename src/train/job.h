@@ -3,7 +3,7 @@
 #define DS_TRAIN_JOB_H
 
 #include "cfg/cfg.h"
-#include "data/data.h"
+#include "data/loader.h"
 #include "host/host.h"
 #include "train/optimizer.h"
 #include "train/train.h"

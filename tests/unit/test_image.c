@@ -1,6 +1,6 @@
 /* Decoding, the central square and augmentation; the pixel functions against libdarknet's. */
 #include "base/file.h"
-#include "data/augment.h"
+#include "data/image.h"
 
 #include <dlfcn.h>
 #include <math.h>

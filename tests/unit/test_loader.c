@@ -2,7 +2,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/text.h"
-#include "data/data.h"
+#include "data/loader.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,0 +1,78 @@
+/* The pixels of one image: decoding, the central square, augmentation. */
+#ifndef DS_DATA_IMAGE_H
+#define DS_DATA_IMAGE_H
+
+#include "base/error.h"
+#include "base/rng.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* w x h x c bytes, interleaved rows, c = 1 or 3. */
+typedef struct ds_image {
+    int w, h, c;
+    unsigned char *px; /* owned */
+} ds_image;
+
+/* Decode from a file (stb_image, from memory) to `channels` 1 or 3; grey, alpha, 16 bit are converted.
+ * An error names the path and the reason. */
+int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e);
+void ds_image_clear(ds_image *im);
+
+/* The suffix of an image, in whatever case. */
+bool ds_is_image_name(const char *name);
+/* All of them, for messages. */
+#define DS_IMAGE_SUFFIXES ".png, .jpg, .bmp, .tga, .ppm, .pgm, .gif or .psd"
+
+/* thumb.c: the image at `path` as a PNG of at most 96 pixels a side, *n bytes of fresh memory in *png. DS_EIO,
+ * DS_EINPUT: no regular file, or none that can be decoded. */
+int ds_thumb_png(const char *path, unsigned char **png, size_t *n, ds_error *e);
+
+/* Preprocessing of valid, predict and reject: the largest central square, bilinear to w x h, [0, 1], as
+ * the host's `classifier valid` (center_crop_image). out: c x h x w floats. */
+void ds_prepare_center(const ds_image *im, int w, int h, float *out);
+
+/* Augmentation of training, the host's meanings (random_augment_image, flip, random_distort_image). */
+typedef struct ds_augment {
+    int w, h; /* of the network */
+    /* short side after scaling, a uniform integer; the host's min_ratio * w and max_ratio * w */
+    double min_size, max_size;
+    double angle;                        /* degrees */
+    double aspect, saturation, exposure; /* factors, 1: none */
+    double hue;                          /* 0: none */
+    bool flip;                           /* mirror half of the images */
+    bool center;                         /* the central square instead of a random crop */
+} ds_augment;
+/* One augmented image, a function of (image, augment, seed, epoch, sample) alone. out: c x h x w floats in
+ * [0, 1], what the host's functions (rotate_crop_image, flip_image, distort_image) give for the same drawn
+ * numbers. */
+void ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,
+                          uint64_t sample, float *out);
+
+/* ---- the two steps of it, the numbers and the pixels, so that a test can give the same numbers to the host ---- */
+
+typedef struct ds_draw {
+    float radians;
+    float scale;  /* network pixels an image pixel */
+    float dx, dy; /* shift of the centre, network pixels */
+    float aspect; /* x stretch */
+    bool flip;
+    float hue;                  /* added, in turns */
+    float saturation, exposure; /* factors */
+} ds_draw;
+
+/* The numbers for an image of iw x ih pixels. */
+ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r);
+/* Crop, rotate, mirror and distort. out: c x h x w floats. */
+void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out);
+
+/* crop.c: c x h x w floats in [0, 1], mirrored when asked for. */
+void ds_crop_center(const ds_image *im, int w, int h, bool flip, float *out);
+/* Scaled, shifted and rotated by bilinear interpolation; zero outside the image. */
+void ds_crop_random(const ds_image *im, int w, int h, const ds_draw *draw, float *out);
+
+/* colour.c: c planes of n pixels in place; hue and saturation for c = 3 only. */
+void ds_distort(float *out, int c, size_t n, const ds_draw *draw);
+
+#endif

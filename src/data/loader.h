@@ -1,0 +1,43 @@
+/* Batches of prepared images, prefetched on threads of their own. */
+#ifndef DS_DATA_LOADER_H
+#define DS_DATA_LOADER_H
+
+#include "data/data.h"
+#include "data/image.h"
+
+typedef struct ds_loader ds_loader; /* opaque */
+
+/* Decoding threads for the flag -loaders: `asked`, or when that is 0 one a core, 8 at most. */
+int ds_loader_threads(int asked);
+
+typedef struct ds_loader_setup {
+    const ds_images *images; /* must outlive the loader */
+    int w, h, c;
+    int batch;                 /* images a sub-batch */
+    int threads;               /* >= 1 */
+    size_t cache_bytes;        /* decoded images kept in memory */
+    const ds_augment *augment; /* NULL: ds_prepare_center */
+    /* true (training): seeded order, every image once an epoch, batches cross epoch borders.
+     * false: list order once; the last batch is padded with its last image */
+    bool endless;
+    uint64_t seed;
+    uint64_t start; /* endless: position in the stream (images seen before) */
+} ds_loader_setup;
+
+typedef struct ds_batch {
+    const float *pixels; /* batch x c x h x w, valid until the next call */
+    const int *labels;   /* batch */
+    const uint32_t *ids; /* batch: index into images */
+    int n;               /* real images (< batch only in the last padded batch) */
+    uint64_t first;      /* stream position of the first image */
+} ds_batch;
+
+int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e);
+/* Next batch in order; n = 0 at the end of a list that is not endless. Blocks until it is there; an
+ * undecodable image is an error here (it stays one on later calls). Bit-equal for any number of threads. */
+int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e);
+/* Seconds that ds_loader_next spent waiting so far. */
+double ds_loader_waited(const ds_loader *l);
+void ds_loader_free(ds_loader *l);
+
+#endif
