@@ -118,70 +118,57 @@ function showTiles() {
         get("tiles").dataset[id] = value;
 }
 
-// ---- the confusion matrix ----
+// ---- what is taken for what, class by class ----
 
 const matrixMost = 25;
 
-function confusionAt(accepted) {
-    const width = names.length + 1, counts = new Uint32Array(names.length * width);
-    for (let i = 0; i < labels.length; i++)
-        counts[labels[i] * width + (i < accepted ? predictions[i] : names.length)]++;
-    return counts;
+// A row a label: images by prediction while they are among the first `accepted`, then the rejected ones, then the right
+// ones among all.
+function countsAt(accepted) {
+    const rejected = names.length, right = rejected + 1, rows = names.map(() => new Uint32Array(names.length + 2));
+    labels.forEach((label, i) => {
+        rows[label][i < accepted ? predictions[i] : rejected]++;
+        rows[label][right] += label === predictions[i];
+    });
+    return rows;
 }
 
+const sum = row => row.reduce((a, b) => a + b, 0);
+
 function matrixCell(count, total, row, column) {
-    const cell = make("td", {}, String(count));
-    if (column === names.length)
-        cell.className = "rejected";
-    else if (column === row)
-        cell.className = "same";
-    if (count === 0)
-        cell.classList.add("none");
-    else
+    const kind = column === names.length ? "rejected" : column === row ? "same" : "";
+    const cell = make("td", {class: kind + (count ? "" : " none")}, String(count));
+    if (count)
         cell.style.background = "rgba(var(" + (column === row ? "--shade" : "--shade-wrong") + "), " +
                                 (0.08 + 0.5 * count / total).toFixed(3) + ")";
     return cell;
 }
 
 function matrixTable(counts) {
-    const width = names.length + 1;
     const heads = ["label \u2193 \u00b7 predicted \u2192", ...names.map(n => make("th", {scope: "col", title: n}, n)),
                    make("th", {scope: "col", class: "rejected"}, "rejected")];
-    const rows = names.map((name, row) => {
-        const own = counts.subarray(row * width, (row + 1) * width), total = own.reduce((a, b) => a + b, 0) || 1;
-        return [make("th", {scope: "row", title: name}, name),
-                ...Array.from(own, (count, column) => matrixCell(count, total, row, column))];
+    const rows = counts.map((counted, row) => {
+        const cells = Array.from(counted.subarray(0, names.length + 1)), total = sum(cells);
+        return [make("th", {scope: "row", title: names[row]}, names[row]),
+                ...cells.map((count, column) => matrixCell(count, total, row, column))];
     });
     return makeTable("Images by label and prediction at this threshold; framed: right, last column: rejected", heads, rows);
 }
 
 function pairsTable(counts) {
-    const width = names.length + 1, pairs = [];
-    counts.forEach((count, at) => {
-        const row = Math.floor(at / width), column = at % width;
-        if (count && row !== column && column !== names.length)
-            pairs.push([names[row], names[column], count]);
-    });
-    pairs.sort((a, b) => b[2] - a[2]);
+    const pairs = counts.flatMap((counted, row) => names.map((name, column) => [names[row], name, counted[column]])
+        .filter((pair, column) => pair[2] && column !== row));
     return makeTable("The most frequent errors among the accepted images", ["label", "predicted", "images"],
-                     pairs.slice(0, 30));
+                     pairs.sort((a, b) => b[2] - a[2]).slice(0, 30));
 }
-
-// ---- class by class ----
 
 const classColumns = ["class", "images", "accuracy", "reject rate", "risk"];
 let classSort = {column: 0, down: false};
 
 function classRows(counts) {
-    const width = names.length + 1, right = new Uint32Array(names.length);
-    for (let i = 0; i < labels.length; i++)
-        right[labels[i]] += labels[i] === predictions[i];
-    return names.map((name, row) => {
-        let n = 0;
-        for (let column = 0; column < width; column++)
-            n += counts[row * width + column];
-        const rejected = counts[row * width + names.length], accepted = n - rejected;
-        return [row, n, right[row] / n, rejected / n, (accepted - counts[row * width + row]) / accepted];
+    return counts.map((counted, row) => {
+        const accepted = sum(counted.subarray(0, names.length)), rejected = counted[names.length], n = accepted + rejected;
+        return [row, n, counted[names.length + 1] / n, rejected / n, (accepted - counted[row]) / accepted];
     }).filter(r => r[1]);
 }
 
@@ -190,7 +177,7 @@ function sortButton(name, column) {
     const button = make("button", {type: "button"}, name + (sorted ? (classSort.down ? " \u25bc" : " \u25b2") : ""));
     button.addEventListener("click", () => {
         classSort = {column, down: sorted ? !classSort.down : column > 0};
-        showClasses(confusionAt(cut.accepted));
+        showClasses(countsAt(cut.accepted));
         get("per-class").querySelectorAll("th button")[column].focus();
     });
     return make("th", {scope: "col", "aria-sort": sorted ? (classSort.down ? "descending" : "ascending") : "none"}, button);
@@ -205,12 +192,11 @@ function showClasses(counts) {
 
 function showConfusion() {
     if (!labels || names.length > 1000) {
-        const text = "Left out for so many images or classes; classifier reject counts it.";
-        get("matrix").replaceChildren(make("p", {}, text));
-        get("per-class").replaceChildren(make("p", {}, text));
+        for (const id of ["matrix", "per-class"])
+            get(id).textContent = "Left out for so many images or classes; classifier reject counts it.";
         return;
     }
-    const counts = confusionAt(cut.accepted);
+    const counts = countsAt(cut.accepted);
     get("matrix").replaceChildren(names.length <= matrixMost ? matrixTable(counts) : pairsTable(counts));
     showClasses(counts);
 }
@@ -291,45 +277,50 @@ function hatched(ink) {
 }
 
 function axis(title, more) {
-    return Object.assign({title: {display: true, text: title, color: colour("--soft")}, grid: {color: colour("--line")},
-                          ticks: {color: colour("--soft")}}, more);
+    return {title: {display: true, text: title, color: colour("--soft")}, grid: {color: colour("--line")},
+            ticks: {color: colour("--soft")}, ...more};
 }
 
-function options(x, y, more) {
-    return Object.assign({responsive: true, maintainAspectRatio: false, animation: false, scales: {x, y},
-                          plugins: {legend: {labels: {color: colour("--ink"), usePointStyle: true}}}}, more);
+function makeChart(name, x, y, more) {
+    const options = {responsive: true, maintainAspectRatio: false, animation: false, scales: {x, y},
+                     plugins: {legend: {labels: {color: colour("--ink"), usePointStyle: true}}}};
+    charts[name]?.destroy();
+    charts[name] = new Chart(get(name), {options, ...more});
 }
 
-function curvePoints() {
-    const points = [], stride = Math.max(1, Math.floor(steps / 800));
-    for (let k = 0; k < steps; k += k + stride < steps ? stride : Math.max(1, steps - 1 - k))
-        points.push({x: data.accepted[k] / data.n, y: data.errors[k] / data.accepted[k]});
-    return points;
+function line(label, data, ink, more) {
+    return {type: "line", label, data, pointStyle: "line", radius: 0, borderWidth: 2.5, borderColor: colour(ink),
+            backgroundColor: colour(ink), ...more};
 }
+
+function bars(label, data, fill, more) {
+    return {type: "bar", label, data, backgroundColor: fill, pointStyle: "rect", barPercentage: 1, categoryPercentage: 0.94,
+            ...more};
+}
+
+const middle = b => (b.low + b.high) / 2;
 
 function cutPoint() {
     return cut.accepted ? [{x: cut.accepted / data.n, y: cut.errors / cut.accepted}] : [];
 }
 
 function makeCurve() {
-    return new Chart(get("curve"), {type: "scatter", data: {datasets: [
-        {label: "this threshold", data: cutPoint(), pointStyle: "rectRot", radius: 9, hoverRadius: 9, borderWidth: 2,
-         backgroundColor: colour("--card"), borderColor: colour("--wrong")},
-        {label: "risk at coverage", data: curvePoints(), showLine: true, pointStyle: "line", radius: 0,
-         borderWidth: 2.5,
-         borderColor: colour("--right"), backgroundColor: colour("--right")}]},
-        options: options(axis("coverage: share of images accepted", {min: 0, max: 1}),
-                         axis("risk: share of errors among them", {min: 0}))});
+    const stride = Math.max(1, Math.floor(steps / 800));
+    const points = data.accepted.map((n, k) => ({x: n / data.n, y: data.errors[k] / n}))
+        .filter((point, k) => k % stride === 0 || k === steps - 1);
+    makeChart("curve", axis("coverage: share of images accepted", {type: "linear", min: 0, max: 1}),
+        axis("risk: share of errors among them", {min: 0}), {data: {datasets: [
+            {type: "scatter", label: "this threshold", data: cutPoint(), pointStyle: "rectRot", radius: 9, hoverRadius: 9,
+             borderWidth: 2, backgroundColor: colour("--card"), borderColor: colour("--wrong")},
+            line("risk at coverage", points, "--right")]}});
 }
 
 function makeReliability() {
     const bins = report.reliability;
-    return new Chart(get("reliability"), {data: {labels: bins.map(b => ((b.low + b.high) / 2).toFixed(2)), datasets: [
-        {type: "line", label: "perfectly calibrated", data: bins.map(b => (b.low + b.high) / 2), pointStyle: "line",
-         radius: 0, borderWidth: 2, borderDash: [6, 4], borderColor: colour("--ink"), backgroundColor: colour("--ink")},
-        {type: "bar", label: "share of right answers", data: bins.map(b => b.n ? b.right / b.n : null),
-         backgroundColor: colour("--right"), pointStyle: "rect", barPercentage: 1, categoryPercentage: 0.94}]},
-        options: options(axis("confidence"), axis("accuracy", {min: 0, max: 1}))});
+    makeChart("reliability", axis("confidence"), axis("accuracy", {min: 0, max: 1}), {
+        data: {labels: bins.map(b => middle(b).toFixed(2)), datasets: [
+            line("perfectly calibrated", bins.map(middle), "--ink", {borderWidth: 2, borderDash: [6, 4]}),
+            bars("share of right answers", bins.map(b => b.n ? b.right / b.n : null), colour("--right"))]}});
 }
 
 const thresholdLine = {
@@ -355,42 +346,21 @@ const thresholdLine = {
 };
 
 function makeHistogram() {
-    const bins = report.histogram;
-    return new Chart(get("histogram"), {type: "bar", plugins: [thresholdLine],
-        data: {labels: bins.map(b => String(+((b.low + b.high) / 2).toPrecision(3))), datasets: [
-            {label: "right", data: bins.map(b => b.right), backgroundColor: colour("--right"), pointStyle: "rect",
-             barPercentage: 1, categoryPercentage: 0.94},
-            {label: "wrong", data: bins.map(b => b.n - b.right), backgroundColor: hatched(colour("--wrong")),
-             borderColor: colour("--wrong"), borderWidth: 1, pointStyle: "rect", barPercentage: 1,
-             categoryPercentage: 0.94}]},
-        options: options(axis("confidence", {stacked: true}), axis("images", {stacked: true, min: 0}))});
-}
-
-function describeCharts() {
-    get("curve").setAttribute("aria-label", "Risk-coverage curve. " + report.risk_at_coverage.map(r =>
-        percent(r.risk) + " risk at " + percent(r.coverage) + " coverage").join(", "));
-    get("reliability").setAttribute("aria-label", "Reliability diagram; its numbers are in the table below");
-    get("histogram").setAttribute("aria-label", "Histogram of the confidence, right and wrong images; its numbers are in the table below");
+    const bins = report.histogram, wrong = colour("--wrong");
+    makeChart("histogram", axis("confidence", {stacked: true}), axis("images", {stacked: true, min: 0}), {
+        plugins: [thresholdLine],
+        data: {labels: bins.map(b => String(+middle(b).toPrecision(3))), datasets: [
+            bars("right", bins.map(b => b.right), colour("--right")),
+            bars("wrong", bins.map(b => b.n - b.right), hatched(wrong), {borderColor: wrong, borderWidth: 1})]}});
 }
 
 function makeCharts() {
-    if (typeof Chart === "undefined")
-        return;
-    for (const name in charts)
-        charts[name].destroy();
-    charts.curve = makeCurve();
-    charts.histogram = makeHistogram();
-    if (report.reliability)
-        charts.reliability = makeReliability();
-}
-
-function placeCharts() {
-    for (const name of ["curve", "reliability", "histogram"]) {
-        const canvas = get(name), figure = canvas.parentNode;
-        if (typeof Chart === "undefined" || (name === "reliability" && !report.reliability))
-            figure.hidden = true;
-        else
-            figure.append(make("div", {class: "canvas"}, canvas));
+    const possible = typeof Chart !== "undefined";
+    for (const [name, makeIt] of [["curve", makeCurve], ["reliability", makeReliability], ["histogram", makeHistogram]]) {
+        const there = possible && (name !== "reliability" || report.reliability !== null);
+        get(name).closest("figure").hidden = !there;
+        if (there)
+            makeIt();
     }
 }
 
@@ -415,14 +385,12 @@ const views = {
 };
 
 const sure = i => i.confidence === null ? -Infinity : i.confidence;
-const order = (a, b) => a < b ? -1 : a > b ? 1 : 0;
-const sorts = {
-    down: (a, b) => order(sure(b), sure(a)),
-    up: (a, b) => order(sure(a), sure(b)),
-    label: (a, b) => order(a.label, b.label),
-    prediction: (a, b) => order(a.prediction, b.prediction),
-    path: (a, b) => order(a.path, b.path),
-};
+const sorts = {down: sure, up: sure, label: i => i.label, prediction: i => i.prediction, path: i => i.path};
+
+function sorted(items, how) {
+    const key = sorts[how], sign = how === "down" ? -1 : 1;
+    return items.sort((a, b) => sign * (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
+}
 
 function card(item) {
     const right = item.label === item.prediction, label = names[item.label], answer = names[item.prediction];
@@ -441,9 +409,9 @@ function card(item) {
 function showGallery() {
     const view = get("view").value, label = get("label").value, prediction = get("prediction").value;
     const text = get("path").value.toLowerCase();
-    const found = gallery.filter(i => views[view](i) && (label === "" || i.label === +label) &&
-                                           (prediction === "" || i.prediction === +prediction) &&
-                                           i.path.toLowerCase().includes(text)).sort(sorts[get("sort").value]);
+    const found = sorted(gallery.filter(i => views[view](i) && (label === "" || i.label === +label) &&
+                                             (prediction === "" || i.prediction === +prediction) &&
+                                             i.path.toLowerCase().includes(text)), get("sort").value);
     const rejected = data.n - cut.accepted, listed = gallery.filter(views.rejected).length;
     get("gallery").replaceChildren(...found.slice(0, shown).map(card));
     get("count").textContent = found.length + (found.length === 1 ? " image" : " images") +
@@ -549,34 +517,27 @@ function listenTheme() {
 }
 
 function showAbout() {
-    const parts = [data.n + " images"];
-    for (const [name, value] of [["list", report.list], ["model", report.model], ["confidence", report.confidence]])
-        if (value)
-            parts.push(name + " " + value);
-    get("about").textContent = parts.join(" \u00b7 ");
-    const warnings = [];
-    if (report.chose_best)
-        warnings.push("This list also chose the best weights: its figures are optimistic.");
-    if (report.threshold !== null && report.threshold_note)
-        warnings.push("Threshold " + report.threshold + " (" + report.threshold_note + ").");
-    if (report.risk_control && !report.risk_control.feasible)
-        warnings.push("No threshold on these images keeps the asked risk.");
-    if (typeof Chart === "undefined")
-        warnings.push("No charts: Chart.js was not found when the report was made (Debian package libjs-chart.js).");
-    if (data.thinned)
-        warnings.push("The slider moves over " + steps + " of the thresholds; the counts at each are exact.");
-    if (data.n === 0)
-        warnings.push("There are no images.");
+    const parts = ["list", "model", "confidence"].filter(key => report[key]).map(key => key + " " + report[key]);
+    get("about").textContent = [data.n + " images", ...parts].join(" \u00b7 ");
+    const warnings = [
+        [report.chose_best, "This list also chose the best weights: its figures are optimistic."],
+        [report.threshold !== null && report.threshold_note, `Threshold ${report.threshold} (${report.threshold_note}).`],
+        [report.risk_control?.feasible === false, "No threshold on these images keeps the asked risk."],
+        [typeof Chart === "undefined",
+         "No charts: Chart.js was not found when the report was made (Debian package libjs-chart.js)."],
+        [data.thinned, `The slider moves over ${steps} of the thresholds; the counts at each are exact.`],
+        [data.n === 0, "There are no images."],
+    ].filter(w => w[0]).map(w => w[1]);
     get("warnings").textContent = warnings.join(" ");
     get("warnings").hidden = warnings.length === 0;
+    get("curve").setAttribute("aria-label", "Risk-coverage curve. " + report.risk_at_coverage.map(r =>
+        percent(r.risk) + " risk at " + percent(r.coverage) + " coverage").join(", "));
 }
 
 get("slider").max = steps;
 showAbout();
 showTables();
 fillFilters();
-placeCharts();
-describeCharts();
 setTheme(prefersDark.matches);
 listen();
 listenTheme();
