@@ -40,7 +40,7 @@ void ds_print_layers(const ds_net *net, FILE *out)
 }
 
 /* flops: of one direction, all images of a pass. A layer without time was computed together with the one before. */
-static void print_time(FILE *out, double seconds, double flops, const ds_profile *p)
+static void print_time(FILE *out, double seconds, double flops, const ds_times *p)
 {
     if (seconds <= 0)
         fprintf(out, " %10s %9s", "", "");
@@ -51,13 +51,13 @@ static void print_time(FILE *out, double seconds, double flops, const ds_profile
                 flops * (double)p->passes / seconds * 1e-9);
 }
 
-static void print_share(FILE *out, const char *what, double seconds, const ds_profile *p)
+static void print_share(FILE *out, const char *what, double seconds, const ds_times *p)
 {
     fprintf(out, "%5s  %-16s %10.3f %9s %10s %9s %7.2f %%\n", "", what, 1e3 * seconds / (double)p->passes, "",
             "", "", 100 * seconds / p->total);
 }
 
-void ds_print_profile(const ds_net *net, const ds_profile *p, FILE *out)
+void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out)
 {
     const ds_layer_time *times = ds_net_profile(net);
     double rest = p->total - p->waiting - p->update;
@@ -263,19 +263,15 @@ void ds_model_close(ds_model *m)
 int ds_model_evaluate_images(ds_model *m, const ds_images *images, const ds_run_flags *flags,
                              int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
 {
-    ds_eval_times times = {0};
+    ds_times times = {0};
     ds_eval_setup setup = {.loaders = ds_loader_threads(flags->loaders),
                            .cache_bytes = (size_t)flags->cache << 20,
                            .times = &times};
     int rc = flags->profile ? ds_net_profile_start(m->net, e) : DS_OK;
     if (!rc)
         rc = ds_evaluate(m->net, images, &setup, each, arg, e);
-    ds_profile p = {.passes = times.passes,
-                    .images = ds_net_get_info(m->net)->batch,
-                    .total = times.total,
-                    .waiting = times.waiting};
     if (!rc && flags->profile)
-        ds_print_profile(m->net, &p, stderr);
+        ds_print_profile(m->net, &times, stderr);
     return rc;
 }
 

@@ -7,6 +7,7 @@
 #include "cfg/cfg.h"
 #include "data/data.h"
 #include "host/host.h"
+#include "train/evaluate.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -70,14 +71,8 @@ extern const char *const ds_backend_names[];
             "print the time of each layer at the end"                                                 \
     }
 
-/* Where time went, in seconds, over `passes` passes of `images` images; update is 0 without training. */
-typedef struct ds_profile {
-    long passes;
-    int images;
-    double total, waiting, update;
-} ds_profile;
 /* A line a layer, from ds_net_profile. */
-void ds_print_profile(const ds_net *net, const ds_profile *p, FILE *out);
+void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out);
 
 /* n operands came, `needed` are needed; `words` names them for the message. DS_EUSAGE names the first missing
  * one. */

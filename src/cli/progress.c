@@ -1,23 +1,18 @@
 #include "cli/progress.h"
 #include "base/clock.h"
+#include "cli/common.h"
 
 #include <math.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-void ds_bar_start(ds_bar *bar, FILE *out, FILE *log, const ds_train_plan *plan)
-{
-    bool terminal = isatty(fileno(out));
-    *bar = (ds_bar){.out = out, .log = terminal ? out : log, .terminal = terminal, .plan = *plan};
-}
+/* ---- the bar ---- */
 
-static int columns(FILE *out)
+static int columns(void)
 {
     struct winsize size;
-    if (ioctl(fileno(out), TIOCGWINSZ, &size) || size.ws_col < 20)
-        return 80;
-    return size.ws_col;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || size.ws_col < 20 ? 80 : size.ws_col;
 }
 
 /* "1:02:03" or "2:03" */
@@ -31,84 +26,120 @@ static void write_time(char *text, size_t n, double seconds)
 }
 
 /* Where the target stands: its alpha, or how much of the warm-up is over. */
-static void write_target(char *text, size_t n, const ds_bar *bar, const ds_train_step *s)
+static void write_target(char *text, size_t n, const ds_train_plan *plan, const ds_train_step *s)
 {
     text[0] = '\0';
-    if (s->progress.warming && bar->plan.warmup_epochs > 0)
-        snprintf(text, n, " warm-up %.0f%%", fmin(100, 100 * s->position / bar->plan.warmup_epochs));
+    if (s->progress.warming && plan->warmup_epochs > 0)
+        snprintf(text, n, " warm-up %.0f%%", fmin(100, 100 * s->position / plan->warmup_epochs));
     else if (!isnan(s->progress.alpha))
         snprintf(text, n, " alpha %.3f", s->progress.alpha);
 }
 
-/* text: width + 3 bytes. */
-static void write_bar(char *text, double share, int width)
-{
-    int full = (int)(fmin(1, share) * width);
-    text[0] = '[';
-    memset(text + 1, '#', (size_t)full);
-    memset(text + 1 + full, '-', (size_t)(width - full));
-    text[width + 1] = ']';
-    text[width + 2] = '\0';
-}
-
 /* The figures, and a bar in what the line has left. */
-static void draw(ds_bar *bar, const ds_train_step *s)
+static void draw(ds_progress_view *v, const ds_train_step *s)
 {
     enum { WIDEST = 30, NARROWEST = 3 };
-    char graph[WIDEST + 3] = "", target[32], left[32], line[256];
-    write_target(target, sizeof target, bar, s);
+    static const char full[] = "##############################", empty[] = "------------------------------";
+    char target[32], left[32], line[256];
+    write_target(target, sizeof target, &v->plan, s);
     write_time(left, sizeof left, s->seconds_left);
-    int n =
-        snprintf(line, sizeof line, " epoch %d/%d batch %ld/%ld loss %.3f acc %.1f%%%s %.0f img/s %s left",
-                 s->epoch + 1, bar->plan.epochs, s->batch, bar->plan.max_batches, s->average,
-                 100 * s->accuracy, target, s->images_per_second, left);
-    int width = columns(bar->out) - 1, room = width - n - 2;
-    if (room >= NARROWEST)
-        write_bar(graph, (double)s->batch / (double)bar->plan.max_batches, room < WIDEST ? room : WIDEST);
-    fprintf(bar->out, "\r%s%.*s\033[K", graph, width, line + (graph[0] ? 0 : 1));
-    fflush(bar->out);
-    bar->on_line = true;
+    int n = snprintf(line, sizeof line, "epoch %d/%d batch %ld/%ld loss %.3f acc %.1f%%%s %.0f img/s %s left",
+                     s->epoch + 1, v->plan.epochs, s->batch, v->plan.max_batches, s->average,
+                     100 * s->accuracy, target, s->images_per_second, left);
+    int width = columns() - 1, room = width - n - 3, bar = room < WIDEST ? room : WIDEST;
+    if (bar >= NARROWEST) {
+        int done = (int)(fmin(1, (double)s->batch / (double)v->plan.max_batches) * bar);
+        printf("\r[%.*s%.*s] %s\033[K", done, full, bar - done, empty, line);
+    } else
+        printf("\r%.*s\033[K", width, line);
+    fflush(stdout);
+    v->on_line = true;
 }
 
-void ds_bar_step(ds_bar *bar, const ds_train_step *s)
+static void leave_line(ds_progress_view *v, const char *how)
 {
-    if (!bar->terminal) {
-        fprintf(bar->out, "%ld, %.3f: %f, %f avg, %f rate, %lf seconds, %llu images\n", s->batch, s->position,
-                s->loss, s->average, s->rate, s->seconds, (unsigned long long)s->seen);
-        fflush(bar->out);
+    if (v->on_line)
+        fputs(how, stdout);
+    v->on_line = false;
+    fflush(stdout);
+}
+
+/* ---- what the run tells ---- */
+
+static void on_bad_image(void *arg, const char *path, const char *reason)
+{
+    (void)arg;
+    fprintf(stderr, "error: %s: %s\n", path, reason);
+}
+
+static void on_ready(void *arg, const ds_net *net, const ds_train_plan *plan)
+{
+    ds_progress_view *v = arg;
+    v->plan = *plan;
+    ds_print_layers(net, stderr);
+    ds_print_notes(&v->notes, stderr);
+    fprintf(stderr, "%d training images, %d for validation; batches of %d, %ld of them, %d epochs",
+            plan->images, plan->valid_images, plan->batch, plan->max_batches, plan->epochs);
+    if (plan->seen)
+        fprintf(stderr, "; going on after %llu images", (unsigned long long)plan->seen);
+    fputc('\n', stderr);
+}
+
+static void on_step(void *arg, const ds_train_step *s)
+{
+    ds_progress_view *v = arg;
+    if (!v->terminal) {
+        printf("%ld, %.3f: %f, %f avg, %f rate, %lf seconds, %llu images\n", s->batch, s->position, s->loss,
+               s->average, s->rate, s->seconds, (unsigned long long)s->seen);
+        fflush(stdout);
         return;
     }
     double t = ds_now();
-    if (t - bar->drawn < 0.1 && s->batch < bar->plan.max_batches)
+    if (t - v->drawn < 0.1 && s->batch < v->plan.max_batches)
         return;
-    bar->drawn = t;
-    draw(bar, s);
+    v->drawn = t;
+    draw(v, s);
 }
 
-static void clear_line(ds_bar *bar)
+static void on_epoch(void *arg, const ds_result *r, bool best)
 {
-    if (bar->on_line)
-        fputs("\r\033[K", bar->out);
-    bar->on_line = false;
-}
-
-void ds_bar_epoch(ds_bar *bar, const ds_result *r, bool best)
-{
-    clear_line(bar);
-    fprintf(bar->log, "epoch %d: loss %.4f, training accuracy %.2f %%", r->epoch, r->train_loss,
+    ds_progress_view *v = arg;
+    leave_line(v, "\r\033[K");
+    fprintf(v->log, "epoch %d: loss %.4f, training accuracy %.2f %%", r->epoch, r->train_loss,
             100 * r->train_accuracy);
     if (!isnan(r->valid_top1))
-        fprintf(bar->log, "; valid top-1 %.2f %%, nll %.4f, ece %.4f, aurc %.5f", 100 * r->valid_top1,
+        fprintf(v->log, "; valid top-1 %.2f %%, nll %.4f, ece %.4f, aurc %.5f", 100 * r->valid_top1,
                 r->valid_nll, r->valid_ece, r->valid_aurc);
-    fprintf(bar->log, "; %.0f images/s%s\n", r->images_per_second, best ? "; best so far" : "");
-    fflush(bar->log);
+    fprintf(v->log, "; %.0f images/s%s\n", r->images_per_second, best ? "; best so far" : "");
+    fflush(v->log);
 }
 
-void ds_bar_end(ds_bar *bar)
+static void on_profile(void *arg, const ds_net *net, const ds_times *times)
 {
-    if (bar->on_line)
-        fputc('\n', bar->out);
-    bar->on_line = false;
-    if (bar->out)
-        fflush(bar->out);
+    ds_progress_view *v = arg;
+    leave_line(v, "\n");
+    ds_print_profile(net, times, v->log);
+}
+
+static void on_done(void *arg, const char *weights, const char *best, const ds_result *result)
+{
+    ds_progress_view *v = arg;
+    ds_progress_end(v);
+    fprintf(v->log, "weights: %s\n", weights);
+    if (best)
+        fprintf(v->log, "best: epoch %d, top-1 %.2f %% and nll %.4f on valid=: %s\n", result->epoch,
+                100 * result->valid_top1, result->valid_nll, best);
+}
+
+ds_train_events ds_progress_events(ds_progress_view *v)
+{
+    v->terminal = isatty(STDOUT_FILENO);
+    v->log = v->terminal ? stdout : stderr;
+    return (ds_train_events){v, on_bad_image, on_ready, on_step, on_epoch, on_profile, on_done};
+}
+
+void ds_progress_end(ds_progress_view *v)
+{
+    leave_line(v, "\n");
+    ds_print_notes(&v->notes, stderr);
 }

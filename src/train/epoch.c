@@ -3,7 +3,6 @@
 #include "train/evaluate.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Images that the re-estimated batch-norm averages rest on, and the key that keeps them apart from the
@@ -12,39 +11,27 @@ enum { STATISTICS_IMAGES = 2000, STATISTICS_KEY = 0x626e };
 
 /* ---- batch-norm averages ---- */
 
-static int add_statistics(ds_job *job, ds_loader *loader, int batches, ds_error *e)
+static int add_statistics(ds_job *job, ds_loader *loader, ds_error *e)
 {
-    int rc = ds_net_statistics_start(job->net, e);
-    for (int i = 0; i < batches && !rc; i++) {
+    const int images = job->train.n < STATISTICS_IMAGES ? job->train.n : STATISTICS_IMAGES;
+    const int batches = images > job->info->batch ? images / job->info->batch : 1;
+    DS_TRY(ds_net_statistics_start(job->net, e));
+    for (int i = 0; i < batches; i++) {
         ds_batch b;
-        if (!(rc = ds_loader_next(loader, &b, e)))
-            rc = ds_net_statistics_add(job->net, b.pixels, e);
+        DS_TRY(ds_loader_next(loader, &b, e));
+        DS_TRY(ds_net_statistics_add(job->net, b.pixels, e));
     }
-    if (!rc)
-        ds_net_statistics_finish(job->net);
-    return rc;
+    ds_net_statistics_finish(job->net);
+    return DS_OK;
 }
 
 static int reestimate(ds_job *job, ds_error *e)
 {
-    const ds_net_info *info = ds_net_get_info(job->net);
-    int images = job->train.n < STATISTICS_IMAGES ? job->train.n : STATISTICS_IMAGES;
-    const ds_loader_setup s = {.images = &job->train,
-                               .w = info->w,
-                               .h = info->h,
-                               .c = info->c,
-                               .batch = info->batch,
-                               .threads = job->loaders,
-                               .augment = &job->augment,
-                               .endless = true,
-                               .seed = job->setup->seed ^ STATISTICS_KEY};
-    ds_loader *loader = NULL;
+    ds_loader *loader;
     if (!ds_net_has_batchnorm(job->net))
         return DS_OK;
-    int rc = ds_loader_new(&s, &loader, e);
-    if (rc)
-        return rc;
-    rc = add_statistics(job, loader, images > info->batch ? images / info->batch : 1, e);
+    DS_TRY(ds_job_stream(job, job->setup.seed ^ STATISTICS_KEY, 0, 0, &loader, e));
+    int rc = add_statistics(job, loader, e);
     ds_loader_free(loader);
     return rc;
 }
@@ -70,7 +57,6 @@ static int check_finite(const ds_job *job, ds_error *e)
 
 typedef struct validation {
     const ds_job *job;
-    const ds_net_info *info;
     ds_score score;
     ds_quality quality;
     double *log_p;      /* C */
@@ -81,42 +67,36 @@ typedef struct validation {
 static int add_image(void *arg, int image, const float *logits)
 {
     validation *v = arg;
-    int label = v->job->valid.labels[image];
-    ds_class_log_probabilities(v->info, logits, v->log_p);
-    ds_quality_add(&v->quality, v->log_p, v->info->classes, label, 1);
-    v->confidence[image] = ds_score_row(&v->score, logits, v->info->logits, v->info->abstain);
-    v->wrong[image] = ds_argmax(logits, v->info->classes) != label;
-    return DS_OK;
-}
-
-static int measure(const ds_job *job, validation *v, ds_result *row, ds_error *e)
-{
-    const ds_eval_setup s = {.loaders = job->loaders, .interrupted = job->setup->interrupted};
-    ds_curve curve = {0};
-    int rc = ds_evaluate(job->net, &job->valid, &s, add_image, v, e);
-    if (!rc)
-        rc = ds_curve_make(v->confidence, v->wrong, (size_t)job->valid.n, &curve, e);
-    if (rc)
-        return rc;
-    row->valid_top1 = ds_quality_accuracy(&v->quality);
-    row->valid_nll = ds_quality_nll(&v->quality);
-    row->valid_ece = ds_quality_ece(&v->quality);
-    row->valid_aurc = ds_areas_of(&curve).aurc;
-    ds_curve_clear(&curve);
+    const ds_net_info *info = v->job->info;
+    const int label = v->job->valid.labels[image];
+    ds_class_log_probabilities(info, logits, v->log_p);
+    ds_quality_add(&v->quality, v->log_p, info->classes, label, 1);
+    v->confidence[image] = ds_score_row(&v->score, logits, info->logits, info->abstain);
+    v->wrong[image] = ds_argmax(logits, info->classes) != label;
     return DS_OK;
 }
 
 static int validate(const ds_job *job, ds_result *row, ds_error *e)
 {
+    const ds_eval_setup s = {.loaders = job->setup.loaders, .interrupted = job->setup.interrupted};
+    const size_t n = (size_t)job->valid.n;
+    validation v = {.job = job};
+    ds_curve curve = {0};
     double threshold;
-    validation v = {.job = job, .info = ds_net_get_info(job->net)};
-    if (job->valid.n == 0)
+    if (n == 0)
         return DS_OK;
     ds_net_get_reject(job->net, &v.score, &threshold);
-    v.log_p = malloc((size_t)v.info->classes * sizeof *v.log_p);
-    v.confidence = malloc((size_t)job->valid.n * sizeof *v.confidence);
-    v.wrong = malloc((size_t)job->valid.n * sizeof *v.wrong);
-    int rc = v.log_p && v.confidence && v.wrong ? measure(job, &v, row, e) : ds_fail_memory(e);
+    DS_ALLOC(v.log_p, (size_t)job->info->classes);
+    DS_ALLOC(v.confidence, n);
+    DS_ALLOC(v.wrong, n);
+    int rc = ds_evaluate(job->net, &job->valid, &s, add_image, &v, e);
+    if (!rc && !(rc = ds_curve_make(v.confidence, v.wrong, n, &curve, e))) {
+        row->valid_top1 = ds_quality_accuracy(&v.quality);
+        row->valid_nll = ds_quality_nll(&v.quality);
+        row->valid_ece = ds_quality_ece(&v.quality);
+        row->valid_aurc = ds_areas_of(&curve).aurc;
+    }
+    ds_curve_clear(&curve);
     free(v.log_p);
     free(v.confidence);
     free(v.wrong);
@@ -125,28 +105,17 @@ static int validate(const ds_job *job, ds_result *row, ds_error *e)
 
 /* ---- files ---- */
 
-int ds_job_save(const ds_job *job, const char *suffix, ds_error *e)
-{
-    char *path = ds_job_path(job, suffix);
-    int rc = path ? ds_net_save_weights(job->net, path, job->seen, e) : ds_fail_memory(e);
-    free(path);
-    return rc;
-}
-
 static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_error *e)
 {
     char suffix[48];
-    int rc = ds_results_add(&job->results, row, e);
-    if (!rc)
-        rc = ds_job_save(job, ".backup", e);
-    if (!rc && best)
-        rc = ds_job_save(job, "_best.weights", e);
-    if (!rc && best)
+    DS_TRY(ds_results_add(&job->results, row, e));
+    DS_TRY(ds_job_save(job, ".backup", e));
+    if (best) {
+        DS_TRY(ds_job_save(job, "_best.weights", e));
         job->best = *row;
+    }
     snprintf(suffix, sizeof suffix, "_%d.weights", row->epoch);
-    if (!rc && complete)
-        rc = ds_job_save(job, suffix, e);
-    return rc;
+    return complete ? ds_job_save(job, suffix, e) : DS_OK;
 }
 
 /* A picture takes about as long as a short epoch: not more often than this, and at the end. */
@@ -155,15 +124,14 @@ enum { SECONDS_BETWEEN_PLOTS = 10 };
 /* No picture is no failure. */
 static void plot(ds_job *job, bool last)
 {
-    ds_error why = {0};
+    ds_error why;
     time_t now = time(NULL);
     if (job->unplotted || (!last && now - job->plotted < SECONDS_BETWEEN_PLOTS))
         return;
     char *path = ds_job_path(job, "_results.png");
-    if (path && ds_results_plot(&job->results, path, &why)) {
-        job->unplotted = true;
-        ds_note(job->setup->notes, "note: %s: %s", path, why.text);
-    }
+    job->unplotted = ds_results_plot(&job->results, path, &why) != DS_OK;
+    if (job->unplotted)
+        ds_note(job->setup.notes, "note: %s: %s", path, why.text);
     free(path);
     job->plotted = now;
 }
@@ -187,30 +155,21 @@ static ds_result make_row(const ds_job *job, const ds_progress *progress, bool c
                        .images_per_second = (double)t->images / t->seconds};
 }
 
-static int reestimate_checked(ds_job *job, ds_error *e)
-{
-    int rc = reestimate(job, e);
-    return rc ? rc : check_finite(job, e);
-}
-
 int ds_epoch_end(ds_job *job, bool last, ds_error *e)
 {
     const uint64_t n = (uint64_t)job->plan.images, before = job->seen - (uint64_t)job->plan.batch;
     const bool complete = job->seen / n > before / n;
-    ds_progress progress = {.alpha = NAN};
+    ds_progress progress;
     if (!complete && !last)
         return DS_OK;
     ds_net_progress(job->net, (int)(before / n), &progress);
     ds_result row = make_row(job, &progress, complete);
-    int rc = reestimate_checked(job, e);
-    if (!rc)
-        rc = validate(job, &row, e);
-    if (rc)
-        return rc;
+    DS_TRY(reestimate(job, e));
+    DS_TRY(check_finite(job, e));
+    DS_TRY(validate(job, &row, e));
     bool best =
         !progress.warming && (job->best.epoch ? ds_result_better(&row, &job->best) : job->valid.n > 0);
-    if ((rc = save(job, &row, best, complete, e)))
-        return rc;
+    DS_TRY(save(job, &row, best, complete, e));
     plot(job, last);
     job->tally = (ds_tally){0};
     if (job->events->epoch)
@@ -220,6 +179,7 @@ int ds_epoch_end(ds_job *job, bool last, ds_error *e)
 
 int ds_epoch_interrupted(ds_job *job, ds_error *e)
 {
-    int rc = reestimate_checked(job, e);
-    return rc ? rc : ds_job_save(job, ".backup", e);
+    DS_TRY(reestimate(job, e));
+    DS_TRY(check_finite(job, e));
+    return ds_job_save(job, ".backup", e);
 }

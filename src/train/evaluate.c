@@ -5,29 +5,23 @@
 static int feed(ds_net *net, ds_loader *loader, const ds_eval_setup *s, int n,
                 int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
 {
-    const int row = ds_net_get_info(net)->logits;
-    int done = 0;
-    while (done < n) {
+    const ds_net_info *info = ds_net_get_info(net);
+    for (int done = 0; done < n;) {
         ds_batch b;
         if (s->interrupted && *s->interrupted)
             return ds_fail(e, DS_EINTERRUPT, "interrupted after %d of %d images", done, n);
-        double start = ds_now();
-        int rc = ds_loader_next(loader, &b, e);
-        double ready = ds_now();
-        if (!rc)
-            rc = ds_net_forward(net, b.pixels, ds_net_get_info(net)->batch, e);
-        if (rc)
-            return rc;
+        const double start = ds_now();
+        DS_TRY(ds_loader_next(loader, &b, e));
+        const double ready = ds_now();
+        DS_TRY(ds_net_forward(net, b.pixels, info->batch, e));
         if (s->times) {
             s->times->passes++;
+            s->times->images = info->batch;
             s->times->waiting += ready - start;
             s->times->total += ds_now() - start;
         }
         for (int i = 0; i < b.n; i++)
-            if ((rc = each(arg, (int)b.ids[i], ds_net_logits(net) + (size_t)i * (size_t)row)))
-                return rc;
-        if (b.n == 0)
-            break;
+            DS_TRY(each(arg, (int)b.ids[i], ds_net_logits(net) + (size_t)i * (size_t)info->logits));
         done += b.n;
     }
     return DS_OK;
@@ -44,11 +38,9 @@ int ds_evaluate(ds_net *net, const ds_images *images, const ds_eval_setup *setup
                                .batch = info->batch,
                                .threads = setup->loaders,
                                .cache_bytes = setup->cache_bytes};
-    ds_loader *loader = NULL;
-    int rc = ds_loader_new(&s, &loader, e);
-    if (rc)
-        return rc;
-    rc = feed(net, loader, setup, images->n, each, arg, e);
+    ds_loader *loader;
+    DS_TRY(ds_loader_new(&s, &loader, e));
+    int rc = feed(net, loader, setup, images->n, each, arg, e);
     ds_loader_free(loader);
     return rc;
 }

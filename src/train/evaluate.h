@@ -1,4 +1,4 @@
-/* One pass over a list of images without training, and the checks that network and data fit together. */
+/* One pass over a list of images without training, and the check that network and data fit together. */
 #ifndef DS_TRAIN_EVALUATE_H
 #define DS_TRAIN_EVALUATE_H
 
@@ -8,16 +8,18 @@
 
 #include <signal.h>
 
-typedef struct ds_eval_times {
+/* Where the time of passes (in training: of steps) went, in seconds. The layers' own: ds_net_profile. */
+typedef struct ds_times {
     long passes;
-    double total, waiting; /* seconds; waiting: for images */
-} ds_eval_times;
+    int images;                    /* of a pass */
+    double total, waiting, update; /* all; for images; of the parameters, 0 without training */
+} ds_times;
 
 typedef struct ds_eval_setup {
     int loaders;                              /* decoding threads, >= 1 */
     size_t cache_bytes;                       /* decoded images kept; one pass needs none */
     const volatile sig_atomic_t *interrupted; /* stops with DS_EINTERRUPT once it is not 0; may be NULL */
-    ds_eval_times *times;                     /* filled when not NULL */
+    ds_times *times;                          /* filled when not NULL; zero-initialise */
 } ds_eval_setup;
 
 /* Forward of every image in the order of the list, prepared as the host's `classifier valid` does. `each`

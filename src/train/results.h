@@ -32,8 +32,8 @@ int ds_results_open(ds_results *r, const char *path, int keep_epochs, ds_error *
 int ds_results_add(ds_results *r, const ds_result *row, ds_error *e);
 void ds_results_clear(ds_results *r);
 
-/* The file's loss, accuracy, learning rate and alpha over the epochs as a PNG, drawn by results.gp. DS_EIO: gnuplot is missing
- * or fails. */
+/* The file's loss, accuracy, learning rate and alpha over the epochs as a PNG, drawn by results.gp. DS_EIO:
+ * gnuplot is missing or fails. */
 int ds_results_plot(const ds_results *r, const char *path, ds_error *e);
 
 /* Is `a` better than `b`: higher top-1 on valid=, then lower nll? Any result with a top-1 is better than one

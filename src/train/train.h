@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "host/host.h"
+#include "train/evaluate.h"
 #include "train/results.h"
 
 #include <signal.h>
@@ -69,13 +70,6 @@ typedef struct ds_train_step {
     ds_progress progress;     /* of the target */
 } ds_train_step;
 
-/* Where the time of training steps went, in seconds; validation does not count. The layers' own: ds_net_profile. */
-typedef struct ds_train_times {
-    long steps;
-    int batch;                     /* images a step */
-    double total, waiting, update; /* all; for images; of the parameters */
-} ds_train_times;
-
 /* Callbacks, each of them optional. */
 typedef struct ds_train_events {
     void *arg;
@@ -83,19 +77,15 @@ typedef struct ds_train_events {
     void (*ready)(void *arg, const ds_net *net, const ds_train_plan *plan); /* before the first batch */
     void (*step)(void *arg, const ds_train_step *step);
     void (*epoch)(void *arg, const ds_result *result, bool best);
-    void (*profile)(void *arg, const ds_net *net, const ds_train_times *times); /* after the last batch */
+    /* After the last batch: the time of the steps, without validation. */
+    void (*profile)(void *arg, const ds_net *net, const ds_times *times);
+    /* The run reached its end. weights: BACKUP/BASE.weights; best: BACKUP/BASE_best.weights, which gave *result;
+     * both NULL when none was chosen. */
+    void (*done)(void *arg, const char *weights, const char *best, const ds_result *result);
 } ds_train_events;
 
-/* Where the results are. */
-typedef struct ds_train_done {
-    char *weights; /* BACKUP/BASE.weights, owned; NULL when the run did not reach its end */
-    char *best;    /* BACKUP/BASE_best.weights, owned; NULL: none was chosen */
-    ds_result best_result;
-} ds_train_done;
-
 /* Errors before the first batch leave every file as it was. DS_ENUMERIC: the loss is no number.
- * DS_EINTERRUPT: stopped and saved as asked; the message says how to go on. Clear `done` in any case. */
-int ds_train(const ds_train_setup *setup, const ds_train_events *events, ds_train_done *done, ds_error *e);
-void ds_train_done_clear(ds_train_done *done);
+ * DS_EINTERRUPT: stopped and saved as asked; the message says how to go on. */
+int ds_train(const ds_train_setup *setup, const ds_train_events *events, ds_error *e);
 
 #endif
