@@ -1,4 +1,5 @@
-/* classifier import idx|cifar10|cifar100|folders: images of other formats and places become lists and a .data file. */
+/* classifier import idx|cifar10|cifar100|folders: images of other formats and places become lists and a .data
+ * file. */
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/flags.h"
@@ -70,6 +71,7 @@ static const kind kinds[] = {
     {"cifar100", ds_import_cifar100_options, DS_CIFAR100_FINE, 1, "DIR|FILE.tar.gz", true},
     {"folders", ds_import_folders_options, DS_FOLDERS, 1, "DIR", false},
 };
+
 /* ---- flags with several words ---- */
 
 static bool is_flag(const char *word, const char *name)

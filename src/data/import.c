@@ -49,7 +49,7 @@ static int check_splits(const ds_import_job *job, ds_error *e)
 
 /* ---- the job ---- */
 
-static void add(ds_import_set *set, const unsigned char *pixels, char *path, int label)
+void ds_import_add(ds_import_set *set, const unsigned char *pixels, char *path, int label)
 {
     int n = set->n;
     DS_PUSH(set->labels, n, label);
@@ -58,18 +58,13 @@ static void add(ds_import_set *set, const unsigned char *pixels, char *path, int
     DS_PUSH(set->paths, set->n, path);
 }
 
-void ds_import_add_file(ds_import_set *set, char *path, int label)
-{
-    add(set, NULL, path, label);
-}
-
 int ds_import_add_pixels(const ds_import_job *job, ds_import_set *set, const unsigned char *pixels, int label,
                          int i, const char *path, ds_error *e)
 {
     if (label >= job->classes)
         return ds_fail_at(e, DS_EINPUT, path, 0, "label %d of image %d, expected 0 … %d: %s has %d classes",
                           label, i, job->classes - 1, job->classes_path, job->classes);
-    add(set, pixels, NULL, label);
+    ds_import_add(set, pixels, NULL, label);
     return DS_OK;
 }
 
@@ -99,21 +94,18 @@ static void release(ds_import_job *job)
     free_texts(job->names, job->classes);
     free(job->data_path);
     free(job->mark);
+    free(job->part);
 }
 
 static int run(ds_import_job *job, ds_error *e)
 {
-    static int (*const readers[])(ds_import_job *, ds_error *) = {
-        [DS_IDX] = ds_import_read_idx,
-        [DS_CIFAR10] = ds_import_read_cifar,
-        [DS_CIFAR100_FINE] = ds_import_read_cifar,
-        [DS_CIFAR100_COARSE] = ds_import_read_cifar,
-        [DS_FOLDERS] = ds_import_read_folders,
-    };
-    DS_TRY(readers[job->setup->kind](job, e));
+    ds_import_kind kind = job->setup->kind;
+    DS_TRY(kind == DS_IDX       ? ds_import_read_idx(job, e)
+           : kind == DS_FOLDERS ? ds_import_read_folders(job, e)
+                                : ds_import_read_cifar(job, e));
     DS_TRY(check_splits(job, e));
     DS_TRY(ds_import_open_folder(job, e));
-    if (job->setup->kind != DS_FOLDERS)
+    if (kind != DS_FOLDERS)
         DS_TRY(ds_import_write_images(job, e));
     return ds_import_write_lists(job, e);
 }

@@ -40,7 +40,8 @@ typedef struct ds_imported {
     int train, test; /* images in these lists */
 } ds_imported;
 
-/* Nothing is written unless all sources are whole and the splits fit; the .data file comes last. Errors name the file. */
+/* Nothing is written unless all sources are whole and the splits fit; the .data file comes last. Errors
+ * name the file. */
 int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e);
 
 /* Seeded stratified split: part[i] = -1 (stays) or split number; each part keeps the class shares (largest

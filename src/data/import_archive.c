@@ -1,4 +1,5 @@
-/* Archives: libarchive takes apart what zlib has unpacked. (libarchive's own reader of .gz does not look at the checksum.) */
+/* Archives: libarchive takes apart what zlib has unpacked. (libarchive's own reader of .gz does not look
+ * at the checksum.) */
 #include "data/import_parts.h"
 
 #include "base/file.h"
@@ -60,15 +61,6 @@ static la_ssize_t unpack(struct archive *reader, void *data, const void **block)
     return ARCHIVE_FATAL;
 }
 
-/* To the very end, where compressed data has its checksum. */
-static int drain(source *s)
-{
-    const void *block;
-    while (unpack(s->reader, s, &block) > 0)
-        ;
-    return s->rc;
-}
-
 /* ---- files ---- */
 
 static int failed(const source *s)
@@ -128,6 +120,7 @@ static ds_import_file *wanted(struct archive_entry *member, ds_import_file *file
 static int read_members(source *s, ds_import_file *files, int n)
 {
     struct archive_entry *member;
+    const void *block;
     int rc;
     /* a warning: names in another encoding */
     while ((rc = archive_read_next_header(s->reader, &member)) == ARCHIVE_OK || rc == ARCHIVE_WARN) {
@@ -135,39 +128,34 @@ static int read_members(source *s, ds_import_file *files, int n)
         if (file)
             DS_TRY(read_file(s, file, archive_entry_size(member)));
     }
-    return rc == ARCHIVE_EOF ? drain(s) : failed(s);
-}
-
-/* ---- the whole ---- */
-
-static struct archive *new_reader(bool single)
-{
-    struct archive *reader = archive_read_new();
-    if (!reader)
-        ds_out_of_memory();
-    archive_read_support_format_empty(reader);
-    if (single) {
-        archive_read_support_format_raw(reader);
-    } else {
-        archive_read_support_format_tar(reader);
-        archive_read_support_format_zip(reader);
-    }
-    return reader;
+    /* to the very end, where compressed data has its checksum */
+    while (rc == ARCHIVE_EOF && unpack(s->reader, s, &block) > 0)
+        ;
+    return rc == ARCHIVE_EOF ? s->rc : failed(s);
 }
 
 int ds_import_read_files(const char *archive, const char *what, ds_import_file *files, int n, ds_error *e)
 {
-    source s = {.path = archive, .what = what, .e = e};
-    DS_TRY(open_source(&s));
-    s.reader = new_reader(!files[0].name);
-    int rc = archive_read_open(s.reader, &s, NULL, unpack, NULL) == ARCHIVE_OK ? read_members(&s, files, n)
-                                                                               : failed(&s);
+    source s = {.path = archive, .what = what, .reader = archive_read_new(), .e = e};
+    if (!s.reader)
+        ds_out_of_memory();
+    archive_read_support_format_empty(s.reader);
+    if (files[0].name) {
+        archive_read_support_format_tar(s.reader);
+        archive_read_support_format_zip(s.reader);
+    } else {
+        archive_read_support_format_raw(s.reader);
+    }
+    int rc = open_source(&s);
+    if (!rc)
+        rc = archive_read_open(s.reader, &s, NULL, unpack, NULL) ? failed(&s) : read_members(&s, files, n);
     archive_read_free(s.reader);
-    gzclose(s.f);
+    if (s.f)
+        gzclose(s.f);
     for (int i = 0; i < n && !rc; i++)
         if (!files[i].bytes)
-            rc = files[i].name ? ds_fail_at(e, DS_EINPUT, archive, 0, "has no file '%s', expected %s",
-                                            files[i].name, what)
-                               : ds_fail_at(e, DS_EINPUT, archive, 0, "is empty, expected %s", what);
+            rc = ds_fail_at(e, DS_EINPUT, archive, 0,
+                            files[i].name ? "has no file '%s', expected %s" : "is empty%s, expected %s",
+                            files[i].name ? files[i].name : "", what);
     return rc;
 }

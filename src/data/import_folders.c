@@ -66,37 +66,33 @@ static int add_image(walk *w, const FTSENT *x, ds_error *e)
         return ds_fail_at(e, DS_EINPUT, x->fts_path, 0,
                           "tab or line break in a path, expected none: a list cannot hold it");
     w->job->labels_in_lists |= x->fts_level > IMAGE;
-    ds_import_add_file(w->set, ds_strdup(x->fts_path), w->label);
+    ds_import_add(w->set, NULL, ds_strdup(x->fts_path), w->label);
     return DS_OK;
 }
 
 /* Only folders count beside the class folders; below these whatever cannot be looked at is an error. */
 static int take_entry(walk *w, const FTSENT *x, ds_error *e)
 {
-    int problem = x->fts_info == FTS_SLNONE ? ENOENT : x->fts_errno;
+    bool class = x->fts_level == CLASS;
     switch (x->fts_info) {
     case FTS_D:
-        return x->fts_level == CLASS ? begin_class(w, x->fts_name, e) : DS_OK;
+        return class ? begin_class(w, x->fts_name, e) : DS_OK;
     case FTS_DP:
-        if (x->fts_level == CLASS && w->set->n == w->before)
-            return ds_fail_at(e, DS_EINPUT, x->fts_path, 0,
-                              "no images there, expected " DS_IMAGE_SUFFIXES " files");
-        return DS_OK;
+        return class && w->set->n == w->before
+                   ? ds_fail_at(e, DS_EINPUT, x->fts_path, 0,
+                                "no images there, expected " DS_IMAGE_SUFFIXES " files")
+                   : DS_OK;
     case FTS_F:
         return x->fts_level >= IMAGE && ds_is_image_name(x->fts_name) ? add_image(w, x, e) : DS_OK;
     case FTS_DC:
         return ds_fail_at(e, DS_EINPUT, x->fts_path, 0, "is a link to a folder that holds it, expected none");
-    case FTS_DNR:
-    case FTS_ERR:
-        return ds_fail_at(e, DS_EIO, x->fts_path, 0,
-                          "cannot read the folder: %s, expected one folder a class in it", strerror(problem));
-    case FTS_NS:
-    case FTS_SLNONE:
-        return x->fts_level < IMAGE
-                   ? DS_OK
-                   : ds_fail_at(e, DS_EIO, x->fts_path, 0, "cannot open: %s", strerror(problem));
+    case FTS_DEFAULT:
+        return DS_OK;
     }
-    return DS_OK;
+    /* what is left cannot be read; a link to nothing has no error number */
+    return class && x->fts_info != FTS_DNR ? DS_OK
+                                           : ds_fail_at(e, DS_EIO, x->fts_path, 0, "cannot open: %s",
+                                                        strerror(x->fts_errno ? x->fts_errno : ENOENT));
 }
 
 /* By bytes, so that every locale gives the same order. */
@@ -110,46 +106,35 @@ static int walk_tree(walk *w, ds_error *e)
 {
     char *const roots[] = {(char *)w->dir, NULL};
     FTS *tree = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, by_bytes);
-    if (!tree)
-        ds_out_of_memory();
     int rc = DS_OK;
-    FTSENT *x;
-    while (!rc && (errno = 0, x = fts_read(tree))) {
+    FTSENT *x = NULL;
+    while (tree && !rc && (x = fts_read(tree))) {
         if (x->fts_level > 0 && x->fts_name[0] == '.')
             fts_set(tree, x, FTS_SKIP);
         else
             rc = take_entry(w, x, e);
     }
-    if (!rc && errno)
+    if (!x && errno) /* 0 at the end */
         rc = ds_fail_at(e, DS_EIO, w->dir, 0, "cannot read the folder: %s", strerror(errno));
-    fts_close(tree);
+    if (tree)
+        fts_close(tree);
     return rc;
 }
 
 /* ---- the folder to write to ---- */
 
-/* Where `path` will lie, of which only some first folders need to exist yet: those, resolved. */
-static int resolve_existing(const char *path, char *whole, ds_error *e)
+/* The lists must not land among the images: the next import would take their folder for a class. Only some
+ * first folders of `out` need to exist yet. */
+static int check_outside(const char *out, const char *dir, ds_error *e)
 {
-    char *part = ds_strdup(path);
-    while (part && !realpath(part, whole)) {
-        bool last = !strchr(part, '/') && strcmp(part, ".") == 0;
-        char *up = last ? NULL : ds_path_dir(part);
+    char whole[PATH_MAX] = "", *part = ds_strdup(out);
+    while (!realpath(part, whole) && strcmp(part, ".") != 0) {
+        char *up = ds_path_dir(part);
         free(part);
         part = up;
     }
-    if (!part)
-        return ds_fail_at(e, DS_EIO, path, 0, "cannot find where it lies: %s", strerror(errno));
     free(part);
-    return DS_OK;
-}
-
-/* The lists must not land among the images: the next import would take their folder for a class. */
-static int check_outside(const char *out, const char *dir, ds_error *e)
-{
-    char whole[PATH_MAX];
     size_t n = strlen(dir);
-    DS_TRY(resolve_existing(out, whole, e));
     if (strncmp(whole, dir, n) != 0 || (whole[n] && whole[n] != '/'))
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, out, 0, "lies among the images of '%s', expected a folder outside", dir);

@@ -7,8 +7,6 @@
 
 #include <limits.h>
 
-#define MAGIC_LABELS 0x00000801u
-#define MAGIC_IMAGES 0x00000803u
 #define LABELS "idx labels (magic 0x00000801)"
 #define IMAGES "idx images (magic 0x00000803)"
 #define MOST_BYTES ((uint64_t)8 << 30)
@@ -21,67 +19,48 @@ static uint32_t number(const ds_import_file *file, int k)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static int check_head(const ds_import_file *file, uint32_t magic, const char *what, ds_error *e)
+/* The whole header; `most` is its size before. */
+static int check_head(ds_import_file *file, ds_error *e)
 {
-    if (file->n >= 4 && number(file, 0) != magic)
+    bool images = file->most == IMAGES_HEAD;
+    if (file->n >= 4 && number(file, 0) != (images ? 0x803 : 0x801))
         return ds_fail_at(e, DS_EINPUT, file->path, 0, "begins with 0x%08x, expected %s", number(file, 0),
-                          what);
+                          images ? IMAGES : LABELS);
     if (file->n < file->most)
         return ds_fail_at(e, DS_EINPUT, file->path, 0, "ends after %zu bytes, expected a header of %zu",
                           file->n, file->most);
-    if (number(file, 1) == 0)
-        return ds_fail_at(e, DS_EINPUT, file->path, 0, "holds 0 items, expected at least 1");
-    if (number(file, 1) > INT_MAX / 2)
-        return ds_fail_at(e, DS_EINPUT, file->path, 0, "says that it holds %u items, expected at most %d",
-                          number(file, 1), INT_MAX / 2);
-    return DS_OK;
-}
-
-static int look_at_labels(ds_import_file *file, ds_error *e)
-{
-    DS_TRY(check_head(file, MAGIC_LABELS, LABELS, e));
-    file->most = LABELS_HEAD + (size_t)number(file, 1) + 1; /* one more would be too many */
-    return DS_OK;
-}
-
-static int look_at_images(ds_import_file *file, ds_error *e)
-{
-    DS_TRY(check_head(file, MAGIC_IMAGES, IMAGES, e));
-    uint32_t n = number(file, 1), rows = number(file, 2), cols = number(file, 3);
+    uint32_t n = number(file, 1), rows = images ? number(file, 2) : 1, cols = images ? number(file, 3) : 1;
+    if (n < 1 || n > INT_MAX / 2)
+        return ds_fail_at(e, DS_EINPUT, file->path, 0, "holds %u items, expected 1 … %d", n, INT_MAX / 2);
     if (rows < 1 || cols < 1 || rows > MOST_SIDE || cols > MOST_SIDE)
         return ds_fail_at(e, DS_EINPUT, file->path, 0,
                           "images of %u rows and %u columns, expected 1 … %d of each", rows, cols, MOST_SIDE);
     if ((uint64_t)rows * cols > MOST_BYTES / n)
         return ds_fail_at(e, DS_EINPUT, file->path, 0,
                           "says that it holds %u images of %ux%u, expected at most 8 GiB", n, rows, cols);
-    file->most = IMAGES_HEAD + (size_t)n * rows * cols + 1;
+    file->most += (size_t)n * rows * cols + 1; /* that one would be too many */
     return DS_OK;
 }
 
-static int read_idx(const char *path, ds_import_file *file, ds_error *e)
+static int read_idx(const char *path, size_t head, ds_import_file *file, ds_error *e)
 {
-    bool images = file->look == look_at_images;
-    size_t head = images ? IMAGES_HEAD : LABELS_HEAD;
-    file->path = ds_strdup(path);
-    file->most = head;
-    DS_TRY(ds_import_read_files(path, images ? IMAGES : LABELS, file, 1, e));
-    if (file->n + 1 < file->most)
-        return ds_fail_at(e, DS_EINPUT, path, 0, "ends after %zu bytes of data, its header promises %zu",
-                          file->n - head, file->most - 1 - head);
-    if (file->n == file->most)
+    *file = (ds_import_file){.path = ds_strdup(path), .most = head, .look = check_head};
+    DS_TRY(ds_import_read_files(path, head == IMAGES_HEAD ? IMAGES : LABELS, file, 1, e));
+    size_t got = file->n - head, promised = file->most - head - 1;
+    if (got < promised)
+        return ds_fail_at(e, DS_EINPUT, path, 0, "ends after %zu bytes of data, its header promises %zu", got,
+                          promised);
+    if (got > promised)
         return ds_fail_at(e, DS_EINPUT, path, 0,
-                          "goes on after the %zu bytes of data that its header promises",
-                          file->most - 1 - head);
+                          "goes on after the %zu bytes of data that its header promises", promised);
     return DS_OK;
 }
 
 /* paths: images, labels. files: two, for their bytes. */
 static int read_pair(const char *const *paths, ds_import_file *files, ds_error *e)
 {
-    files[0].look = look_at_images;
-    files[1].look = look_at_labels;
-    DS_TRY(read_idx(paths[1], &files[1], e));
-    DS_TRY(read_idx(paths[0], &files[0], e));
+    DS_TRY(read_idx(paths[1], LABELS_HEAD, &files[1], e));
+    DS_TRY(read_idx(paths[0], IMAGES_HEAD, &files[0], e));
     if (number(&files[0], 1) != number(&files[1], 1))
         return ds_fail_at(e, DS_EINPUT, paths[1], 0,
                           "holds %u labels, expected %u: as many as '%s' holds images", number(&files[1], 1),

@@ -1,5 +1,6 @@
-/* What the files of import share. The way of an import: its reader (idx, CIFAR, folders) fills an ds_import_job and looks at all
- * that can be wrong with the sources; then the folder is opened, images are written, and last the lists. */
+/* What the files of import share. The way of an import: its reader (idx, CIFAR, folders) fills an
+ * ds_import_job and looks at all that can be wrong with the sources; then the folder is opened, images are
+ * written, and last the lists. */
 #ifndef DS_DATA_IMPORT_PARTS_H
 #define DS_DATA_IMPORT_PARTS_H
 
@@ -11,10 +12,9 @@
 /* The images of training, or those of the test. */
 typedef struct ds_import_set {
     int n;
-    int *labels; /* n: class of each */
-    char *
-        *paths;  /* n, owned: as the lists shall name them; of images in memory NULL until they are written */
-    int w, h, c; /* of images in memory */
+    int *labels;  /* n: class of each */
+    char **paths; /* n, owned: as the lists shall name them; NULL until an image in memory is written */
+    int w, h, c;  /* of images in memory */
     const unsigned char **pixels; /* n: c planes (1 or 3) of h rows of w bytes; NULL: a file where it is */
 } ds_import_set;
 
@@ -42,6 +42,7 @@ typedef struct ds_import_job {
     const char *classes_path; /* the file that tells them, for messages */
     char *data_path;          /* DIR/NAME.data, NAME being the folder's last component */
     char *mark;               /* a file that stands in the folder while an import is under way */
+    int *part;                /* train.n: the split of each image, -1: none */
 } ds_import_job;
 
 /* ---- import_idx.c, import_cifar.c, import_folders.c: everything of a job down to `classes` ---- */
@@ -50,16 +51,20 @@ int ds_import_read_idx(ds_import_job *job, ds_error *e);
 int ds_import_read_cifar(ds_import_job *job, ds_error *e);
 int ds_import_read_folders(ds_import_job *job, ds_error *e);
 
-/* Another image of a set: a file where it is, whose path is taken over, or the pixels of image i of the file `path`.
- * DS_EINPUT: `label` is none of the job's classes. */
-void ds_import_add_file(ds_import_set *set, char *path, int label);
+/* ---- import.c ---- */
+
+/* Another image of a set: its pixels (NULL: a file where it is) and its path, taken over (NULL: in
+ * memory). */
+void ds_import_add(ds_import_set *set, const unsigned char *pixels, char *path, int label);
+/* Image i of the file `path`, in memory. DS_EINPUT: `label` is none of the job's classes. */
 int ds_import_add_pixels(const ds_import_job *job, ds_import_set *set, const unsigned char *pixels, int label,
                          int i, const char *path, ds_error *e);
 
 /* ---- import_archive.c ---- */
 
-/* Read n files, each of another name, from a .tar, .tar.gz or .zip, or one without a name; name, most and look are set before.
- * `what` says what was expected there, for messages. Missing, damaged or cut short: an error that names the archive. */
+/* Read n files, each of another name, from a .tar, .tar.gz or .zip, or one without a name; name, most and
+ * look are set before. `what` says what was expected there, for messages. Missing, damaged or cut short:
+ * an error that names the archive. */
 int ds_import_read_files(const char *archive, const char *what, ds_import_file *files, int n, ds_error *e);
 
 /* ---- import_classes.c ---- */
@@ -72,11 +77,12 @@ void ds_import_label_classes(ds_import_job *job);
 
 /* ---- import_write.c: what is written, in this order ---- */
 
-/* Make the folder, or reuse that of an earlier import; its .data file and lists are taken away first, so that an import that
- * stops half-way is not taken for a whole one. Any other folder that is not empty is refused. */
+/* Make the folder, or reuse that of an earlier import; its .data file and lists are taken away first, so
+ * that an import that stops half-way is not taken for a whole one. Any other folder that is not empty is
+ * refused. */
 int ds_import_open_folder(ds_import_job *job, ds_error *e);
-/* For a job with images in memory: these become PART/LABEL/000000.png …, PART being train or test. They are on the disk when this returns, before the
- * first list names them. */
+/* For a job with images in memory: these become PART/LABEL/000000.png …, PART being train or test. They
+ * are on the disk when this returns, before the first list names them. */
 int ds_import_write_images(ds_import_job *job, ds_error *e);
 /* Lists, labels, names and, last, the .data file. */
 int ds_import_write_lists(ds_import_job *job, ds_error *e);

@@ -29,13 +29,11 @@ static char *path_in(const ds_import_job *job, const char *name, const char *end
 /* Is `path` a .data file of ours? Someone else's is not to be lost. */
 static bool is_ours(const char *path)
 {
-    char head[sizeof FIRST_LINE] = "";
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return false;
-    size_t n = fread(head, 1, sizeof head - 1, f);
-    fclose(f);
-    return n == sizeof head - 1 && strcmp(head, FIRST_LINE) == 0;
+    char *text;
+    ds_file_read_text(path, "", &text, NULL);
+    bool ours = text && strncmp(text, FIRST_LINE, strlen(FIRST_LINE)) == 0;
+    free(text);
+    return ours;
 }
 
 static int check_empty(const ds_import_job *job, ds_error *e)
@@ -182,41 +180,17 @@ static int write_texts(const ds_import_job *job, const char *name, char **texts,
     return ds_writer_commit(&w, e);
 }
 
-/* The images with part[i] == which; part NULL: all. */
+/* The images of `set` that are in the split `which`; part NULL: all. */
 static int write_list(const ds_import_job *job, const char *key, const ds_import_set *set, const int *part,
                       int which, ds_error *e)
 {
     ds_writer w;
     DS_TRY(open_file(job, key, ".list", &w, e));
-    for (int i = 0; i < set->n; i++) {
-        if (part && part[i] != which)
-            continue;
-        fputs(set->paths[i], w.f);
-        if (job->labels_in_lists)
-            fprintf(w.f, "\t%s", job->labels[set->labels[i]]);
-        fputc('\n', w.f);
-    }
+    for (int i = 0; i < set->n; i++)
+        if (!part || part[i] == which)
+            fprintf(w.f, "%s%s%s\n", set->paths[i], job->labels_in_lists ? "\t" : "",
+                    job->labels_in_lists ? job->labels[set->labels[i]] : "");
     return ds_writer_commit(&w, e);
-}
-
-static int write_lists(const ds_import_job *job, const int *part, ds_error *e)
-{
-    const ds_import *s = job->setup;
-    DS_TRY(write_list(job, "train", &job->train, part, -1, e));
-    for (int k = 0; k < s->n_splits; k++)
-        DS_TRY(write_list(job, s->splits[k].name, &job->train, part, k, e));
-    return job->has_test ? write_list(job, "test", &job->test, NULL, 0, e) : DS_OK;
-}
-
-static int split_lists(const ds_import_job *job, ds_error *e)
-{
-    const ds_import *s = job->setup;
-    int *part;
-    DS_ALLOC(part, (size_t)job->train.n);
-    ds_split_stratified(job->train.labels, job->train.n, job->classes, s->splits, s->n_splits, s->seed, part);
-    int rc = write_lists(job, part, e);
-    free(part);
-    return rc;
 }
 
 static int write_data(const ds_import_job *job, ds_error *e)
@@ -235,10 +209,18 @@ static int write_data(const ds_import_job *job, ds_error *e)
 
 int ds_import_write_lists(ds_import_job *job, ds_error *e)
 {
+    const ds_import *s = job->setup;
+    DS_ALLOC(job->part, (size_t)job->train.n);
+    ds_split_stratified(job->train.labels, job->train.n, job->classes, s->splits, s->n_splits, s->seed,
+                        job->part);
     DS_TRY(write_texts(job, "labels", job->labels, e));
     if (job->names)
         DS_TRY(write_texts(job, "names", job->names, e));
-    DS_TRY(split_lists(job, e));
+    DS_TRY(write_list(job, "train", &job->train, job->part, -1, e));
+    for (int k = 0; k < s->n_splits; k++)
+        DS_TRY(write_list(job, s->splits[k].name, &job->train, job->part, k, e));
+    if (job->has_test)
+        DS_TRY(write_list(job, "test", &job->test, NULL, 0, e));
     DS_TRY(write_data(job, e));
     return remove_file(job->mark, e);
 }

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-/* zlib's lowest level: three times as fast on photographs as the compressor of stb_image_write, and a sixth smaller. Its
- * tables are as large as the image needs, since clearing them would cost more than a small image itself. */
+/* zlib's lowest level: three times as fast on photographs as the compressor of stb_image_write, and files
+ * are a seventh smaller. Its tables are as large as the image needs: clearing whole ones costs more than a
+ * small image. */
 static unsigned char *compress_fast(unsigned char *data, int n, int *compressed, int quality)
 {
     (void)quality;
