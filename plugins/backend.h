@@ -51,7 +51,6 @@ typedef struct ds_graph {
     bool train; /* training passes will come, besides inference */
     int first;  /* first layer that trains: outputs of layers before it need no gradient */
     uint64_t seed;
-    const char *tune; /* measure the algorithms and keep the result in this file; NULL: rules decide */
     /* The host's activations, in place, for what `slope` cannot describe: x = f(x); delta *= f'(y), given y = f(x). */
     void (*activate)(const void *host, float *x, int n, int activation);
     void (*gradient)(const void *host, const float *y, int n, int activation, float *delta);

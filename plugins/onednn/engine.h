@@ -5,7 +5,6 @@
 #define DS_ONEDNN_ENGINE_H
 
 #include "plugins/backend.h"
-#include "plugins/onednn/algorithm.h"
 #include "plugins/onednn/arena.h"
 #include "plugins/onednn/dnnl.h"
 #include "plugins/onednn/kernels.h"
@@ -87,7 +86,6 @@ struct ds_step {
 struct ds_plan {
     const ds_graph *graph;
     ds_dnnl *dnnl;
-    ds_tune *tune; /* NULL: rules decide */
     const ds_kernels *k;
     bool train, fresh;     /* fresh: weights are in the convolutions' layouts */
     ds_tensor *tensors;    /* n + 1: [i + 1] is written by layer i, [0] the pixels */

@@ -8,7 +8,6 @@ typedef struct engine {
     ds_graph graph;
     ds_node *nodes; /* the graph's, copied */
     ds_dnnl *dnnl;
-    ds_tune *tune; /* NULL: rules decide */
     ds_plan train, infer;
 } engine;
 
@@ -19,7 +18,6 @@ static void engine_free(void *state)
         return;
     ds_plan_release(&x->train);
     ds_plan_release(&x->infer);
-    ds_tune_free(x->tune);
     ds_dnnl_free(x->dnnl);
     free(x->nodes);
     free(x);
@@ -34,7 +32,7 @@ static void note_refused(const engine *x, const ds_plan *p, int layer, const ds_
 
 static int try_plan(engine *x, ds_plan *p, bool train, bool *refused, int *culprit, ds_error *e)
 {
-    *p = (ds_plan){.dnnl = x->dnnl, .tune = x->tune, .k = ds_kernels_choose()};
+    *p = (ds_plan){.dnnl = x->dnnl, .k = ds_kernels_choose()};
     return ds_plan_make(p, &x->graph, train, refused, culprit, e);
 }
 
@@ -83,11 +81,7 @@ static int engine_create(const ds_graph *g, bool *owned, void **state, ds_error 
     if (!rc) {
         memcpy(x->nodes, g->nodes, (size_t)g->n * sizeof *x->nodes);
         x->graph.nodes = x->nodes;
-        rc = g->tune ? ds_tune_new(g->tune, &x->tune, e) : DS_OK;
-        if (!rc)
-            rc = make_plans(x, owned, e);
-        if (!rc && x->tune)
-            rc = ds_tune_save(x->tune, e);
+        rc = make_plans(x, owned, e);
     }
     if (rc) {
         engine_free(x);

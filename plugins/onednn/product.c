@@ -47,11 +47,34 @@ static ds_conv_spec spec_of(const ds_plan *p, const ds_step *s, ds_conv_kind kin
     return spec;
 }
 
-/* Winograd's, where it is chosen and oneDNN has it; it may not have it with a leaky activation, which then is a pass of its own. */
+/* Places that tiles of 4 x 4 cover, over the places that there are. */
+static double waste(const ds_conv_spec *s)
+{
+    int tiles = ((s->out_h + 3) / 4) * ((s->out_w + 3) / 4);
+    return 16.0 * tiles / (s->out_h * s->out_w);
+}
+
+/* Winograd's F(4x4, 3x3) needs 4 times fewer multiplications and, measured with oneDNN 2.6 and AVX-512, up to 2.6 times less time. It loses
+ * where tiles stick out far, and, but for the gradient of the weights, where few channels are summed or one tile is the whole picture. */
+static bool winograd_pays(const ds_conv_spec *s)
+{
+    enum { FEW_IMAGES = 8, FEW_CHANNELS = 32 };
+    int summed = s->kind == DS_CONV_GRAD_DATA ? s->n : s->c;
+    bool possible =
+        s->size == 3 && s->stride == 1 && s->pad <= 1 && s->groups == 1 && s->c % 16 == 0 && s->n % 16 == 0;
+    if (!possible || waste(s) > 1.8)
+        return false;
+    /* a few images do not pay for transforming the weights beforehand */
+    if (s->kind == DS_CONV_INFER && s->batch < FEW_IMAGES)
+        return false;
+    return s->kind == DS_CONV_GRAD_WEIGHTS || (summed >= FEW_CHANNELS && s->out_h > 3 && s->out_w > 3);
+}
+
+/* Winograd's, where it pays and oneDNN has it; it may not have it with a leaky activation, which then is a pass of its own. */
 static int conv_make(ds_plan *p, ds_step *s, ds_conv_kind kind, ds_conv **conv, ds_error *e)
 {
     ds_conv_spec spec = spec_of(p, s, kind);
-    spec.winograd = ds_algorithm_winograd(p->tune, p->dnnl, &spec);
+    spec.winograd = winograd_pays(&spec);
     if (spec.winograd && !ds_conv_new(p->dnnl, &spec, conv, e))
         return DS_OK;
     ds_conv_spec bare = spec;

@@ -10,11 +10,9 @@
 
 typedef struct flags {
     bool clear, skip_bad;
-    int upto, epochs, seed, tune;
+    int upto, epochs, seed;
     ds_run_flags run;
 } flags;
-
-static const char *const off_on[] = {"off", "on", NULL};
 
 #define DS_STATE flags
 const ds_option ds_train_options[] = {
@@ -30,9 +28,6 @@ const ds_option ds_train_options[] = {
     DS_LOADERS_OPTION(offsetof(flags, run)),
     DS_CACHE_OPTION(offsetof(flags, run)),
     OPT_FLAG("skip-bad", skip_bad, "train without images that cannot be decoded"),
-    OPT_ENUM("tune", tune, off_on,
-             "measure which convolution algorithms are fastest, keep the answers in BACKUP/BASE.tune",
-             .def = "off"),
     OPT_END,
 };
 
@@ -68,7 +63,6 @@ static int run(const flags *f, const char **operands, ds_error *e)
                               .backend = ds_backend_names[f->run.backend],
                               .verbose = f->run.verbose,
                               .profile = f->run.profile,
-                              .tune = f->tune != 0,
                               .loaders = f->run.loaders,
                               .cache_bytes = (size_t)f->run.cache << 20,
                               .skip_bad = f->skip_bad,

@@ -204,7 +204,6 @@ static void describe(ds_net *n, const ds_net_setup *setup)
                           .train = setup->train,
                           .first = n->first,
                           .seed = setup->seed,
-                          .tune = setup->tune,
                           .activate = activate,
                           .gradient = gradient,
                           .host = n->host,
@@ -256,7 +255,6 @@ static int make_piece(const ds_net *n, int images, void **state, ds_error *e)
     ds_graph g = n->graph;
     g.batch = images;
     g.train = false;
-    g.tune = NULL;
     g.notes = NULL;
     bool same = true, *owned = DS_ZALLOC(owned, g.n);
     int rc = n->backend->create(&g, owned, state, e);

@@ -21,7 +21,6 @@ typedef struct ds_net_setup {
     uint64_t seed;       /* of initial weights and dropout */
     int threads;         /* compute threads, 0: all cores */
     const char *backend; /* "onednn", "host"; NULL: the fastest that was built in */
-    const char *tune; /* measure the backend's algorithms, keep the result in this file; NULL: fixed rules */
     bool verbose;     /* notes about layers that the backend leaves to the host */
     ds_notes *notes;  /* may be NULL */
 } ds_net_setup;

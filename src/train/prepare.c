@@ -162,22 +162,15 @@ static int make_net(ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = &job->setup;
     DS_TRY(make_plan(job, e));
-    if (s->tune)
-        DS_TRY(ds_make_dirs(job->data.backup, e));
-    char *tune = s->tune ? ds_job_path(job, ".tune") : NULL;
     const ds_net_setup setup = {.train = true,
                                 .samples = (size_t)job->train.n,
                                 .epochs = job->plan.epochs,
                                 .seed = s->seed,
                                 .threads = s->threads,
                                 .backend = s->backend,
-                                .tune = tune,
                                 .verbose = s->verbose,
                                 .notes = s->notes};
-    int rc = ds_net_new(job->cfg, &setup, &job->net, e);
-    free(tune);
-    if (rc)
-        return rc;
+    DS_TRY(ds_net_new(job->cfg, &setup, &job->net, e));
     job->info = ds_net_get_info(job->net);
     return ds_check_classes(&job->data, job->net, job->cfg, e);
 }

@@ -35,7 +35,6 @@ typedef struct ds_train_setup {
     uint64_t seed;
     int threads;                              /* compute threads, 0: all cores */
     const char *backend;                      /* see host.h; NULL: the fastest */
-    bool tune;                                /* measure algorithms, keep them in BASE.tune */
     bool verbose;                             /* notes about what the backend leaves to the host */
     bool profile;                             /* measure each layer; see ds_train_events.profile */
     int loaders;                              /* decoding threads, 0: one a core, 8 at most */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# -backend, -profile, -tune, -v: the same training by oneDNN's code and by Darknet's.
+# -backend, -profile, -v: the same training by oneDNN's code and by Darknet's.
 . tests/cli/lib.sh
 
 tiny_idx "$T/idx"
@@ -62,22 +62,6 @@ if built_in; then
     run "$D" classifier valid "$data" "$T/net.cfg" "$T/host/net.weights" -backend onednn
     expect_status 0
     [ "$(sed -n 's/^top 1: //p' "$T/out")" = "$(sed -n 's/^top 1: //p' "$T/valid.host")" ] || complain "top 1 differs"
-    end
-
-    begin "-tune on: answers are kept and used again"
-    train tune -tune on
-    expect_file "$T/tune/net.tune"
-    grep -q '^# fastest convolutions: oneDNN' "$T/tune/net.tune" || complain "no header"
-    grep -qE '^forward batch 8 .*: (direct|winograd) ' "$T/tune/net.tune" || complain "no answer for the forward pass"
-    cp "$T/tune/net.tune" "$T/first.tune"
-    train tune -tune on
-    expect_same "$T/first.tune" "$T/tune/net.tune"
-    end
-
-    begin "-tune on: a damaged file is made anew"
-    echo "# of another machine" >"$T/tune/net.tune"
-    train tune -tune on
-    grep -q '^# fastest convolutions: oneDNN' "$T/tune/net.tune" || complain "still the damaged one"
     end
 
     begin "-v: what stays with Darknet is told"
