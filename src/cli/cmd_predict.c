@@ -1,5 +1,5 @@
-/* `classifier predict`: the most probable classes of images, one by one or a stream of them, and whether each answer
- * stands. */
+/* `classifier predict`: the most probable classes of images, one by one or a stream of them, and whether each
+ * answer stands. */
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/flags.h"

@@ -48,18 +48,19 @@ int ds_images_read_unlabelled(const ds_datafile *d, const char *list, ds_images 
 /* Label of one path under the rules of d (not DS_LIST): class index or an error. */
 int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e);
 void ds_images_clear(ds_images *images);
-/* Decode every image once, on `threads` threads: bad[i] tells the undecodable ones, reasons[i] (the caller's to free;
- * NULL for the others) says why. Returns the number of bad ones. */
+/* Decode every image once, on `threads` threads: bad[i] tells the undecodable ones, reasons[i] (the caller's
+ * to free; NULL for the others) says why. Returns the number of bad ones. */
 int ds_images_probe(const ds_images *images, int channels, int threads, bool *bad, char **reasons);
 /* Take the marked images out of the list. */
 void ds_images_drop(ds_images *images, const bool *bad);
 
 /* ---- overlap.c: lists that must not share an image ---- */
 
-/* Is every image of `list` in none of the `others` (n lists as written in d; NULL ones are skipped)? An image is the same
- * when it is the same file, links seen through, or has the same bytes; `threads` threads read those files that have a
- * counterpart of equal size. DS_EINPUT at the first line of `list` that another list holds too: names that
- * list's line, and how many more there are. Images of `others` that cannot be read are not compared, which a note says. */
+/* Is every image of `list` in none of the `others` (n lists as written in d; NULL ones are skipped)? An image
+ * is the same when it is the same file, links seen through, or has the same bytes; `threads` threads read
+ * those files that have a counterpart of equal size. DS_EINPUT at the first line of `list` that another list
+ * holds too: names that list's line, and how many more there are. Images of `others` that cannot be read are
+ * not compared, which a note says. */
 int ds_list_check_apart(const ds_datafile *d, const char *list, const char *const *others, int n, int threads,
                         ds_notes *notes, ds_error *e);
 

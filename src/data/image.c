@@ -34,8 +34,8 @@ static bool is_cut_off(const unsigned char *bytes, size_t n)
     return n > 2 && bytes[0] == 0xff && bytes[1] == 0xd8 && !memmem(bytes + 2, n - 2, "\xff\xd9", 2);
 }
 
-/* Where the pixels of a binary PNM begin, by stb_image's reading of its head: three numbers between blanks and comments, then one
- * byte; n when it has no end. */
+/* Where the pixels of a binary PNM begin, by stb_image's reading of its head: three numbers between blanks
+ * and comments, then one byte; n when it has no end. */
 static size_t pnm_head(const unsigned char *bytes, size_t n)
 {
     size_t at = 2;

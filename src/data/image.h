@@ -25,8 +25,8 @@ bool ds_is_image_name(const char *name);
 /* All of them, for messages. */
 #define DS_IMAGE_SUFFIXES ".png, .jpg, .bmp, .tga, .ppm, .pgm, .gif or .psd"
 
-/* thumb.c: the image at `path` as a PNG of at most 96 pixels a side, *n bytes of fresh memory in *png. DS_EIO,
- * DS_EINPUT: no regular file, or none that can be decoded. */
+/* thumb.c: the image at `path` as a PNG of at most 96 pixels a side, *n bytes of fresh memory in *png.
+ * DS_EIO, DS_EINPUT: no regular file, or none that can be decoded. */
 int ds_thumb_png(const char *path, unsigned char **png, size_t *n, ds_error *e);
 
 /* Preprocessing of valid, predict and reject: the largest central square, bilinear to w x h, [0, 1], as
@@ -50,7 +50,7 @@ typedef struct ds_augment {
 void ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,
                           uint64_t sample, float *out);
 
-/* ---- the two steps of it, the numbers and the pixels, so that a test can give the same numbers to the host ---- */
+/* ---- augmentation in two steps, numbers and pixels: a test gives the host the same numbers ---- */
 
 typedef struct ds_draw {
     float radians;

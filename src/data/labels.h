@@ -1,5 +1,5 @@
-/* Label files, and finding the labels of a path fast: a hash table over the labels, searched at each byte for each
- * length that labels have. */
+/* Label files, and finding the labels of a path fast: a hash table over the labels, searched at each byte for
+ * each length that labels have. */
 #ifndef DS_DATA_LABELS_H
 #define DS_DATA_LABELS_H
 

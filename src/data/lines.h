@@ -23,7 +23,8 @@ char *ds_line_label(char *line);
  * `beside`. Fresh memory. */
 char *ds_path_near(const char *path, const char *beside);
 
-/* The lines of a list of images, of a file or of standard input as they come: what is not there yet can be waited for. */
+/* The lines of a list of images, of a file or of standard input as they come: what is not there yet can be
+ * waited for. */
 typedef struct ds_feed {
     const char *name; /* for messages: the path, or "standard input"; the caller's path outlives the feed */
     int fd;
@@ -37,8 +38,8 @@ typedef struct ds_feed {
 int ds_feed_open(ds_feed *f, const char *path, ds_error *e);
 void ds_feed_close(ds_feed *f);
 /* The next line in *line, without blanks at its ends, cut up in place: valid until the next call. NULL at the
- * end, and, with *later set, when none came in so many milliseconds (-1: any number) but more may. DS_EIO; DS_EINPUT for a
- * line above 64 KiB or one with a 0 byte. */
+ * end, and, with *later set, when none came in so many milliseconds (-1: any number) but more may. DS_EIO;
+ * DS_EINPUT for a line above 64 KiB or one with a 0 byte. */
 int ds_feed_next(ds_feed *f, int milliseconds, char **line, bool *later, ds_error *e);
 
 #endif

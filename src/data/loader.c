@@ -1,6 +1,5 @@
-/* The images of the next batches, decoded and prepared on the threads of a ring, an image a job. What a batch holds follows
- * from its place in the stream alone, so the number of threads changes nothing but the speed. */
-#include "base/clock.h"
+/* The images of the next batches, decoded and prepared on the threads of a ring, an image a job. What a batch
+ * holds follows from its place in the stream alone: the number of threads changes nothing but the speed. */
 #include "base/memory.h"
 #include "base/rng.h"
 #include "data/loader.h"
@@ -34,8 +33,7 @@ struct ds_loader {
 
     _Atomic(ds_image *) *cache; /* one place an image; NULL: not decoded yet or no room */
     atomic_size_t cached;       /* bytes */
-    double waited;
-    int rc; /* the failure that ended the stream */
+    int rc;                     /* the failure that ended the stream */
     ds_error error;
 };
 
@@ -150,10 +148,8 @@ int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e)
     int n = left < (uint64_t)l->setup.batch ? (int)left : l->setup.batch;
     if (n == 0)
         return DS_OK;
-    double start = ds_now();
     size_t first = ds_ring_take(l->ring, (size_t)n);
-    l->waited += ds_now() - start;
-    *b = (ds_batch){l->pixels + first * l->floats, l->labels + first, l->ids + first, n, l->taken};
+    *b = (ds_batch){l->pixels + first * l->floats, l->labels + first, l->ids + first, n};
     l->taken += (uint64_t)n;
     for (size_t place = first; place < first + (size_t)n; place++)
         if ((l->rc = l->jobs[place].rc)) {
@@ -162,11 +158,6 @@ int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e)
         }
     pad(l, first, n);
     return DS_OK;
-}
-
-double ds_loader_waited(const ds_loader *l)
-{
-    return l->waited;
 }
 
 /* ---- making and freeing ---- */

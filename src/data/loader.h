@@ -29,15 +29,12 @@ typedef struct ds_batch {
     const int *labels;   /* batch */
     const uint32_t *ids; /* batch: index into images */
     int n;               /* real images (< batch only in the last padded batch) */
-    uint64_t first;      /* stream position of the first image */
 } ds_batch;
 
 int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e);
 /* Next batch in order; n = 0 at the end of a list that is not endless. Blocks until it is there; an
  * undecodable image is an error here (it stays one on later calls). Bit-equal for any number of threads. */
 int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e);
-/* Seconds that ds_loader_next spent waiting so far. */
-double ds_loader_waited(const ds_loader *l);
 void ds_loader_free(ds_loader *l);
 
 #endif

@@ -58,8 +58,9 @@ static void look(entry *x)
     x->key[1] = (uint64_t)s.st_ino;
 }
 
-/* Two lanes of multiply and fold, eight bytes a step. Each step is one-to-one in the state and in the word, so a
- * lane tells any two inputs apart that differ in one word; both lanes agree on others by an accident of 2^-128. */
+/* Two lanes of multiply and fold, eight bytes a step. Each step is one-to-one in the state and in the word,
+ * so a lane tells any two inputs apart that differ in one word; both lanes agree on others by an accident of
+ * 2^-128. */
 static void hash_words(const unsigned char *bytes, size_t n, uint64_t h[2])
 {
     for (size_t i = 0; i < n; i += 8) {

@@ -68,8 +68,8 @@ static void leave_folder(ds_paths *p, ds_path *next, int reason)
     p->found = false;
 }
 
-/* One step through the folder at hand; `next` stays empty where nothing came of it. A link that leads nowhere counts
- * by its name, so that it is missed. */
+/* One step through the folder at hand; `next` stays empty where nothing came of it. A link that leads nowhere
+ * counts by its name, so that it is missed. */
 static void step_folder(ds_paths *p, ds_path *next)
 {
     FTSENT *f = fts_read(p->folder);

@@ -1,5 +1,5 @@
-/* The images that a command is given: files, folders, lists. One path after the other, in constant memory but for
- * the entries of the folders at hand. */
+/* The images that a command is given: files, folders, lists. One path after the other, in constant memory but
+ * for the entries of the folders at hand. */
 #ifndef DS_DATA_PATHS_H
 #define DS_DATA_PATHS_H
 
@@ -35,10 +35,10 @@ typedef struct ds_path {
 int ds_paths_new(const ds_paths_setup *s, ds_paths **paths, ds_error *e);
 void ds_paths_free(ds_paths *p);
 
-/* The next path, waited for so many milliseconds (-1: without end) where a list comes slowly. Folders give the images below
- * them (by suffix; hidden names are left out) sorted by bytes, folder by folder; links are followed. Relative paths of a
- * list are found from the current folder, else beside the list. DS_EIO, DS_EINPUT for a list that cannot be read, is not
- * one, or is empty. */
+/* The next path, waited for so many milliseconds (-1: without end) where a list comes slowly. Folders give
+ * the images below them (by suffix; hidden names are left out) sorted by bytes, folder by folder; links are
+ * followed. Relative paths of a list are found from the current folder, else beside the list. DS_EIO,
+ * DS_EINPUT for a list that cannot be read, is not one, or is empty. */
 int ds_paths_next(ds_paths *p, int milliseconds, ds_path *next, ds_error *e);
 
 #endif

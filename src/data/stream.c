@@ -36,8 +36,8 @@ static void fill(void *arg, size_t place)
     ds_image_clear(&im);
 }
 
-/* Milliseconds to wait for the next path: any number for the first image of a batch, until `end` for the others, none for those of
- * the batch after it. */
+/* Milliseconds to wait for the next path: any number for the first image of a batch, until `end` for the
+ * others, none for those of the batch after it. */
 static int patience(const ds_stream *s, double end)
 {
     size_t jobs = ds_ring_jobs(s->ring);
@@ -45,7 +45,8 @@ static int patience(const ds_stream *s, double end)
     return jobs == 0 ? -1 : jobs < (size_t)s->setup.most && left > 0 ? (int)left + 1 : 0;
 }
 
-/* The paths of a batch, and of the one after it while they are there at once: that is decoded while the network is busy. */
+/* The paths of a batch, and of the one after it while they are there at once: that is decoded while the
+ * network is busy. */
 static void ask(ds_stream *s)
 {
     const double most_seconds = .005;

@@ -1,4 +1,5 @@
 /* The prefetching loader: order, epochs, determinism, errors, shutdown. */
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/text.h"
@@ -96,7 +97,6 @@ static void collect(const ds_loader_setup *s, int n, uint32_t *ids, float *pixel
     for (int i = 0; i < n; i++) {
         assert_int_equal(ds_loader_next(l, &b, NULL), 0);
         assert_int_equal(b.n, s->batch);
-        assert_int_equal(b.first, s->start + (uint64_t)(i * s->batch));
         for (int k = 0; k < b.n; k++)
             assert_int_equal(b.labels[k], images.labels[b.ids[k]]);
         memcpy(ids + i * s->batch, b.ids, (size_t)s->batch * sizeof *ids);
@@ -319,12 +319,13 @@ static void test_waiting_is_negligible(void **state)
     ds_batch b;
     enum { BATCHES = 20 };
     assert_int_equal(ds_loader_next(l, &b, NULL), 0);
-    double before = ds_loader_waited(l);
+    double waited = 0;
     for (int i = 0; i < BATCHES; i++) {
         nanosleep(&(struct timespec){0, 10000000}, NULL);
+        double start = ds_now();
         assert_int_equal(ds_loader_next(l, &b, NULL), 0);
+        waited += ds_now() - start;
     }
-    double waited = ds_loader_waited(l) - before;
     print_message("waited %.2f ms in %d batches of 128 cached 28x28 images, 10 ms each\n", waited * 1e3,
                   BATCHES);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
