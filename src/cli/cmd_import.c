@@ -62,14 +62,13 @@ typedef struct kind {
     ds_import_kind import; /* DS_CIFAR100_COARSE by -labels */
     int operands;          /* as many words follow -test */
     const char *usage;     /* the operands */
-    bool has_test;         /* the archive has test images of its own */
 } kind;
 
 static const kind kinds[] = {
-    {"idx", ds_import_idx_options, DS_IDX, 2, "IMAGES LABELS", false},
-    {"cifar10", ds_import_cifar10_options, DS_CIFAR10, 1, "DIR|FILE.tar.gz", true},
-    {"cifar100", ds_import_cifar100_options, DS_CIFAR100_FINE, 1, "DIR|FILE.tar.gz", true},
-    {"folders", ds_import_folders_options, DS_FOLDERS, 1, "DIR", false},
+    {"idx", ds_import_idx_options, DS_IDX, 2, "IMAGES LABELS"},
+    {"cifar10", ds_import_cifar10_options, DS_CIFAR10, 1, "DIR|FILE.tar.gz"},
+    {"cifar100", ds_import_cifar100_options, DS_CIFAR100_FINE, 1, "DIR|FILE.tar.gz"},
+    {"folders", ds_import_folders_options, DS_FOLDERS, 1, "DIR"},
 };
 
 /* ---- flags with several words ---- */
@@ -140,12 +139,15 @@ static int parse_split(char *text, ds_split *split, ds_error *e)
 
 /* ---- the command ---- */
 
-static void print_done(const ds_imported *done, const ds_import *s, bool own_test)
+static void print_done(const ds_imported *done, const ds_import *s)
 {
-    printf("%d images in %d classes: train %d", done->n, done->classes, done->train);
+    int train = done->train;
+    for (int i = 0; i < s->n_splits; i++)
+        train -= s->splits[i].count;
+    printf("%d images in %d classes: train %d", done->train + done->test, done->classes, train);
     for (int i = 0; i < s->n_splits; i++)
         printf(", %s %d", s->splits[i].name, s->splits[i].count);
-    if (own_test)
+    if (done->test > 0)
         printf(", test %d", done->test);
     printf("\n%s\n", done->data_path);
 }
@@ -167,7 +169,7 @@ static int run(const kind *k, import_state *state, int argc, char **argv, ds_err
     s.seed = (uint64_t)state->seed;
     s.out = state->out;
     DS_TRY(ds_import_run(&s, &done, e));
-    print_done(&done, &s, k->has_test || s.test[0]);
+    print_done(&done, &s);
     free(done.data_path);
     return DS_OK;
 }

@@ -32,7 +32,7 @@ static int check_splits(const ds_import_job *job, ds_error *e)
     int n = job->train.n;
     long long sum = 0;
     for (int s = 0; s < job->setup->n_splits; s++) {
-        DS_TRY(check_name(splits[s].name, job->has_test, e));
+        DS_TRY(check_name(splits[s].name, job->test.n > 0, e));
         for (int t = 0; t < s; t++)
             if (strcmp(splits[s].name, splits[t].name) == 0)
                 return ds_fail(e, DS_EUSAGE, "split '%s' given twice, expected it once", splits[s].name);
@@ -104,26 +104,12 @@ static int run(ds_import_job *job, ds_error *e)
            : kind == DS_FOLDERS ? ds_import_read_folders(job, e)
                                 : ds_import_read_cifar(job, e));
     DS_TRY(check_splits(job, e));
+    if (job->names)
+        ds_import_label_classes(job);
     DS_TRY(ds_import_open_folder(job, e));
     if (kind != DS_FOLDERS)
         DS_TRY(ds_import_write_images(job, e));
     return ds_import_write_lists(job, e);
-}
-
-static ds_imported summary(const ds_import_job *job)
-{
-    const ds_import *s = job->setup;
-    ds_imported done = {.n = job->train.n + job->test.n,
-                        .classes = job->classes,
-                        .data_path = ds_strdup(job->data_path),
-                        .train = job->train.n,
-                        .test = job->test.n};
-    for (int k = 0; k < s->n_splits; k++) {
-        done.train -= s->splits[k].count;
-        if (strcmp(s->splits[k].name, "test") == 0)
-            done.test = s->splits[k].count;
-    }
-    return done;
 }
 
 int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e)
@@ -132,7 +118,10 @@ int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e)
     *done = (ds_imported){0};
     int rc = run(&job, e);
     if (!rc)
-        *done = summary(&job);
+        *done = (ds_imported){.train = job.train.n,
+                              .test = job.test.n,
+                              .classes = job.classes,
+                              .data_path = ds_strdup(job.data_path)};
     release(&job);
     return rc;
 }

@@ -35,9 +35,9 @@ typedef struct ds_import {
 
 /* What was written, for the message. */
 typedef struct ds_imported {
-    int n, classes;
+    int train, test; /* images for training, before the splits; test images of their own */
+    int classes;
     char *data_path; /* owned */
-    int train, test; /* images in these lists */
 } ds_imported;
 
 /* Nothing is written unless all sources are whole and the splits fit; the .data file comes last. Errors

@@ -33,11 +33,6 @@ static const format formats[] = {
     [DS_CIFAR100_COARSE] = {CIFAR100("coarse_label_names.txt"), .classes = 20, .label = 0},
 };
 
-static size_t record_bytes(const format *f)
-{
-    return (size_t)f->label_bytes + PIXELS;
-}
-
 /* The first n files of a format, in a folder or packed. */
 static int read_files(const format *f, const char *from, ds_import_file *files, int n, ds_error *e)
 {
@@ -51,18 +46,6 @@ static int read_files(const format *f, const char *from, ds_import_file *files, 
         return ds_import_read_files(from, f->what, files, n, e);
     for (int i = 0; i < n; i++)
         DS_TRY(ds_file_read(files[i].path, f->what, &files[i].bytes, &files[i].n, e));
-    return DS_OK;
-}
-
-static int check_size(const format *f, const ds_import_file *file, ds_error *e)
-{
-    if (file->n >= MOST_BYTES)
-        return ds_fail_at(e, DS_EINPUT, file->path, 0, "has 1 GiB or more, expected less");
-    if (file->n == 0 || file->n % record_bytes(f))
-        return ds_fail_at(
-            e, DS_EINPUT, file->path, 0,
-            "has %zu bytes, expected whole images of %zu bytes as in %s: it is damaged or cut short", file->n,
-            record_bytes(f), f->name);
     return DS_OK;
 }
 
@@ -81,10 +64,16 @@ static int read_names(const format *f, const ds_import_file *file, ds_import_job
 static int add_batch(const format *f, const ds_import_file *file, const ds_import_job *job,
                      ds_import_set *set, ds_error *e)
 {
+    size_t record_bytes = (size_t)f->label_bytes + PIXELS;
+    if (file->n == 0 || file->n % record_bytes)
+        return ds_fail_at(
+            e, DS_EINPUT, file->path, 0,
+            "has %zu bytes, expected whole images of %zu bytes as in %s: it is damaged or cut short", file->n,
+            record_bytes, f->name);
     set->w = set->h = SIDE;
     set->c = 3;
-    for (size_t i = 0; i < file->n / record_bytes(f); i++) {
-        const unsigned char *record = file->bytes + i * record_bytes(f);
+    for (size_t i = 0; i < file->n / record_bytes; i++) {
+        const unsigned char *record = file->bytes + i * record_bytes;
         DS_TRY(
             ds_import_add_pixels(job, set, record + f->label_bytes, record[f->label], (int)i, file->path, e));
     }
@@ -96,12 +85,8 @@ int ds_import_read_cifar(ds_import_job *job, ds_error *e)
     const format *f = &formats[job->setup->kind];
     ds_import_file *files = job->files, *test = files + f->batches, *names = test + 1;
     DS_TRY(read_files(f, job->setup->source[0], files, f->batches + (job->setup->names ? 1 : 2), e));
-    for (ds_import_file *file = files; file <= test; file++)
-        DS_TRY(check_size(f, file, e));
     DS_TRY(read_names(f, names, job, e));
     for (ds_import_file *file = files; file <= test; file++)
         DS_TRY(add_batch(f, file, job, file == test ? &job->test : &job->train, e));
-    job->has_test = true;
-    ds_import_label_classes(job);
     return DS_OK;
 }

@@ -164,7 +164,6 @@ static int read_set(ds_import_job *job, ds_import_set *set, const char *dir, boo
 int ds_import_read_folders(ds_import_job *job, ds_error *e)
 {
     const ds_import *s = job->setup;
-    job->has_test = s->test[0] != NULL;
     DS_TRY(read_set(job, &job->train, s->source[0], true, e));
-    return job->has_test ? read_set(job, &job->test, s->test[0], false, e) : DS_OK;
+    return s->test[0] ? read_set(job, &job->test, s->test[0], false, e) : DS_OK;
 }

@@ -96,19 +96,17 @@ int ds_import_read_idx(ds_import_job *job, ds_error *e)
 {
     const ds_import *s = job->setup;
     ds_import_file *train = job->files, *test = job->files + 2;
-    job->has_test = s->test[0] != NULL;
     DS_TRY(read_pair(s->source, train, e));
-    if (job->has_test)
+    if (s->test[0])
         DS_TRY(read_pair(s->test, test, e));
     if (s->names)
         DS_TRY(ds_import_read_names(job, s->names, e));
     else
         number_classes(job, &train[1]);
     DS_TRY(add_pair(job, train, &job->train, e));
-    if (job->has_test)
+    if (s->test[0])
         DS_TRY(add_pair(job, test, &job->test, e));
     if (job->classes < 2)
         return ds_fail_at(e, DS_EINPUT, job->classes_path, 0, "%d class, expected at least 2", job->classes);
-    ds_import_label_classes(job);
     return DS_OK;
 }

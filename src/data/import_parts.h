@@ -33,11 +33,10 @@ enum { DS_IMPORT_FILES = 7 };
 typedef struct ds_import_job {
     const ds_import *setup;
     ds_import_file files[DS_IMPORT_FILES]; /* what `pixels` point into */
-    ds_import_set train, test;
-    bool has_test;        /* test images of their own */
-    bool labels_in_lists; /* path<TAB>label instead of the parent folder's name */
-    char **labels;        /* classes texts, unique, as folders and lists have them; owned */
-    char **names;         /* classes texts for display, owned; NULL: the labels */
+    ds_import_set train, test;             /* test.n is 0 when there are no test images of their own */
+    bool labels_in_lists;                  /* path<TAB>label instead of the parent folder's name */
+    char **labels;                         /* classes texts, unique, as folders and lists have them; owned */
+    char **names;                          /* classes texts for display, owned; NULL: the labels */
     int classes;
     const char *classes_path; /* the file that tells them, for messages */
     char *data_path;          /* DIR/NAME.data, NAME being the folder's last component */
@@ -45,7 +44,7 @@ typedef struct ds_import_job {
     int *part;                /* train.n: the split of each image, -1: none */
 } ds_import_job;
 
-/* ---- import_idx.c, import_cifar.c, import_folders.c: everything of a job down to `classes` ---- */
+/* ---- import_idx.c, import_cifar.c, import_folders.c: what a job imports, and its classes ---- */
 
 int ds_import_read_idx(ds_import_job *job, ds_error *e);
 int ds_import_read_cifar(ds_import_job *job, ds_error *e);
@@ -72,7 +71,7 @@ int ds_import_read_files(const char *archive, const char *what, ds_import_file *
 /* Class names, one a line, from memory (cut up in place; `path` is for messages) or a file. */
 int ds_import_take_names(ds_import_job *job, char *text, const char *path, ds_error *e);
 int ds_import_read_names(ds_import_job *job, const char *path, ds_error *e);
-/* When all names are there: a label for each, unique and fit to be a folder's name. */
+/* A label for each name, unique and fit to be a folder's. */
 void ds_import_label_classes(ds_import_job *job);
 
 /* ---- import_write.c: what is written, in this order ---- */

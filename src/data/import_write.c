@@ -155,7 +155,7 @@ static int sync_all(const char *dir, ds_error *e)
 int ds_import_write_images(ds_import_job *job, ds_error *e)
 {
     DS_TRY(write_images(job, &job->train, "train", e));
-    if (job->has_test)
+    if (job->test.n > 0)
         DS_TRY(write_images(job, &job->test, "test", e));
     return sync_all(job->setup->out, e);
 }
@@ -202,7 +202,7 @@ static int write_data(const ds_import_job *job, ds_error *e)
     for (int k = 0; k < s->n_splits; k++)
         fprintf(w.f, "%s=%s.list\n", s->splits[k].name, s->splits[k].name);
     fprintf(w.f, "%slabels=labels\n%slabels_from=%s\nbackup=backup\ntop=%d\n",
-            job->has_test ? "test=test.list\n" : "", job->names ? "names=names\n" : "",
+            job->test.n > 0 ? "test=test.list\n" : "", job->names ? "names=names\n" : "",
             job->labels_in_lists ? "list" : "directory", job->classes < 5 ? job->classes : 5);
     return ds_writer_commit(&w, e);
 }
@@ -219,7 +219,7 @@ int ds_import_write_lists(ds_import_job *job, ds_error *e)
     DS_TRY(write_list(job, "train", &job->train, job->part, -1, e));
     for (int k = 0; k < s->n_splits; k++)
         DS_TRY(write_list(job, s->splits[k].name, &job->train, job->part, k, e));
-    if (job->has_test)
+    if (job->test.n > 0)
         DS_TRY(write_list(job, "test", &job->test, NULL, 0, e));
     DS_TRY(write_data(job, e));
     return remove_file(job->mark, e);

@@ -85,4 +85,27 @@ static inline void expect_text(const char *path, const char *expected)
     free(text);
 }
 
+/* Lines of dir/name; 0 when it is not there. */
+static inline int lines_in(const char *dir, const char *name)
+{
+    char *path = ds_path_join(dir, name), *text = ds_path_exists(path) ? text_of(path) : NULL;
+    int n = 0;
+    for (const char *p = text; p && *p; p++)
+        n += *p == '\n';
+    free(text);
+    free(path);
+    return n;
+}
+
+/* What is said to be imported, and what the lists hold: so many images. */
+static inline void check_counts(const ds_import *s, const ds_imported *done, int train, int test)
+{
+    int rest = done->train;
+    for (int i = 0; i < s->n_splits; i++)
+        rest -= s->splits[i].count;
+    assert_int_equal(rest, train);
+    assert_int_equal(lines_in(s->out, "train.list"), train);
+    assert_int_equal(lines_in(s->out, "test.list"), test);
+}
+
 #endif

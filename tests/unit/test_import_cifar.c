@@ -136,8 +136,7 @@ static void run(const ds_import *s, int train, int test, int classes)
     int rc = ds_import_run(s, &done, &e);
     if (rc)
         fail_msg("%s: %s", e.file, e.text);
-    assert_int_equal(done.train, train);
-    assert_int_equal(done.test, test);
+    check_counts(s, &done, train, test);
     assert_int_equal(done.classes, classes);
     assert_true(ds_path_exists(done.data_path));
     free(done.data_path);
