@@ -167,8 +167,7 @@ int ds_epoch_end(ds_job *job, bool last, ds_error *e)
     DS_TRY(reestimate(job, e));
     DS_TRY(check_finite(job, e));
     DS_TRY(validate(job, &row, e));
-    bool best =
-        !progress.warming && (job->best.epoch ? ds_result_better(&row, &job->best) : job->valid.n > 0);
+    bool best = !progress.warming && ds_result_better(&row, &job->best);
     DS_TRY(save(job, &row, best, complete, e));
     plot(job, last);
     job->tally = (ds_tally){0};

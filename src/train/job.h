@@ -38,7 +38,7 @@ typedef struct ds_job {
     ds_tally tally;
     ds_times times;
     ds_results results;
-    ds_result best; /* best.epoch = 0: none yet */
+    ds_result best; /* best.epoch = 0: none yet, its top-1 is NAN */
     time_t plotted; /* when BASE_results.png was drawn last; 0: never */
     bool unplotted; /* it cannot be drawn, which is noted */
 } ds_job;
@@ -55,10 +55,10 @@ char *ds_job_path(const ds_job *job, const char *suffix);
 int ds_job_save(const ds_job *job, const char *suffix, ds_error *e);
 /* Batches done. */
 long ds_job_batch(const ds_job *job);
-bool ds_job_interrupted(const ds_job *job);
 
-/* epoch.c: statistics, validation, results line, files, when an epoch ends with the batch just done. `last`:
- * no batch follows, so the epoch may be incomplete. DS_EINTERRUPT: interrupted in validation, nothing saved. */
+/* epoch.c: statistics, validation, results line, files, when an epoch ends with the batch just done.
+ * `last`: no batch follows, so the epoch may be incomplete. DS_EINTERRUPT: interrupted in validation,
+ * nothing saved. */
 int ds_epoch_end(ds_job *job, bool last, ds_error *e);
 /* The same without validation and line, for an interrupted run: BASE.backup alone. */
 int ds_epoch_interrupted(ds_job *job, ds_error *e);

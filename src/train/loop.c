@@ -153,6 +153,11 @@ static int save_interrupted(ds_job *job, ds_error *e)
 
 /* ---- the run ---- */
 
+static bool interrupted(const ds_job *job)
+{
+    return job->setup.interrupted && *job->setup.interrupted;
+}
+
 static int train(ds_job *job, ds_error *e)
 {
     for (bool last = false; !last;) {
@@ -161,7 +166,7 @@ static int train(ds_job *job, ds_error *e)
         ds_net_profile_hold(job->net, true);
         int rc = ds_epoch_end(job, last, e);
         ds_net_profile_hold(job->net, false);
-        if (rc == DS_EINTERRUPT || (!rc && !last && ds_job_interrupted(job)))
+        if (rc == DS_EINTERRUPT || (!rc && !last && interrupted(job)))
             rc = save_interrupted(job, e);
         DS_TRY(rc);
     }

@@ -34,8 +34,8 @@ void ds_optimizer_free(ds_optimizer *s)
     free(s);
 }
 
-/* The loops share an array out to the threads. Each operation is rounded by itself (-std=c11 contracts nothing)
- * and no element depends on another: vectors give the bits of single numbers. */
+/* The loops share an array out to the threads. Each operation is rounded by itself (-std=c11 contracts
+ * nothing), and no element depends on another: vectors give the bits of single numbers. */
 
 static inline float clamp(float w, float limit)
 {

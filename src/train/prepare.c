@@ -26,11 +26,6 @@ long ds_job_batch(const ds_job *job)
     return (long)(job->seen / (uint64_t)job->plan.batch);
 }
 
-bool ds_job_interrupted(const ds_job *job)
-{
-    return job->setup.interrupted && *job->setup.interrupted;
-}
-
 int ds_job_stream(const ds_job *job, uint64_t seed, uint64_t start, size_t cache_bytes, ds_loader **loader,
                   ds_error *e)
 {
@@ -295,8 +290,7 @@ static int open_results(ds_job *job, ds_error *e)
     int rc = ds_results_open(&job->results, path, (int)(job->seen / (uint64_t)job->plan.images), e);
     for (int i = 0; job->valid.n && ds_path_exists(best) && i < job->results.n; i++) {
         const ds_result *row = &job->results.rows[i];
-        if (row->epoch > job->plan.warmup_epochs && !isnan(row->valid_top1) &&
-            (!job->best.epoch || ds_result_better(row, &job->best)))
+        if (row->epoch > job->plan.warmup_epochs && ds_result_better(row, &job->best))
             job->best = *row;
     }
     free(path);
@@ -307,7 +301,7 @@ static int open_results(ds_job *job, ds_error *e)
 int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e)
 {
     int n;
-    *job = (ds_job){.setup = *setup, .events = events, .average = NAN};
+    *job = (ds_job){.setup = *setup, .events = events, .average = NAN, .best.valid_top1 = NAN};
     job->setup.loaders = ds_loader_threads(setup->loaders);
     DS_TRY(read_inputs(job, e));
     DS_TRY(make_all(job, e));

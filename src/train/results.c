@@ -1,68 +1,62 @@
 #include "train/results.h"
 #include "base/file.h"
 #include "base/gnuplot.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "train/results.gp.inc"
 
 #include <limits.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char header[] =
     "epoch,batch,train_loss,train_accuracy,learning_rate,alpha,valid_top1,valid_nll,valid_ece,"
     "valid_aurc,images_per_second";
-enum { REALS = 9 };
+/* The fields of its columns behind epoch and batch. */
+#define AT(field) offsetof(ds_result, field)
+static const size_t reals[] = {AT(train_loss), AT(train_accuracy), AT(learning_rate),
+                               AT(alpha),      AT(valid_top1),     AT(valid_nll),
+                               AT(valid_ece),  AT(valid_aurc),     AT(images_per_second)};
+enum { REALS = sizeof reals / sizeof *reals };
 
-/* The numbers of a row that are no counters, in the order of the header. */
-static void reals_of(ds_result *r, double *v[REALS])
+static double *real_of(ds_result *r, int i)
 {
-    double *all[REALS] = {&r->train_loss, &r->train_accuracy, &r->learning_rate,
-                          &r->alpha,      &r->valid_top1,     &r->valid_nll,
-                          &r->valid_ece,  &r->valid_aurc,     &r->images_per_second};
-    memcpy(v, all, sizeof all);
+    return (double *)((char *)r + reals[i]);
 }
 
-static bool parse_real(const char *text, double *value)
+static bool take_int(char **line, long long least, long long most, long long *value)
 {
+    const char *field = strsep(line, ",");
+    return field && ds_parse_int(field, value) && *value >= least && *value <= most;
+}
+
+static bool take_real(char **line, double *value)
+{
+    const char *field = strsep(line, ",");
     *value = NAN;
-    return !*text || ds_parse_double(text, value);
+    return field && (!*field || ds_parse_double(field, value));
 }
 
 static bool parse_row(char *line, ds_result *row)
 {
-    double *v[REALS];
     long long epoch, batch;
-    char *field = strsep(&line, ",");
-    if (!field || !ds_parse_int(field, &epoch) || epoch < 1 || epoch > INT_MAX)
-        return false;
-    if (!(field = strsep(&line, ",")) || !ds_parse_int(field, &batch) || batch < 0 || batch > LONG_MAX)
+    if (!take_int(&line, 1, INT_MAX, &epoch) || !take_int(&line, 0, LONG_MAX, &batch))
         return false;
     row->epoch = (int)epoch;
     row->batch = (long)batch;
-    reals_of(row, v);
     for (int i = 0; i < REALS; i++)
-        if (!(field = strsep(&line, ",")) || !parse_real(field, v[i]))
+        if (!take_real(&line, real_of(row, i)))
             return false;
     return !line;
 }
 
-static int append(ds_results *r, const ds_result *row, ds_error *e)
-{
-    ds_result *grown = realloc(r->rows, (size_t)(r->n + 1) * sizeof *grown);
-    if (!grown)
-        return ds_fail_memory(e);
-    r->rows = grown;
-    r->rows[r->n++] = *row;
-    return DS_OK;
-}
-
 static int parse(ds_results *r, char *text, int keep_epochs, ds_error *e)
 {
-    int number = 0, rc = DS_OK;
-    for (char *line; !rc && (line = strsep(&text, "\n"));) {
+    char *line;
+    for (int number = 1; (line = strsep(&text, "\n")); number++) {
         ds_result row;
-        number++;
         line = ds_trim(line);
         if (number == 1 ? strcmp(line, header) != 0 : *line && !parse_row(line, &row))
             return ds_fail_at(
@@ -70,45 +64,36 @@ static int parse(ds_results *r, char *text, int keep_epochs, ds_error *e)
                 "is no line of a results file of classifier train, expected %s; move the file away",
                 number == 1 ? header : "11 fields");
         if (number > 1 && *line && row.epoch <= keep_epochs)
-            rc = append(r, &row, e);
+            DS_PUSH(r->rows, r->n, row);
     }
-    return rc;
+    return DS_OK;
 }
 
 int ds_results_open(ds_results *r, const char *path, int keep_epochs, ds_error *e)
 {
-    char *text = NULL;
+    char *text;
     *r = (ds_results){.path = ds_strdup(path)};
-    if (!r->path)
-        return ds_fail_memory(e);
     if (keep_epochs <= 0 || !ds_path_exists(path))
         return DS_OK;
-    int rc = ds_file_read_text(path, "a results file of classifier train", &text, e);
-    if (!rc)
-        rc = parse(r, text, keep_epochs, e);
+    DS_TRY(ds_file_read_text(path, "a results file of classifier train", &text, e));
+    int rc = parse(r, text, keep_epochs, e);
     free(text);
     return rc;
 }
 
 static void write_row(ds_result row, FILE *f)
 {
-    double *v[REALS];
-    reals_of(&row, v);
     fprintf(f, "%d,%ld", row.epoch, row.batch);
     for (int i = 0; i < REALS; i++)
-        if (isfinite(*v[i]))
-            fprintf(f, ",%.7g", *v[i]);
-        else
-            fputc(',', f);
+        fprintf(f, isfinite(*real_of(&row, i)) ? ",%.7g" : ",", *real_of(&row, i));
     fputc('\n', f);
 }
 
 int ds_results_add(ds_results *r, const ds_result *row, ds_error *e)
 {
     ds_writer w;
-    int rc = append(r, row, e);
-    if (rc || (rc = ds_writer_open(&w, r->path, e)))
-        return rc;
+    DS_PUSH(r->rows, r->n, *row);
+    DS_TRY(ds_writer_open(&w, r->path, e));
     fprintf(w.f, "%s\n", header);
     for (int i = 0; i < r->n; i++)
         write_row(r->rows[i], w.f);
@@ -124,11 +109,9 @@ void ds_results_clear(ds_results *r)
 
 bool ds_result_better(const ds_result *a, const ds_result *b)
 {
-    if (isnan(a->valid_top1))
-        return false;
-    if (isnan(b->valid_top1) || a->valid_top1 != b->valid_top1)
-        return isnan(b->valid_top1) || a->valid_top1 > b->valid_top1;
-    return a->valid_nll < b->valid_nll;
+    if (a->valid_top1 == b->valid_top1)
+        return a->valid_nll < b->valid_nll;
+    return isnan(b->valid_top1) ? !isnan(a->valid_top1) : a->valid_top1 > b->valid_top1;
 }
 
 int ds_results_plot(const ds_results *r, const char *path, ds_error *e)

@@ -78,8 +78,8 @@ typedef struct ds_train_events {
     void (*epoch)(void *arg, const ds_result *result, bool best);
     /* After the last batch: the time of the steps, without validation. */
     void (*profile)(void *arg, const ds_net *net, const ds_times *times);
-    /* The run reached its end. weights: BACKUP/BASE.weights; best: BACKUP/BASE_best.weights, which gave *result;
-     * both NULL when none was chosen. */
+    /* The run reached its end. weights: BACKUP/BASE.weights; best: BACKUP/BASE_best.weights, which gave
+     * *result; both NULL when none was chosen. */
     void (*done)(void *arg, const char *weights, const char *best, const ds_result *result);
 } ds_train_events;
 
