@@ -48,7 +48,7 @@ ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r)
 void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out)
 {
     if (a->center)
-        ds_crop_center(im, a->w, a->h, draw->flip, out);
+        ds_prepare_center(im, a->w, a->h, draw->flip, out);
     else
         ds_crop_random(im, a->w, a->h, draw, out);
     ds_distort(out, im->c, (size_t)a->w * (size_t)a->h, draw);
@@ -60,9 +60,4 @@ void ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed
     ds_rng r = ds_rng_make(seed, epoch, sample);
     ds_draw draw = ds_augment_draw(a, im->w, im->h, &r);
     ds_augment_apply(im, a, &draw, out);
-}
-
-void ds_prepare_center(const ds_image *im, int w, int h, float *out)
-{
-    ds_crop_center(im, w, h, false, out);
 }

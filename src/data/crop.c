@@ -72,7 +72,7 @@ static void square_rows(int first, int size, int n, tap *taps)
     taps[n - 1] = (tap){first + i, first + i, 1 - (at - (float)i), 0};
 }
 
-void ds_crop_center(const ds_image *im, int w, int h, bool flip, float *out)
+void ds_prepare_center(const ds_image *im, int w, int h, bool flip, float *out)
 {
     tap *taps;
     DS_ALLOC(taps, (size_t)w + (size_t)h);

@@ -30,8 +30,8 @@ bool ds_is_image_name(const char *name);
 int ds_thumb_png(const char *path, unsigned char **png, size_t *n, ds_error *e);
 
 /* Preprocessing of valid, predict and reject: the largest central square, bilinear to w x h, [0, 1], as
- * the host's `classifier valid` (center_crop_image). out: c x h x w floats. */
-void ds_prepare_center(const ds_image *im, int w, int h, float *out);
+ * the host's `classifier valid` (center_crop_image); `flip`: mirrored. out: c x h x w floats. */
+void ds_prepare_center(const ds_image *im, int w, int h, bool flip, float *out);
 
 /* Augmentation of training, the host's meanings (random_augment_image, flip, random_distort_image). */
 typedef struct ds_augment {
@@ -67,11 +67,9 @@ ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r);
 /* Crop, rotate, mirror and distort. out: c x h x w floats. */
 void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out);
 
-/* crop.c: c x h x w floats in [0, 1], mirrored when asked for. */
-void ds_crop_center(const ds_image *im, int w, int h, bool flip, float *out);
-/* Scaled, shifted and rotated by bilinear interpolation; zero outside the image. */
+/* crop.c: c x h x w floats in [0, 1], scaled, shifted, rotated by bilinear interpolation and mirrored; zero
+ * outside the image. */
 void ds_crop_random(const ds_image *im, int w, int h, const ds_draw *draw, float *out);
-
 /* colour.c: c planes of n pixels in place; hue and saturation for c = 3 only. */
 void ds_distort(float *out, int c, size_t n, const ds_draw *draw);
 

@@ -66,7 +66,7 @@ static void prepare(const ds_loader *l, const ds_image *im, size_t place)
     if (s->augment)
         ds_prepare_augmented(im, &l->augment, s->seed, l->jobs[place].epoch, l->ids[place], out);
     else
-        ds_prepare_center(im, s->w, s->h, out);
+        ds_prepare_center(im, s->w, s->h, false, out);
 }
 
 static void load(void *arg, size_t place)
