@@ -1,4 +1,4 @@
-/* What the cost layers share: a row of logits seen through its softmax, and the checks of a pass. */
+/* What the cost layers share: a row of logits seen through its softmax. */
 #ifndef DS_CROSS_ENTROPY_H
 #define DS_CROSS_ENTROPY_H
 
@@ -6,16 +6,6 @@
 #include "select/select.h"
 
 #include <math.h>
-
-/* Softmax of one row. log p_j = (z_j / T - top) - spread is exact at any gap; log(p_j) would be -inf. */
-typedef struct ds_row {
-    const float *z;  /* n logits */
-    const double *p; /* n probabilities */
-    int n;
-    double scale;  /* 1 / temperature */
-    double top;    /* largest z / T */
-    double spread; /* log sum exp(z / T - top), >= 0 */
-} ds_row;
 
 /* z: n logits; p: room for n probabilities, kept by the caller as long as the row. */
 static inline ds_row ds_row_make(const float *z, int n, double temperature, double *p)
@@ -26,9 +16,11 @@ static inline ds_row ds_row_make(const float *z, int n, double temperature, doub
     for (int j = 0; j < n; j++)
         if (j != best)
             rest += p[j];
-    return (ds_row){z, p, n, scale, z[best] * scale, log1p(rest / p[best])};
+    return (ds_row){
+        .z = z, .p = p, .n = n, .scale = scale, .top = z[best] * scale, .spread = log1p(rest / p[best])};
 }
 
+/* log p_j; j = n: the logit of "abstain" against all C classes together, P_C = 1 / (1 + exp(-that)). */
 static inline double ds_row_log(const ds_row *r, int j)
 {
     return (r->z[j] * r->scale - r->top) - r->spread;
@@ -43,29 +35,11 @@ static inline double ds_row_entropy(const ds_row *r)
     return h;
 }
 
-static inline void ds_store(const double *p, int n, float *out)
-{
-    for (int j = 0; j < n; j++)
-        out[j] = (float)p[j];
-}
-
-/* gradient (may be NULL; n) = size * (p - onehot(label)): that of `size` times the cross-entropy. */
+/* gradient (n) = size * (p - onehot(label)): that of `size` times the cross-entropy. */
 static inline void ds_row_gradient(const ds_row *r, int label, double size, float *gradient)
 {
-    if (!gradient)
-        return;
     for (int j = 0; j < r->n; j++)
         gradient[j] = (float)(size * (r->p[j] - (j == label)));
-}
-
-/* All labels in 0 … classes-1? */
-static inline int ds_check_labels(const ds_pass *pass, int classes, ds_error *e)
-{
-    for (int b = 0; pass->labels && b < pass->batch; b++)
-        if (pass->labels[b] < 0 || pass->labels[b] >= classes)
-            return ds_fail(e, DS_EINPUT, "image %d of the batch has label %d, expected 0 to %d", b,
-                           pass->labels[b], classes - 1);
-    return DS_OK;
 }
 
 #endif

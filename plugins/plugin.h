@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_PLUGIN_ABI 1
+#define DS_PLUGIN_ABI 2
 
 typedef enum ds_role {
     DS_COST,   /* logits in, class probabilities out, loss and gradient in training */
@@ -24,10 +24,13 @@ typedef struct ds_setup {
     size_t samples;  /* images of the training list; 0: no training */
     int epochs;      /* total epochs of the run; 0: no training */
     ds_notes *notes; /* for warnings; may be NULL */
-    /* answers */
-    int classes;  /* C. A DS_REJECT gets that of its cost section */
-    bool abstain; /* the last logit means "abstain": inputs = C + 1 */
-    int outputs;  /* numbers an image that go out */
+    /* Answers. A cost finds those of a plain one here (C = outputs = inputs, no abstain, temperature 1), a
+     * DS_REJECT the classes and abstain of its cost section. */
+    int classes;        /* C */
+    bool abstain;       /* the last logit means "abstain": inputs = C + 1 */
+    int outputs;        /* numbers an image that go out */
+    double temperature; /* of a cost: divides the logits of the output, not of the loss */
+    const char *key;    /* which key an error is about, for its line; NULL: the section as a whole */
 } ds_setup;
 
 /* One sub-batch on its way. All arrays belong to the caller; image b starts at b times the row length. */
@@ -37,14 +40,27 @@ typedef struct ds_pass {
     const float *input;  /* batch x setup.inputs */
     const float *logits; /* batch x setup.logits: raw, of the cost section (for a cost: its input) */
     float *output;       /* batch x setup.outputs, written */
-    const int *labels;   /* batch, 0 … C-1; NULL: no loss is wanted */
+    const int *labels;   /* batch, 0 … C-1; NULL: neither loss nor gradient is wanted, else both are */
     const uint32_t *ids; /* batch: which image of the training list; NULL: no history is touched, and a
                           * target that needs one is refused */
-    float *gradient;     /* batch x inputs: dL_i/dz, not divided by the batch; NULL: not wanted */
-    double *loss;        /* batch: loss of each image; NULL: not wanted */
+    float *gradient;     /* batch x inputs: dL_i/dz, not divided by the batch */
+    double *loss;        /* batch: loss of each image */
     double *confidence;  /* batch, DS_REJECT only: higher means surer; NULL: not wanted */
     bool *accepted;      /* batch, DS_REJECT only; NULL: not wanted */
 } ds_pass;
+
+/* One image of a training pass, its C logits seen through their softmax. log p_j = (z_j / T - top) -
+ * spread is exact at any gap (ds_row_log of cross_entropy.h); log(p_j) would be -inf. */
+typedef struct ds_row {
+    const float *z;  /* C logits, and that of "abstain" where there is one */
+    const double *p; /* C probabilities */
+    int n;           /* C */
+    double scale;    /* 1 / temperature */
+    double top;      /* largest z / T */
+    double spread;   /* log sum exp(z / T - top), >= 0 */
+    const ds_pass *pass;
+    int b; /* which image of the pass */
+} ds_row;
 
 /* Where the training target stands in an epoch. */
 typedef struct ds_progress {
@@ -57,13 +73,18 @@ typedef struct ds_layer {
     const char *name; /* section name without brackets */
     const char *help; /* one line */
     ds_role role;
-    const char *host_section; /* stock section that stands in for it in the lowered cfg */
-    const char *host_keys;    /* keys of that section, "key=value" lines, "" for none */
-    size_t state_size;        /* zeroed and filled from `options` before init */
+    size_t state_size; /* zeroed and filled from `options` before init */
     const ds_option *options;
-    /* Check the options against the shape, fill the answers, allocate. */
+    /* (optional) Check the options against the shape, fill the answers, allocate. */
     int (*init)(void *state, ds_setup *setup, ds_error *e);
-    /* Outputs; loss, gradient and history when pass has labels (and ids). */
+    /* A cost: loss of one image of a training pass; gradient (inputs) is written. The outputs are the
+     * registry's. */
+    double (*row)(void *state, const ds_row *row, int label, float *gradient);
+    /* (optional, with row) Before the first row of a training pass: all of it that can fail. */
+    int (*check)(void *state, const ds_pass *pass, ds_error *e);
+    /* (optional, with row) After its last one: what needs the whole sub-batch. */
+    void (*finish)(void *state, const ds_pass *pass);
+    /* Without row, the whole pass: outputs; loss, gradient and history when it has labels (and ids). */
     int (*forward)(void *state, const ds_pass *pass, ds_error *e);
     /* (optional) Where the target stands in `epoch` of `epochs`; without it: not warming, alpha NAN. */
     void (*progress)(const void *state, int epoch, int epochs, ds_progress *out);

@@ -1,5 +1,7 @@
 #include "plugins/registry.h"
 
+#include "plugins/cross_entropy.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,50 +37,109 @@ const ds_layer *ds_layer_find(const char *name)
     return NULL;
 }
 
-/* What init has to say is about the section as a whole, whose place it does not know. */
-static void add_place(ds_error *e, const char *file, int line)
+/* ---- making and freeing ---- */
+
+/* init of the layer, and what every cost section is asked for. */
+static int ask(ds_instance *it, ds_error *e)
+{
+    ds_setup *s = &it->setup;
+    bool cost = it->layer->role == DS_COST;
+    if (cost) {
+        s->classes = s->outputs = s->logits = s->inputs;
+        s->temperature = 1;
+    }
+    if (it->layer->init)
+        DS_TRY(it->layer->init(it->state, s, e));
+    if (cost && s->classes < 2)
+        return ds_fail(e, DS_EINPUT, "[%s] %d numbers come in, which makes %d classes, expected 2 or more",
+                       it->layer->name, s->inputs, s->classes);
+    return DS_OK;
+}
+
+/* Where the section, or its key, stands: init does not know. */
+static void add_place(const ds_instance *it, const ds_pair *pairs, int n, const char *file, int line,
+                      ds_error *e)
 {
     if (!e || e->file[0])
         return;
-    snprintf(e->file, sizeof e->file, "%s", file ? file : "");
+    snprintf(e->file, sizeof e->file, "%s", file);
     e->line = line;
+    for (int i = 0; i < n; i++)
+        if (it->setup.key && strcmp(it->setup.key, pairs[i].key) == 0)
+            e->line = pairs[i].line;
 }
 
-static int fill_and_init(const ds_layer *layer, const ds_pair *pairs, int n, const char *file, int line,
-                         ds_setup *setup, void *state, ds_error *e)
+int ds_instance_init(ds_instance *it, const ds_pair *pairs, int n, const char *file, int line, ds_error *e)
 {
+    const ds_layer *layer = it->layer;
     char place[64];
-    snprintf(place, sizeof place, "[%s]", layer->name);
-    int rc = ds_option_fill(layer->options, state, pairs, n, place, file, e);
-    if (!rc && (rc = layer->init(state, setup, e)))
-        add_place(e, file, line);
-    return rc;
-}
-
-int ds_layer_new(const ds_layer *layer, const ds_pair *pairs, int n, const char *file, int line,
-                 ds_setup *setup, void **state, ds_error *e)
-{
-    *state = NULL;
     if (!ds_layer_usable(layer))
         return ds_fail_at(e, DS_EINPUT, file, line, "the layer was built for plugin ABI %d, expected %d",
                           layer->abi, DS_PLUGIN_ABI);
-    void *fresh = calloc(1, layer->state_size ? layer->state_size : 1);
-    if (!fresh)
-        return ds_fail_memory(e);
-    int rc = fill_and_init(layer, pairs, n, file, line, setup, fresh, e);
+    snprintf(place, sizeof place, "[%s]", layer->name);
+    it->state = ds_xcalloc(1, layer->state_size);
+    int rc = ds_option_fill(layer->options, it->state, pairs, n, place, file, e);
+    if (!rc && (rc = ask(it, e)))
+        add_place(it, pairs, n, file, line, e);
     if (rc)
-        ds_layer_free(layer, fresh);
-    else
-        *state = fresh;
+        ds_instance_release(it);
     return rc;
 }
 
-void ds_layer_free(const ds_layer *layer, void *state)
+void ds_instance_release(ds_instance *it)
 {
-    if (!state)
+    if (!it->state)
         return;
-    if (layer->release)
-        layer->release(state);
-    ds_option_clear(layer->options, state);
-    free(state);
+    if (it->layer->release)
+        it->layer->release(it->state);
+    ds_option_clear(it->layer->options, it->state);
+    free(it->state);
+    free(it->p);
+    it->state = it->p = NULL;
+}
+
+/* ---- a pass of a cost layer that gives `row` ---- */
+
+static int check_pass(const ds_instance *it, const ds_pass *pass, ds_error *e)
+{
+    for (int b = 0; b < pass->batch; b++)
+        if (pass->labels[b] < 0 || pass->labels[b] >= it->setup.classes)
+            return ds_fail(e, DS_EINPUT, "image %d of the batch has label %d, expected 0 to %d", b,
+                           pass->labels[b], it->setup.classes - 1);
+    return it->layer->check ? it->layer->check(it->state, pass, e) : DS_OK;
+}
+
+/* Loss and gradient at temperature 1, then the output at that of the section: C probabilities, and that of
+ * "abstain" among all C + 1. */
+static void run_row(ds_instance *it, const ds_pass *pass, int b)
+{
+    const ds_setup *s = &it->setup;
+    size_t at = (size_t)b * (size_t)s->inputs;
+    ds_row row = ds_row_make(pass->input + at, s->classes, pass->labels ? 1 : s->temperature, it->p);
+    if (pass->labels) {
+        row.pass = pass;
+        row.b = b;
+        pass->loss[b] = it->layer->row(it->state, &row, pass->labels[b], pass->gradient + at);
+        if (s->temperature != 1)
+            row = ds_row_make(pass->input + at, s->classes, s->temperature, it->p);
+    }
+    for (int j = 0; j < s->classes; j++)
+        pass->output[at + (size_t)j] = (float)row.p[j];
+    if (s->abstain)
+        pass->output[at + (size_t)s->classes] = (float)(1 / (1 + exp(-ds_row_log(&row, s->classes))));
+}
+
+int ds_instance_forward(ds_instance *it, const ds_pass *pass, ds_error *e)
+{
+    if (!it->layer->row)
+        return it->layer->forward(it->state, pass, e);
+    if (pass->labels)
+        DS_TRY(check_pass(it, pass, e));
+    if (!it->p)
+        DS_ALLOC(it->p, (size_t)it->setup.classes);
+    for (int b = 0; b < pass->batch; b++)
+        run_row(it, pass, b);
+    if (pass->labels && it->layer->finish)
+        it->layer->finish(it->state, pass);
+    return DS_OK;
 }

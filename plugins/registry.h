@@ -1,23 +1,34 @@
-/* The layers of list.h: finding them, making and freeing their states. */
+/* The layers of list.h: finding them, making, running and freeing their states. */
 #ifndef DS_REGISTRY_H
 #define DS_REGISTRY_H
 
 #include "plugins/plugin.h"
+#include "select/select.h"
 
 /* Was the layer built against this plugin.h? The two functions below never return one that was not. */
 bool ds_layer_usable(const ds_layer *layer);
-
 /* Layer number i, or NULL at the end. */
 const ds_layer *ds_layer_at(int i);
 /* The layer of a section name without brackets, or NULL. */
 const ds_layer *ds_layer_find(const char *name);
 
-/* Allocate the state of `layer`, fill it from the section's n pairs, run init. `file` and `line` are the
- * section's, for messages. On error *state is NULL, and what had been allocated is freed; setup's answers
- * then mean nothing. */
-int ds_layer_new(const ds_layer *layer, const ds_pair *pairs, int n, const char *file, int line,
-                 ds_setup *setup, void **state, ds_error *e);
-/* Release, then free the options and the state; `state` may be NULL. */
-void ds_layer_free(const ds_layer *layer, void *state);
+/* A layer at work. */
+typedef struct ds_instance {
+    const ds_layer *layer;
+    void *state;
+    ds_setup setup; /* with the answers of init */
+    double *p;      /* classes: the row at work; NULL before the first pass */
+} ds_instance;
+
+/* Make the state of it->layer for it->setup, both the caller's, from the section's n pairs. `file` and
+ * `line` are the section's, for messages. On error it->state is NULL, what had been allocated is freed,
+ * and the answers mean nothing. */
+int ds_instance_init(ds_instance *it, const ds_pair *pairs, int n, const char *file, int line, ds_error *e);
+int ds_instance_forward(ds_instance *it, const ds_pass *pass, ds_error *e);
+/* Harmless on a zeroed or released one. */
+void ds_instance_release(ds_instance *it);
+
+/* Of a state of [reject] (reject.c): the score that it ranks by and its threshold (NAN: none). */
+void ds_reject_get(const void *state, ds_score *score, double *threshold);
 
 #endif

@@ -1,15 +1,12 @@
 /* [reject]: lets the class probabilities of a sure answer pass and turns an unsure one into zeros. */
-#include "plugins/reject.h"
-#include "plugins/plugin.h"
+#include "plugins/registry.h"
 
 #include <math.h>
-#include <string.h>
 
 typedef struct reject_state {
     int confidence;
     double threshold, temperature, pnorm_p;
-    int classes, inputs, logits;
-    bool abstain;
+    ds_setup shape;
 } reject_state;
 
 #define DS_STATE reject_state
@@ -48,35 +45,28 @@ static int reject_init(void *state, ds_setup *setup, ds_error *e)
     double threshold;
     if (setup->classes < 1 || setup->inputs < setup->classes ||
         setup->logits != setup->classes + setup->abstain)
-        return ds_fail(e, DS_EINPUT,
-                       "[reject] does not follow a cost section, expected [sat] or [softmax] before it");
+        return ds_fail(e, DS_EINPUT, "[reject] does not follow a cost section, expected one before it");
+    setup->outputs = setup->classes;
+    r->shape = *setup;
     ds_reject_get(state, &score, &threshold);
-    int rc = ds_score_check(&score, setup->logits, setup->abstain, e);
-    if (!rc)
-        rc = check_threshold(r, e);
-    r->classes = setup->outputs = setup->classes;
-    r->inputs = setup->inputs;
-    r->logits = setup->logits;
-    r->abstain = setup->abstain;
-    return rc;
+    DS_TRY(ds_score_check(&score, setup->logits, setup->abstain, e));
+    return check_threshold(r, e);
 }
 
 static int reject_forward(void *state, const ds_pass *pass, ds_error *e)
 {
-    const reject_state *r = state;
+    const ds_setup *s = &((const reject_state *)state)->shape;
     ds_score score;
     double threshold;
     (void)e;
     ds_reject_get(state, &score, &threshold);
     for (size_t b = 0; b < (size_t)pass->batch; b++) {
-        double confidence = ds_score_row(&score, pass->logits + b * (size_t)r->logits, r->logits, r->abstain);
+        double confidence = ds_score_row(&score, pass->logits + b * (size_t)s->logits, s->logits, s->abstain);
         bool accepted = ds_accepts(confidence, threshold);
-        float *out = pass->output + b * (size_t)r->classes;
-        size_t size = (size_t)r->classes * sizeof *out;
-        if (accepted)
-            memcpy(out, pass->input + b * (size_t)r->inputs, size);
-        else
-            memset(out, 0, size);
+        const float *in = pass->input + b * (size_t)s->inputs;
+        float *out = pass->output + b * (size_t)s->classes;
+        for (int j = 0; j < s->classes; j++)
+            out[j] = accepted ? in[j] : 0;
         if (pass->confidence)
             pass->confidence[b] = confidence;
         if (pass->accepted)
@@ -90,8 +80,6 @@ const ds_layer ds_layer_reject = {
     .name = "reject",
     .help = "class probabilities of an accepted image, zeros for a rejected one",
     .role = DS_REJECT,
-    .host_section = "route",
-    .host_keys = "layers=-1\n",
     .state_size = sizeof(reject_state),
     .options = reject_options,
     .init = reject_init,

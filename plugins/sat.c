@@ -19,32 +19,33 @@ typedef struct sat_state {
     double alpha_start, alpha_end, momentum, entropy, temperature;
     int inputs, classes; /* logits an image; C */
     size_t samples;
-    float *history; /* ema: samples x C, a row of zeros: not visited yet; abstain: samples; NULL: no training,
-                       or blend */
-    double *p;      /* C: the row at work */
-    double *weights; /* room: ema's weights of the sub-batch at work */
-    int room;
+    float *
+        history; /* ema: samples x C, a row of zeros: not visited yet; abstain: samples; NULL: none is kept */
+    double *weights; /* n_weights: ema's of the rows so far */
+    int n_weights;
 } sat_state;
 
-#define AT(field) offsetof(sat_state, field)
+#define DS_STATE sat_state
 static const ds_option sat_options[] = {
-    {"target", DS_ENUM, AT(target), "blend", 0, 0, NULL, target_names, NULL,
-     "what the network is trained towards"},
-    {"warmup_epochs", DS_INT, AT(warmup_epochs), "5", 0, 1e6, NULL, NULL, NULL,
-     "epochs before the target moves; they must end before the network memorises wrong labels"},
-    {"alpha_start", DS_REAL, AT(alpha_start), "0", 0, 1, NULL, NULL, "target=blend",
-     "weight of the network's own predictions at first"},
-    {"alpha_end", DS_REAL, AT(alpha_end), "0.9", 0, 1, NULL, NULL, "target=blend",
-     "the same in the end, reached in equal steps after the warm-up"},
-    {"momentum", DS_REAL, AT(momentum), "0.9", 0, 0.999999, NULL, NULL, "target=ema|abstain",
-     "share of the old target that each visit keeps"},
-    {"entropy", DS_REAL, AT(entropy), "0", 0, HUGE_VAL, NULL, NULL, "target=abstain",
-     "weight of the entropy of the class probabilities in the loss"},
-    {"classes", DS_INT, AT(wanted_classes), "0", 0, 1e6, NULL, NULL, NULL,
-     "only checked: what the layer before must give (one more for target=abstain); 0 for what it gives"},
-    {"temperature", DS_REAL, AT(temperature), "1", 1e-6, 1e6, NULL, NULL, NULL,
-     "divides the logits of the output, not of the loss"},
-    {0},
+    OPT_ENUM("target", target, target_names, "what the network is trained towards", .def = "blend"),
+    OPT_INT("warmup_epochs", warmup_epochs,
+            "epochs before the target moves; they must end before the network memorises wrong labels",
+            .def = "5", OPT_RANGE(0, 1e6)),
+    OPT_REAL("alpha_start", alpha_start, "weight of the network's own predictions at first", .def = "0",
+             OPT_RANGE(0, 1), .when = "target=blend"),
+    OPT_REAL("alpha_end", alpha_end, "the same in the end, reached in equal steps after the warm-up",
+             .def = "0.9", OPT_RANGE(0, 1), .when = "target=blend"),
+    OPT_REAL("momentum", momentum, "share of the old target that each visit keeps", .def = "0.9",
+             OPT_RANGE(0, 0.999999), .when = "target=ema|abstain"),
+    OPT_REAL("entropy", entropy, "weight of the entropy of the class probabilities in the loss", .def = "0",
+             OPT_FROM(0), .when = "target=abstain"),
+    OPT_INT(
+        "classes", wanted_classes,
+        "only checked: what the layer before must give (one more for target=abstain); 0 for what it gives",
+        .def = "0", OPT_RANGE(0, 1e6)),
+    OPT_REAL("temperature", temperature, "divides the logits of the output, not of the loss", .def = "1",
+             OPT_RANGE(1e-6, 1e6)),
+    OPT_END,
 };
 
 /* ---- the losses of one image ---- */
@@ -87,7 +88,7 @@ static double ema_row(const ds_row *r, const float *t, float *gradient)
     double loss = 0;
     for (int j = 0; j < r->n; j++)
         loss -= t[j] * ds_row_log(r, j);
-    for (int j = 0; gradient && j < r->n; j++)
+    for (int j = 0; j < r->n; j++)
         gradient[j] = (float)(r->p[j] - t[j]);
     return loss;
 }
@@ -97,20 +98,13 @@ static double softplus(double x)
     return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
 }
 
-/* Logit of "abstain" against all C classes of the row together: P_C = 1 / (1 + exp(-lead)). */
-static double abstain_lead(const ds_row *r)
-{
-    return (r->z[r->n] * r->scale - r->top) - r->spread;
-}
-
 /* t: what the label keeps, 1-t goes to "abstain". Softmax over C+1 is P_j = q_j (1 - P_C). */
 static double abstain_row(const ds_row *r, int y, double t, float *gradient)
 {
-    double lead = abstain_lead(r), kept = 1 / (1 + exp(lead));
-    for (int j = 0; gradient && j < r->n; j++)
+    double lead = ds_row_log(r, r->n), kept = 1 / (1 + exp(lead));
+    for (int j = 0; j < r->n; j++)
         gradient[j] = (float)(r->p[j] * kept - (j == y ? t : 0));
-    if (gradient)
-        gradient[r->n] = (float)(1 / (1 + exp(-lead)) - (1 - t));
+    gradient[r->n] = (float)(1 / (1 + exp(-lead)) - (1 - t));
     return t * (softplus(lead) - ds_row_log(r, y)) + (1 - t) * softplus(-lead);
 }
 
@@ -118,85 +112,77 @@ static double abstain_row(const ds_row *r, int y, double t, float *gradient)
 static double entropy_row(const ds_row *r, double beta, float *gradient)
 {
     double h = ds_row_entropy(r);
-    for (int j = 0; gradient && j < r->n; j++)
+    for (int j = 0; j < r->n; j++)
         gradient[j] -= (float)(beta * r->p[j] * (ds_row_log(r, j) + h));
     return beta * h;
 }
 
 /* ---- a pass ---- */
 
-static bool adapting(const sat_state *s, int epoch)
+static bool adapting(const sat_state *s, const ds_pass *pass)
 {
-    return s->target != BLEND && epoch >= s->warmup_epochs;
+    return s->target != BLEND && pass->epoch >= s->warmup_epochs;
 }
 
 static double warmup_row(const sat_state *s, const ds_row *r, int y, float *gradient)
 {
     ds_row_gradient(r, y, 1, gradient);
-    if (gradient && s->target == ABSTAIN)
+    if (s->target == ABSTAIN)
         gradient[s->classes] = 0;
     return -ds_row_log(r, y);
 }
 
-static double ema_step(const sat_state *s, const ds_row *r, const ds_pass *pass, int b, float *gradient)
+static double ema_step(sat_state *s, const ds_row *r, int y, float *gradient)
 {
-    float *t = s->history + (size_t)pass->ids[b] * (size_t)s->classes;
-    s->weights[b] = ema_update(r, pass->labels[b], s->momentum, t);
+    float *t = s->history + (size_t)r->pass->ids[r->b] * (size_t)s->classes;
+    DS_PUSH(s->weights, s->n_weights, ema_update(r, y, s->momentum, t));
     return ema_row(r, t, gradient);
 }
 
-static double abstain_step(const sat_state *s, const ds_row *r, const ds_pass *pass, int b, float *gradient)
+static double abstain_step(const sat_state *s, const ds_row *r, int y, float *gradient)
 {
-    float *t = s->history + pass->ids[b];
-    *t = (float)(s->momentum * *t + (1 - s->momentum) * r->p[pass->labels[b]]);
-    return abstain_row(r, pass->labels[b], *t, gradient);
+    float *t = s->history + r->pass->ids[r->b];
+    *t = (float)(s->momentum * *t + (1 - s->momentum) * r->p[y]);
+    return abstain_row(r, y, *t, gradient);
 }
 
-static void train_row(const sat_state *s, const ds_row *r, const ds_pass *pass, int b)
+static double sat_row(void *state, const ds_row *r, int y, float *gradient)
 {
-    float *gradient = pass->gradient ? pass->gradient + (size_t)b * (size_t)s->inputs : NULL;
-    int y = pass->labels[b];
+    sat_state *s = state;
     double loss;
     if (s->target == BLEND)
-        loss = blend_row(r, y, alpha_at(s, pass->epoch, pass->epochs), gradient);
-    else if (!adapting(s, pass->epoch))
+        loss = blend_row(r, y, alpha_at(s, r->pass->epoch, r->pass->epochs), gradient);
+    else if (!adapting(s, r->pass))
         loss = warmup_row(s, r, y, gradient);
     else if (s->target == EMA)
-        loss = ema_step(s, r, pass, b, gradient);
+        loss = ema_step(s, r, y, gradient);
     else
-        loss = abstain_step(s, r, pass, b, gradient);
-    if (s->target == ABSTAIN && s->entropy > 0)
-        loss += entropy_row(r, s->entropy, gradient);
-    if (pass->loss)
-        pass->loss[b] = loss;
+        loss = abstain_step(s, r, y, gradient);
+    return s->entropy > 0 ? loss + entropy_row(r, s->entropy, gradient) : loss;
 }
 
 /* ema's weights w_i B / sum w need the whole sub-batch. */
-static void apply_weights(const sat_state *s, const ds_pass *pass)
+static void sat_finish(void *state, const ds_pass *pass)
 {
+    sat_state *s = state;
     double sum = 0;
-    for (int b = 0; b < pass->batch; b++)
+    for (int b = 0; b < s->n_weights; b++)
         sum += s->weights[b];
-    for (int b = 0; b < pass->batch; b++) {
+    for (int b = 0; b < s->n_weights; b++) {
         double weight = s->weights[b] * pass->batch / sum;
-        if (pass->loss)
-            pass->loss[b] *= weight;
-        float *gradient = pass->gradient ? pass->gradient + (size_t)b * (size_t)s->inputs : NULL;
-        for (int j = 0; gradient && j < s->inputs; j++)
+        float *gradient = pass->gradient + (size_t)b * (size_t)s->inputs;
+        pass->loss[b] *= weight;
+        for (int j = 0; j < s->inputs; j++)
             gradient[j] = (float)(gradient[j] * weight);
     }
 }
 
-/* Class probabilities, then that of "abstain" among all C+1. */
-static void write_output(const sat_state *s, const ds_row *r, float *out)
+static int sat_check(void *state, const ds_pass *pass, ds_error *e)
 {
-    ds_store(r->p, s->classes, out);
-    if (s->target == ABSTAIN)
-        out[s->classes] = (float)(1 / (1 + exp(-abstain_lead(r))));
-}
-
-static int check_ids(const sat_state *s, const ds_pass *pass, ds_error *e)
-{
+    sat_state *s = state;
+    s->n_weights = 0;
+    if (!adapting(s, pass))
+        return DS_OK;
     if (!s->history || !pass->ids)
         return ds_fail(e, DS_EINPUT,
                        "target=%s needs the number of each training image after the warm-up; train with "
@@ -209,64 +195,24 @@ static int check_ids(const sat_state *s, const ds_pass *pass, ds_error *e)
     return DS_OK;
 }
 
-/* All checks of a training pass come before the first change of the history. */
-static int prepare(sat_state *s, const ds_pass *pass, ds_error *e)
-{
-    int rc = ds_check_labels(pass, s->classes, e);
-    if (!rc && adapting(s, pass->epoch))
-        rc = check_ids(s, pass, e);
-    if (rc || s->target != EMA || pass->batch <= s->room)
-        return rc;
-    double *grown = realloc(s->weights, (size_t)pass->batch * sizeof *grown);
-    if (!grown)
-        return ds_fail_memory(e);
-    s->weights = grown;
-    s->room = pass->batch;
-    return DS_OK;
-}
-
-static int sat_forward(void *state, const ds_pass *pass, ds_error *e)
-{
-    sat_state *s = state;
-    int rc = pass->labels ? prepare(s, pass, e) : DS_OK;
-    if (rc)
-        return rc;
-    for (int b = 0; b < pass->batch; b++) {
-        size_t at = (size_t)b * (size_t)s->inputs;
-        ds_row row = ds_row_make(pass->input + at, s->classes, pass->labels ? 1 : s->temperature, s->p);
-        if (pass->labels)
-            train_row(s, &row, pass, b);
-        if (pass->labels && s->temperature != 1)
-            row = ds_row_make(pass->input + at, s->classes, s->temperature, s->p);
-        write_output(s, &row, pass->output + at);
-    }
-    if (pass->labels && s->target == EMA && adapting(s, pass->epoch))
-        apply_weights(s, pass);
-    return DS_OK;
-}
-
 /* ---- making and freeing ---- */
 
 static int take_shape(sat_state *s, ds_setup *setup, ds_error *e)
 {
-    int extra = s->target == ABSTAIN;
-    const char *each = extra ? "one for each class and one for 'abstain'" : "one for each class";
-    if (s->wanted_classes && setup->inputs != s->wanted_classes + extra)
-        return ds_fail(e, DS_EINPUT, "[sat] with classes=%d gets %d number%s an image, expected %d (%s)",
-                       s->wanted_classes, setup->inputs, setup->inputs == 1 ? "" : "s",
-                       s->wanted_classes + extra, each);
-    if (setup->inputs < 2 + extra)
-        return ds_fail(e, DS_EINPUT,
-                       "[sat] gets %d number%s an image, expected at least %d (%s, of 2 classes or more)",
-                       setup->inputs, setup->inputs == 1 ? "" : "s", 2 + extra, each);
-    s->inputs = setup->outputs = setup->inputs;
-    s->classes = setup->classes = setup->inputs - extra;
-    setup->abstain = extra;
-    return DS_OK;
+    setup->abstain = s->target == ABSTAIN;
+    s->inputs = setup->inputs;
+    s->classes = setup->classes = setup->inputs - setup->abstain;
+    setup->temperature = s->temperature;
+    if (!s->wanted_classes || s->wanted_classes == s->classes)
+        return DS_OK;
+    setup->key = "classes";
+    return ds_fail(e, DS_EINPUT, "[sat] classes=%d, but %d numbers come in, expected classes=%d%s",
+                   s->wanted_classes, setup->inputs, s->classes,
+                   setup->abstain ? " (one for each class and one for 'abstain')" : "");
 }
 
 /* A target that never comes into play is a mistake, not a choice. */
-static int check_epochs(const sat_state *s, ds_setup *setup, ds_error *e)
+static int check_epochs(const sat_state *s, const ds_setup *setup, ds_error *e)
 {
     if (!setup->samples || setup->epochs < 1 || setup->epochs > s->warmup_epochs)
         return DS_OK;
@@ -306,9 +252,8 @@ static int make_history(sat_state *s, size_t samples, ds_error *e)
     s->samples = samples;
     if (!samples || s->target == BLEND)
         return DS_OK;
-    if ((double)samples * (double)row * sizeof *s->history > machine_memory())
-        return fail_history(s, row, e);
-    s->history = calloc(samples, row * sizeof *s->history);
+    if ((double)samples * (double)row * sizeof *s->history <= machine_memory())
+        s->history = calloc(samples, row * sizeof *s->history);
     if (!s->history)
         return fail_history(s, row, e);
     for (size_t i = 0; s->target == ABSTAIN && i < samples; i++)
@@ -319,16 +264,13 @@ static int make_history(sat_state *s, size_t samples, ds_error *e)
 static int sat_init(void *state, ds_setup *setup, ds_error *e)
 {
     sat_state *s = state;
-    int rc = take_shape(s, setup, e);
-    if (!rc)
-        rc = check_epochs(s, setup, e);
+    DS_TRY(take_shape(s, setup, e));
+    DS_TRY(check_epochs(s, setup, e));
     if (s->target == BLEND && s->alpha_end < s->alpha_start)
         ds_note(setup->notes,
                 "warning: alpha_end=%g is below alpha_start=%g: alpha drops to it after the warm-up",
                 s->alpha_end, s->alpha_start);
-    if (!rc && !(s->p = malloc((size_t)s->classes * sizeof *s->p)))
-        rc = ds_fail_memory(e);
-    return rc ? rc : make_history(s, setup->samples, e);
+    return make_history(s, setup->samples, e);
 }
 
 static void sat_progress(const void *state, int epoch, int epochs, ds_progress *out)
@@ -343,7 +285,6 @@ static void sat_release(void *state)
 {
     sat_state *s = state;
     free(s->history);
-    free(s->p);
     free(s->weights);
 }
 
@@ -353,12 +294,12 @@ const ds_layer ds_layer_sat = {
     .help =
         "self-adaptive training: the target moves from the given label towards the network's own predictions",
     .role = DS_COST,
-    .host_section = "softmax",
-    .host_keys = "groups=1\n",
     .state_size = sizeof(sat_state),
     .options = sat_options,
     .init = sat_init,
-    .forward = sat_forward,
+    .row = sat_row,
+    .check = sat_check,
+    .finish = sat_finish,
     .progress = sat_progress,
     .release = sat_release,
 };

@@ -45,9 +45,9 @@ typedef struct ds_option {
     const char *help;         /* one line, lower case, no full stop */
 } ds_option;
 
-/* The rows of a table. Before it stands whose fields they are, `#define DS_STATE sat_state`; what differs from
- * "no default, no limit" follows as designated initialisers:
- *   OPT_REAL("amount", amount, "share of the target that all classes get alike", .def = "0.1", OPT_RANGE(0, 0.99)),
+/* The rows of a table. Before it stands whose fields they are, `#define DS_STATE sat_state`; what differs
+ * from "no default, no limit" follows as designated initialisers:
+ *   OPT_REAL("amount", amount, "share that all classes get", .def = "0.1", OPT_RANGE(0, 0.99)),
  *   OPT_ENUM("target", target, target_names, "what the gradient is taken against", .def = "blend"),
  *   OPT_CHECK(DS_TEXT, "tree", "file of a class tree"),
  *   OPT_END, */
@@ -88,13 +88,14 @@ void ds_option_defaults(const ds_option *table, void *state);
 /* The option of that name, or NULL. */
 const ds_option *ds_option_find(const ds_option *table, const char *name);
 
-/* Check `value` and store it (state NULL: check only). The message has file:line, name, value and what was expected. */
+/* Check `value` and store it (state NULL: check only). The message has file:line, name, value and what was
+ * expected. */
 int ds_option_set(const ds_option *o, void *state, const char *value, const char *file, int line,
                   ds_error *e);
 
-/* Fill `state` (defaults first; NULL: check only) from the pairs of one section or file; `place` is how messages
- * name that: "[sat]" or ".data". Errors: unknown key (names the nearest), duplicate key (names the first line), bad
- * value, a key whose `when` does not hold. */
+/* Fill `state` (defaults first; NULL: check only) from the pairs of one section or file; `place` is how
+ * messages name that: "[sat]" or ".data". Errors: unknown key (names the nearest), duplicate key (names
+ * the first line), bad value, a key whose `when` does not hold. */
 int ds_option_fill(const ds_option *table, void *state, const ds_pair *pairs, int n, const char *place,
                    const char *file, ds_error *e);
 

@@ -10,12 +10,15 @@
 typedef struct ds_section {
     char *name; /* without brackets, as written; "conv" and "convolutional" are the same kind */
     int line;
-    ds_pair
-        *pairs; /* n pairs in the order of the file; blanks inside key and value are gone, as in the host */
+    ds_pair *pairs; /* n, in the order of the file; blanks inside key and value are gone, as in the host */
     int n;
-    const ds_layer *plugin; /* the plugin that handles it, NULL for a section of the host alone. A [softmax]
-                             * that ends the network has one too, unless it uses groups, tree, spatial or
-                             * noloss; its pairs are then only those that the plugin knows */
+    const struct ds_kind *kind; /* sections.h; NULL: the host does not know it */
+    struct ds_keys *keys;       /* of a layer of the host, owned */
+    /* The plugin that handles it, NULL for a section of the host alone. A [softmax] that ends the network
+     * has one too, unless it uses groups, tree, spatial or noloss; its pairs are then only those that the
+     * plugin knows. */
+    const ds_layer *plugin;
+    ds_setup setup; /* of a plugin, with the answers of its init: what it is without training */
 } ds_section;
 
 /* Shape that leaves a layer; h = w = c = 0 where there is no image shape. */
@@ -35,7 +38,7 @@ typedef struct ds_net_options {
     double B1, B2, eps;
     int max_crop, min_crop;      /* 0: 2 * width, width */
     double max_ratio, min_ratio; /* NAN: from max_crop, min_crop */
-    bool center, flip;
+    bool center, flip, random;
     double angle, aspect, saturation, exposure, hue;
 } ds_net_options;
 
@@ -60,35 +63,33 @@ void ds_cfg_free(ds_cfg *cfg);
 
 /* Name of the section without aliases: "convolutional" for [conv], "net" for [network], "sat" for [sat]. */
 const char *ds_section_kind(const ds_section *s);
-
 /* Value of a key, or NULL where it is not given. */
 const char *ds_section_get(const ds_section *s, const char *key);
-
 /* Line of a key, else of the section. */
 int ds_section_line(const ds_section *s, const char *key);
+/* The plugin of a section name that stock Darknet does not know ("sat", not "softmax"), or NULL. */
+const ds_layer *ds_section_plugin(const char *name);
 
 /* The keys of [net], stored in ds_net_options. */
 extern const ds_option ds_net_keys[];
 
 /* The text for the host's parser: plugin sections lowered, keys of our own left out, `batch` and
  * `subdivisions` replaced when batch > 0. Fresh memory. */
-int ds_cfg_lower(const ds_cfg *cfg, int batch, int subdivisions, char **text, ds_error *e);
+char *ds_cfg_lower(const ds_cfg *cfg, int batch, int subdivisions);
 
 /* Layer number of the cost section that ends the network ([sat], [softmax]), or -1; *reject gets that of the
  * [reject] behind it or -1. */
 int ds_cfg_cost(const ds_cfg *cfg, int *reject);
 
-/* Any [sat] or [reject]: a section that stock Darknet does not know? */
-bool ds_cfg_needs_plugins(const ds_cfg *cfg);
-
 /* Can `classifier train` train this network rightly? Refuses sections whose gradient the host gets wrong or
  * that have no place in a classifier; warns of batch=1 with batch normalisation. */
 int ds_cfg_check_training(const ds_cfg *cfg, ds_notes *notes, ds_error *e);
 
-/* A copy of `text`, a whole cfg, whose [reject] has the n pairs (their lines mean nothing): the value of a key that stands
- * there is replaced in its place, a new key goes below the section's last one, a key with the value NULL is taken out. Without
- * [reject] one is put at the end; a [cost] after [softmax], which may not stand before it and does nothing, becomes
- * comments. Every other byte stays. *edited: fresh memory. The errors of ds_cfg_parse, of the text and of its copy. */
+/* A copy of `text`, a whole cfg, whose [reject] has the n pairs (their lines mean nothing): the value of a
+ * key that stands there is replaced in its place, a new key goes below the section's last one, a key with
+ * the value NULL is taken out. Without [reject] one is put at the end; a [cost] after [softmax], which may
+ * not stand before it and does nothing, becomes comments. Every other byte stays. *edited: fresh memory.
+ * The errors of ds_cfg_parse, of the text and of its copy. */
 int ds_cfg_edit_reject(const char *text, const char *path, const ds_pair *pairs, int n, char **edited,
                        ds_error *e);
 

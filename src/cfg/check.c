@@ -1,60 +1,60 @@
+/* Names and keys of all sections, and how a network may end. */
 #include "cfg/sections.h"
 
-#include "base/text.h"
 #include "plugins/registry.h"
 
 #include <string.h>
 
-static bool is_kind(const ds_section *s, ds_kind_id id)
-{
-    return ds_kind_find(s->name) == (int)id;
-}
-
-static bool has_role(const ds_section *s, ds_role role)
-{
-    return s->plugin && s->plugin->role == role;
-}
-
 /* ---- names ---- */
 
-static int check_name(ds_cfg *cfg, int i, ds_error *e)
+/* Sections that no classifier has, and the command of stock Darknet that takes networks with them. */
+static const char *const foreign[][2] = {
+    {"yolo", "detector"}, {"region", "detector"}, {"detection", "yolo"}, {"iseg", "isegmenter"},
+    {"rnn", "rnn"},       {"gru", "rnn"},         {"lstm", "rnn"},       {"crnn", "rnn"},
+};
+
+static int unknown_section(const ds_cfg *cfg, const ds_section *s, ds_error *e)
 {
-    ds_section *s = &cfg->sections[i];
-    int kind = ds_kind_find(s->name);
-    if (i == 0 && kind != DS_K_NET)
-        return ds_fail_at(e, DS_EINPUT, cfg->path, s->line, "first section is [%.60s], expected [net]",
-                          s->name);
-    if (i > 0 && kind == DS_K_NET)
-        return ds_fail_at(e, DS_EINPUT, cfg->path, s->line, "second [%s], expected one (first in line %d)",
-                          s->name, cfg->sections[0].line);
-    if (kind < 0)
-        s->plugin = ds_layer_find(s->name);
-    if (kind >= 0 || s->plugin)
-        return DS_OK;
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        if (strcmp(s->name, foreign[i][0]) == 0)
+            return ds_section_fail(cfg, s, "", e,
+                                   "[%s] has no place in a classifier, expected a cfg without it; "
+                                   "'/usr/bin/darknet %s' takes it",
+                                   s->name, foreign[i][1]);
     const char *near = ds_kind_nearest(s->name);
-    return ds_fail_at(e, DS_EINPUT, cfg->path, s->line, "unknown section [%.60s], %s%s%s", s->name,
-                      near ? "did you mean [" : "expected a layer of Darknet or of `layers`",
-                      near ? near : "", near ? "]?" : "");
+    return ds_section_fail(cfg, s, "", e, "unknown section [%.60s], %s%s%s", s->name,
+                           near ? "did you mean [" : "expected a layer of Darknet or of `layers`",
+                           near ? near : "", near ? "]?" : "");
+}
+
+const ds_layer *ds_section_plugin(const char *name)
+{
+    return ds_kind_find(name) ? NULL : ds_layer_find(name);
+}
+
+static int check_name(const ds_cfg *cfg, ds_section *s, ds_error *e)
+{
+    bool first = s == cfg->sections;
+    s->kind = ds_kind_find(s->name);
+    s->plugin = ds_section_plugin(s->name);
+    bool net = ds_section_is(s, "net");
+    if (first && !net)
+        return ds_section_fail(cfg, s, "", e, "first section is [%.60s], expected [net]", s->name);
+    if (!first && net)
+        return ds_section_fail(cfg, s, "", e, "second [%s], expected one (first in line %d)", s->name,
+                               cfg->sections[0].line);
+    return s->kind || s->plugin ? DS_OK : unknown_section(cfg, s, e);
 }
 
 /* ---- keys ---- */
 
-static bool in_words(const char *const *words, const char *word)
-{
-    for (; words && *words; words++)
-        if (strcmp(*words, word) == 0)
-            return true;
-    return false;
-}
-
-/* Stock files hold keys that the host does not read: told once each, then gone. */
-static void drop_ignored(ds_cfg *cfg, ds_section *s, const ds_kind *kind, ds_notes *notes)
+/* `seen` of stock files is not read by the host. */
+static void drop_seen(const ds_cfg *cfg, ds_section *s, ds_notes *notes)
 {
     for (int i = s->n - 1; i >= 0; i--) {
-        if (!in_words(kind->ignored, s->pairs[i].key))
+        if (strcmp(s->pairs[i].key, "seen") != 0)
             continue;
-        ds_note(notes, "note: %s:%d: key '%s' is ignored by Darknet", cfg->path, s->pairs[i].line,
-                s->pairs[i].key);
+        ds_note(notes, "note: %s:%d: key 'seen' is ignored by Darknet", cfg->path, s->pairs[i].line);
         ds_section_drop(s, i);
     }
 }
@@ -63,56 +63,50 @@ static int check_keys(ds_cfg *cfg, ds_section *s, ds_notes *notes, ds_error *e)
 {
     char place[80];
     snprintf(place, sizeof place, "[%s]", s->name);
-    int kind = ds_kind_find(s->name);
-    if (kind < 0)
-        return ds_option_fill(s->plugin->options, NULL, s->pairs, s->n, place, cfg->path, e);
-    drop_ignored(cfg, s, &ds_kinds[kind], notes);
-    if (kind == DS_K_NET)
+    if (s == cfg->sections) {
+        drop_seen(cfg, s, notes);
         return ds_cfg_read_net(cfg, e);
-    return ds_option_fill(ds_kinds[kind].keys, NULL, s->pairs, s->n, place, cfg->path, e);
+    }
+    if (s->kind)
+        DS_ZALLOC(s->keys, 1);
+    const ds_option *table = s->kind ? s->kind->keys : s->plugin->options;
+    return ds_option_fill(table, s->keys, s->pairs, s->n, place, cfg->path, e);
 }
 
 /* ---- the end of the network ---- */
 
-/* What a key of a [softmax] asks for. */
-typedef enum wish { NOTHING, PLUGIN, HOST } wish;
-
-/* A softmax has no weights, so their keys mean nothing; neither do the host's own words at their defaults. */
-static wish wish_of(const ds_section *s, const char *key, const ds_layer *layer)
+const ds_pair *ds_softmax_obstacle(const ds_section *s)
 {
-    static const char *const weights[] = {"dontsave", "dontload",      "numload", "dontloadscales",
-                                          "smooth",   "learning_rate", NULL};
-    static const char *const words[] = {"spatial", "noloss", "truth", "onlyforward", "stopbackward", NULL};
-    if (strcmp(key, "groups") == 0)
-        return ds_section_int(s, key, 0) == 1 ? NOTHING : HOST;
-    if (in_words(words, key))
-        return ds_section_int(s, key, 1) == 0 ? NOTHING : HOST;
-    if (in_words(weights, key))
-        return NOTHING;
-    return ds_option_find(layer->options, key) ? PLUGIN : HOST;
+    static const char *const words[] = {"spatial", "noloss", "truth", "onlyforward", "stopbackward"};
+    for (int i = 0; i < s->n; i++) {
+        const ds_pair *p = &s->pairs[i];
+        if (strcmp(p->key, "tree") == 0 || (strcmp(p->key, "groups") == 0 && s->keys->groups != 1))
+            return p;
+        for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+            if (strcmp(p->key, words[k]) == 0 && strcmp(p->value, "0") != 0)
+                return p;
+    }
+    return NULL;
 }
 
 /* May the section after a [softmax] stand there if the softmax is the cost of the network? */
 static bool may_follow(const ds_cfg *cfg, int i)
 {
-    if (i == cfg->n)
-        return true;
     const ds_section *next = &cfg->sections[i];
-    return has_role(next, DS_REJECT) || (is_kind(next, DS_K_COST) && i + 1 == cfg->n);
+    return i == cfg->n || ds_section_has_role(next, DS_REJECT) ||
+           (i + 1 == cfg->n && ds_section_is(next, "cost"));
 }
 
-/* A [softmax] at the end becomes the plugin's, if the plugin can do all that it asks for. */
-static int adopt_softmax(ds_cfg *cfg, int i, ds_error *e)
+/* A [softmax] at the end becomes the plugin's, if that can do all that it asks for. It has no weights, so
+ * their keys mean nothing, and neither do the host's own words at their defaults. */
+static int adopt_softmax(const ds_cfg *cfg, int i, ds_error *e)
 {
     ds_section *s = &cfg->sections[i];
     const ds_layer *layer = ds_layer_find("softmax");
-    if (!layer || !is_kind(s, DS_K_SOFTMAX) || !may_follow(cfg, i + 1))
+    if (!layer || !ds_section_is(s, "softmax") || !may_follow(cfg, i + 1) || ds_softmax_obstacle(s))
         return DS_OK;
-    for (int k = 0; k < s->n; k++)
-        if (wish_of(s, s->pairs[k].key, layer) == HOST)
-            return DS_OK;
     for (int k = s->n - 1; k >= 0; k--)
-        if (wish_of(s, s->pairs[k].key, layer) == NOTHING)
+        if (strcmp(s->pairs[k].key, "groups") == 0 || !ds_option_find(layer->options, s->pairs[k].key))
             ds_section_drop(s, k);
     s->plugin = layer;
     return ds_option_fill(layer->options, NULL, s->pairs, s->n, "[softmax]", cfg->path, e);
@@ -122,87 +116,57 @@ static int check_cost(const ds_cfg *cfg, int i, ds_notes *notes, ds_error *e)
 {
     const ds_section *s = &cfg->sections[i], *next = s + 1;
     if (i == 1)
-        return ds_fail_at(e, DS_EINPUT, cfg->path, s->line,
-                          "[%s] is the first layer, expected layers before it", s->name);
-    if (i + 1 == cfg->n || (i + 2 == cfg->n && has_role(next, DS_REJECT)))
+        return ds_section_fail(cfg, s, "", e, "[%s] is the first layer, expected layers before it", s->name);
+    /* a [reject] that is not the last is told so itself */
+    if (i + 1 == cfg->n || ds_section_has_role(next, DS_REJECT))
         return DS_OK;
-    bool cost = is_kind(next, DS_K_COST);
-    if (cost && is_kind(s, DS_K_SOFTMAX)) {
-        ds_note(notes, "note: %s:%d: [cost] after [softmax] takes no part in loss, gradient or output",
-                cfg->path, next->line);
-        return DS_OK;
-    }
-    if (cost)
-        return ds_fail_at(e, DS_EINPUT, cfg->path, next->line,
-                          "[cost] after [%s], expected nothing: [%s] is the cost of the network", s->name,
-                          s->name);
-    if (has_role(next, DS_REJECT))
-        return DS_OK; /* the [reject] itself is told that it must be the last */
-    return ds_fail_at(e, DS_EINPUT, cfg->path, next->line,
-                      "[%.60s] after [%s], expected only [reject] after it", next->name, s->name);
+    if (!ds_section_is(next, "cost"))
+        return ds_section_fail(cfg, next, "", e, "[%.60s] after [%s], expected only [reject] after it",
+                               next->name, s->name);
+    if (!ds_section_is(s, "softmax"))
+        return ds_section_fail(cfg, next, "", e,
+                               "[cost] after [%s], expected nothing: [%s] is the cost of the network",
+                               s->name, s->name);
+    ds_note(notes, "note: %s:%d: [cost] after [softmax] takes no part in loss, gradient or output", cfg->path,
+            next->line);
+    return DS_OK;
 }
 
 static int check_reject(const ds_cfg *cfg, int i, ds_error *e)
 {
     const ds_section *s = &cfg->sections[i];
-    if (!has_role(s - 1, DS_COST))
-        return ds_fail_at(e, DS_EINPUT, cfg->path, s->line,
-                          "[%s] after [%s], expected it directly after [sat] or a plain [softmax]", s->name,
-                          s[-1].name);
+    if (!ds_section_has_role(s - 1, DS_COST))
+        return ds_section_fail(
+            cfg, s, "", e,
+            "[%s] after [%s], expected it directly after a cost section ([sat], or a plain "
+            "[softmax])",
+            s->name, s[-1].name);
     if (i + 1 < cfg->n)
-        return ds_fail_at(e, DS_EINPUT, cfg->path, s[1].line,
-                          "[%.60s] after [%s], expected [%s] to be the last section", s[1].name, s->name,
-                          s->name);
+        return ds_section_fail(cfg, s + 1, "", e, "[%.60s] after [%s], expected [%s] to be the last section",
+                               s[1].name, s->name, s->name);
     return DS_OK;
 }
 
-static int check_order(ds_cfg *cfg, ds_notes *notes, ds_error *e)
+static int check_order(const ds_cfg *cfg, ds_notes *notes, ds_error *e)
 {
-    int rc = DS_OK;
-    for (int i = 1; i < cfg->n && !rc; i++)
-        rc = adopt_softmax(cfg, i, e);
-    for (int i = 1; i < cfg->n && !rc; i++) {
-        if (has_role(&cfg->sections[i], DS_COST))
-            rc = check_cost(cfg, i, notes, e);
-        else if (has_role(&cfg->sections[i], DS_REJECT))
-            rc = check_reject(cfg, i, e);
+    for (int i = 1; i < cfg->n; i++)
+        DS_TRY(adopt_softmax(cfg, i, e));
+    for (int i = 1; i < cfg->n; i++) {
+        if (ds_section_has_role(&cfg->sections[i], DS_COST))
+            DS_TRY(check_cost(cfg, i, notes, e));
+        else if (ds_section_has_role(&cfg->sections[i], DS_REJECT))
+            DS_TRY(check_reject(cfg, i, e));
     }
-    return rc;
+    return DS_OK;
 }
 
 int ds_cfg_check_sections(ds_cfg *cfg, ds_notes *notes, ds_error *e)
 {
-    int rc = DS_OK;
-    for (int i = 0; i < cfg->n && !rc; i++)
-        rc = check_name(cfg, i, e);
-    for (int i = 0; i < cfg->n && !rc; i++)
-        rc = check_keys(cfg, &cfg->sections[i], notes, e);
-    if (!rc && cfg->n == 1)
-        rc = ds_fail_at(e, DS_EINPUT, cfg->path, cfg->sections[0].line,
-                        "[net] has no layers, expected at least one");
-    return rc ? rc : check_order(cfg, notes, e);
-}
-
-/* ---- questions about a checked network ---- */
-
-int ds_cfg_cost(const ds_cfg *cfg, int *reject)
-{
-    int cost = -1;
-    if (reject)
-        *reject = -1;
-    for (int i = 1; i < cfg->n; i++) {
-        if (has_role(&cfg->sections[i], DS_COST))
-            cost = i - 1;
-        else if (has_role(&cfg->sections[i], DS_REJECT) && reject)
-            *reject = i - 1;
-    }
-    return cost;
-}
-
-bool ds_cfg_needs_plugins(const ds_cfg *cfg)
-{
     for (int i = 0; i < cfg->n; i++)
-        if (ds_kind_find(cfg->sections[i].name) < 0)
-            return true;
-    return false;
+        DS_TRY(check_name(cfg, &cfg->sections[i], e));
+    for (int i = 0; i < cfg->n; i++)
+        DS_TRY(check_keys(cfg, &cfg->sections[i], notes, e));
+    if (cfg->n == 1)
+        return ds_section_fail(cfg, cfg->sections, "", e, "[net] has no layers, expected at least one");
+    return check_order(cfg, notes, e);
 }

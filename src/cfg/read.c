@@ -1,30 +1,86 @@
+/* Text to sections, and what a section holds. */
 #include "cfg/sections.h"
 
-#include "base/file.h"
 #include "base/text.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+static const ds_pair *find_pair(const ds_section *s, const char *key)
+{
+    for (int i = 0; i < s->n; i++)
+        if (strcmp(s->pairs[i].key, key) == 0)
+            return &s->pairs[i];
+    return NULL;
+}
+
+const char *ds_section_get(const ds_section *s, const char *key)
+{
+    const ds_pair *p = find_pair(s, key);
+    return p ? p->value : NULL;
+}
+
+int ds_section_line(const ds_section *s, const char *key)
+{
+    const ds_pair *p = find_pair(s, key);
+    return p ? p->line : s->line;
+}
+
+const char *ds_section_kind(const ds_section *s)
+{
+    return s->kind ? s->kind->name : s->name;
+}
+
+bool ds_section_is(const ds_section *s, const char *kind)
+{
+    return strcmp(ds_section_kind(s), kind) == 0;
+}
+
+bool ds_section_has_role(const ds_section *s, ds_role role)
+{
+    return s->plugin && s->plugin->role == role;
+}
+
+int ds_section_fail(const ds_cfg *cfg, const ds_section *s, const char *key, ds_error *e, const char *format,
+                    ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return ds_fail_at(e, DS_EINPUT, cfg->path, ds_section_line(s, key), "%s", text);
+}
+
+void ds_section_drop(ds_section *s, int i)
+{
+    free(s->pairs[i].key);
+    free(s->pairs[i].value);
+    s->n--;
+    memmove(s->pairs + i, s->pairs + i + 1, (size_t)(s->n - i) * sizeof *s->pairs);
+}
+
+/* ---- lines ---- */
+
 typedef struct reader {
     ds_cfg *cfg;
-    int line, capacity, room; /* room: allocated pairs of the section that is open */
+    int line;
     ds_error *e;
 } reader;
 
-/* Copy `n` bytes without blanks, tabs and carriage returns: the host drops blanks inside a line too. */
+/* `n` bytes without blanks, tabs and carriage returns: the host drops blanks inside a line too. */
 static char *squeeze(const char *from, size_t n)
 {
-    char *copy = malloc(n + 1), *to = copy;
-    for (size_t i = 0; copy && i < n; i++)
-        if (!strchr(" \t\r", from[i]) || !from[i])
+    char *copy = ds_xmalloc(n + 1), *to = copy;
+    for (size_t i = 0; i < n; i++)
+        if (!strchr(" \t\r", from[i]))
             *to++ = from[i];
-    if (copy)
-        *to = '\0';
+    *to = '\0';
     return copy;
 }
 
-static int open_section(reader *r, const char *line)
+static int open_section(const reader *r, const char *line)
 {
     ds_cfg *cfg = r->cfg;
     size_t n = strlen(line);
@@ -35,77 +91,40 @@ static int open_section(reader *r, const char *line)
     if (close != line + n - 1 || n == 2)
         return ds_fail_at(r->e, DS_EINPUT, cfg->path, r->line,
                           "cannot read '%.80s', expected '[name]' alone on its line", line);
-    if (cfg->n == r->capacity) {
-        int grown = r->capacity ? 2 * r->capacity : 32;
-        ds_section *sections = realloc(cfg->sections, (size_t)grown * sizeof *sections);
-        if (!sections)
-            return ds_fail_memory(r->e);
-        cfg->sections = sections;
-        r->capacity = grown;
-    }
-    char *name = ds_strndup(line + 1, n - 2);
-    if (!name)
-        return ds_fail_memory(r->e);
-    cfg->sections[cfg->n++] = (ds_section){.name = name, .line = r->line};
-    r->room = 0;
+    ds_section s = {.name = ds_strndup(line + 1, n - 2), .line = r->line};
+    DS_PUSH(cfg->sections, cfg->n, s);
     return DS_OK;
 }
 
-static int append_pair(reader *r, ds_section *s, const char *line, size_t split)
-{
-    if (s->n == r->room) {
-        int grown = r->room ? 2 * r->room : 8;
-        ds_pair *pairs = realloc(s->pairs, (size_t)grown * sizeof *pairs);
-        if (!pairs)
-            return ds_fail_memory(r->e);
-        s->pairs = pairs;
-        r->room = grown;
-    }
-    ds_pair p = {ds_strndup(line, split), ds_strdup(line + split + 1), r->line};
-    if (!p.key || !p.value) {
-        free(p.key);
-        free(p.value);
-        return ds_fail_memory(r->e);
-    }
-    s->pairs[s->n++] = p;
-    return DS_OK;
-}
-
-static int read_pair(reader *r, const char *line)
+static int read_pair(const reader *r, const char *line)
 {
     ds_cfg *cfg = r->cfg;
     size_t split = strcspn(line, "=");
+    int shown = (int)(split < 80 ? split : 80);
     if (!line[split] || split == 0)
         return ds_fail_at(r->e, DS_EINPUT, cfg->path, r->line,
                           "cannot read '%.80s', expected '[section]' or 'key=value'", line);
     if (cfg->n == 0)
         return ds_fail_at(r->e, DS_EINPUT, cfg->path, r->line,
-                          "key '%.*s' before any section, expected [net] first",
-                          (int)(split < 80 ? split : 80), line);
+                          "key '%.*s' before any section, expected [net] first", shown, line);
     if (!line[split + 1])
         return ds_fail_at(r->e, DS_EINPUT, cfg->path, r->line,
-                          "key '%.*s' has no value, expected 'key=value'", (int)(split < 80 ? split : 80),
-                          line);
-    return append_pair(r, &cfg->sections[cfg->n - 1], line, split);
+                          "key '%.*s' has no value, expected 'key=value'", shown, line);
+    ds_section *s = &cfg->sections[cfg->n - 1];
+    ds_pair p = {ds_strndup(line, split), ds_strdup(line + split + 1), r->line};
+    DS_PUSH(s->pairs, s->n, p);
+    return DS_OK;
 }
 
-static int read_line(reader *r, const char *from, size_t n)
+static int read_line(const reader *r, const char *line)
 {
-    char *line = squeeze(from, n);
-    if (!line)
-        return ds_fail_memory(r->e);
-    int rc = DS_OK;
-    bool comment = line[0] == '#' || line[0] == ';';
-    if (!comment && strchr(line, '#'))
-        rc = ds_fail_at(r->e, DS_EINPUT, r->cfg->path, r->line,
-                        "a '#' behind '%.*s', expected comments on lines of their own",
-                        (int)strcspn(line, "#"), line);
-    else if (line[0] == '[')
-        rc = open_section(r, line);
-    else if (line[0] && !comment)
-        rc = read_pair(r, line);
-    free(line);
-    return rc;
+    if (!line[0] || line[0] == '#' || line[0] == ';')
+        return DS_OK;
+    if (strchr(line, '#'))
+        return ds_fail_at(r->e, DS_EINPUT, r->cfg->path, r->line,
+                          "a '#' behind '%.*s', expected comments on lines of their own",
+                          (int)strcspn(line, "#"), line);
+    return line[0] == '[' ? open_section(r, line) : read_pair(r, line);
 }
 
 int ds_cfg_read_sections(ds_cfg *cfg, const char *text, ds_error *e)
@@ -113,73 +132,18 @@ int ds_cfg_read_sections(ds_cfg *cfg, const char *text, ds_error *e)
     reader r = {.cfg = cfg, .e = e};
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
         text += 3;
-    int rc = DS_OK;
-    while (*text && !rc) {
+    while (*text) {
         size_t n = strcspn(text, "\n");
+        char *line = squeeze(text, n);
         r.line++;
-        rc = read_line(&r, text, n);
+        int rc = read_line(&r, line);
+        free(line);
+        if (rc)
+            return rc;
         text += n + (text[n] == '\n');
     }
-    if (!rc && cfg->n == 0)
-        rc = ds_fail_at(e, DS_EINPUT, cfg->path, 0,
-                        "has no sections, expected a network that begins with [net]");
-    return rc;
-}
-
-void ds_section_drop(ds_section *s, int i)
-{
-    free(s->pairs[i].key);
-    free(s->pairs[i].value);
-    memmove(s->pairs + i, s->pairs + i + 1, (size_t)(s->n - i - 1) * sizeof *s->pairs);
-    s->n--;
-}
-
-int ds_cfg_parse(const char *text, const char *path, ds_cfg **out, ds_notes *notes, ds_error *e)
-{
-    *out = NULL;
-    ds_cfg *cfg = calloc(1, sizeof *cfg);
-    if (!cfg || !(cfg->path = ds_strdup(path))) {
-        free(cfg);
-        return ds_fail_memory(e);
-    }
-    int rc = ds_cfg_read_sections(cfg, text, e);
-    if (!rc)
-        rc = ds_cfg_check_sections(cfg, notes, e);
-    if (!rc)
-        rc = ds_cfg_read_shapes(cfg, e);
-    if (rc)
-        ds_cfg_free(cfg);
-    else
-        *out = cfg;
-    return rc;
-}
-
-int ds_cfg_read(const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e)
-{
-    char *text;
-    *cfg = NULL;
-    int rc = ds_file_read_text(path, "a network .cfg", &text, e);
-    if (rc)
-        return rc;
-    rc = ds_cfg_parse(text, path, cfg, notes, e);
-    free(text);
-    return rc;
-}
-
-void ds_cfg_free(ds_cfg *cfg)
-{
-    if (!cfg)
-        return;
-    for (int i = 0; i < cfg->n; i++) {
-        ds_section *s = &cfg->sections[i];
-        while (s->n)
-            ds_section_drop(s, s->n - 1);
-        free(s->pairs);
-        free(s->name);
-    }
-    ds_cfg_clear_net(&cfg->net);
-    free(cfg->sections);
-    free(cfg->shapes);
-    free(cfg->path);
-    free(cfg);
+    if (cfg->n == 0)
+        return ds_fail_at(e, DS_EINPUT, cfg->path, 0,
+                          "has no sections, expected a network that begins with [net]");
+    return DS_OK;
 }

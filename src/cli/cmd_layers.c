@@ -27,7 +27,7 @@ static void list_layers(void)
     const ds_layer *layer;
     for (int i = 0; (layer = ds_layer_at(i)); i++)
         printf("%-12s %s\n", layer->name, layer->help);
-    puts("\n`./darknet layers NAME` prints the keys of a layer. All layers of stock Darknet work too.");
+    puts("\n`./darknet layers NAME` prints the keys of a layer. All layers of stock Darknet that classifiers have work too.");
 }
 
 static bool has_confidence(const ds_option *table)

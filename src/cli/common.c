@@ -217,8 +217,9 @@ static int make_net(ds_model *m, ds_which_list which, const ds_run_flags *flags,
 {
     int reject;
     if (ds_cfg_cost(m->cfg, &reject) < 0)
-        return ds_fail_at(e, DS_EINPUT, m->cfg->path, m->cfg->sections[m->cfg->n - 1].line,
-                          "the network ends without class probabilities, expected [softmax] or [sat]");
+        return ds_fail_at(
+            e, DS_EINPUT, m->cfg->path, m->cfg->sections[m->cfg->n - 1].line,
+            "the network ends without class probabilities, expected a cost section ([softmax], [sat])");
     ds_net_setup setup = ds_net_setup_of(flags);
     setup.batch = which == DS_NO_LIST ? m->batch : evaluation_batch(m->cfg, m->images.n);
     setup.notes = &m->notes;

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "plugins/registry.h"
+#include "cfg/cfg.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -34,8 +34,7 @@ const char *ds_host_classifier_word(const char *word)
     return NULL;
 }
 
-/* The plugin whose section stands in `line` and that stock Darknet does not know, or NULL. A plugin that is
- * named like the section it lowers to only takes over a stock one. */
+/* The plugin whose section stands in `line` and that stock Darknet does not know, or NULL. */
 static const ds_layer *plugin_of_line(char *line)
 {
     char *word = ds_trim(line);
@@ -43,8 +42,7 @@ static const ds_layer *plugin_of_line(char *line)
     if (n < 3 || word[0] != '[' || word[n - 1] != ']')
         return NULL;
     word[n - 1] = '\0';
-    const ds_layer *layer = ds_layer_find(word + 1);
-    return layer && strcmp(layer->name, layer->host_section) != 0 ? layer : NULL;
+    return ds_section_plugin(word + 1);
 }
 
 /* Plugin section in the text file `path`, or NULL; *line gets its line. Other files do not matter here. */

@@ -41,10 +41,10 @@ static void shim_forward(layer l, network net)
     if (net.train && c->fatal) {
         ds_fail(&e, DS_EINPUT,
                 "[%s] trains only under ./darknet classifier train (it needs the number of each image)",
-                a->layer->name);
+                a->it.layer->name);
         c->fatal(&e);
     }
-    bool train = a->layer->role == DS_COST && c->labels;
+    bool train = a->it.layer->role == DS_COST && c->labels;
     ds_pass pass = {.batch = l.batch,
                     .epoch = c->epoch,
                     .epochs = c->epochs,
@@ -55,7 +55,7 @@ static void shim_forward(layer l, network net)
                     .ids = train ? c->ids : NULL,
                     .gradient = train ? l.delta : NULL,
                     .loss = train ? c->loss : NULL};
-    int rc = a->layer->forward(a->state, &pass, &e);
+    int rc = ds_instance_forward(&a->it, &pass, &e);
     record(c, rc, &e);
     if (train && !rc)
         to_host(l, pass.loss, l.delta, (size_t)l.batch * l.inputs);
@@ -79,29 +79,23 @@ void ds_detach(layer *l)
     ds_attached *a = ds_attached_of(l);
     if (!a)
         return;
-    ds_layer_free(a->layer, a->state);
+    ds_instance_release(&a->it);
     free(a);
     l->uh = NULL;
     l->forward = NULL;
 }
 
-static int attach_one(const ds_cfg *cfg, network *net, int i, const ds_attached *before, const ds_setup *base,
+static int attach_one(const ds_cfg *cfg, network *net, int i, int cost, const ds_setup *base,
                       ds_context *context, ds_error *e)
 {
     const ds_section *s = &cfg->sections[i + 1];
     layer *l = &net->layers[i];
-    ds_attached *a = calloc(1, sizeof *a);
-    if (!a)
-        return ds_fail_memory(e);
-    *a = (ds_attached){.layer = s->plugin, .setup = *base, .cost = i, .context = context};
-    a->setup.inputs = a->setup.logits = l->inputs;
-    if (before) {
-        a->cost = before->cost;
-        a->setup.logits = before->setup.logits;
-        a->setup.classes = before->setup.classes;
-        a->setup.abstain = before->setup.abstain;
-    }
-    int rc = ds_layer_new(s->plugin, s->pairs, s->n, cfg->path, s->line, &a->setup, &a->state, e);
+    ds_attached *a = ds_xcalloc(1, sizeof *a);
+    *a = (ds_attached){.it = {.layer = s->plugin, .setup = s->setup}, .cost = cost, .context = context};
+    a->it.setup.samples = base->samples;
+    a->it.setup.epochs = base->epochs;
+    a->it.setup.notes = base->notes;
+    int rc = ds_instance_init(&a->it, s->pairs, s->n, cfg->path, s->line, e);
     if (rc) {
         free(a);
         return rc;
@@ -109,27 +103,27 @@ static int attach_one(const ds_cfg *cfg, network *net, int i, const ds_attached 
     l->forward = shim_forward;
     l->backward = shim_backward;
     l->uh = (struct layer *)a;
-    l->outputs = a->setup.outputs;
+    l->outputs = a->it.setup.outputs;
     l->out_c = l->out_c && l->out_w * l->out_h == 1 ? l->outputs : l->out_c;
     return DS_OK;
 }
 
 int ds_attach(const ds_cfg *cfg, network *net, const ds_setup *setup, ds_context *context, ds_error *e)
 {
-    const ds_attached *before = NULL;
-    for (int i = 0; i < net->n; i++) {
-        const ds_layer *plugin = cfg->sections[i + 1].plugin;
-        if (!plugin)
+    const ds_setup *end = NULL;
+    for (int i = 0, cost = -1; i < net->n; i++) {
+        const ds_section *s = &cfg->sections[i + 1];
+        end = s->plugin ? &s->setup : NULL;
+        if (!s->plugin)
             continue;
-        int rc = attach_one(cfg, net, i, plugin->role == DS_REJECT ? before : NULL, setup, context, e);
-        if (rc)
-            return rc;
-        before = ds_attached_of(&net->layers[i]);
+        if (s->plugin->role == DS_COST)
+            cost = i;
+        DS_TRY(attach_one(cfg, net, i, cost, setup, context, e));
     }
-    const layer *last = &net->layers[net->n - 1];
-    if (before && ds_attached_of(last)) {
+    if (end) {
+        const layer *last = &net->layers[net->n - 1];
         net->outputs = last->outputs;
-        net->truths = before->setup.classes;
+        net->truths = end->classes;
         net->output = last->output;
     }
     return DS_OK;

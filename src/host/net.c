@@ -1,6 +1,5 @@
 /* A network of the host with our plugins in it: building, asking, running. */
 #include "host/private.h"
-#include "plugins/reject.h"
 
 #include <math.h>
 #include <omp.h>
@@ -24,24 +23,18 @@ static void fill_info(ds_net *n)
     const ds_attached *a = info->cost >= 0 ? ds_attached_of(&net->layers[info->cost]) : NULL;
     if (!a)
         return;
-    info->logits = a->setup.inputs;
-    info->classes = a->setup.classes;
-    info->abstain = a->setup.abstain;
-    const ds_option *t = ds_option_find(a->layer->options, "temperature");
-    if (t)
-        info->cost_temperature = *(const double *)((const char *)a->state + t->offset);
+    info->logits = a->it.setup.inputs;
+    info->classes = a->it.setup.classes;
+    info->abstain = a->it.setup.abstain;
+    info->cost_temperature = a->it.setup.temperature;
 }
 
 static int parse(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
-    char *text;
-    int rc = ds_host_open(&n->host, e);
-    if (!rc)
-        rc = ds_cfg_lower(n->cfg, setup->batch, setup->batch ? 1 : 0, &text, e);
-    if (rc)
-        return rc;
+    DS_TRY(ds_host_open(&n->host, e));
+    char *text = ds_cfg_lower(n->cfg, setup->batch, setup->batch ? 1 : 0);
     ds_host_seed(setup->seed);
-    rc = ds_host_parse(n->host, text, true, &n->net, e);
+    int rc = ds_host_parse(n->host, text, true, &n->net, e);
     free(text);
     return rc;
 }
@@ -150,7 +143,7 @@ bool ds_net_get_reject(const ds_net *n, ds_score *score, double *threshold)
     *threshold = NAN;
     if (n->info.reject < 0)
         return false;
-    ds_reject_get(ds_attached_of(&n->net->layers[n->info.reject])->state, score, threshold);
+    ds_reject_get(ds_attached_of(&n->net->layers[n->info.reject])->it.state, score, threshold);
     return true;
 }
 
@@ -282,6 +275,6 @@ void ds_net_progress(const ds_net *n, int epoch, ds_progress *out)
 {
     *out = (ds_progress){.alpha = NAN};
     const ds_attached *a = ds_attached_of(&n->net->layers[n->info.cost]);
-    if (a->layer->progress)
-        a->layer->progress(a->state, epoch, n->context.epochs, out);
+    if (a->it.layer->progress)
+        a->it.layer->progress(a->it.state, epoch, n->context.epochs, out);
 }

@@ -56,8 +56,7 @@ static bool is_ours(const char *path)
     FILE *f = fopen(path, "r");
     while (f && !ours && fgets(line, sizeof line, f)) {
         char name[64];
-        const ds_layer *l = sscanf(line, " [ %63[a-z0-9_]", name) == 1 ? ds_layer_find(name) : NULL;
-        ours = l && strcmp(l->name, l->host_section) != 0;
+        ours = sscanf(line, " [ %63[a-z0-9_]", name) == 1 && ds_section_plugin(name);
     }
     if (f)
         fclose(f);
@@ -72,8 +71,10 @@ static network *parse_ours(const ds_host *host, const char *path)
     char *text;
     network *net = NULL;
     ds_setup setup = {0};
-    if (ds_cfg_read(path, &cfg, NULL, &e) || ds_cfg_lower(cfg, 0, 0, &text, &e) ||
-        ds_host_parse(host, text, false, &net, &e) || ds_attach(cfg, net, &setup, &context, &e))
+    if (ds_cfg_read(path, &cfg, NULL, &e))
+        fatal(&e);
+    text = ds_cfg_lower(cfg, 0, 0);
+    if (ds_host_parse(host, text, false, &net, &e) || ds_attach(cfg, net, &setup, &context, &e))
         fatal(&e);
     free(text);
     ds_cfg_free(cfg);

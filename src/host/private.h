@@ -59,9 +59,7 @@ typedef struct ds_context {
 } ds_context;
 
 typedef struct ds_attached {
-    const ds_layer *layer;
-    void *state;
-    ds_setup setup;
+    ds_instance it;
     int cost; /* layer number of the cost section */
     ds_context *context;
 } ds_attached;

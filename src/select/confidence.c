@@ -28,8 +28,8 @@ int ds_score_check(const ds_score *s, int n, bool abstain, ds_error *e)
                        classes);
     if (s->kind == DS_ABSTAIN && !abstain)
         return ds_fail(e, DS_EINPUT,
-                       "confidence=abstain needs an abstain output, expected [sat] with target=abstain or "
-                       "another confidence");
+                       "confidence=abstain needs an abstain output, expected a cost section that has one "
+                       "([sat] with target=abstain) or another confidence");
     return DS_OK;
 }
 

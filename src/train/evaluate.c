@@ -50,7 +50,7 @@ int ds_check_classes(const ds_datafile *data, const ds_net *net, const ds_cfg *c
     const ds_net_info *info = ds_net_get_info(net);
     if (info->cost < 0)
         return ds_fail_at(e, DS_EINPUT, cfg->path, cfg->sections[cfg->n - 1].line,
-                          "the network has no cost section, expected [sat] or [softmax] at its end");
+                          "the network has no cost section, expected one ([softmax], [sat]) at its end");
     if (info->c != 1 && info->c != 3)
         return ds_fail_at(e, DS_EINPUT, cfg->path, cfg->sections[0].line,
                           "channels=%d, expected 1 or 3 for images", info->c);

@@ -55,11 +55,28 @@ for layer in sat softmax reject; do
 done
 end
 
+# the two files of plugins/README.md, and list.h with one line more
+mkdir -p "$T/plugins"
+awk '/^```c$/ { n++; inside = 1; next } /^```$/ { inside = 0 } inside { print > dir "/example" n ".c" }' dir="$T" plugins/README.md
+{ cat plugins/list.h; echo "DS_LAYER(smooth)"; } >"$T/plugins/list.h"
+
 begin "the example of plugins/README.md compiles without a warning"
-sed -n '/^```c$/,/^```$/p' plugins/README.md | grep -v '^```' >"$T/smooth.c"
-run "${CC:-gcc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -fsyntax-only -Isrc -I. "$T/smooth.c"
+run "${CC:-gcc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -fopenmp -I"$T" -Isrc -I. \
+    -o "$T/test_smooth" "$T/example1.c" "$T/example2.c" plugins/*.c src/base/error.c src/base/memory.c src/base/option.c \
+    src/base/text.c src/base/isa.c src/select/confidence.c src/select/softmax.c -lcmocka -lm
 expect_status 0
 expect_quiet
+end
+begin "the test of the example"
+run "$T/test_smooth"
+expect_status 0
+end
+
+begin "the tiny network of plugins/README.md learns"
+python3 tests/cli/tiny.py png "$T/tiny"
+run "$D" classifier train "$T/tiny/tiny.data" "$T/tiny/tiny.cfg"
+expect_status 0
+expect_err 'best: .*top-1 100\.00 %'
 end
 
 finish

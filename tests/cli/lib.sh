@@ -136,39 +136,7 @@ tiny_cfg() {
     cfg_outputs=$3
     shift 3
     case "$*" in *target=abstain*) cfg_outputs=$((cfg_outputs + 1)) ;; esac
-    cat >"$cfg_file" <<END
-[net]
-batch=16
-subdivisions=2
-height=8
-width=8
-channels=$cfg_channels
-min_crop=8
-max_crop=9
-flip=0
-learning_rate=0.05
-policy=constant
-momentum=0.9
-decay=0.0005
-max_batches=60
-
-[convolutional]
-batch_normalize=1
-filters=8
-size=3
-stride=1
-pad=1
-activation=leaky
-
-[maxpool]
-size=2
-stride=2
-
-[connected]
-output=$cfg_outputs
-activation=linear
-
-END
+    python3 tests/cli/tiny.py cfg "$cfg_file" "$cfg_channels" "$cfg_outputs"
     for section; do
         printf "$section\n" >>"$cfg_file"
     done

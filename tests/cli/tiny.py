@@ -2,7 +2,8 @@
 
 tiny.py idx DIR:  train and test archives in the format of MNIST (8 x 8, 150 and 60 images)
 tiny.py cifar DIR: cifar-10-batches-bin (40 and 20 images), cifar-10-binary.tar.gz, cifar-100-binary (200 and 100 images)
-tiny.py png DIR:  24-bit colour PNG files (12 x 10), lists train.list and valid.list, labels.list, tiny.data
+tiny.py png DIR:  24-bit colour PNG files (12 x 10), lists train.list and valid.list, labels.list, tiny.data, tiny.cfg
+tiny.py cfg FILE CHANNELS OUTPUTS: a network for them, without its cost section
 """
 import os
 import random
@@ -64,6 +65,45 @@ def cifar(folder, rng):
             f.writelines("%s_%d\n" % (kind, i) for i in range(n))
 
 
+NETWORK = """[net]
+batch=16
+subdivisions=2
+height=8
+width=8
+channels=%s
+min_crop=8
+max_crop=9
+flip=0
+learning_rate=0.05
+policy=constant
+momentum=0.9
+decay=0.0005
+max_batches=60
+
+[convolutional]
+batch_normalize=1
+filters=8
+size=3
+stride=1
+pad=1
+activation=leaky
+
+[maxpool]
+size=2
+stride=2
+
+[connected]
+output=%s
+activation=linear
+
+"""
+
+
+def network(path, channels, outputs, cost=""):
+    with open(path, "w") as f:
+        f.write(NETWORK % (channels, outputs) + cost)
+
+
 def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -87,7 +127,10 @@ def pngs(folder, part, count, rng):
 
 
 def main():
-    what, folder = sys.argv[1:]
+    what, folder = sys.argv[1:3]
+    if what == "cfg":
+        network(*sys.argv[2:])
+        return
     rng = random.Random(7)
     os.makedirs(folder, exist_ok=True)
     if what == "idx":
@@ -101,6 +144,7 @@ def main():
     pngs(folder, "valid", 45, rng)
     with open(os.path.join(folder, "labels.list"), "w") as f:
         f.write("".join(k + "\n" for k in KINDS))
+    network(os.path.join(folder, "tiny.cfg"), 3, 3, "[softmax]\n")
     with open(os.path.join(folder, "tiny.data"), "w") as f:
         f.write("classes=3\ntrain={0}/train.list\nvalid={0}/valid.list\nlabels={0}/labels.list\nnames={0}/labels.list\n"
                 "backup={0}/backup\ntop=2\n".format(folder))

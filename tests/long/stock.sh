@@ -3,6 +3,6 @@
 set -eu
 program=$1
 for cfg in /usr/share/darknet/cfg/*.cfg; do
-    grep -q '^\[\(softmax\|soft\)\]' "$cfg" || continue
+    grep -q '^\[\(softmax\|soft\)\]' "$cfg" && ! grep -q '^\[\(rnn\|gru\)\]' "$cfg" || continue
     "$program" "$cfg"
 done

@@ -10,7 +10,7 @@
 /* A layer that counts its releases and fails when told to. */
 typedef struct probe {
     char *word;
-    bool fail, place;
+    bool fail, place, key;
     char *memory;
 } probe;
 
@@ -23,7 +23,8 @@ static int probe_init(void *state, ds_setup *setup, ds_error *e)
     setup->outputs = setup->inputs;
     if (p->place)
         return ds_fail_at(e, DS_EINPUT, "other.txt", 3, "bad");
-    return p->fail ? ds_fail(e, DS_EINPUT, "bad") : DS_OK;
+    setup->key = p->key ? "key" : NULL;
+    return p->fail || p->key ? ds_fail(e, DS_EINPUT, "bad") : DS_OK;
 }
 
 static int probe_forward(void *state, const ds_pass *pass, ds_error *e)
@@ -39,11 +40,13 @@ static void probe_release(void *state)
     free(p->memory);
 }
 
+#define DS_STATE probe
 static const ds_option probe_options[] = {
-    {"word", DS_TEXT, offsetof(probe, word), "w", 0, 0, NULL, NULL, NULL, "text"},
-    {"fail", DS_BOOL, offsetof(probe, fail), "0", 0, 0, NULL, NULL, NULL, "fail"},
-    {"place", DS_BOOL, offsetof(probe, place), "0", 0, 0, NULL, NULL, NULL, "fail with a place"},
-    {0},
+    OPT_TEXT("word", word, "text", .def = "w"),
+    OPT_BOOL("fail", fail, "fail"),
+    OPT_BOOL("place", place, "fail with a place"),
+    OPT_BOOL("key", key, "fail because of a key"),
+    OPT_END,
 };
 
 static const ds_layer probe_layer = {
@@ -51,8 +54,6 @@ static const ds_layer probe_layer = {
     .name = "probe",
     .help = "for tests",
     .role = DS_COST,
-    .host_section = "softmax",
-    .host_keys = "",
     .state_size = sizeof(probe),
     .options = probe_options,
     .init = probe_init,
@@ -60,13 +61,14 @@ static const ds_layer probe_layer = {
     .release = probe_release,
 };
 
-static int make(const ds_layer *layer, const char *key, void **state, ds_error *e)
+static int make(ds_instance *it, const char *key, ds_error *e)
 {
-    ds_setup setup = {.inputs = 4};
     ds_pair pair = {(char *)key, "1", 8};
-    *e = (ds_error){0};
+    it->setup = (ds_setup){.inputs = 4};
+    if (e)
+        *e = (ds_error){0};
     releases = 0;
-    return ds_layer_new(layer, &pair, key ? 1 : 0, "x.cfg", 7, &setup, state, e);
+    return ds_instance_init(it, &pair, key ? 1 : 0, "x.cfg", 7, e);
 }
 
 static void every_layer_is_complete(void **unused)
@@ -77,8 +79,8 @@ static void every_layer_is_complete(void **unused)
     for (; (layer = ds_layer_at(n)); n++) {
         assert_int_equal(layer->abi, DS_PLUGIN_ABI);
         assert_ptr_equal(ds_layer_find(layer->name), layer);
-        assert_true(layer->help && layer->host_section && layer->host_keys && layer->options);
-        assert_true(layer->init && layer->forward && layer->state_size > 0);
+        assert_true(layer->help && layer->options);
+        assert_true((layer->row || layer->forward) && layer->state_size > 0);
         for (const ds_option *o = layer->options; o->type != DS_END; o++)
             assert_true(o->help && *o->help && !strchr(o->help, '\n') && o->help[strlen(o->help) - 1] != '.');
     }
@@ -93,58 +95,61 @@ static void another_abi_is_refused(void **unused)
 {
     (void)unused;
     ds_layer old = probe_layer;
-    void *state = &old;
+    ds_instance it = {.layer = &old};
     ds_error e;
     old.abi = DS_PLUGIN_ABI + 1;
     assert_false(ds_layer_usable(&old));
     assert_true(ds_layer_usable(&probe_layer));
-    assert_int_equal(make(&old, NULL, &state, &e), DS_EINPUT);
-    assert_null(state);
-    assert_non_null(strstr(e.text, "ABI 2, expected 1"));
+    assert_int_equal(make(&it, NULL, &e), DS_EINPUT);
+    assert_null(it.state);
+    assert_non_null(strstr(e.text, "ABI 3, expected 2"));
     assert_int_equal(releases, 0);
 }
 
 static void a_state_is_filled_and_freed(void **unused)
 {
     (void)unused;
-    void *state;
+    ds_instance it = {.layer = &probe_layer};
     ds_error e;
-    assert_int_equal(make(&probe_layer, "word", &state, &e), 0);
-    assert_string_equal(((probe *)state)->word, "1");
-    ds_layer_free(&probe_layer, state);
+    assert_int_equal(make(&it, "word", &e), 0);
+    assert_string_equal(((probe *)it.state)->word, "1");
+    assert_int_equal(it.setup.classes, 4);
+    assert_true(it.setup.temperature == 1);
+    ds_instance_release(&it);
     assert_int_equal(releases, 1);
-    ds_layer_free(&probe_layer, NULL);
+    ds_instance_release(&it);
     assert_int_equal(releases, 1);
+}
+
+static void fails_at(const char *key, const char *file, int line)
+{
+    ds_instance it = {.layer = &probe_layer};
+    ds_error e;
+    assert_int_equal(make(&it, key, &e), DS_EINPUT);
+    assert_null(it.state);
+    assert_int_equal(releases, 1);
+    assert_string_equal(e.file, file);
+    assert_int_equal(e.line, line);
 }
 
 static void a_failed_init_is_released_and_placed(void **unused)
 {
     (void)unused;
-    void *state = &releases;
-    ds_error e;
-    assert_int_equal(make(&probe_layer, "fail", &state, &e), DS_EINPUT);
-    assert_null(state);
-    assert_int_equal(releases, 1);
-    assert_string_equal(e.file, "x.cfg");
-    assert_int_equal(e.line, 7);
-    assert_int_equal(make(&probe_layer, "place", &state, &e), DS_EINPUT);
-    assert_string_equal(e.file, "other.txt");
-    assert_int_equal(e.line, 3);
+    fails_at("fail", "x.cfg", 7);
+    fails_at("key", "x.cfg", 8);
+    fails_at("place", "other.txt", 3);
 }
 
 static void a_bad_key_has_its_line(void **unused)
 {
     (void)unused;
-    void *state = &releases;
+    ds_instance it = {.layer = &probe_layer};
     ds_error e;
-    assert_int_equal(make(&probe_layer, "wort", &state, &e), DS_EINPUT);
-    assert_null(state);
+    assert_int_equal(make(&it, "wort", &e), DS_EINPUT);
+    assert_null(it.state);
     assert_int_equal(e.line, 8);
     assert_non_null(strstr(e.text, "[probe]"));
-    ds_setup setup = {.inputs = 4};
-    assert_int_equal(
-        ds_layer_new(&probe_layer, &(ds_pair){"fail", "1", 8}, 1, "x.cfg", 7, &setup, &state, NULL),
-        DS_EINPUT);
+    assert_int_equal(make(&it, "fail", NULL), DS_EINPUT);
 }
 
 int main(void)

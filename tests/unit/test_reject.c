@@ -1,6 +1,5 @@
 /* [reject]: outputs, verdicts, thresholds. */
 #include "plugins/registry.h"
-#include "plugins/reject.h"
 #include "tests/unit/vectors.h"
 
 #include <math.h>
@@ -11,8 +10,7 @@
 #include <cmocka.h>
 
 typedef struct bench {
-    void *state;
-    ds_setup setup;
+    ds_instance it;
     ds_error e;
     int rc;
     float output[32];
@@ -28,9 +26,10 @@ static bench *open_reject(int classes, bool abstain, const char *const *keys)
     int n = 0;
     for (; keys[2 * n]; n++)
         pairs[n] = (ds_pair){(char *)keys[2 * n], (char *)keys[2 * n + 1], 21 + n};
-    t->setup = (ds_setup){
+    t->it.layer = ds_layer_find("reject");
+    t->it.setup = (ds_setup){
         .inputs = classes + abstain, .logits = classes + abstain, .classes = classes, .abstain = abstain};
-    t->rc = ds_layer_new(ds_layer_find("reject"), pairs, n, "x.cfg", 20, &t->setup, &t->state, &t->e);
+    t->rc = ds_instance_init(&t->it, pairs, n, "x.cfg", 20, &t->e);
     return t;
 }
 #define OPEN(classes, abstain, ...) \
@@ -38,7 +37,7 @@ static bench *open_reject(int classes, bool abstain, const char *const *keys)
 
 static void close_reject(bench *t)
 {
-    ds_layer_free(ds_layer_find("reject"), t->state);
+    ds_instance_release(&t->it);
     free(t);
 }
 
@@ -51,7 +50,7 @@ static void pass(bench *t, const float *input, const float *logits, int batch)
                  .confidence = t->confidence,
                  .accepted = t->accepted};
     assert_int_equal(t->rc, 0);
-    assert_int_equal(ds_layer_find("reject")->forward(t->state, &p, &t->e), 0);
+    assert_int_equal(ds_instance_forward(&t->it, &p, &t->e), 0);
 }
 
 static const float probabilities[2][3] = {{.7f, .2f, .1f}, {.4f, .35f, .25f}};
@@ -63,7 +62,7 @@ static void passes_or_zeroes(void **unused)
     static const float none[3] = {0};
     bench *t = OPEN(3, false, "threshold", "0.5");
     pass(t, probabilities[0], logits[0], 2);
-    assert_int_equal(t->setup.outputs, 3);
+    assert_int_equal(t->it.setup.outputs, 3);
     assert_true(t->accepted[0] && !t->accepted[1]);
     assert_memory_equal(t->output, probabilities[0], sizeof none);
     assert_memory_equal(t->output + 3, none, sizeof none);
@@ -132,11 +131,11 @@ static void get(void **unused)
     double threshold;
     bench *t = OPEN(3, false, "confidence", "pnorm", "pnorm_p", "5", "temperature", "2", "threshold", "1.5");
     assert_int_equal(t->rc, 0); /* pnorm is no probability */
-    ds_reject_get(t->state, &score, &threshold);
+    ds_reject_get(t->it.state, &score, &threshold);
     assert_true(score.kind == DS_PNORM && score.pnorm_p == 5 && score.temperature == 2 && threshold == 1.5);
     close_reject(t);
     t = OPEN(3, false, NULL, NULL);
-    ds_reject_get(t->state, &score, &threshold);
+    ds_reject_get(t->it.state, &score, &threshold);
     assert_true(score.kind == DS_MSP && score.temperature == 1 && isnan(threshold));
     close_reject(t);
 }
@@ -163,7 +162,7 @@ static void confidence_vectors(void **unused)
 static void refused(bench *t, int line, const char *part)
 {
     assert_int_equal(t->rc, DS_EINPUT);
-    assert_null(t->state);
+    assert_null(t->it.state);
     if (t->e.line != line || strcmp(t->e.file, "x.cfg") != 0 || !strstr(t->e.text, part))
         fail_msg("%s:%d: %s", t->e.file, t->e.line, t->e.text);
     close_reject(t);

@@ -1,21 +1,12 @@
 /* [sat] and [softmax]: reference vectors, finite differences, options, history, extreme logits. */
-#include "plugins/registry.h"
+#include "tests/unit/gradient.h"
 #include "tests/unit/vectors.h"
-
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
 
 enum { MOST = 4096 };
 
-/* A layer with its shape and room for one pass. */
+/* A layer and room for one pass. */
 typedef struct bench {
-    const ds_layer *layer;
-    void *state;
-    ds_setup setup;
+    ds_instance it;
     ds_notes notes;
     ds_error e;
     int rc;
@@ -28,26 +19,19 @@ typedef struct bench {
 static bench *open_layer(const char *name, const char *options, int inputs, size_t samples, int epochs)
 {
     bench *t = calloc(1, sizeof *t);
-    char *text = strdup(options), *rest = text, *word;
+    char *text;
     ds_pair pairs[8];
-    int n = 0;
-    while ((word = strsep(&rest, " ")))
-        if (*word) {
-            pairs[n] = (ds_pair){word, strchr(word, '=') + 1, 11 + n};
-            strchr(word, '=')[0] = '\0';
-            n++;
-        }
-    t->layer = ds_layer_find(name);
-    t->setup = (ds_setup){
-        .inputs = inputs, .logits = inputs, .samples = samples, .epochs = epochs, .notes = &t->notes};
-    t->rc = ds_layer_new(t->layer, pairs, n, "x.cfg", 10, &t->setup, &t->state, &t->e);
+    int n = pairs_of(options, 11, pairs, &text);
+    t->it.layer = ds_layer_find(name);
+    t->it.setup = (ds_setup){.inputs = inputs, .samples = samples, .epochs = epochs, .notes = &t->notes};
+    t->rc = ds_instance_init(&t->it, pairs, n, "x.cfg", 10, &t->e);
     free(text);
     return t;
 }
 
 static void close_layer(bench *t)
 {
-    ds_layer_free(t->layer, t->state);
+    ds_instance_release(&t->it);
     ds_notes_clear(&t->notes);
     free(t);
 }
@@ -55,7 +39,7 @@ static void close_layer(bench *t)
 static int pass(bench *t, const float *z, int batch, const int *labels, const uint32_t *ids, int epoch,
                 int epochs)
 {
-    assert_true(batch <= 64 && batch * t->setup.inputs <= MOST);
+    assert_true(batch <= 64 && batch * t->it.setup.inputs <= MOST);
     for (int i = 0; i < MOST; i++) /* what a pass forgets to write must show */
         t->output[i] = t->gradient[i] = NAN;
     for (int b = 0; b < 64; b++)
@@ -70,7 +54,7 @@ static int pass(bench *t, const float *z, int batch, const int *labels, const ui
                  .ids = ids,
                  .gradient = t->gradient,
                  .loss = t->loss};
-    return t->layer->forward(t->state, &p, &t->e);
+    return ds_instance_forward(&t->it, &p, &t->e);
 }
 
 static void near(double got, double want, double relative)
@@ -90,7 +74,7 @@ static void refused(const char *name, const char *options, int inputs, size_t sa
 {
     bench *t = open_layer(name, options, inputs, samples, epochs);
     assert_int_not_equal(t->rc, 0);
-    assert_null(t->state);
+    assert_null(t->it.state);
     assert_string_equal(t->e.file, "x.cfg");
     if (t->e.line != line || !strstr(t->e.text, part))
         fail_msg("'%s': line %d: %s", options, t->e.line, t->e.text);
@@ -143,7 +127,8 @@ static void alpha_vectors(void **unused)
                  vec_number(f, "alpha_start"), vec_number(f, "alpha_end"),
                  (int)vec_number(f, "warmup_epochs"));
         bench *t = open_layer("sat", options, 3, 0, 0);
-        t->layer->progress(t->state, (int)vec_number(f, "epoch"), (int)vec_number(f, "total_epochs"), &at);
+        t->it.layer->progress(t->it.state, (int)vec_number(f, "epoch"), (int)vec_number(f, "total_epochs"),
+                              &at);
         near(at.alpha, vec_number(f, "alpha"), 1e-12);
         assert_false(at.warming);
         close_layer(t);
@@ -237,23 +222,29 @@ static double entropy(const double *z, int n)
     return h;
 }
 
-/* Loss and gradient of one row (n logits) against weight * cross-entropy(target) + beta * H(first C). */
+/* weight * cross-entropy(target) + beta * H(first C) */
+typedef struct held {
+    const double *target;
+    double weight, beta;
+    int classes;
+} held;
+
+static double held_loss(const double *z, int n, void *context)
+{
+    const held *h = context;
+    return h->weight * cross_entropy(z, n, h->target) + h->beta * entropy(z, h->classes);
+}
+
+/* Loss and gradient of row b (n logits) against those of the held target. */
 static void against_differences(const bench *t, const float *row, int n, const double *target, double weight,
                                 int classes, double beta, int b)
 {
-    double z[16] = {0}, step = 1e-5;
+    held h = {target, weight, beta, classes};
+    double z[16] = {0};
     for (int j = 0; j < n; j++)
         z[j] = row[j];
-    near(t->loss[b], weight * cross_entropy(z, n, target) + beta * entropy(z, classes), 1e-6);
-    for (int j = 0; j < n; j++) {
-        double side[2];
-        for (int k = 0; k < 2; k++) {
-            z[j] = row[j] + (k ? step : -step);
-            side[k] = weight * cross_entropy(z, n, target) + beta * entropy(z, classes);
-        }
-        z[j] = row[j];
-        near(t->gradient[b * n + j], (side[1] - side[0]) / (2 * step), 2e-5);
-    }
+    near(t->loss[b], held_loss(z, n, &h), 1e-6);
+    check_row(held_loss, &h, z, n, t->gradient + b * n);
 }
 
 static const float rows[3][5] = {
@@ -268,6 +259,15 @@ static void softmax_of(const float *row, int n, double *p)
         z[j] = row[j];
     for (int j = 0; j < n; j++)
         p[j] = exp(log_p(z, n, j));
+}
+
+static void own_differences(void **unused)
+{
+    (void)unused;
+    check_gradient("softmax", "", 5);
+    check_gradient("softmax", "temperature=3", 2);
+    check_gradient("sat", "target=ema", 5);
+    check_gradient("sat", "target=abstain entropy=0.3", 5);
 }
 
 static void blend_differences(void **unused)
@@ -344,9 +344,9 @@ static void abstain_output(void **unused)
         for (int j = 0; j < 4; j++)
             near(t->output[j], q[j], 1e-6);
         near(t->output[4], p[4], 1e-6);
-        assert_int_equal(t->setup.classes, 4);
-        assert_int_equal(t->setup.outputs, 5);
-        assert_true(t->setup.abstain);
+        assert_int_equal(t->it.setup.classes, 4);
+        assert_int_equal(t->it.setup.outputs, 5);
+        assert_true(t->it.setup.abstain);
         close_layer(t);
     }
 }
@@ -504,12 +504,12 @@ static void bad_options(void **unused)
 static void bad_shapes(void **unused)
 {
     (void)unused;
-    refused("sat", "classes=10", 12, 9, 10, 10, "classes=10 gets 12 numbers an image, expected 10");
-    refused("sat", "target=abstain classes=10", 10, 9, 10, 10,
-            "expected 11 (one for each class and one for 'abstain')");
-    refused("sat", "classes=1", 1, 9, 10, 10, "at least 2");
-    refused("sat", "target=abstain", 2, 9, 10, 10, "at least 3");
-    refused("softmax", "", 1, 9, 10, 10, "at least 2");
+    refused("sat", "classes=10", 12, 9, 10, 11, "classes=10, but 12 numbers come in, expected classes=12");
+    refused("sat", "target=abstain classes=10", 10, 9, 10, 12,
+            "expected classes=9 (one for each class and one for 'abstain')");
+    refused("sat", "classes=1", 1, 9, 10, 10, "1 classes, expected 2 or more");
+    refused("sat", "target=abstain", 2, 9, 10, 10, "1 classes, expected 2 or more");
+    refused("softmax", "", 1, 9, 10, 10, "1 classes, expected 2 or more");
     bench *t = open_layer("sat", "target=abstain classes=4", 5, 9, 10);
     assert_int_equal(t->rc, 0);
     close_layer(t);
@@ -548,9 +548,9 @@ static void progress(void **unused)
     (void)unused;
     ds_progress at;
     bench *t = open_layer("sat", "target=abstain warmup_epochs=3", 5, 9, 10);
-    t->layer->progress(t->state, 2, 10, &at);
+    t->it.layer->progress(t->it.state, 2, 10, &at);
     assert_true(at.warming && isnan(at.alpha));
-    t->layer->progress(t->state, 3, 10, &at);
+    t->it.layer->progress(t->it.state, 3, 10, &at);
     assert_true(!at.warming && isnan(at.alpha));
     close_layer(t);
 }
@@ -562,6 +562,7 @@ int main(void)
         cmocka_unit_test(alpha_vectors),
         cmocka_unit_test(ema_vectors),
         cmocka_unit_test(abstain_vectors),
+        cmocka_unit_test(own_differences),
         cmocka_unit_test(blend_differences),
         cmocka_unit_test(ema_differences),
         cmocka_unit_test(abstain_differences),

@@ -1,0 +1,118 @@
+/* A network as a whole: its making in three steps (text to sections, names and keys, shapes), and
+ * questions to it. */
+#include "cfg/sections.h"
+
+#include "base/file.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int ds_cfg_parse(const char *text, const char *path, ds_cfg **out, ds_notes *notes, ds_error *e)
+{
+    ds_cfg *cfg = ds_xcalloc(1, sizeof *cfg);
+    cfg->path = ds_strdup(path);
+    int rc = ds_cfg_read_sections(cfg, text, e);
+    if (!rc)
+        rc = ds_cfg_check_sections(cfg, notes, e);
+    if (!rc)
+        rc = ds_cfg_read_shapes(cfg, e);
+    *out = rc ? NULL : cfg;
+    if (rc)
+        ds_cfg_free(cfg);
+    return rc;
+}
+
+int ds_cfg_read(const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e)
+{
+    char *text;
+    *cfg = NULL;
+    DS_TRY(ds_file_read_text(path, "a network .cfg", &text, e));
+    int rc = ds_cfg_parse(text, path, cfg, notes, e);
+    free(text);
+    return rc;
+}
+
+void ds_cfg_free(ds_cfg *cfg)
+{
+    if (!cfg)
+        return;
+    for (int i = 0; i < cfg->n; i++) {
+        ds_section *s = &cfg->sections[i];
+        while (s->n)
+            ds_section_drop(s, s->n - 1);
+        if (s->keys)
+            ds_option_clear(s->kind->keys, s->keys);
+        free(s->keys);
+        free(s->pairs);
+        free(s->name);
+    }
+    ds_option_clear(ds_net_keys, &cfg->net);
+    free(cfg->sections);
+    free(cfg->shapes);
+    free(cfg->path);
+    free(cfg);
+}
+
+int ds_cfg_cost(const ds_cfg *cfg, int *reject)
+{
+    int cost = -1;
+    if (reject)
+        *reject = -1;
+    for (int i = 1; i < cfg->n; i++) {
+        if (ds_section_has_role(&cfg->sections[i], DS_COST))
+            cost = i - 1;
+        else if (reject && ds_section_has_role(&cfg->sections[i], DS_REJECT))
+            *reject = i - 1;
+    }
+    return cost;
+}
+
+char *ds_cfg_base(const ds_cfg *cfg)
+{
+    const char *name = ds_path_base(cfg->path);
+    return ds_strndup(name, strcspn(name, "."));
+}
+
+/* ---- the text for the host ---- */
+
+static bool is_replaced(const char *key, int batch)
+{
+    return strcmp(key, "flip") == 0 ||
+           (batch > 0 && (strcmp(key, "batch") == 0 || strcmp(key, "subdivisions") == 0));
+}
+
+static void lower_net(const ds_section *s, int batch, int subdivisions, FILE *out)
+{
+    fputs("[net]\n", out);
+    if (batch > 0)
+        fprintf(out, "batch=%d\nsubdivisions=%d\n", batch, subdivisions > 0 ? subdivisions : 1);
+    for (int i = 0; i < s->n; i++)
+        if (!is_replaced(s->pairs[i].key, batch))
+            fprintf(out, "%s=%s\n", s->pairs[i].key, s->pairs[i].value);
+}
+
+/* Stand-ins have no weights, so that weights files stay exchangeable with stock Darknet. */
+static void lower_layer(const ds_section *s, FILE *out)
+{
+    static const char *const stand_ins[] = {
+        [DS_COST] = "[softmax]\ngroups=1", [DS_REJECT] = "[route]\nlayers=-1"};
+    if (s->plugin)
+        fprintf(out, "\n%s\n", stand_ins[s->plugin->role]);
+    else
+        fprintf(out, "\n[%s]\n", s->kind->name);
+    for (int i = 0; s->kind && i < s->n; i++)
+        fprintf(out, "%s=%s\n", s->pairs[i].key, s->pairs[i].value);
+}
+
+char *ds_cfg_lower(const ds_cfg *cfg, int batch, int subdivisions)
+{
+    char *text;
+    size_t size;
+    FILE *out = ds_memstream(&text, &size);
+    lower_net(&cfg->sections[0], batch, subdivisions, out);
+    for (int i = 1; i < cfg->n; i++)
+        lower_layer(&cfg->sections[i], out);
+    fclose(out);
+    return text;
+}
