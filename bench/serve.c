@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "cli/common.h"
+#include "cli/model.h"
 #include "cli/flags.h"
 
 #include <omp.h>

@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "base/clock.h"
 #include "bench/serve.h"
-#include "cli/common.h"
+#include "cli/model.h"
 #include "host/host.h"
 #include "train/optimizer.h"
 

@@ -1,8 +1,9 @@
 /* `classifier predict`: the most probable classes of images, one by one or a stream of them, and whether each
  * answer stands. */
 #include "cli/commands.h"
-#include "cli/common.h"
 #include "cli/flags.h"
+#include "cli/model.h"
+#include "cli/print.h"
 #include "data/loader.h"
 #include "data/stream.h"
 #include "report/predict.h"
@@ -31,9 +32,9 @@ const ds_option ds_predict_options[] = {
     OPT_REAL("threshold", threshold, "accept confidences of at least T; without it that of [reject] in CFG",
              .unit = "T"),
     OPT_INT("batch", batch, "images at once, fewer where no more are there", .def = "32", OPT_RANGE(1, 4096)),
-    DS_THREADS_OPTION(offsetof(predict_state, run)),
-    DS_LOADERS_OPTION(offsetof(predict_state, run)),
-    DS_BACKEND_OPTIONS(offsetof(predict_state, run)),
+    DS_RUN_THREADS,
+    DS_RUN_LOADERS,
+    DS_RUN_BACKEND,
     OPT_END,
 };
 
@@ -158,7 +159,7 @@ static int predict(const predict_state *s, const ds_model_files *files, ds_model
 {
     predictor p = {0};
     m->batch = s->batch;
-    int rc = ds_model_open(m, files, DS_NO_LIST, &s->run, e);
+    int rc = ds_model_open(m, files, DS_NO_LIST, &s->run, NULL, e);
     ds_print_notes(&m->notes, stderr);
     if (!rc)
         rc = predictor_init(&p, m, s, e);

@@ -1,54 +1,106 @@
 /* `classifier reject`: one pass over a list, or a CSV of such a pass, and what rejecting the unsure images
  * costs and gains. */
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
-#include "cli/reject.h"
+#include "cli/model.h"
+#include "cli/place.h"
+#include "cli/print.h"
+#include "data/image.h"
+#include "report/page.h"
+#include "report/report.h"
+#include "select/figures.h"
 
 #include <limits.h>
 #include <math.h>
-#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
-#define AT(field) offsetof(ds_reject_flags, field)
+typedef struct reject_flags {
+    double threshold, coverage, risk, delta; /* NAN: not given */
+    int confidence;                          /* -1: that of [reject] */
+    int bootstrap;                           /* replicates, -1: not given */
+    int seed;
+    bool classes;
+    char *json, *csv, *from, *report;
+    int thumbs; /* pictures in the report's page, at most */
+    ds_texts lists, compare;
+    ds_run_flags run;
+} reject_flags;
 
+#define DS_STATE reject_flags
 const ds_option ds_reject_options[] = {
-    {"threshold", DS_REAL, AT(threshold), NULL, 0, 0, "T", NULL, NULL,
-     "accept confidences of at least T; without it that of [reject] in CFG"},
-    {"coverage", DS_REAL, AT(coverage), NULL, 0, 0, "C", NULL, NULL,
-     "instead: accept the surest images, at least this fraction in (0, 1]"},
-    {"risk", DS_REAL, AT(risk), NULL, 0, 0, "R", NULL, NULL,
-     "instead, with -delta: the threshold that `calibrate` would find on these images"},
-    {"delta", DS_REAL, AT(delta), NULL, 0, 0, "D", NULL, NULL,
-     "probability that -risk may be exceeded, in (0, 1)"},
-    {"confidence", DS_ENUM, AT(confidence), NULL, 0, 0, NULL, ds_confidence_names, NULL,
-     "score to rank by; without it that of [reject] in CFG"},
-    {"classes", DS_FLAG, AT(classes), NULL, 0, 0, NULL, NULL, NULL,
-     "print figures of each class and the confusion matrix (-json always has them)"},
-    {"list", DS_TEXTS, AT(lists), NULL, 0, 0, "NAME=F", NULL, NULL,
-     "also reject the images of the list F at the same threshold; NAME=F:unlabelled without labels"},
-    {"compare", DS_TEXTS, AT(compare), NULL, 0, 0, "F", NULL, NULL,
-     "compare with the CSV F of another network or program, images matched by path"},
-    {"bootstrap", DS_INT, AT(bootstrap), NULL, 0, 1000000, "N", NULL, NULL,
-     "replicates for intervals of areas; without it 0, with -compare or -report 1000 (200 above 100,000 "
-     "images)"},
-    {"seed", DS_INT, AT(seed), "1", 0, INT_MAX, NULL, NULL, NULL, "of the bootstrap"},
-    {"json", DS_TEXT, AT(json), NULL, 0, 0, "F", NULL, NULL, "write all figures to F; -: standard output"},
-    {"csv", DS_TEXT, AT(csv), NULL, 0, 0, "F", NULL, NULL, "write a line an image to F; -: standard output"},
-    {"from", DS_TEXT, AT(from), NULL, 0, 0, "F", NULL, NULL,
-     "take labels, predictions and confidences from the CSV file F instead of a network"},
-    {"report", DS_TEXT, AT(report), NULL, 0, 0, "DIR", NULL, NULL,
-     "write report.html, report.json, predictions.csv and pictures of the curves into the folder DIR"},
-    {"thumbs", DS_INT, AT(thumbs), "200", 0, 100000, NULL, NULL, NULL,
-     "images to show in report.html, at most"},
-    DS_THREADS_OPTION(AT(run)),
-    DS_BACKEND_OPTIONS(AT(run)),
-    DS_LOADERS_OPTION(AT(run)),
-    DS_CACHE_OPTION(AT(run)),
-    {.type = DS_END},
+    OPT_REAL("threshold", threshold, "accept confidences of at least T; without it that of [reject] in CFG",
+             .unit = "T"),
+    OPT_REAL("coverage", coverage, "instead: accept the surest images, at least this fraction in (0, 1]",
+             .unit = "C"),
+    OPT_REAL("risk", risk, "instead, with -delta: the threshold that `calibrate` would find on these images",
+             .unit = "R"),
+    OPT_REAL("delta", delta, "probability that -risk may be exceeded, in (0, 1)", .unit = "D"),
+    OPT_ENUM("confidence", confidence, ds_confidence_names,
+             "score to rank by; without it that of [reject] in CFG"),
+    OPT_FLAG("classes", classes,
+             "print figures of each class and the confusion matrix (-json always has them)"),
+    OPT_TEXTS("list", lists,
+              "also reject the images of the list F at the same threshold; NAME=F:unlabelled without labels",
+              .unit = "NAME=F"),
+    OPT_TEXTS("compare", compare,
+              "compare with the CSV F of another network or program, images matched by path", .unit = "F"),
+    OPT_INT(
+        "bootstrap", bootstrap,
+        "replicates for intervals of areas; without it 0, with -compare or -report 1000 (200 above 100,000 "
+        "images)",
+        OPT_RANGE(0, 1000000), .unit = "N"),
+    OPT_INT("seed", seed, "of the bootstrap", .def = "1", OPT_RANGE(0, INT_MAX)),
+    OPT_TEXT("json", json, "write all figures to F; -: standard output", .unit = "F"),
+    OPT_TEXT("csv", csv, "write a line an image to F; -: standard output", .unit = "F"),
+    OPT_TEXT("from", from,
+             "take labels, predictions and confidences from the CSV file F instead of a network",
+             .unit = "F"),
+    OPT_TEXT("report", report,
+             "write report.html, report.json, predictions.csv and pictures of the curves into the folder DIR",
+             .unit = "DIR"),
+    OPT_INT("thumbs", thumbs, "images to show in report.html, at most", .def = "200", OPT_RANGE(0, 100000)),
+    DS_RUN_THREADS,
+    DS_RUN_BACKEND,
+    DS_RUN_LOADERS,
+    DS_RUN_CACHE,
+    OPT_END,
 };
+
+/* All that the command finds on its way. */
+typedef struct found {
+    ds_model model; /* empty with -from */
+    ds_score score;
+    double own;        /* threshold of [reject] for this score, NAN: none */
+    ds_answers *lists; /* n_lists; the first is the one that the report is about, the others those of -list */
+    int n_lists;
+    ds_answers *rivals; /* n_rivals, those of -compare, in the order of the first list */
+    int n_rivals;
+    ds_figures figures;
+    ds_place json, csv;
+} found;
+
+/* ---- results must not replace what they are made from ---- */
+
+static int keep(const void *flags, const char *input, ds_error *e)
+{
+    const reject_flags *s = flags;
+    DS_TRY(ds_keep_input("json", s->json, input, e));
+    for (int i = 0; s->report && ds_report_files[i]; i++) {
+        char *path = ds_path_join(s->report, ds_report_files[i]);
+        int rc = ds_keep_input("report", path, input, e);
+        free(path);
+        DS_TRY(rc);
+    }
+    return ds_keep_input("csv", s->csv, input, e);
+}
 
 /* ---- flags ---- */
 
-static int check_from(const ds_reject_flags *s, int n_operands, ds_error *e)
+static int check_from(const reject_flags *s, int n_operands, ds_error *e)
 {
     if (n_operands)
         return ds_fail(e, DS_EUSAGE, "-from %s and DATA CFG WEIGHTS, expected one of the two", s->from);
@@ -61,13 +113,10 @@ static int check_from(const ds_reject_flags *s, int n_operands, ds_error *e)
 }
 
 /* One way at most to a threshold. */
-static int check_threshold(const ds_reject_flags *s, ds_error *e)
+static int check_threshold(const reject_flags *s, ds_error *e)
 {
-    int rc = ds_check_fraction("coverage", s->coverage, e);
-    if (!rc)
-        rc = ds_check_promise(s->risk, s->delta, e);
-    if (rc)
-        return rc;
+    DS_TRY(ds_check_fraction("coverage", s->coverage, e));
+    DS_TRY(ds_check_promise(s->risk, s->delta, e));
     if (!isnan(s->threshold) && !isnan(s->coverage))
         return ds_fail(e, DS_EUSAGE, "-threshold and -coverage, expected one of the two");
     if (!isnan(s->risk) && !(isnan(s->threshold) && isnan(s->coverage)))
@@ -76,66 +125,211 @@ static int check_threshold(const ds_reject_flags *s, ds_error *e)
     return DS_OK;
 }
 
-static int check_places(const ds_reject_flags *s, ds_error *e)
+static int check_places(const reject_flags *s, ds_error *e)
 {
-    bool both = s->json && s->csv;
-    bool out = both && ds_is_stdout(s->json) && ds_is_stdout(s->csv);
-    if (both && (out || ds_path_same(s->json, s->csv)))
+    if (!s->json || !s->csv)
+        return DS_OK;
+    if ((ds_is_stdout(s->json) && ds_is_stdout(s->csv)) || ds_path_same(s->json, s->csv))
         return ds_fail(e, DS_EUSAGE, "-json %s and -csv %s, expected two places", s->json, s->csv);
     return DS_OK;
 }
 
-static int check_lists(const ds_reject_flags *s, ds_error *e)
-{
-    int rc = DS_OK;
-    for (int i = 0; i < s->lists.n && !rc; i++) {
-        ds_list_word w;
-        rc = ds_list_word_parse(s->lists.v[i], &w, e);
-        if (!rc)
-            rc = ds_places_keep(s, w.file, e);
-        ds_list_word_clear(&w);
-    }
-    for (int i = 0; i < s->compare.n && !rc; i++)
-        rc = ds_places_keep(s, s->compare.v[i], e);
-    return rc;
-}
-
-static int check_flags(const ds_reject_flags *s, int n_operands, ds_error *e)
+static int check_flags(const reject_flags *s, int n_operands, ds_error *e)
 {
     static const char *const words[] = {"DATA", "CFG", "WEIGHTS"};
-    int rc = check_threshold(s, e);
-    if (!rc)
-        rc = check_places(s, e);
-    if (!rc)
-        rc = check_lists(s, e);
-    if (rc)
-        return rc;
+    DS_TRY(check_threshold(s, e));
+    DS_TRY(check_places(s, e));
+    for (int i = 0; i < s->compare.n; i++)
+        DS_TRY(keep(s, s->compare.v[i], e));
     return s->from ? check_from(s, n_operands, e) : ds_check_operands(words, 3, n_operands, e);
 }
 
-/* ---- the command ---- */
+/* ---- -list NAME=FILE[:unlabelled] ---- */
 
-static int gather_network(ds_gathered *g, const ds_reject_flags *s, const char *const *operands, ds_error *e)
+static const char unlabelled[] = ":unlabelled";
+
+static bool is_labelled(const char *word)
 {
-    const ds_model_files files = {operands[0], operands[1], operands[2]};
-    int rc = ds_gathered_open(g, s, &files, e);
-    ds_print_notes(&g->model.notes, stderr);
-    if (!rc)
-        rc = ds_gathered_rivals(g, &s->compare, e);
-    return rc ? rc : ds_gathered_evaluate(g, s, e);
+    size_t n = strlen(word), end = sizeof unlabelled - 1;
+    return n < end || strcmp(word + n - end, unlabelled) != 0;
 }
 
-static int gather_csv(ds_gathered *g, const ds_reject_flags *s, ds_error *e)
+/* Name and file of each list, behind the first. */
+static int name_lists(found *g, const reject_flags *s, ds_error *e)
 {
-    int rc = ds_gathered_read(g, s, e);
-    return rc ? rc : ds_gathered_rivals(g, &s->compare, e);
+    for (int i = 0; i < s->lists.n; i++) {
+        const char *word = s->lists.v[i], *equals = strchr(word, '=');
+        size_t n = equals ? strlen(equals + 1) - (is_labelled(word) ? 0 : sizeof unlabelled - 1) : 0;
+        if (!equals || equals == word || n == 0)
+            return ds_fail(e, DS_EUSAGE, "-list %s, expected NAME=FILE or NAME=FILE:unlabelled", word);
+        const ds_answers a = {.name = ds_strndup(word, (size_t)(equals - word)),
+                              .file = ds_strndup(equals + 1, n)};
+        DS_PUSH(g->lists, g->n_lists, a);
+        DS_TRY(keep(s, a.file, e));
+    }
+    return DS_OK;
+}
+
+static int check_names(const found *g, ds_error *e)
+{
+    for (int i = 1; i < g->n_lists; i++)
+        for (int k = 0; k < i; k++)
+            if (strcmp(g->lists[i].name, g->lists[k].name) == 0)
+                return ds_fail(e, DS_EUSAGE,
+                               "-list %s=… is the second list of that name, expected another name",
+                               g->lists[i].name);
+    return DS_OK;
+}
+
+/* ---- the lists of a network: images first, answers later ---- */
+
+/* A threshold belongs to its score: it goes when -confidence asks for another. */
+static int set_score(found *g, const reject_flags *s, ds_error *e)
+{
+    const ds_net_info *info = ds_net_get_info(g->model.net);
+    ds_net_get_reject(g->model.net, &g->score, &g->own);
+    if (s->confidence >= 0 && s->confidence != (int)g->score.kind) {
+        if (!isnan(g->own))
+            ds_note(&g->model.notes, "note: the threshold in the cfg is one of %s and is not used for %s",
+                    ds_confidence_names[g->score.kind], ds_confidence_names[s->confidence]);
+        g->score.kind = (ds_confidence)s->confidence;
+        g->own = NAN;
+    }
+    DS_TRY(ds_score_check(&g->score, info->logits, info->abstain, e));
+    return ds_score_is_probability(g->score.kind) ? ds_check_probability("threshold", s->threshold, e)
+                                                  : DS_OK;
+}
+
+/* A list of images without labels is a common slip. */
+static void add_hint(const char *name, const char *file, ds_error *e)
+{
+    size_t at = strlen(e->text);
+    snprintf(e->text + at, sizeof e->text - at, "; -list %s=%s:unlabelled takes images without labels", name,
+             file);
+}
+
+/* The list keeps the name that its file has on the command line. */
+static int read_images(const found *g, const reject_flags *s, ds_answers *a, bool labelled, ds_error *e)
+{
+    char *file = a->file;
+    a->file = NULL;
+    int rc = ds_model_read_list(&g->model, file, labelled, a, e);
+    if (rc == DS_EINPUT && labelled && e->line)
+        add_hint(a->name, file, e);
+    if (!rc) /* found beside the .data file, it has another name than on the command line */
+        rc = keep(s, a->file, e);
+    free(a->file);
+    a->file = file;
+    return rc;
+}
+
+static int open_network(found *g, const reject_flags *s, const char *const *operands, ds_error *e)
+{
+    const ds_model_files files = {operands[0], operands[1], operands[2]};
+    DS_TRY(ds_model_open(&g->model, &files, DS_TEST_LIST, &s->run, &g->lists[0], e));
+    DS_TRY(ds_keep_listed(&g->model.data, keep, s, e));
+    DS_TRY(set_score(g, s, e));
+    DS_TRY(check_names(g, e));
+    for (int i = 1; i < g->n_lists; i++)
+        DS_TRY(read_images(g, s, &g->lists[i], is_labelled(s->lists.v[i - 1]), e));
+    return DS_OK;
+}
+
+/* ---- lists and rivals ---- */
+
+static int read_csv(ds_answers *a, bool labelled, ds_error *e)
+{
+    ds_answers read;
+    DS_TRY(ds_report_csv_read(a->file, labelled, &read, e));
+    read.name = a->name;
+    a->name = NULL;
+    ds_answers_clear(a);
+    *a = read;
+    return DS_OK;
+}
+
+static int read_lists(found *g, const reject_flags *s, const char *const *operands, ds_error *e)
+{
+    if (!s->from) {
+        int rc = open_network(g, s, operands, e);
+        ds_print_notes(&g->model.notes, stderr);
+        return rc;
+    }
+    g->lists[0].name = ds_strdup("images");
+    g->lists[0].file = ds_strdup(s->from);
+    DS_TRY(check_names(g, e));
+    for (int i = 0; i < g->n_lists; i++)
+        DS_TRY(read_csv(&g->lists[i], i == 0 || is_labelled(s->lists.v[i - 1]), e));
+    return DS_OK;
+}
+
+static int read_rivals(found *g, const reject_flags *s, ds_error *e)
+{
+    for (int i = 0; i < s->compare.n; i++) {
+        const ds_answers none = {.file = ds_strdup(s->compare.v[i])};
+        DS_PUSH(g->rivals, g->n_rivals, none);
+        DS_TRY(read_csv(&g->rivals[i], true, e));
+        DS_TRY(ds_answers_match(&g->lists[0], &g->rivals[i], e));
+    }
+    return DS_OK;
+}
+
+static int answer_lists(found *g, const reject_flags *s, ds_error *e)
+{
+    const ds_eval_setup how = {.score = g->score, .top = 1};
+    for (int i = 0; i < g->n_lists && g->model.net; i++)
+        DS_TRY(ds_model_answer(&g->model, &s->run, how, &g->lists[i], e));
+    return DS_OK;
+}
+
+/* ---- figures ---- */
+
+/* Replicates of the bootstrap: as asked, else none unless programs are compared or a report is written. Many
+ * images need fewer. */
+static int replicates_of(const found *g, const reject_flags *s)
+{
+    enum { USUAL = 1000, FEW = 200, MANY_IMAGES = 100000 };
+    if (s->bootstrap >= 0)
+        return s->bootstrap;
+    if (g->n_rivals == 0 && !s->report)
+        return 0;
+    return g->lists[0].n > MANY_IMAGES ? FEW : USUAL;
+}
+
+static const char *note_of(const found *g, const reject_flags *s)
+{
+    if (!isnan(s->risk))
+        return "for -risk, chosen on these images: optimistic";
+    if (!isnan(s->coverage))
+        return "for -coverage, chosen on these images: optimistic";
+    if (!isnan(s->threshold))
+        return "from -threshold";
+    return isnan(g->own) ? NULL : "from the cfg";
+}
+
+static ds_figures figures_of(const found *g, const reject_flags *s, const char *weights)
+{
+    const ds_wish wish = {.threshold = isnan(s->threshold) ? g->own : s->threshold,
+                          .coverage = s->coverage,
+                          .risk = s->risk,
+                          .delta = s->delta,
+                          .replicates = replicates_of(g, s),
+                          .seed = s->seed};
+    ds_figures f = ds_figures_of(g->lists, g->n_lists, g->rivals, g->n_rivals, &wish);
+    f.threshold_note = note_of(g, s);
+    f.show_classes = s->classes;
+    if (s->from)
+        return f;
+    f.confidence = ds_confidence_names[g->score.kind];
+    f.model = weights;
+    f.chose_best = strcmp(g->lists[0].name, "valid") == 0;
+    return f;
 }
 
 /* The figures are there all the same, the status tells. */
-static int check_feasible(const ds_gathered *g, ds_error *e)
+static int check_feasible(const ds_control *c, ds_error *e)
 {
-    const ds_report_control *c = g->report.control;
-    if (!c || c->found.feasible)
+    if (isnan(c->risk) || c->found.feasible)
         return DS_OK;
     if (isnan(c->found.feasible_risk))
         return ds_fail(e, DS_EINFEASIBLE, "no feasible threshold for -risk %g -delta %g on these images",
@@ -145,47 +339,86 @@ static int check_feasible(const ds_gathered *g, ds_error *e)
                    c->risk, c->delta, c->found.feasible_risk);
 }
 
-static int run(ds_places *p, ds_gathered *g, const ds_reject_flags *s, const char *const *operands,
-               ds_error *e)
+/* ---- writing ---- */
+
+static int open_places(found *g, const reject_flags *s, const char *const *operands, ds_error *e)
 {
-    int rc = ds_places_keep(s, s->from, e);
-    for (int i = 0; i < 3 && !rc; i++)
-        rc = ds_places_keep(s, operands[i], e);
-    if (!rc)
-        rc = ds_places_open(p, s, e);
-    if (!rc && s->report)
-        rc = ds_make_dirs(s->report, e);
-    if (!rc)
-        rc = s->from ? gather_csv(g, s, e) : gather_network(g, s, operands, e);
-    if (!rc)
-        rc = ds_gathered_figures(g, s, e);
-    if (!rc)
-        rc = ds_places_write(p, s, g, e);
-    if (!rc)
-        rc = ds_gathered_page(g, s, e);
-    return rc ? rc : check_feasible(g, e);
+    DS_TRY(keep(s, s->from, e));
+    for (int i = 0; i < 3; i++)
+        DS_TRY(keep(s, operands[i], e));
+    DS_TRY(ds_place_open(&g->json, s->json, e));
+    DS_TRY(ds_place_open(&g->csv, s->csv, e));
+    return s->report ? ds_make_dirs(s->report, e) : DS_OK;
 }
 
-static int reject(const ds_reject_flags *s, const char *const *operands, ds_error *e)
+static int write_page(const found *g, const reject_flags *s, ds_error *e)
 {
-    ds_places p = {0};
-    ds_gathered g = {0};
-    int rc = run(&p, &g, s, operands, e);
-    ds_places_abort(&p);
-    ds_gathered_clear(&g);
-    return rc;
+    ds_notes notes = {0};
+    const ds_page page = {
+        .report = &g->figures, .answers = &g->lists[0], .thumbs = s->thumbs, .thumb = ds_thumb_png};
+    int rc = ds_report_folder(s->report, &page, &notes, e);
+    ds_print_notes(&notes, stderr);
+    DS_TRY(rc);
+    fprintf(stderr, "report: %s/%s\n", s->report, ds_report_files[0]);
+    return DS_OK;
+}
+
+/* What goes to standard output for a program is alone there. */
+static int write_results(found *g, const reject_flags *s, ds_error *e)
+{
+    const ds_figures *f = &g->figures;
+    if (s->json)
+        DS_TRY(ds_report_json(g->json.f, f, e));
+    if (s->csv)
+        DS_TRY(ds_report_csv_write(g->csv.f, &g->lists[0], f->chosen.threshold, e));
+    DS_TRY(ds_place_commit(&g->json, e));
+    DS_TRY(ds_place_commit(&g->csv, e));
+    if (!ds_is_stdout(s->json) && !ds_is_stdout(s->csv))
+        DS_TRY(ds_report_text(stdout, f, e));
+    return s->report ? write_page(g, s, e) : DS_OK;
+}
+
+/* ---- the command ---- */
+
+static int reject(found *g, const reject_flags *s, const char *const *operands, ds_error *e)
+{
+    DS_TRY(name_lists(g, s, e));
+    DS_TRY(open_places(g, s, operands, e));
+    DS_TRY(read_lists(g, s, operands, e));
+    DS_TRY(read_rivals(g, s, e));
+    DS_TRY(answer_lists(g, s, e));
+    g->figures = figures_of(g, s, operands[2]);
+    DS_TRY(write_results(g, s, e));
+    return check_feasible(&g->figures.control, e);
+}
+
+static void found_clear(found *g)
+{
+    ds_place_abort(&g->json);
+    ds_place_abort(&g->csv);
+    ds_figures_clear(&g->figures);
+    for (int i = 0; i < g->n_lists; i++)
+        ds_answers_clear(&g->lists[i]);
+    for (int i = 0; i < g->n_rivals; i++)
+        ds_answers_clear(&g->rivals[i]);
+    free(g->lists);
+    free(g->rivals);
+    ds_model_close(&g->model);
 }
 
 int ds_cmd_reject(int argc, char **argv, ds_error *e)
 {
     enum { MOST = 3 };
-    ds_reject_flags s = {.confidence = -1, .bootstrap = -1};
+    reject_flags s = {.confidence = -1, .bootstrap = -1};
+    found g = {.own = NAN};
     const char *operands[MOST] = {0};
+    DS_PUSH(g.lists, g.n_lists, (ds_answers){0});
     int n, rc = ds_flags_parse(ds_reject_options, &s, argc, argv, operands, MOST, &n, e);
     if (!rc)
         rc = check_flags(&s, n, e);
     if (!rc)
-        rc = reject(&s, operands, e);
+        rc = reject(&g, &s, operands, e);
+    found_clear(&g);
     ds_option_clear(ds_reject_options, &s);
     return rc;
 }

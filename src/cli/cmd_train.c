@@ -1,6 +1,5 @@
 /* classifier train DATA CFG [WEIGHTS] */
 #include "cli/commands.h"
-#include "cli/common.h"
 #include "cli/flags.h"
 #include "cli/progress.h"
 #include "train/train.h"
@@ -22,11 +21,11 @@ const ds_option ds_train_options[] = {
     OPT_INT("epochs", epochs, "train E epochs instead of max_batches=", .unit = "E", OPT_RANGE(1, 1000000)),
     OPT_INT("seed", seed, "of initial weights, order of images and augmentation", .def = "1",
             OPT_RANGE(0, INT_MAX)),
-    DS_THREADS_OPTION(offsetof(flags, run)),
-    DS_BACKEND_OPTIONS(offsetof(flags, run)),
-    DS_PROFILE_OPTION(offsetof(flags, run)),
-    DS_LOADERS_OPTION(offsetof(flags, run)),
-    DS_CACHE_OPTION(offsetof(flags, run)),
+    DS_RUN_THREADS,
+    DS_RUN_BACKEND,
+    DS_RUN_PROFILE,
+    DS_RUN_LOADERS,
+    DS_RUN_CACHE,
     OPT_FLAG("skip-bad", skip_bad, "train without images that cannot be decoded"),
     OPT_END,
 };

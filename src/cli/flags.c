@@ -1,7 +1,9 @@
 #include "cli/flags.h"
 
+#include "base/memory.h"
 #include "base/text.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,8 +32,8 @@ static int unknown_flag(const ds_option *table, const char *word, const char *na
 static int missing_value(const ds_option *o, ds_error *e)
 {
     char *expected = ds_option_describe(o);
-    int rc = ds_fail(e, DS_EUSAGE, "-%s without a value, expected %s%s%s", o->name,
-                     expected ? expected : "a value", o->unit ? ", " : "", o->unit ? o->unit : "");
+    int rc = ds_fail(e, DS_EUSAGE, "-%s without a value, expected %s%s%s", o->name, expected,
+                     o->unit ? ", " : "", o->unit ? o->unit : "");
     free(expected);
     return rc;
 }
@@ -40,11 +42,8 @@ static int missing_value(const ds_option *o, ds_error *e)
 static int store(const ds_option *o, void *state, const char *value, ds_error *e)
 {
     ds_error inner = {0};
-    int rc = ds_option_set(o, state, value, NULL, 0, &inner);
-    if (!rc)
+    if (!ds_option_set(o, state, value, NULL, 0, &inner))
         return DS_OK;
-    if (rc == DS_ENOMEM)
-        return ds_fail_memory(e);
     const char *comma = strstr(inner.text, ", expected ");
     return ds_fail(e, DS_EUSAGE, "-%s %s%s", o->name, value, comma ? comma : ", expected another value");
 }
@@ -77,39 +76,85 @@ static int take_flag(cursor *c, ds_error *e)
 static int take_words(cursor *c, const char **operands, int max_operands, int *n_operands, ds_error *e)
 {
     bool flags = true;
-    int rc = DS_OK;
-    while (c->i < c->argc && !rc) {
+    while (c->i < c->argc) {
         const char *word = c->argv[c->i];
-        if (flags && strcmp(word, "--") == 0) {
-            flags = false;
-            c->i++;
-        } else if (flags && looks_like_flag(word)) {
-            rc = take_flag(c, e);
-        } else if (*n_operands == max_operands) {
-            rc = ds_fail(e, DS_EUSAGE, "unexpected argument '%s', expected at most %d", word, max_operands);
-        } else {
-            operands[(*n_operands)++] = word;
-            c->i++;
+        if (flags && looks_like_flag(word) && strcmp(word, "--") != 0) {
+            DS_TRY(take_flag(c, e));
+            continue;
         }
+        c->i++;
+        if (flags && strcmp(word, "--") == 0)
+            flags = false;
+        else if (*n_operands < max_operands)
+            operands[(*n_operands)++] = word;
+        else
+            return ds_fail(e, DS_EUSAGE, "unexpected argument '%s', expected at most %d", word, max_operands);
     }
-    return rc;
-}
-
-static size_t length_of(const ds_option *table)
-{
-    size_t n = 0;
-    while (table[n].type != DS_END)
-        n++;
-    return n;
+    return DS_OK;
 }
 
 int ds_flags_parse(const ds_option *table, void *state, int argc, char **argv, const char **operands,
                    int max_operands, int *n_operands, ds_error *e)
 {
+    cursor c = {.table = table, .state = state, .argc = argc, .argv = argv};
+    size_t n = 0;
     *n_operands = 0;
     ds_option_defaults(table, state);
-    cursor c = {table, state, calloc(length_of(table) + 1, sizeof *c.given), argc, 0, argv};
-    int rc = c.given ? take_words(&c, operands, max_operands, n_operands, e) : ds_fail_memory(e);
+    while (table[n].type != DS_END)
+        n++;
+    DS_ZALLOC(c.given, n);
+    int rc = take_words(&c, operands, max_operands, n_operands, e);
     free(c.given);
     return rc;
+}
+
+/* ---- checks ---- */
+
+const char *const ds_backend_names[] = {"onednn", "host", NULL};
+
+int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
+{
+    if (n >= needed)
+        return DS_OK;
+    char all[256] = "";
+    for (int i = 0, at = 0; i < needed && at < (int)sizeof all; i++)
+        at += snprintf(all + at, sizeof all - (size_t)at, "%s%s", i ? " " : "", words[i]);
+    return ds_fail(e, DS_EUSAGE, "%s is missing, expected %s", words[n], all);
+}
+
+static int bad_fraction(const char *flag, double value, const char *expected, ds_error *e)
+{
+    if (value > 1 && value <= 100)
+        return ds_fail(e, DS_EUSAGE, "-%s %g, expected %s; did you mean %g?", flag, value, expected,
+                       value / 100);
+    return ds_fail(e, DS_EUSAGE, "-%s %g, expected %s", flag, value, expected);
+}
+
+int ds_check_fraction(const char *flag, double value, ds_error *e)
+{
+    if (isnan(value) || (value > 0 && value <= 1))
+        return DS_OK;
+    return bad_fraction(flag, value, "a fraction in (0, 1]", e);
+}
+
+int ds_check_inside(const char *flag, double value, ds_error *e)
+{
+    DS_TRY(ds_check_fraction(flag, value, e));
+    return value == 1 ? ds_fail(e, DS_EUSAGE, "-%s 1, expected a number between 0 and 1", flag) : DS_OK;
+}
+
+int ds_check_promise(double risk, double delta, ds_error *e)
+{
+    if (isnan(risk) != isnan(delta))
+        return ds_fail(e, DS_EUSAGE, "%s, expected both or none",
+                       isnan(risk) ? "-delta without -risk" : "-risk without -delta");
+    DS_TRY(ds_check_inside("risk", risk, e));
+    return ds_check_inside("delta", delta, e);
+}
+
+int ds_check_probability(const char *flag, double value, ds_error *e)
+{
+    if (isnan(value) || (value >= 0 && value <= 1))
+        return DS_OK;
+    return bad_fraction(flag, value, "a probability in [0, 1]", e);
 }

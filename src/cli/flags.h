@@ -1,9 +1,12 @@
-/* The command line of one sub-command: flags by an option table, everything else operands. */
+/* The command line of one sub-command: flags by an option table, everything else operands; rows and checks that
+ * several commands share. */
 #ifndef DS_CLI_FLAGS_H
 #define DS_CLI_FLAGS_H
 
 #include "base/error.h"
 #include "base/option.h"
+
+#include <stdbool.h>
 
 /* Fill `state` (defaults first) from argv[0 … argc-1], the words after the sub-command. "-name value",
  * "--name value" and, for a DS_FLAG, "-name"; "--" ends the flags; a single "-" is a value; a negative number
@@ -12,5 +15,45 @@
  * operand too many. On error too the caller frees the state with ds_option_clear. */
 int ds_flags_parse(const ds_option *table, void *state, int argc, char **argv, const char **operands,
                    int max_operands, int *n_operands, ds_error *e);
+
+/* Flags of every command that runs a network over a list. */
+typedef struct ds_run_flags {
+    int threads, loaders, cache, backend;
+    bool verbose, profile;
+} ds_run_flags;
+
+extern const char *const ds_backend_names[];
+#ifdef DS_WITH_ONEDNN
+#define DS_DEFAULT_BACKEND "onednn"
+#else
+#define DS_DEFAULT_BACKEND "host"
+#endif
+
+/* Their rows in the table of a state that has them as `run`. */
+#define DS_RUN_THREADS \
+    OPT_INT("threads", run.threads, "threads that compute; 0: one a core", .def = "0", OPT_RANGE(0, 1024))
+#define DS_RUN_BACKEND                                                                             \
+    OPT_ENUM("backend", run.backend, ds_backend_names,                                             \
+             "who computes the layers: oneDNN, or Darknet's own code", .def = DS_DEFAULT_BACKEND), \
+        OPT_FLAG("v", run.verbose, "tell which layers the backend leaves to Darknet")
+#define DS_RUN_PROFILE OPT_FLAG("profile", run.profile, "print the time of each layer at the end")
+#define DS_RUN_LOADERS                                                                                  \
+    OPT_INT("loaders", run.loaders, "threads that decode images; 0: one a core, 8 at most", .def = "0", \
+            OPT_RANGE(0, 256))
+#define DS_RUN_CACHE                                                                              \
+    OPT_INT("cache", run.cache, "memory for decoded images", .def = "512", OPT_RANGE(0, 1048576), \
+            .unit = "MIB")
+
+/* n operands came, `needed` are needed; `words` names them for the message. DS_EUSAGE names the first missing
+ * one. */
+int ds_check_operands(const char *const *words, int needed, int n, ds_error *e);
+/* A fraction in (0, 1], or NAN for a flag that was not given. DS_EUSAGE suggests 0.8 for 80. */
+int ds_check_fraction(const char *flag, double value, ds_error *e);
+/* A number between 0 and 1, both excluded, or NAN. */
+int ds_check_inside(const char *flag, double value, ds_error *e);
+/* -risk and -delta: both such numbers, or neither is there. */
+int ds_check_promise(double risk, double delta, ds_error *e);
+/* A threshold of a score that is a probability: [0, 1], or NAN. */
+int ds_check_probability(const char *flag, double value, ds_error *e);
 
 #endif

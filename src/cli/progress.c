@@ -1,6 +1,6 @@
 #include "cli/progress.h"
 #include "base/clock.h"
-#include "cli/common.h"
+#include "cli/print.h"
 
 #include <math.h>
 #include <string.h>

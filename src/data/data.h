@@ -35,7 +35,7 @@ void ds_datafile_clear(ds_datafile *d);
 typedef struct ds_images {
     int n;
     char **paths; /* as they can be opened */
-    int *labels;  /* n class indices */
+    int *labels;  /* n class indices; NULL: unknown */
     char *list;   /* path of the list, for messages */
 } ds_images;
 

@@ -105,7 +105,7 @@ static void put_image(ds_loader *l, size_t place)
     if (l->order && (i == 0 || l->put == l->setup.start))
         shuffle(l, epoch);
     l->ids[place] = l->order ? l->order[i] : (uint32_t)i;
-    l->labels[place] = l->setup.images->labels[l->ids[place]];
+    l->labels[place] = l->setup.images->labels ? l->setup.images->labels[l->ids[place]] : -1;
     l->jobs[place].epoch = epoch;
     l->jobs[place].rc = DS_OK;
     l->put++;

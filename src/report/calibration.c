@@ -81,9 +81,9 @@ static void images(FILE *f, const ds_calibration *c)
 static void temperature(FILE *f, const ds_calibration *c)
 {
     char text[DS_NUMBER_TEXT];
-    if (!isnan(c->nll_after))
+    if (!isnan(c->nll[1]))
         fprintf(f, "%-16s %s (fitted; NLL of the images not fitted on: %.6f, with 1 %.6f)\n", "temperature",
-                ds_number_text(c->temperature, text), c->nll_after, c->nll_before);
+                ds_number_text(c->temperature, text), c->nll[1], c->nll[0]);
     else if (c->temperature != 1)
         fprintf(f, "%-16s %s\n", "temperature", ds_number_text(c->temperature, text));
 }

@@ -3,7 +3,7 @@
 #define DS_REPORT_CALIBRATION_H
 
 #include "base/error.h"
-#include "select/select.h"
+#include "select/answers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,11 +16,6 @@ typedef enum ds_aim {
     DS_AIM_COST,     /* rejecting an image costs `value` errors */
 } ds_aim;
 
-typedef struct ds_candidate {
-    const char *name; /* of a confidence */
-    double aurc;
-} ds_candidate;
-
 /* Texts belong to the caller. */
 typedef struct ds_calibration {
     const char *model; /* NULL: not shown */
@@ -32,8 +27,8 @@ typedef struct ds_calibration {
     ds_candidate candidates[DS_CONFIDENCES];
     int n_candidates; /* 0: nothing was chosen */
     double temperature;
-    double nll_before,
-        nll_after; /* of the images that were not fitted on, at temperature 1 and at this one; NAN: not fitted */
+    double
+        nll[2]; /* of the images that were not fitted on, at temperature 1 and at this one; NAN: not fitted */
     size_t n_nan; /* images that set the threshold and have no confidence */
     ds_aim aim;
     double value, delta;

@@ -27,7 +27,7 @@ json_t *ds_json_array(size_t n, json_t *(*one)(const void *from, size_t i), cons
 /* The members of b behind those of a, which it returns; b is gone. */
 json_t *ds_json_join(json_t *a, json_t *b);
 /* What ds_report_json writes. */
-json_t *ds_report_json_object(const ds_report *r);
+json_t *ds_report_json_object(const ds_figures *r);
 /* Write `json`, all digits of its numbers, and a newline; it is gone then. flags: JSON_INDENT(2),
  * JSON_COMPACT. What f could not take shows at the next flush (ds_report_flush). */
 void ds_json_write(FILE *f, json_t *json, size_t flags);

@@ -82,8 +82,8 @@ static json_t *rate_intervals(const ds_rates *r)
 
 static json_t *risk_row(const void *from, size_t i)
 {
-    const ds_report *r = from;
-    ds_cut c = ds_cut_at_coverage(r->curve, ds_report_coverages[i]);
+    const ds_figures *r = from;
+    ds_cut c = ds_cut_at_coverage(&r->curve, ds_report_coverages[i]);
     return json_pack("{s:f, s:I, s:o, s:o}", "coverage", ds_report_coverages[i], "accepted",
                      (json_int_t)c.accepted, "risk", ds_json_number(c.risk), "threshold",
                      ds_json_number(c.threshold));
@@ -91,8 +91,8 @@ static json_t *risk_row(const void *from, size_t i)
 
 static json_t *coverage_row(const void *from, size_t i)
 {
-    const ds_report *r = from;
-    ds_cut c = ds_cut_at_risk(r->curve, ds_report_risks[i]);
+    const ds_figures *r = from;
+    ds_cut c = ds_cut_at_risk(&r->curve, ds_report_risks[i]);
     return json_pack("{s:f, s:o, s:o, s:o, s:I}", "risk", ds_report_risks[i], "coverage",
                      ds_json_number(c.coverage), "reject_rate", ds_json_number(ds_reject_rate(r, &c)),
                      "threshold", ds_json_number(c.threshold), "accepted", (json_int_t)c.accepted);
@@ -100,9 +100,9 @@ static json_t *coverage_row(const void *from, size_t i)
 
 /* ---- parts that a command may leave out ---- */
 
-static json_t *control(const ds_report_control *c)
+static json_t *control(const ds_control *c)
 {
-    if (!c)
+    if (isnan(c->risk))
         return json_null();
     return json_pack("{s:o, s:o, s:b, s:o}", "risk", ds_json_number(c->risk), "delta",
                      ds_json_number(c->delta), "feasible", c->found.feasible, "feasible_risk",
@@ -111,10 +111,10 @@ static json_t *control(const ds_report_control *c)
 
 static json_t *class_row(const void *from, size_t i)
 {
-    const ds_report_classes *c = from;
-    const ds_class_figures *f = &c->figures[i];
+    const ds_figures *r = from;
+    const ds_counts *f = &r->classes[i];
     ds_rates rates = ds_rates_of(f, true);
-    return json_pack("{s:o, s:I, s:o, s:I, s:o, s:o, s:o}", "name", ds_json_text(c->names[i]), "n",
+    return json_pack("{s:o, s:I, s:o, s:I, s:o, s:o, s:o}", "name", ds_json_text(r->answers->names[i]), "n",
                      (json_int_t)f->n, "accuracy", ds_json_number(rates.accuracy.value), "accepted",
                      (json_int_t)f->accepted, "reject_rate", ds_json_number(rates.reject.value), "risk",
                      ds_json_number(rates.risk.value), "intervals", rate_intervals(&rates));
@@ -127,19 +127,20 @@ static json_t *confusion_cell(const void *from, size_t i)
 
 static json_t *confusion_row(const void *from, size_t i)
 {
-    const ds_report_classes *c = from;
-    size_t width = (size_t)c->n + 1;
-    return ds_json_array(width, confusion_cell, c->confusion + i * width);
+    const ds_figures *r = from;
+    size_t width = (size_t)r->answers->classes + 1;
+    return ds_json_array(width, confusion_cell, r->confusion + i * width);
 }
 
 static json_t *list_row(const void *from, size_t i)
 {
-    const ds_report_list *l = (const ds_report_list *)from + i;
-    const ds_class_figures *f = &l->figures;
-    ds_rates rates = ds_rates_of(f, l->labelled);
-    return json_pack("{s:o, s:o, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name", ds_json_text(l->name),
-                     "file", ds_json_text(l->file), "labelled", l->labelled, "n", (json_int_t)f->n,
-                     "accepted", (json_int_t)f->accepted, "coverage",
+    const ds_list_figures *l = (const ds_list_figures *)from + i;
+    const ds_counts *f = &l->counts;
+    const bool labelled = l->answers->wrong;
+    ds_rates rates = ds_rates_of(f, labelled);
+    return json_pack("{s:o, s:o, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+                     ds_json_text(l->answers->name), "file", ds_json_text(l->answers->file), "labelled",
+                     labelled, "n", (json_int_t)f->n, "accepted", (json_int_t)f->accepted, "coverage",
                      ds_json_number((double)f->accepted / (double)f->n), "reject_rate",
                      ds_json_number(rates.reject.value), "accuracy", ds_json_number(rates.accuracy.value),
                      "risk", ds_json_number(rates.risk.value), "auroc", ds_json_number(l->auroc), "intervals",
@@ -149,22 +150,22 @@ static json_t *list_row(const void *from, size_t i)
 /* ---- other programs ---- */
 
 /* {accuracy, risk, aurc eaurc augrc auroc}: this minus other. */
-static json_t *difference(const ds_report *r, const ds_report_rival *v)
+static json_t *difference(const ds_figures *r, const ds_rival_figures *v)
 {
     json_t *rates = json_pack("{s:o, s:o}", "accuracy", ds_json_number(r->accuracy - v->accuracy), "risk",
                               ds_json_number(v->mine.risk - v->its.risk));
-    return ds_json_join(rates, areas(&v->areas.difference));
+    return ds_json_join(rates, areas(&v->difference));
 }
 
-static json_t *difference_intervals(const ds_report_rival *v)
+static json_t *difference_intervals(const ds_rival_figures *v)
 {
-    const ds_bootstrap *b = &v->areas.interval;
-    json_t *rates =
-        json_pack("{s:o, s:o}", "accuracy", ds_json_interval(b->accuracy), "risk", ds_json_interval(v->risk));
+    const ds_bootstrap *b = &v->boot;
+    json_t *rates = json_pack("{s:o, s:o}", "accuracy", ds_json_interval(b->accuracy), "risk",
+                              ds_json_interval(v->boot.risk));
     return ds_json_join(rates, area_intervals(b));
 }
 
-static json_t *other_figures(const ds_report_rival *v)
+static json_t *other_figures(const ds_rival_figures *v)
 {
     json_t *o = ds_json_join(json_pack("{s:o}", "accuracy", ds_json_number(v->accuracy)), areas(&v->other));
     return ds_json_join(o, json_pack("{s:o, s:o}", "coverage", ds_json_number(v->its.coverage), "risk",
@@ -173,20 +174,20 @@ static json_t *other_figures(const ds_report_rival *v)
 
 static json_t *rival_row(const void *from, size_t i)
 {
-    const ds_report *r = from;
-    const ds_report_rival *v = &r->rivals[i];
+    const ds_figures *r = from;
+    const ds_rival_figures *v = &r->rivals[i];
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "file", ds_json_text(v->file), "coverage",
                      ds_json_number(v->mine.coverage), "risk", ds_json_number(v->mine.risk), "other",
                      other_figures(v), "difference", difference(r, v), "intervals", difference_intervals(v),
-                     "p_aurc", ds_json_number(v->areas.p_aurc));
+                     "p_aurc", ds_json_number(v->boot.p_aurc));
 }
 
 /* ---- all ---- */
 
-static json_t *figures(const ds_report *r)
+static json_t *figures(const ds_figures *r)
 {
     json_t *rates =
-        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "n", (json_int_t)r->curve->n, "accuracy",
+        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "n", (json_int_t)r->curve.n, "accuracy",
                   ds_json_number(r->accuracy), "coverage", ds_json_number(r->chosen.coverage), "reject_rate",
                   ds_json_number(ds_reject_rate(r, &r->chosen)), "risk", ds_json_number(r->chosen.risk),
                   "threshold", ds_json_number(r->chosen.threshold));
@@ -196,7 +197,7 @@ static json_t *figures(const ds_report *r)
     return ds_json_join(ds_json_join(rates, areas(&r->areas)), quality);
 }
 
-static json_t *tables(const ds_report *r)
+static json_t *tables(const ds_figures *r)
 {
     json_t *conventions =
         json_pack("{s:s, s:s, s:s, s:s, s:s}", "aurc", ds_convention_aurc, "eaurc", ds_convention_eaurc,
@@ -206,31 +207,31 @@ static json_t *tables(const ds_report *r)
                      conventions);
 }
 
-static json_t *intervals(const ds_report *r)
+static json_t *intervals(const ds_figures *r)
 {
-    json_t *o = json_pack("{s:f, s:i, s:i}", "level", DS_REPORT_LEVEL, "replicates", r->boot.replicates,
-                          "seed", r->seed);
+    json_t *o =
+        json_pack("{s:f, s:i, s:i}", "level", DS_LEVEL, "replicates", r->boot.replicates, "seed", r->seed);
     return ds_json_join(ds_json_join(o, rate_intervals(&r->rates)), area_intervals(&r->boot));
 }
 
-static json_t *parts(const ds_report *r)
+static json_t *parts(const ds_figures *r)
 {
-    const ds_report_classes *c = r->classes;
-    json_t *classes = c ? ds_json_array((size_t)c->n, class_row, c) : json_null();
-    json_t *confusion = c ? ds_json_array((size_t)c->n, confusion_row, c) : json_null();
+    const size_t n = r->classes ? (size_t)r->answers->classes : 0;
+    json_t *classes = r->classes ? ds_json_array(n, class_row, r) : json_null();
+    json_t *confusion = r->classes ? ds_json_array(n, confusion_row, r) : json_null();
     json_t *lists = r->n_lists ? ds_json_array((size_t)r->n_lists, list_row, r->lists) : json_null();
     json_t *rivals = r->n_rivals ? ds_json_array((size_t)r->n_rivals, rival_row, r) : json_null();
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "intervals", intervals(r), "risk_control",
-                     control(r->control), "classes", classes, "confusion", confusion, "lists", lists,
+                     control(&r->control), "classes", classes, "confusion", confusion, "lists", lists,
                      "compare", rivals);
 }
 
-json_t *ds_report_json_object(const ds_report *r)
+json_t *ds_report_json_object(const ds_figures *r)
 {
     return ds_json_join(ds_json_join(figures(r), tables(r)), parts(r));
 }
 
-int ds_report_json(FILE *f, const ds_report *r, ds_error *e)
+int ds_report_json(FILE *f, const ds_figures *r, ds_error *e)
 {
     ds_json_write(f, ds_report_json_object(r), JSON_INDENT(2));
     return ds_report_flush(f, e);

@@ -100,8 +100,8 @@ static char *read_chart(const char *given, ds_notes *notes)
 
 static int put_html(FILE *f, const source *s, ds_error *e)
 {
-    const ds_report *r = s->p->report;
-    const char *origin = r->model ? r->model : r->list;
+    const ds_figures *r = s->p->report;
+    const char *origin = r->model ? r->model : r->answers->file;
     char *chart = read_chart(s->p->chart_js, s->notes), *json;
     size_t n;
     FILE *memory = ds_memstream(&json, &n);

@@ -11,7 +11,7 @@
 
 /* What a report is made of, all the caller's. */
 typedef struct ds_page {
-    const ds_report *report;
+    const ds_figures *report;
     /* of the report; without their quality, confidences stand for probabilities if they can */
     const ds_answers *answers;
     int thumbs; /* pictures in the page, at most */

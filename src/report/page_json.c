@@ -30,10 +30,10 @@ static json_t *bin_of(const void *from, size_t i)
 
 json_t *ds_page_figures(const ds_page *p, const ds_page_bins *b)
 {
-    const ds_report *r = p->report;
+    const ds_figures *r = p->report;
     json_t *reliability = b->reliable ? ds_json_array(DS_BINS, bin_of, b->reliability) : json_null();
     return ds_json_join(ds_report_json_object(r),
-                        json_pack("{s:o, s:o, s:b, s:o, s:o}", "list", ds_json_text(r->list),
+                        json_pack("{s:o, s:o, s:b, s:o, s:o}", "list", ds_json_text(r->answers->file),
                                   "threshold_note", ds_json_text(r->threshold_note), "chose_best",
                                   r->chose_best, "reliability", reliability, "histogram",
                                   ds_json_array(DS_HISTOGRAM, bin_of, b->histogram)));
@@ -41,7 +41,7 @@ json_t *ds_page_figures(const ds_page *p, const ds_page_bins *b)
 
 static void add_interval(json_t *row, size_t k, size_t n)
 {
-    ds_interval v = ds_rate_interval(k, n, DS_REPORT_LEVEL);
+    ds_interval v = ds_rate_interval(k, n, DS_LEVEL);
     if (json_object_set_new(row, "interval", ds_json_interval(v)))
         ds_out_of_memory();
 }
@@ -51,7 +51,7 @@ static json_t *page_figures(const ds_page *p, const ds_page_bins *b)
 {
     json_t *figures = ds_page_figures(p, b);
     for (size_t i = 0; i < DS_REPORT_COVERAGES; i++) {
-        ds_cut c = ds_cut_at_coverage(p->report->curve, ds_report_coverages[i]);
+        ds_cut c = ds_cut_at_coverage(&p->report->curve, ds_report_coverages[i]);
         add_interval(json_array_get(json_object_get(figures, "risk_at_coverage"), i), c.errors, c.accepted);
     }
     for (size_t i = 0; b->reliable && i < DS_BINS; i++)
@@ -68,8 +68,8 @@ static json_t *page_figures(const ds_page *p, const ds_page_bins *b)
  * high in hundredths of a percent; 0 where there is none. */
 static void bound(const ds_curve *c, size_t accepted, size_t errors, int to[4])
 {
-    ds_interval reject = ds_rate_interval(c->n - accepted, c->n, DS_REPORT_LEVEL);
-    ds_interval risk = ds_rate_interval(errors, accepted, DS_REPORT_LEVEL);
+    ds_interval reject = ds_rate_interval(c->n - accepted, c->n, DS_LEVEL);
+    ds_interval risk = ds_rate_interval(errors, accepted, DS_LEVEL);
     const double bounds[] = {reject.low, reject.high, risk.low, risk.high};
     for (int i = 0; i < 4; i++)
         to[i] = isnan(bounds[i]) ? 0 : (int)lrint(1e4 * bounds[i]);
@@ -91,9 +91,9 @@ static json_t *bounds_of(const ds_curve *c, const ds_steps *s)
     return array;
 }
 
-static json_t *steps_of(const ds_report *r)
+static json_t *steps_of(const ds_figures *r)
 {
-    const ds_curve *c = r->curve;
+    const ds_curve *c = &r->curve;
     ds_steps s = ds_steps_of(c, ALL, STEPS, r->chosen.accepted);
     json_t *thresholds = json_array(), *accepted = json_array(), *errors = json_array();
     for (size_t i = 0; i < s.n; i++) {
@@ -121,7 +121,7 @@ static json_t *column(const ds_answers *a, const int *classes, const size_t *ord
 
 static json_t *data_of(const ds_page *p, const size_t *order)
 {
-    const ds_curve *c = p->report->curve;
+    const ds_curve *c = &p->report->curve;
     const ds_answers *a = p->answers;
     json_t *o =
         json_pack("{s:I, s:I, s:o, s:o}", "n", (json_int_t)c->n, "wrong", (json_int_t)c->wrong, "labels",

@@ -44,12 +44,12 @@ void ds_page_plots(const char *dir, const ds_page *p, const ds_page_bins *b, ds_
     char *data;
     size_t n;
     FILE *f = ds_memstream(&data, &n);
-    put_curve(f, p->report->curve, &p->report->chosen);
+    put_curve(f, &p->report->curve, &p->report->chosen);
     /* gnuplot stops at a plot without a point */
     const struct {
         const char *name;
         bool there;
-    } pictures[] = {{"risk_coverage", p->report->curve->groups > 0},
+    } pictures[] = {{"risk_coverage", p->report->curve.groups > 0},
                     {"reliability", put_bins(f, "reliability", b->reliability, DS_BINS)},
                     {"histogram", put_bins(f, "histogram", b->histogram, DS_HISTOGRAM)}};
     fclose(f);

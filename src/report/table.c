@@ -47,22 +47,22 @@ static void text_line(FILE *f, const char *name, const char *text)
 
 /* ---- the figures ---- */
 
-static void head(FILE *f, const ds_report *r)
+static void head(FILE *f, const ds_figures *r)
 {
     text_line(f, "model", r->model);
-    text_line(f, "list", r->list);
+    text_line(f, "list", r->answers->file);
     if (r->chose_best)
         text_line(f, "", "(this list also chose the best weights: optimistic)");
     text_line(f, "confidence", r->confidence);
-    fprintf(f, "%-16s %zu\n", "images", r->curve->n);
-    if (r->curve->n_nan)
-        fprintf(f, "%-16s %zu (never accepted)\n", "  no confidence", r->curve->n_nan);
+    fprintf(f, "%-16s %zu\n", "images", r->curve.n);
+    if (r->curve.n_nan)
+        fprintf(f, "%-16s %zu (never accepted)\n", "  no confidence", r->curve.n_nan);
     text_line(f, "accuracy", rate(&r->rates.accuracy).text);
 }
 
-static void control(FILE *f, const ds_report_control *c)
+static void control(FILE *f, const ds_control *c)
 {
-    if (!c)
+    if (isnan(c->risk))
         return;
     fprintf(f, "%-16s %g %% with probability %g %%: ", "risk asked for", 100 * c->risk, 100 * (1 - c->delta));
     if (c->found.feasible)
@@ -75,7 +75,7 @@ static void control(FILE *f, const ds_report_control *c)
     text_line(f, "", " `classifier calibrate` chooses it on others)");
 }
 
-static void chosen(FILE *f, const ds_report *r)
+static void chosen(FILE *f, const ds_figures *r)
 {
     const ds_cut *c = &r->chosen;
     fprintf(f, "%-16s %s", "threshold", exact(c->threshold, "nothing can be accepted").text);
@@ -83,7 +83,7 @@ static void chosen(FILE *f, const ds_report *r)
         fprintf(f, " (%s)", r->threshold_note);
     fprintf(f, "\n%-16s %s (%zu accepted)\n", "coverage", percent(c->coverage).text, c->accepted);
     fprintf(f, "%-16s %s (%zu rejected)\n", "reject rate", rate(&r->rates.reject).text,
-            r->curve->n - c->accepted);
+            r->curve.n - c->accepted);
     fprintf(f, "%-16s %s (%zu errors among the accepted)\n", "selective risk", rate(&r->rates.risk).text,
             c->errors);
 }
@@ -94,7 +94,7 @@ static void area(FILE *f, const char *name, double v, ds_interval i)
     text_line(f, name, undefined_or(v, format, i.low, i.high).text);
 }
 
-static void figures(FILE *f, const ds_report *r)
+static void figures(FILE *f, const ds_figures *r)
 {
     area(f, "AURC", r->areas.aurc, r->boot.aurc);
     area(f, "E-AURC", r->areas.eaurc, r->boot.eaurc);
@@ -105,30 +105,30 @@ static void figures(FILE *f, const ds_report *r)
     for (int i = 0; i < 3; i++)
         if (!isnan(quality[i]))
             fprintf(f, "%-16s %.6f\n", names[i], quality[i]);
-    if (r->curve->n == 0)
+    if (r->curve.n == 0)
         return;
-    fprintf(f, "in brackets      %g %% intervals: exact for rates", 100 * DS_REPORT_LEVEL);
+    fprintf(f, "in brackets      %g %% intervals: exact for rates", 100 * DS_LEVEL);
     if (r->boot.replicates)
         fprintf(f, ", bootstrap for areas (%d replicates, seed %d)", r->boot.replicates, r->seed);
     fputc('\n', f);
 }
 
-static void risk_table(FILE *f, const ds_report *r)
+static void risk_table(FILE *f, const ds_figures *r)
 {
     fprintf(f, "\nrisk at coverage\n  %8s  %10s  %10s  %s\n", "coverage", "accepted", "risk", "threshold");
     for (int i = 0; i < DS_REPORT_COVERAGES; i++) {
-        ds_cut c = ds_cut_at_coverage(r->curve, ds_report_coverages[i]);
+        ds_cut c = ds_cut_at_coverage(&r->curve, ds_report_coverages[i]);
         fprintf(f, "  %6.0f %%  %10zu  %10s  %s\n", 100 * ds_report_coverages[i], c.accepted,
                 percent(c.risk).text, exact(c.threshold, "-").text);
     }
 }
 
-static void coverage_table(FILE *f, const ds_report *r)
+static void coverage_table(FILE *f, const ds_figures *r)
 {
     fprintf(f, "\ncoverage at risk (chosen on these images: optimistic)\n  %8s  %10s  %11s  %s\n", "risk",
             "coverage", "reject rate", "threshold");
     for (int i = 0; i < DS_REPORT_RISKS; i++) {
-        ds_cut c = ds_cut_at_risk(r->curve, ds_report_risks[i]);
+        ds_cut c = ds_cut_at_risk(&r->curve, ds_report_risks[i]);
         fprintf(f, "  <= %3g %%  %10s  %11s  %s\n", 100 * ds_report_risks[i], percent(c.coverage).text,
                 percent(ds_reject_rate(r, &c)).text, exact(c.threshold, "-").text);
     }
@@ -145,66 +145,69 @@ static int narrow(const char *text)
     return n;
 }
 
-static int widest(const ds_report_classes *c)
+static int widest(const ds_answers *a)
 {
     enum { MOST = 32 };
     int width = (int)sizeof "class" - 1;
-    for (int i = 0; i < c->n; i++) {
-        int w = (int)strlen(c->names[i]) - narrow(c->names[i]);
+    for (int i = 0; i < a->classes; i++) {
+        int w = (int)strlen(a->names[i]) - narrow(a->names[i]);
         width = w > width ? w : width;
     }
     return width < MOST ? width : MOST;
 }
 
-static void class_table(FILE *f, const ds_report_classes *c, int width)
+static void class_table(FILE *f, const ds_figures *r, int width)
 {
+    char **names = r->answers->names;
     fprintf(f, "\nclasses at the threshold\n  %-*s  %8s  %10s  %11s  %10s\n", width, "class", "images",
             "accuracy", "reject rate", "risk");
-    for (int i = 0; i < c->n; i++) {
-        ds_rates r = ds_rates_of(&c->figures[i], true);
-        fprintf(f, "  %-*s  %8zu  %10s  %11s  %10s\n", width + narrow(c->names[i]), c->names[i],
-                c->figures[i].n, percent(r.accuracy.value).text, percent(r.reject.value).text,
-                percent(r.risk.value).text);
+    for (int i = 0; i < r->answers->classes; i++) {
+        ds_rates rates = ds_rates_of(&r->classes[i], true);
+        fprintf(f, "  %-*s  %8zu  %10s  %11s  %10s\n", width + narrow(names[i]), names[i], r->classes[i].n,
+                percent(rates.accuracy.value).text, percent(rates.reject.value).text,
+                percent(rates.risk.value).text);
     }
 }
 
 /* Columns have numbers for names: names would not fit. */
-static void confusion_table(FILE *f, const ds_report_classes *c, int width)
+static void confusion_table(FILE *f, const ds_figures *r, int width)
 {
     enum { MOST = 20 };
-    if (c->n > MOST) {
-        fprintf(f, "\nconfusion of %d classes: too wide for a table, see -json\n", c->n);
+    const int n = r->answers->classes;
+    char **names = r->answers->names;
+    if (n > MOST) {
+        fprintf(f, "\nconfusion of %d classes: too wide for a table, see -json\n", n);
         return;
     }
     fprintf(f, "\nconfusion: label down, prediction of accepted images across\n  %*s", width + 4, "");
-    for (int j = 0; j < c->n; j++)
+    for (int j = 0; j < n; j++)
         fprintf(f, " %6d", j + 1);
     fputs("  rejected\n", f);
-    for (int i = 0; i < c->n; i++) {
-        const size_t *row = c->confusion + (size_t)i * ((size_t)c->n + 1);
-        fprintf(f, "  %2d  %-*s", i + 1, width + narrow(c->names[i]), c->names[i]);
-        for (int j = 0; j < c->n; j++)
+    for (int i = 0; i < n; i++) {
+        const size_t *row = r->confusion + (size_t)i * ((size_t)n + 1);
+        fprintf(f, "  %2d  %-*s", i + 1, width + narrow(names[i]), names[i]);
+        for (int j = 0; j < n; j++)
             fprintf(f, " %6zu", row[j]);
-        fprintf(f, "  %8zu\n", row[c->n]);
+        fprintf(f, "  %8zu\n", row[n]);
     }
 }
 
-static void classes(FILE *f, const ds_report *r)
+static void classes(FILE *f, const ds_figures *r)
 {
     if (!r->show_classes)
         return;
     if (!r->classes) {
-        fprintf(f, "\nclasses: more than %d, too many for figures of each\n", DS_REPORT_CLASSES);
+        fprintf(f, "\nclasses: more than %d, too many for figures of each\n", DS_MOST_CLASSES);
         return;
     }
-    int width = widest(r->classes);
-    class_table(f, r->classes, width);
-    confusion_table(f, r->classes, width);
+    int width = widest(r->answers);
+    class_table(f, r, width);
+    confusion_table(f, r, width);
 }
 
 /* ---- other lists, other programs ---- */
 
-static void list_row(FILE *f, const char *name, const ds_class_figures *n, bool labelled, const char *auroc)
+static void list_row(FILE *f, const char *name, const ds_counts *n, bool labelled, const char *auroc)
 {
     ds_rates r = ds_rates_of(n, labelled);
     fprintf(f, "  %-16s  %8zu  %24s  %10s  %24s  %s\n", name, n->n, rate(&r.reject).text,
@@ -212,20 +215,20 @@ static void list_row(FILE *f, const char *name, const ds_class_figures *n, bool 
             auroc);
 }
 
-static void lists(FILE *f, const ds_report *r)
+static void lists(FILE *f, const ds_figures *r)
 {
     if (r->n_lists == 0)
         return;
-    const char *name = r->name ? r->name : "images";
-    const ds_class_figures own = {r->curve->n, r->curve->n - r->curve->wrong, r->chosen.accepted,
-                                  r->chosen.errors};
+    const char *name = r->answers->name ? r->answers->name : "images";
+    const ds_counts own = {r->curve.n, r->curve.n - r->curve.wrong, r->chosen.accepted, r->chosen.errors};
     fprintf(f, "\nlists at the threshold (AUROC: an image of %s is surer than one of the list)\n", name);
     fprintf(f, "  %-16s  %8s  %24s  %10s  %24s  %s\n", "list", "images", "reject rate", "accuracy", "risk",
             "AUROC");
     list_row(f, name, &own, true, "-");
     for (int i = 0; i < r->n_lists; i++) {
-        const ds_report_list *l = &r->lists[i];
-        list_row(f, l->name, &l->figures, l->labelled, undefined_or(l->auroc, "%.6f", 0, 0).text);
+        const ds_list_figures *l = &r->lists[i];
+        list_row(f, l->answers->name, &l->counts, l->answers->wrong != NULL,
+                 undefined_or(l->auroc, "%.6f", 0, 0).text);
     }
 }
 
@@ -242,10 +245,10 @@ static void difference(FILE *f, const char *name, double mine, double other, dou
     fputc('\n', f);
 }
 
-static void rival(FILE *f, const ds_report *r, const ds_report_rival *v)
+static void rival(FILE *f, const ds_figures *r, const ds_rival_figures *v)
 {
-    const ds_areas *a = &r->areas, *b = &v->other, *d = &v->areas.difference;
-    const ds_bootstrap *i = &v->areas.interval;
+    const ds_areas *a = &r->areas, *b = &v->other, *d = &v->difference;
+    const ds_bootstrap *i = &v->boot;
     cell risk = undefined_or(100 * v->mine.coverage, "risk at %.4g %%", 0, 0);
     fprintf(f, "\ncompared with %s\n  %-16s %9s %9s %10s", v->file, "", "this", "other", "difference");
     if (i->replicates)
@@ -253,23 +256,23 @@ static void rival(FILE *f, const ds_report *r, const ds_report_rival *v)
     fputc('\n', f);
     difference(f, "accuracy", r->accuracy, v->accuracy, r->accuracy - v->accuracy, i->accuracy);
     difference(f, isnan(v->mine.coverage) ? "risk" : risk.text, v->mine.risk, v->its.risk,
-               v->mine.risk - v->its.risk, v->risk);
+               v->mine.risk - v->its.risk, v->boot.risk);
     if (v->mine.accepted != v->its.accepted)
         fprintf(f, "  (the other accepts %.4g %%: equal confidences stay together)\n", 100 * v->its.coverage);
     difference(f, "AURC", a->aurc, b->aurc, d->aurc, i->aurc);
     difference(f, "E-AURC", a->eaurc, b->eaurc, d->eaurc, i->eaurc);
     difference(f, "AUGRC", a->augrc, b->augrc, d->augrc, i->augrc);
     difference(f, "AUROC", a->auroc, b->auroc, d->auroc, i->auroc);
-    if (!isnan(v->areas.p_aurc))
-        fprintf(f, "  %-16s %9.4g (of no difference in AURC)\n", "p", v->areas.p_aurc);
+    if (!isnan(v->boot.p_aurc))
+        fprintf(f, "  %-16s %9.4g (of no difference in AURC)\n", "p", v->boot.p_aurc);
 }
 
 /* ---- all ---- */
 
-int ds_report_text(FILE *f, const ds_report *r, ds_error *e)
+int ds_report_text(FILE *f, const ds_figures *r, ds_error *e)
 {
     head(f, r);
-    control(f, r->control);
+    control(f, &r->control);
     chosen(f, r);
     figures(f, r);
     risk_table(f, r);

@@ -1,12 +1,14 @@
-/* What a network, or another program, answered to the images of one list: filled by one pass over the list or from a
- * CSV, read by figures, calibration, comparison and everything that is written. */
+/* What a network, or another program, answered to the images of one list: filled by one pass over the list or
+ * from a CSV, read by figures, calibration, comparison and everything that is written. */
 #ifndef DS_SELECT_ANSWERS_H
 #define DS_SELECT_ANSWERS_H
 
+#include "base/error.h"
 #include "select/select.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Zero-initialise; owns all that it points to; release with ds_answers_clear. */
 typedef struct ds_answers {
@@ -14,16 +16,59 @@ typedef struct ds_answers {
     size_t n;            /* images */
     char **paths;        /* n; NULL: unknown */
     int *labels;         /* n, 0 … classes-1; NULL: unlabelled */
-    int *predictions;    /* n, 0 … classes-1; NULL: unknown (unlabelled answers of a CSV) */
+    int *predictions;    /* n, 0 … classes-1; NULL: unknown (a CSV without labels) */
     double *confidences; /* n; NAN: none, never accepted */
     bool *wrong;         /* n: is the prediction another class than the label? NULL: unlabelled */
     char **names;        /* of the classes */
     int classes;
     ds_quality quality; /* of the class probabilities; n = 0: there are none */
+    bool abstain;       /* the network has one more logit, the last, which means "abstain" */
+    float *logits;      /* n x (classes + abstain); NULL: not kept */
 } ds_answers;
+
+/* ---- answers.c ---- */
 
 void ds_answers_clear(ds_answers *a);
 /* The path of an image, "" when it is unknown. */
 const char *ds_answers_path(const ds_answers *a, size_t i);
+
+/* Room for the answers of a network to n images whose labels, if any, are there; those of before are forgotten. */
+void ds_answers_begin(ds_answers *a, bool keep_logits);
+/* The answer to image i from its logits z. `temperature` divides them for the class probabilities; `top`: see
+ * ds_quality_add. */
+void ds_answers_put(ds_answers *a, size_t i, const float *z, const ds_score *score, double temperature,
+                    int top);
+/* Confidences by another score, from the logits that were kept. */
+void ds_answers_score(ds_answers *a, const ds_score *score);
+
+/* Images i = 0 … n-1 become those that were at order[i]; order: n, a permutation. Path by path, logits too. */
+void ds_answers_reorder(ds_answers *a, const uint32_t *order);
+/* The images [from, to) with pointers into `a`, which must outlive them: nothing to clear. Without quality. */
+ds_answers ds_answers_part(const ds_answers *a, size_t from, size_t to);
+
+/* ---- match.c ---- */
+
+/* Bring the answers of another program into the order of `a`. Paths that are there k times in both are matched
+ * k times, in their order. O(n log n). DS_EINPUT: the images or the texts of their labels differ, or one of the
+ * two has no paths. */
+int ds_answers_match(const ds_answers *a, ds_answers *other, ds_error *e);
+
+/* ---- fit.c: score and temperature, fitted on images that have nothing to do with the threshold ---- */
+
+/* Shuffle, seeded, and return how many of the first images are to fit on: half of them, rounded down. */
+size_t ds_answers_halve(ds_answers *a, int seed);
+
+/* The temperature of the lowest NLL of `fit`, which must be one that [reject] takes (DS_EINPUT; see
+ * ds_temperature_fit too). nll: of `rest`, at temperature 1 and at this one. Both need logits. */
+int ds_answers_fit_temperature(const ds_answers *fit, const ds_answers *rest, double *temperature,
+                               double nll[2], ds_error *e);
+
+typedef struct ds_candidate {
+    const char *name; /* of a confidence */
+    double aurc;
+} ds_candidate;
+/* Set score->kind to the first of the lowest AURC over the images, among all scores that can be computed; the
+ * confidences are lost. candidates: DS_CONFIDENCES places. Returns how many are filled. */
+int ds_answers_choose_score(ds_answers *fit, ds_score *score, ds_candidate *candidates);
 
 #endif

@@ -9,20 +9,6 @@ static size_t acceptable(const ds_curve *c)
     return c->groups ? c->accepted[c->groups - 1] : 0;
 }
 
-/* Number of groups that hold the `rank` surest images, 0 < rank <= acceptable. */
-static size_t groups_to(const ds_curve *c, size_t rank)
-{
-    size_t low = 0, high = c->groups;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (c->accepted[middle] < rank)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low + 1;
-}
-
 static bool passes(const ds_curve *c, size_t groups, double risk, double level)
 {
     return ds_binomial_cdf(c->errors[groups - 1], c->accepted[groups - 1], risk) <= level;
@@ -40,7 +26,7 @@ static size_t walk_chain(const ds_curve *c, size_t rank, double risk, double lev
 {
     size_t passed = 0, step = c->n < 200 ? 1 : c->n / 100;
     for (; rank <= acceptable(c); rank += step) {
-        size_t groups = groups_to(c, rank);
+        size_t groups = ds_curve_groups_of(c, (double)rank);
         if (groups == passed)
             continue;
         if (!passes(c, groups, risk, level))
@@ -55,7 +41,7 @@ static bool feasible(const ds_curve *c, double risk, double level)
 {
     size_t rank = first_rank(c, risk, level);
     for (int s = 0; s < CHAINS; s++)
-        if (rank << s <= acceptable(c) && passes(c, groups_to(c, rank << s), risk, level))
+        if (rank << s <= acceptable(c) && passes(c, ds_curve_groups_of(c, (double)(rank << s)), risk, level))
             return true;
     return false;
 }

@@ -20,15 +20,12 @@ typedef struct walk {
     double ratios;     /* sum of E_k / k */
     double cumulative; /* sum of E_k */
     double pairs;      /* (right, wrong) in the right order, ties 1/2 */
-    double first;      /* E_1 / 1 */
 } walk;
 
 static void walk_group(walk *w, size_t size, size_t wrong)
 {
-    double base = (double)w->errors, slope = (double)wrong / (double)size;
+    double base = (double)w->errors;
     double right_before = (double)(w->k - w->errors);
-    if (w->k == 0)
-        w->first = slope;
     for (size_t q = 1; q <= size && w->errors + wrong; q++)
         w->ratios += (base + (double)(wrong * q) / (double)size) / (double)(w->k + q);
     w->cumulative += base * (double)size + (double)wrong * ((double)size + 1) / 2;
@@ -37,6 +34,7 @@ static void walk_group(walk *w, size_t size, size_t wrong)
     w->errors += wrong;
 }
 
+/* The aurc of the best order. */
 static double oracle(size_t n, size_t wrong)
 {
     double sum = 0;
@@ -47,7 +45,7 @@ static double oracle(size_t n, size_t wrong)
 
 ds_areas ds_areas_of(const ds_curve *c)
 {
-    ds_areas a = {NAN, NAN, NAN, NAN, NAN, NAN};
+    ds_areas a = {NAN, NAN, NAN, NAN};
     if (c->n == 0)
         return a;
     walk w = {0};
@@ -57,9 +55,7 @@ ds_areas ds_areas_of(const ds_curve *c)
         walk_group(&w, c->n_nan, c->wrong - w.errors);
     double n = (double)c->n, wrong = (double)c->wrong;
     a.aurc = w.ratios / n;
-    a.aurc_trapezoid = (w.ratios - (w.first + wrong / n) / 2) / n;
-    a.aurc_oracle = oracle(c->n, c->wrong);
-    a.eaurc = a.aurc - a.aurc_oracle;
+    a.eaurc = a.aurc - oracle(c->n, c->wrong);
     a.augrc = (w.cumulative - wrong / 2) / n / n;
     if (c->wrong > 0 && c->wrong < c->n)
         a.auroc = w.pairs / wrong / (n - wrong);
@@ -131,17 +127,4 @@ double ds_quality_ece(const ds_quality *q)
     for (int b = 0; b < DS_BINS; b++)
         sum += fabs((double)q->bin_right[b] - q->bin_confidence[b]);
     return per_image(q, sum);
-}
-
-double ds_quality_mce(const ds_quality *q)
-{
-    double worst = 0;
-    for (int b = 0; b < DS_BINS; b++) {
-        if (!q->bin_n[b] || isnan(worst))
-            continue;
-        double gap = fabs((double)q->bin_right[b] - q->bin_confidence[b]) / (double)q->bin_n[b];
-        if (gap > worst || isnan(gap))
-            worst = gap;
-    }
-    return q->n ? worst : NAN;
 }

@@ -76,11 +76,14 @@ typedef struct ds_curve {
     size_t *accepted, *errors; /* cumulative */
 } ds_curve;
 
-/* confidence: n, infinities allowed; wrong: n flags. n = 0 is allowed. O(n) (radix sort), 16 n bytes of
- * scratch.
- * On failure (DS_ENOMEM) the curve is empty. */
-int ds_curve_make(const double *confidence, const bool *wrong, size_t n, ds_curve *curve, ds_error *e);
+/* confidence: n, infinities allowed; wrong: n flags. n = 0 is allowed. O(n log n). */
+ds_curve ds_curve_of(const double *confidence, const bool *wrong, size_t n);
 void ds_curve_clear(ds_curve *curve);
+
+/* Groups that are accepted at a threshold. */
+size_t ds_curve_groups_at(const ds_curve *c, double threshold);
+/* Groups that hold the `images` surest ones, all when they are fewer; at least one when there is one. */
+size_t ds_curve_groups_of(const ds_curve *c, double images);
 
 /* One way to cut: what is accepted at a threshold. */
 typedef struct ds_cut {
@@ -103,12 +106,10 @@ ds_cut ds_cut_at_risk(const ds_curve *c, double risk);
 /* NaN where undefined: all for n = 0; auroc when all are right or all wrong. NaN confidences rank last, as
  * one tie group. */
 typedef struct ds_areas {
-    double aurc;           /* mean over k of E_k / k, E linear inside a tie group */
-    double aurc_trapezoid; /* trapezoid over (k/n, E_k/k) from 1/n to 1 */
-    double aurc_oracle;    /* aurc of the best order */
-    double eaurc;          /* aurc - aurc_oracle */
-    double augrc;          /* area under (k/n, E_k/n) from (0, 0) */
-    double auroc;          /* P(a right one is surer than a wrong one), ties 1/2 */
+    double aurc;  /* mean over k of E_k / k, E linear inside a tie group */
+    double eaurc; /* aurc minus that of the best order */
+    double augrc; /* area under (k/n, E_k/n) from (0, 0) */
+    double auroc; /* P(a right one is surer than a wrong one), ties 1/2 */
 } ds_areas;
 ds_areas ds_areas_of(const ds_curve *c);
 /* A sentence for each area that says which convention it follows. */
@@ -128,14 +129,12 @@ typedef struct ds_quality {
 } ds_quality;
 /* log_p: log-probabilities of C classes (double), label in 0 … C-1; `top` >= 1. */
 void ds_quality_add(ds_quality *q, const double *log_p, int classes, int label, int top);
-/* Means over the images, NaN for none. accuracy, top: shares; nll: nats; ece, mce: mean and
- * largest gap of a bin. */
+/* Means over the images, NaN for none. accuracy, top: shares; nll: nats; ece: mean gap of a bin. */
 double ds_quality_accuracy(const ds_quality *q);
 double ds_quality_top(const ds_quality *q);
 double ds_quality_nll(const ds_quality *q);
 double ds_quality_brier(const ds_quality *q);
 double ds_quality_ece(const ds_quality *q);
-double ds_quality_mce(const ds_quality *q);
 
 /* ---- bounds.c: exact binomial tails ---- */
 
@@ -178,54 +177,5 @@ ds_guarantee ds_guarantee_at(const ds_curve *c, double risk, double delta);
  * not point to the labels (T would be infinite). */
 int ds_temperature_fit(const float *z, const int *labels, size_t n, int row, int classes, double *temperature,
                        ds_error *e);
-
-/* ---- bootstrap.c ---- */
-
-typedef struct ds_bootstrap {
-    ds_interval aurc, eaurc, augrc, auroc, accuracy; /* undefined: NaN in every resample */
-    int replicates;
-} ds_bootstrap;
-/* Percentile intervals (quantiles by linear interpolation) at `level` in (0, 1) over `replicates` >= 1
- * resamples of n images with replacement. Replicate r is a function of (seed, r): the same numbers for any
- * number of threads. Resamples without an auroc are left out of its interval. n = 0: all undefined.
- * O(n log n + replicates n) time, up to 24 n bytes a thread (32 n for two models).
- * DS_EINPUT: replicates or level out of range, or more than two billion images. */
-int ds_bootstrap_areas(const double *confidence, const bool *wrong, size_t n, int replicates, double level,
-                       uint64_t seed, ds_bootstrap *out, ds_error *e);
-
-typedef struct ds_paired {
-    ds_areas difference;   /* a minus b, on the images as they are */
-    ds_bootstrap interval; /* of the differences; accuracy: of a minus of b */
-    double p_aurc; /* two-sided: twice the smaller share of resamples with a difference <= 0 or >= 0, the
-                    * sample itself counted on both sides, at most 1; NaN for n = 0 */
-} ds_paired;
-/* Two models on the same n images: both are evaluated on the same resamples. */
-int ds_bootstrap_paired(const double *confidence_a, const bool *wrong_a, const double *confidence_b,
-                        const bool *wrong_b, size_t n, int replicates, double level, uint64_t seed,
-                        ds_paired *out, ds_error *e);
-
-/* ---- bootstrap_risk.c ---- */
-
-/* Percentile interval, as above, of the risk of a minus that of b when both accept at least `coverage` in (0, 1] of
- * the images, each by its own confidence (ds_cut_at_coverage in every resample). Resamples in which one of the
- * risks is undefined are left out; *out is undefined when all are. n = 0: undefined. DS_ENOMEM; DS_EINPUT: replicates
- * or level out of range. */
-int ds_bootstrap_risk_difference(const double *confidence_a, const bool *wrong_a, const double *confidence_b,
-                                 const bool *wrong_b, size_t n, double coverage, int replicates, double level,
-                                 uint64_t seed, ds_interval *out, ds_error *e);
-
-/* ---- groups.c: figures by class and by list ---- */
-
-/* Of the images of one label. */
-typedef struct ds_class_figures {
-    size_t n, right;                 /* all images, those predicted rightly */
-    size_t accepted, accepted_wrong; /* by ds_accepts(confidence, threshold) */
-} ds_class_figures;
-/* label, prediction: n, 0 … classes-1. figures: `classes`. confusion: classes x (classes + 1), may be NULL:
- * rows are labels, columns predictions of accepted images, the last column counts the rejected. */
-void ds_class_figures_of(const int *label, const int *prediction, const double *confidence, size_t n,
-                         int classes, double threshold, ds_class_figures *figures, size_t *confusion);
-/* Probability that an image of `in` is surer than one of `out`, ties 1/2, NaN lowest; NaN for an empty side. */
-int ds_auroc_two(const double *in, size_t n_in, const double *out, size_t n_out, double *auroc, ds_error *e);
 
 #endif

@@ -55,51 +55,28 @@ static int check_finite(const ds_job *job, ds_error *e)
 
 /* ---- validation ---- */
 
-typedef struct validation {
-    const ds_job *job;
-    ds_score score;
-    ds_quality quality;
-    double *log_p;      /* C */
-    double *confidence; /* valid.n */
-    bool *wrong;        /* valid.n */
-} validation;
-
-static int add_image(void *arg, int image, const float *logits)
-{
-    validation *v = arg;
-    const ds_net_info *info = v->job->info;
-    const int label = v->job->valid.labels[image];
-    ds_class_log_probabilities(info, logits, v->log_p);
-    ds_quality_add(&v->quality, v->log_p, info->classes, label, 1);
-    v->confidence[image] = ds_score_row(&v->score, logits, info->logits, info->abstain);
-    v->wrong[image] = ds_argmax(logits, info->classes) != label;
-    return DS_OK;
-}
-
+/* Paths and labels stay the job's. */
 static int validate(const ds_job *job, ds_result *row, ds_error *e)
 {
-    const ds_eval_setup s = {.loaders = job->setup.loaders, .interrupted = job->setup.interrupted};
-    const size_t n = (size_t)job->valid.n;
-    validation v = {.job = job};
-    ds_curve curve = {0};
+    ds_eval_setup s = {.top = 1, .loaders = job->setup.loaders, .interrupted = job->setup.interrupted};
+    const ds_images *v = &job->valid;
+    ds_answers a = {.n = (size_t)v->n, .file = v->list, .paths = v->paths, .labels = v->labels};
     double threshold;
-    if (n == 0)
+    if (a.n == 0)
         return DS_OK;
-    ds_net_get_reject(job->net, &v.score, &threshold);
-    DS_ALLOC(v.log_p, (size_t)job->info->classes);
-    DS_ALLOC(v.confidence, n);
-    DS_ALLOC(v.wrong, n);
-    int rc = ds_evaluate(job->net, &job->valid, &s, add_image, &v, e);
-    if (!rc && !(rc = ds_curve_make(v.confidence, v.wrong, n, &curve, e))) {
-        row->valid_top1 = ds_quality_accuracy(&v.quality);
-        row->valid_nll = ds_quality_nll(&v.quality);
-        row->valid_ece = ds_quality_ece(&v.quality);
+    ds_net_get_reject(job->net, &s.score, &threshold);
+    int rc = ds_evaluate(job->net, &s, &a, e);
+    if (!rc) {
+        ds_curve curve = ds_curve_of(a.confidences, a.wrong, a.n);
+        row->valid_top1 = ds_quality_accuracy(&a.quality);
+        row->valid_nll = ds_quality_nll(&a.quality);
+        row->valid_ece = ds_quality_ece(&a.quality);
         row->valid_aurc = ds_areas_of(&curve).aurc;
+        ds_curve_clear(&curve);
     }
-    ds_curve_clear(&curve);
-    free(v.log_p);
-    free(v.confidence);
-    free(v.wrong);
+    free(a.predictions);
+    free(a.confidences);
+    free(a.wrong);
     return rc;
 }
 

@@ -1,37 +1,43 @@
 #include "train/evaluate.h"
 #include "base/clock.h"
-#include "select/select.h"
 
-static int feed(ds_net *net, ds_loader *loader, const ds_eval_setup *s, int n,
-                int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
+static int next_images(ds_net *net, ds_loader *loader, const ds_eval_setup *s, ds_batch *b, ds_error *e)
 {
-    const ds_net_info *info = ds_net_get_info(net);
-    for (int done = 0; done < n;) {
-        ds_batch b;
-        if (s->interrupted && *s->interrupted)
-            return ds_fail(e, DS_EINTERRUPT, "interrupted after %d of %d images", done, n);
-        const double start = ds_now();
-        DS_TRY(ds_loader_next(loader, &b, e));
-        const double ready = ds_now();
-        DS_TRY(ds_net_forward(net, b.pixels, info->batch, e));
-        if (s->times) {
-            s->times->passes++;
-            s->times->images = info->batch;
-            s->times->waiting += ready - start;
-            s->times->total += ds_now() - start;
-        }
-        for (int i = 0; i < b.n; i++)
-            DS_TRY(each(arg, (int)b.ids[i], ds_net_logits(net) + (size_t)i * (size_t)info->logits));
-        done += b.n;
+    const int batch = ds_net_get_info(net)->batch;
+    const double start = ds_now();
+    DS_TRY(ds_loader_next(loader, b, e));
+    const double ready = ds_now();
+    DS_TRY(ds_net_forward(net, b->pixels, batch, e));
+    if (s->times) {
+        s->times->passes++;
+        s->times->images = batch;
+        s->times->waiting += ready - start;
+        s->times->total += ds_now() - start;
     }
     return DS_OK;
 }
 
-int ds_evaluate(ds_net *net, const ds_images *images, const ds_eval_setup *setup,
-                int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e)
+static int answer_all(ds_net *net, ds_loader *loader, const ds_eval_setup *s, ds_answers *a, ds_error *e)
 {
     const ds_net_info *info = ds_net_get_info(net);
-    const ds_loader_setup s = {.images = images,
+    for (size_t done = 0; done < a->n;) {
+        ds_batch b;
+        if (s->interrupted && *s->interrupted)
+            return ds_fail(e, DS_EINTERRUPT, "interrupted after %zu of %zu images", done, a->n);
+        DS_TRY(next_images(net, loader, s, &b, e));
+        for (int i = 0; i < b.n; i++)
+            ds_answers_put(a, b.ids[i], ds_net_logits(net) + (size_t)i * (size_t)info->logits, &s->score,
+                           info->cost_temperature, s->top);
+        done += (size_t)b.n;
+    }
+    return DS_OK;
+}
+
+int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error *e)
+{
+    const ds_net_info *info = ds_net_get_info(net);
+    const ds_images images = {(int)a->n, a->paths, a->labels, a->file};
+    const ds_loader_setup s = {.images = &images,
                                .w = info->w,
                                .h = info->h,
                                .c = info->c,
@@ -40,7 +46,10 @@ int ds_evaluate(ds_net *net, const ds_images *images, const ds_eval_setup *setup
                                .cache_bytes = setup->cache_bytes};
     ds_loader *loader;
     DS_TRY(ds_loader_new(&s, &loader, e));
-    int rc = feed(net, loader, setup, images->n, each, arg, e);
+    a->classes = info->classes;
+    a->abstain = info->abstain;
+    ds_answers_begin(a, setup->keep_logits);
+    int rc = answer_all(net, loader, setup, a, e);
     ds_loader_free(loader);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include "cfg/cfg.h"
 #include "data/loader.h"
 #include "host/host.h"
+#include "select/answers.h"
 
 #include <signal.h>
 
@@ -16,17 +17,18 @@ typedef struct ds_times {
 } ds_times;
 
 typedef struct ds_eval_setup {
+    ds_score score;
+    int top;                                  /* >= 1: for ds_quality_top */
+    bool keep_logits;                         /* in the answers */
     int loaders;                              /* decoding threads, >= 1 */
     size_t cache_bytes;                       /* decoded images kept; one pass needs none */
     const volatile sig_atomic_t *interrupted; /* stops with DS_EINTERRUPT once it is not 0; may be NULL */
     ds_times *times;                          /* filled when not NULL; zero-initialise */
 } ds_eval_setup;
 
-/* Forward of every image in the order of the list, prepared as the host's `classifier valid` does. `each`
- * gets the image's number and its info.logits raw logits; a result other than 0 ends the pass and is
- * returned. */
-int ds_evaluate(ds_net *net, const ds_images *images, const ds_eval_setup *setup,
-                int (*each)(void *arg, int image, const float *logits), void *arg, ds_error *e);
+/* Forward of every image of the list, prepared as the host's `classifier valid` does. `a`: has the images' paths
+ * and labels, if there are any; gets the answers. */
+int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error *e);
 
 /* Does the network end in a cost section with as many classes as there are labels, and take images of 1 or 3
  * channels? DS_EINPUT at the section's line, naming both files. */

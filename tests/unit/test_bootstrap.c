@@ -1,5 +1,5 @@
 #include "base/rng.h"
-#include "select/select.h"
+#include "select/figures.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 #include <omp.h>
 #endif
 
-enum { MOST = 60, REPLICATES = 101, FIGURES = 5 };
+enum { MOST = 60, REPLICATES = 101, FIGURES = 6 };
 
 typedef struct model {
     double confidence[MOST];
@@ -32,9 +32,14 @@ static void draw(ds_rng *r, int kind, model *m, size_t n)
     }
 }
 
+static ds_answers answers_of(model *m, size_t n)
+{
+    return (ds_answers){.n = n, .confidences = m->confidence, .wrong = m->wrong};
+}
+
 /* ---- the slow way: resampled arrays, sorted anew ---- */
 
-static void figures_of(const model *m, size_t n, const size_t *images, double *figures)
+static void figures_of(const model *m, size_t n, const size_t *images, double coverage, double *figures)
 {
     model resampled;
     size_t right = 0;
@@ -43,11 +48,11 @@ static void figures_of(const model *m, size_t n, const size_t *images, double *f
         resampled.wrong[i] = m->wrong[images[i]];
         right += !resampled.wrong[i];
     }
-    ds_curve c;
-    assert_int_equal(ds_curve_make(resampled.confidence, resampled.wrong, n, &c, NULL), 0);
+    ds_curve c = ds_curve_of(resampled.confidence, resampled.wrong, n);
     ds_areas a = ds_areas_of(&c);
+    double risk = ds_cut_at_coverage(&c, coverage).risk;
     ds_curve_clear(&c);
-    memcpy(figures, (double[]){a.aurc, a.eaurc, a.augrc, a.auroc, (double)right / (double)n},
+    memcpy(figures, (double[]){a.aurc, a.eaurc, a.augrc, a.auroc, (double)right / (double)n, risk},
            FIGURES * sizeof *figures);
 }
 
@@ -59,7 +64,8 @@ static size_t image_of(ds_rng *r, size_t n)
 }
 
 /* Differences of b from a, or figures of a; values: FIGURES x REPLICATES. */
-static void resample_slowly(const model *a, const model *b, size_t n, uint64_t seed, double *values)
+static void resample_slowly(const model *a, const model *b, size_t n, double coverage, uint64_t seed,
+                            double *values)
 {
     for (uint64_t r = 0; r < REPLICATES; r++) {
         size_t images[MOST];
@@ -67,9 +73,9 @@ static void resample_slowly(const model *a, const model *b, size_t n, uint64_t s
         ds_rng rng = ds_rng_make(seed, r, 0);
         for (size_t i = 0; i < n; i++)
             images[i] = image_of(&rng, n);
-        figures_of(a, n, images, of_a);
+        figures_of(a, n, images, coverage, of_a);
         if (b)
-            figures_of(b, n, images, of_b);
+            figures_of(b, n, images, coverage, of_b);
         for (int f = 0; f < FIGURES; f++)
             values[(size_t)f * REPLICATES + r] = of_a[f] - of_b[f];
     }
@@ -111,7 +117,8 @@ static void check_interval(const double *values, double level, ds_interval got)
 
 static void check_bootstrap(const double *values, double level, const ds_bootstrap *got)
 {
-    const ds_interval intervals[FIGURES] = {got->aurc, got->eaurc, got->augrc, got->auroc, got->accuracy};
+    const ds_interval intervals[FIGURES] = {got->aurc,  got->eaurc,    got->augrc,
+                                            got->auroc, got->accuracy, got->risk};
     for (int f = 0; f < FIGURES; f++)
         check_interval(values + f * REPLICATES, level, intervals[f]);
     assert_int_equal(got->replicates, REPLICATES);
@@ -126,10 +133,10 @@ static void one_model_equals_the_slow_way(void **state)
         double values[FIGURES * REPLICATES], level = 0.5 + 0.49 * ds_rng_uniform(&r);
         size_t n = round < 12 ? 1 + (size_t)round / 6 : 1 + (size_t)ds_rng_below(&r, MOST);
         draw(&r, round % 6, &m, n);
-        resample_slowly(&m, NULL, n, (uint64_t)round, values);
-        ds_bootstrap b;
-        assert_int_equal(
-            ds_bootstrap_areas(m.confidence, m.wrong, n, REPLICATES, level, (uint64_t)round, &b, NULL), 0);
+        double coverage = 0.05 + 0.95 * ds_rng_uniform(&r);
+        resample_slowly(&m, NULL, n, coverage, (uint64_t)round, values);
+        ds_answers a = answers_of(&m, n);
+        ds_bootstrap b = ds_bootstrap_of(&a, NULL, coverage, REPLICATES, level, (uint64_t)round);
         check_bootstrap(values, level, &b);
     }
 }
@@ -154,40 +161,35 @@ static void pairs_equal_the_slow_way(void **state)
         size_t n = 1 + (size_t)ds_rng_below(&r, MOST);
         draw(&r, round % 6, &a, n);
         draw(&r, round / 6 % 6, &b, n);
-        resample_slowly(&a, &b, n, (uint64_t)round, values);
-        ds_paired p;
-        assert_int_equal(ds_bootstrap_paired(a.confidence, a.wrong, b.confidence, b.wrong, n, REPLICATES, 0.9,
-                                             (uint64_t)round, &p, NULL),
-                         0);
-        check_bootstrap(values, 0.9, &p.interval);
+        double coverage = (double[]){0.05, 0.5, 0.8, 1}[round % 4];
+        resample_slowly(&a, &b, n, coverage, (uint64_t)round, values);
+        ds_answers x = answers_of(&a, n), y = answers_of(&b, n);
+        ds_bootstrap p = ds_bootstrap_of(&x, &y, coverage, REPLICATES, 0.9, (uint64_t)round);
+        check_bootstrap(values, 0.9, &p);
         assert_true(fabs(p.p_aurc - p_of(values)) < 1e-12);
     }
 }
 
-static ds_areas areas_of(const model *m, size_t n)
-{
-    ds_curve c;
-    assert_int_equal(ds_curve_make(m->confidence, m->wrong, n, &c, NULL), 0);
-    ds_areas a = ds_areas_of(&c);
-    ds_curve_clear(&c);
-    return a;
-}
-
-static void the_difference_is_of_the_images(void **state)
+/* Of the four resamples of two images three hold the first, of which the models disagree: a is right there. */
+static void risks_of_two_images_by_hand(void **state)
 {
     (void)state;
-    ds_rng r = ds_rng_make(53, 0, 0);
-    model a, b;
-    draw(&r, 0, &a, MOST);
-    draw(&r, 1, &b, MOST);
-    ds_areas x = areas_of(&a, MOST), y = areas_of(&b, MOST);
-    ds_paired p;
-    assert_int_equal(
-        ds_bootstrap_paired(a.confidence, a.wrong, b.confidence, b.wrong, MOST, 5, 0.9, 1, &p, NULL), 0);
-    assert_true(p.difference.aurc == x.aurc - y.aurc && p.difference.augrc == x.augrc - y.augrc);
-    assert_true(p.difference.aurc_trapezoid == x.aurc_trapezoid - y.aurc_trapezoid);
-    assert_true(p.difference.aurc_oracle == x.aurc_oracle - y.aurc_oracle);
-    assert_true(p.difference.eaurc == x.eaurc - y.eaurc && p.difference.auroc == x.auroc - y.auroc);
+    double confidence[] = {0.9, 0.1}, nan[] = {NAN, NAN}, one[] = {NAN, 0.5};
+    bool first_right[] = {false, true}, first_wrong[] = {true, false};
+    const ds_answers a = {.n = 2, .confidences = confidence, .wrong = first_right},
+                     b = {.n = 2, .confidences = confidence, .wrong = first_wrong},
+                     none = {.n = 2, .confidences = nan, .wrong = first_right},
+                     half = {.n = 2, .confidences = one, .wrong = first_right};
+    ds_interval v = ds_bootstrap_of(&a, &b, 0.5, 2000, 0.2, 7).risk;
+    assert_true(v.low == -1 && v.high == -1);
+    v = ds_bootstrap_of(&a, &b, 0.5, 2000, 0.6, 7).risk;
+    assert_true(v.low == -1 && v.high == 1);
+    v = ds_bootstrap_of(&a, &a, 0.5, 2000, 0.95, 7).risk;
+    assert_true(v.low == 0 && v.high == 0);
+    v = ds_bootstrap_of(&none, &a, 1, 100, 0.9, 7).risk; /* undefined in every resample */
+    assert_true(isnan(v.low) && isnan(v.high));
+    v = ds_bootstrap_of(&half, NULL, 1, 100, 0.9, 7).risk; /* in some: they are left out */
+    assert_true(v.low == 1 && v.high == 1);
 }
 
 /* ---- what the numbers mean ---- */
@@ -212,8 +214,8 @@ static void intervals_have_the_right_width(void **state)
     size_t right = 0;
     for (int i = 0; i < MANY; i++)
         right += !wrong[i];
-    ds_bootstrap b;
-    assert_int_equal(ds_bootstrap_areas(confidence, wrong, MANY, 2000, 0.95, 3, &b, NULL), 0);
+    const ds_answers a = {.n = MANY, .confidences = confidence, .wrong = wrong};
+    ds_bootstrap b = ds_bootstrap_of(&a, NULL, 1, 2000, 0.95, 3);
     ds_interval exact = ds_rate_interval(right, MANY, 0.95);
     double width = exact.high - exact.low;
     assert_true(fabs(b.accuracy.low - exact.low) < 0.1 * width);
@@ -230,13 +232,13 @@ static void better_models_are_told_apart(void **state)
     static bool wrong[MANY];
     draw_many(poor, wrong, 0.5);
     draw_many(good, wrong, 1);
-    ds_paired p, same;
-    assert_int_equal(ds_bootstrap_paired(good, wrong, poor, wrong, MANY, 500, 0.95, 3, &p, NULL), 0);
-    assert_true(p.difference.aurc < 0 && p.interval.aurc.high < 0 && p.interval.auroc.low > 0);
-    assert_true(p.p_aurc == 2.0 / 501);
-    assert_true(p.interval.accuracy.low == 0 && p.interval.accuracy.high == 0);
-    assert_int_equal(ds_bootstrap_paired(good, wrong, good, wrong, MANY, 500, 0.95, 3, &same, NULL), 0);
-    assert_true(same.p_aurc == 1 && same.interval.aurc.low == 0 && same.interval.aurc.high == 0);
+    const ds_answers a = {.n = MANY, .confidences = good, .wrong = wrong},
+                     b = {.n = MANY, .confidences = poor, .wrong = wrong};
+    ds_bootstrap p = ds_bootstrap_of(&a, &b, 1, 500, 0.95, 3),
+                 same = ds_bootstrap_of(&a, &a, 1, 500, 0.95, 3);
+    assert_true(p.aurc.high < 0 && p.auroc.low > 0 && p.p_aurc == 2.0 / 501);
+    assert_true(p.accuracy.low == 0 && p.accuracy.high == 0);
+    assert_true(same.p_aurc == 1 && same.aurc.low == 0 && same.aurc.high == 0);
 }
 
 static void threads_and_seeds(void **state)
@@ -245,20 +247,18 @@ static void threads_and_seeds(void **state)
     static double confidence[MANY];
     static bool wrong[MANY];
     draw_many(confidence, wrong, 1);
-    ds_bootstrap first, other;
-    memset(&first, 0, sizeof first);
-    memset(&other, 0, sizeof other);
-    assert_int_equal(ds_bootstrap_areas(confidence, wrong, MANY, 50, 0.9, 3, &first, NULL), 0);
+    const ds_answers a = {.n = MANY, .confidences = confidence, .wrong = wrong};
+    ds_bootstrap first = ds_bootstrap_of(&a, NULL, 1, 50, 0.9, 3), other;
 #ifdef _OPENMP
     int before = omp_get_max_threads();
     for (int threads = 1; threads < 6; threads++) {
         omp_set_num_threads(threads);
-        assert_int_equal(ds_bootstrap_areas(confidence, wrong, MANY, 50, 0.9, 3, &other, NULL), 0);
-        assert_memory_equal(&first, &other, sizeof first);
+        other = ds_bootstrap_of(&a, NULL, 1, 50, 0.9, 3);
+        assert_memory_equal(&first, &other, offsetof(ds_bootstrap, p_aurc));
     }
     omp_set_num_threads(before);
 #endif
-    assert_int_equal(ds_bootstrap_areas(confidence, wrong, MANY, 50, 0.9, 4, &other, NULL), 0);
+    other = ds_bootstrap_of(&a, NULL, 1, 50, 0.9, 4);
     assert_true(first.aurc.low != other.aurc.low && first.auroc.high != other.auroc.high);
 }
 
@@ -270,26 +270,20 @@ static void assert_undefined(ds_interval i)
 static void edges(void **state)
 {
     (void)state;
-    ds_error e;
-    ds_bootstrap b;
-    ds_paired p;
-    assert_int_equal(ds_bootstrap_areas(NULL, NULL, 0, 10, 0.95, 1, &b, &e), 0);
+    double confidence[] = {0.5, 0.6};
+    bool wrong[] = {true, false};
+    ds_answers a = {.n = 2, .confidences = confidence, .wrong = wrong}, none = {0};
+    ds_bootstrap b = ds_bootstrap_of(&none, NULL, 1, 10, 0.95, 1);
     assert_undefined(b.aurc);
     assert_undefined(b.accuracy);
-    assert_int_equal(ds_bootstrap_paired(NULL, NULL, NULL, NULL, 0, 10, 0.95, 1, &p, &e), 0);
-    assert_undefined(p.interval.accuracy);
-    assert_true(isnan(p.p_aurc) && isnan(p.difference.aurc));
-    const double confidence[] = {0.5, 0.6};
-    const bool wrong[] = {true, false};
-    assert_int_equal(ds_bootstrap_areas(confidence, wrong, 2, 0, 0.95, 1, &b, &e), DS_EINPUT);
-    assert_non_null(strstr(e.text, "at least 1"));
-    assert_int_equal(ds_bootstrap_areas(confidence, wrong, 2, 10, 1, 1, &b, &e), DS_EINPUT);
-    assert_int_equal(ds_bootstrap_paired(confidence, wrong, confidence, wrong, 2, 10, NAN, 1, &p, &e),
-                     DS_EINPUT);
+    b = ds_bootstrap_of(&none, &none, 1, 10, 0.95, 1);
+    assert_true(isnan(b.p_aurc) && b.replicates == 0);
+    assert_undefined(ds_bootstrap_of(&a, NULL, 1, 0, 0.95, 1).accuracy);
     /* a resample has an auroc only when it holds both images, and then it is 1 */
-    assert_int_equal(ds_bootstrap_areas(confidence, wrong, 2, 200, 0.95, 1, &b, &e), 0);
+    b = ds_bootstrap_of(&a, NULL, 1, 200, 0.95, 1);
     assert_true(b.auroc.low == 1 && b.auroc.high == 1 && b.accuracy.low == 0 && b.accuracy.high == 1);
-    assert_int_equal(ds_bootstrap_areas(confidence, wrong, 1, 10, 0.95, 1, &b, &e), 0);
+    a.n = 1;
+    b = ds_bootstrap_of(&a, NULL, 1, 10, 0.95, 1);
     assert_undefined(b.auroc);
     assert_true(b.aurc.low == 1 && b.accuracy.high == 0);
 }
@@ -299,7 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_model_equals_the_slow_way),
         cmocka_unit_test(pairs_equal_the_slow_way),
-        cmocka_unit_test(the_difference_is_of_the_images),
+        cmocka_unit_test(risks_of_two_images_by_hand),
         cmocka_unit_test(intervals_have_the_right_width),
         cmocka_unit_test(better_models_are_told_apart),
         cmocka_unit_test(threads_and_seeds),

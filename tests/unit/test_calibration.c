@@ -76,8 +76,7 @@ static void test_text(void **state)
     ds_calibration c = {.list = "p.csv",
                         .images = 400,
                         .temperature = 1,
-                        .nll_before = NAN,
-                        .nll_after = NAN,
+                        .nll = {NAN, NAN},
                         .aim = DS_AIM_RISK,
                         .value = 0.02,
                         .delta = 0.001,
@@ -100,8 +99,8 @@ static void test_text(void **state)
     c.candidates[1] = (ds_candidate){"margin", 0.125};
     c.n_candidates = 2;
     c.temperature = 2;
-    c.nll_before = 0.5;
-    c.nll_after = 0.25;
+    c.nll[0] = 0.5;
+    c.nll[1] = 0.25;
     c.n_nan = 1;
     c.aim = DS_AIM_COVERAGE;
     c.cut = (ds_cut){0.5, 0, 0, 0, NAN};
@@ -126,7 +125,7 @@ static void test_full_disk(void **state)
 {
     (void)state;
     ds_error e = {0};
-    ds_calibration c = {.list = "p", .images = 1, .temperature = 1, .nll_after = NAN};
+    ds_calibration c = {.list = "p", .images = 1, .temperature = 1, .nll = {NAN, NAN}};
     FILE *f = fopen("/dev/full", "w");
     assert_non_null(f);
     assert_int_equal(ds_calibration_text(f, &c, &e), DS_EIO);

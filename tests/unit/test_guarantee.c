@@ -14,9 +14,7 @@
 
 static ds_curve curve_of(const double *confidence, const bool *wrong, size_t n)
 {
-    ds_curve c;
-    assert_int_equal(ds_curve_make(confidence, wrong, n, &c, NULL), 0);
-    return c;
+    return ds_curve_of(confidence, wrong, n);
 }
 
 static ds_guarantee guarantee_of(const double *confidence, const bool *wrong, size_t n, double risk,
@@ -270,9 +268,7 @@ static double risk_of_draw(const population *p, size_t n, double risk, double de
         confidence[i] = confidence_from(p, u);
         wrong[i] = v < p->error[(int)(u * BINS)];
     }
-    ds_curve c;
-    if (ds_curve_make(confidence, wrong, n, &c, NULL))
-        abort();
+    ds_curve c = ds_curve_of(confidence, wrong, n);
     ds_guarantee g = ds_guarantee_at(&c, risk, delta);
     ds_curve_clear(&c);
     return g.feasible ? true_risk(p, g.cut.threshold) : NAN;

@@ -224,12 +224,11 @@ enum { MANY = 1000 };
 
 static void make_many(double *confidence, bool *bad, ds_curve *curve)
 {
-    ds_error e;
     for (int i = 0; i < MANY; i++) {
         confidence[i] = (double)i;
         bad[i] = i % 3 == 0;
     }
-    assert_int_equal(ds_curve_make(confidence, bad, MANY, curve, &e), DS_OK);
+    *curve = ds_curve_of(confidence, bad, MANY);
 }
 
 static void test_steps(void **state)
@@ -391,11 +390,10 @@ static void check_page(const char *html)
 static void test_folder(void **state)
 {
     (void)state;
-    ds_curve c;
     ds_error e = {0};
     ds_notes notes = {0};
-    assert_int_equal(ds_curve_make(confidences, wrong, ROWS, &c, &e), DS_OK);
-    ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, 0.5));
+    const ds_wish wish = {.threshold = 0.5, .coverage = NAN, .risk = NAN, .delta = NAN};
+    ds_figures r = ds_figures_at(&answers, &wish);
     r.model = "dir/<&.weights";
     char *chart = ds_strdup(in_folder("chart.js"));
     write_bytes(chart, "chart('</script>')", 18);
@@ -427,7 +425,7 @@ static void test_folder(void **state)
 
     write_bytes(in_folder("plain"), "x", 1);
     assert_int_equal(ds_report_folder(in_folder("plain"), &page, &notes, &e), DS_EIO);
-    ds_curve_clear(&c);
+    ds_figures_clear(&r);
 }
 
 /* Without gnuplot on the path: a note that names the package, the file of before stays. */

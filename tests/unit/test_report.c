@@ -259,23 +259,36 @@ static void every_cut_of_a_file_is_survived(void **state)
 
 /* ---- table and JSON ---- */
 
-/* 100 images, confidence i/100, the 10 least sure are wrong. */
-static ds_curve simple_curve(void)
+static ds_wish at_threshold(double threshold)
 {
-    double confidence[100];
-    bool wrong[100];
+    return (ds_wish){.threshold = threshold, .coverage = NAN, .risk = NAN, .delta = NAN, .seed = 1};
+}
+
+/* 100 images, confidence i/100, the 10 least sure are wrong; the names and places of the list may be set. */
+static ds_answers simple;
+
+static ds_figures simple_figures(double threshold)
+{
+    static double confidence[100];
+    static bool wrong[100];
     for (int i = 0; i < 100; i++) {
         confidence[i] = i / 100.0;
         wrong[i] = i < 10;
     }
-    ds_curve c;
-    assert_int_equal(ds_curve_make(confidence, wrong, 100, &c, NULL), 0);
-    return c;
+    simple = (ds_answers){.n = 100, .confidences = confidence, .wrong = wrong};
+    const ds_wish w = at_threshold(threshold);
+    return ds_figures_at(&simple, &w);
 }
 
-typedef int writer(FILE *f, const ds_report *r, ds_error *e);
+/* The curve alone is theirs. */
+static void clear(ds_figures *f)
+{
+    ds_curve_clear(&f->curve);
+}
 
-static char *written(writer *w, const ds_report *r)
+typedef int writer(FILE *f, const ds_figures *r, ds_error *e);
+
+static char *written(writer *w, const ds_figures *r)
 {
     char *text = NULL;
     size_t n;
@@ -294,22 +307,20 @@ static void assert_has(const char *text, const char *part)
 static void thresholds_are_plain_numbers(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, 80));
+    ds_figures r = simple_figures(80);
     r.chosen.threshold = 80;
     char *text = written(ds_report_text, &r);
     assert_has(text, "threshold        80\n");
     free(text);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 static void the_table_says_it_all(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, 0.05));
+    ds_figures r = simple_figures(0.05);
     r.confidence = "msp";
-    r.list = "valid.list";
+    simple.file = (char[]){"valid.list"};
     r.threshold_note = "given";
     r.ece = 0.25;
     char *text = written(ds_report_text, &r);
@@ -336,7 +347,7 @@ static void the_table_says_it_all(void **state)
     text = written(ds_report_text, &r);
     assert_has(text, "(this list also chose the best weights: optimistic)");
     free(text);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 static double json_number(const json_t *o, const char *key)
@@ -357,8 +368,7 @@ enum { PARTS = sizeof parts / sizeof *parts };
 static void json_has_every_key(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, 1 / 3.0));
+    ds_figures r = simple_figures(1 / 3.0);
     r.confidence = "msp";
     r.model = "back\xFFup/\xC3\xA9.weights";
     r.nll = 0.1;
@@ -382,14 +392,13 @@ static void json_has_every_key(void **state)
         assert_true(json_is_null(json_object_get(o, parts[i])));
     json_decref(o);
     free(text);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 static void json_has_the_tables(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, NAN));
+    ds_figures r = simple_figures(NAN);
     char *text = written(ds_report_json, &r);
     json_t *o = json_loads(text, 0, NULL);
     json_t *risks = json_object_get(o, "risk_at_coverage"),
@@ -405,50 +414,52 @@ static void json_has_the_tables(void **state)
     assert_true(json_is_null(json_object_get(o, "threshold")) && json_is_null(json_object_get(o, "model")));
     json_decref(o);
     free(text);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 /* ---- classes, lists, comparisons ---- */
 
 /* Three images of cat: one accepted and right, two rejected of which one is right; two of dog, both accepted, one wrong;
  * none of eel. */
-static const char *const class_names[] = {"cat", "dög", "eel"};
-static const ds_class_figures class_figures[] = {{3, 2, 1, 0}, {2, 1, 2, 1}, {0, 0, 0, 0}};
-static const size_t confusion[] = {1, 0, 0, 2, 1, 1, 0, 0, 0, 0, 0, 0};
-static const ds_report_classes some_classes = {3, class_names, class_figures, confusion};
+static char *class_names[] = {"cat", "dög", "eel"};
+static ds_counts class_counts[] = {{3, 2, 1, 0}, {2, 1, 2, 1}, {0, 0, 0, 0}};
+static size_t confusion[] = {1, 0, 0, 2, 1, 1, 0, 0, 0, 0, 0, 0};
 
-static const ds_report_list some_lists[] = {
-    {"shifted", "s.list", true, {4, 3, 2, 0}, 0.75},
-    {"noise", "n.list", false, {3, 0, 0, 0}, NAN},
+static const ds_answers shifted_answers = {.name = "shifted", .file = "s.list", .wrong = (bool[]){false}};
+static const ds_answers noise_answers = {.name = "noise", .file = "n.list"};
+static ds_list_figures some_lists[] = {
+    {&shifted_answers, {4, 3, 2, 0}, 0.75},
+    {&noise_answers, {3, 0, 0, 0}, NAN},
 };
 
-static ds_report_rival some_rival(void)
+static ds_rival_figures some_rival(void)
 {
     const ds_interval none = {NAN, NAN};
-    return (ds_report_rival){
+    return (ds_rival_figures){
         .file = "other.csv",
         .accuracy = 0.5,
         .other = {.aurc = 0.25, .eaurc = 0.125, .augrc = 0.1, .auroc = NAN},
-        .areas = {.difference = {.aurc = -0.2, .eaurc = -0.1, .augrc = -0.05, .auroc = NAN},
-                  .interval = {{-0.3, -0.1}, none, none, none, {0.2, 0.6}, 50},
-                  .p_aurc = 0.04},
+        .difference = {.aurc = -0.2, .eaurc = -0.1, .augrc = -0.05, .auroc = NAN},
         .mine = {0.5, 80, 4, 0.8, 0.05},
         .its = {0.6, 90, 27, 0.9, 0.3},
-        .risk = {-0.4, -0.125},
+        .boot = {{-0.3, -0.1}, none, none, none, {0.2, 0.6}, {-0.4, -0.125}, 0.04, 50},
     };
 }
 
-/* A report with everything in it; the curve and rival must outlive it. */
-static ds_report full_report(const ds_curve *c, const ds_report_rival *rival)
+/* Figures with everything in them; the rival must outlive them. */
+static ds_figures full_report(ds_rival_figures *rival)
 {
-    ds_report r = ds_report_of(c, ds_cut_at_threshold(c, 0.05));
-    r.name = "test";
-    r.classes = &some_classes;
+    ds_figures r = simple_figures(0.05);
+    simple.name = "test";
+    simple.names = class_names;
+    simple.classes = 3;
+    r.classes = class_counts;
+    r.confusion = confusion;
     r.lists = some_lists;
     r.n_lists = 2;
     r.rivals = rival;
     r.n_rivals = 1;
-    r.boot = (ds_bootstrap){{0.001, 0.002}, {0, 0.5}, {NAN, NAN}, {0.25, 1}, {0, 0}, 200};
+    r.boot = (ds_bootstrap){{0.001, 0.002}, {0, 0.5}, {NAN, NAN}, {0.25, 1}, {0, 0}, {NAN, NAN}, NAN, 200};
     r.seed = 9;
     return r;
 }
@@ -456,25 +467,24 @@ static ds_report full_report(const ds_curve *c, const ds_report_rival *rival)
 static void rates_have_exact_intervals(void **state)
 {
     (void)state;
-    ds_rates r = ds_rates_of(&(ds_class_figures){3, 3, 1, 0}, true);
+    ds_rates r = ds_rates_of(&(ds_counts){3, 3, 1, 0}, true);
     assert_true(r.accuracy.value == 1 && r.accuracy.interval.high == 1);
     assert_float_equal(r.accuracy.interval.low, cbrt(0.025), 1e-12);
     assert_float_equal(r.reject.value, 2 / 3.0, 1e-15);
     assert_true(r.risk.value == 0 && r.risk.interval.low == 0);
     assert_float_equal(r.risk.interval.high, 0.975, 1e-12);
-    r = ds_rates_of(&(ds_class_figures){3, 0, 1, 0}, false);
+    r = ds_rates_of(&(ds_counts){3, 0, 1, 0}, false);
     assert_true(isnan(r.accuracy.value) && isnan(r.risk.value) && isnan(r.risk.interval.low));
     assert_float_equal(r.reject.value, 2 / 3.0, 1e-15);
-    r = ds_rates_of(&(ds_class_figures){0, 0, 0, 0}, true);
+    r = ds_rates_of(&(ds_counts){0, 0, 0, 0}, true);
     assert_true(isnan(r.accuracy.value) && isnan(r.reject.value) && isnan(r.reject.interval.high));
 }
 
 static void the_table_has_the_parts(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report_rival rival = some_rival();
-    ds_report r = full_report(&c, &rival);
+    ds_rival_figures rival = some_rival();
+    ds_figures r = full_report(&rival);
     char *text = written(ds_report_text, &r);
     assert_has(text,
                " [0.001000, 0.002000]\nE-AURC           0.000000 [0.000000, 0.500000]\nAUGRC            0.0");
@@ -497,15 +507,14 @@ static void the_table_has_the_parts(void **state)
     assert_has(text, "  AUROC            undefined\n");
     assert_has(text, "  p                     0.04 (of no difference in AURC)\n");
     free(text);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 static void the_table_has_classes_when_asked(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report_rival rival = some_rival();
-    ds_report r = full_report(&c, &rival);
+    ds_rival_figures rival = some_rival();
+    ds_figures r = full_report(&rival);
     r.show_classes = true;
     char *text = written(ds_report_text, &r);
     assert_has(text, "  class    images    accuracy  reject rate        risk\n"
@@ -521,33 +530,31 @@ static void the_table_has_classes_when_asked(void **state)
     text = written(ds_report_text, &r);
     assert_has(text, "classes: more than 1000, too many");
     free(text);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 static void the_table_tells_of_an_asked_risk(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report_control control = {0.02, 0.001, {.feasible = true, .feasible_risk = 0.02}};
-    ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, 0.5));
-    r.control = &control;
+    ds_figures r = simple_figures(0.5);
+    r.control = (ds_control){0.02, 0.001, {.feasible = true, .feasible_risk = 0.02}};
     char *text = written(ds_report_text, &r);
     assert_has(text, "risk asked for   2 % with probability 99.9 %: feasible\n");
     assert_has(text, "optimistic figures: the threshold was chosen on the very images");
     assert_has(text, "`classifier calibrate`");
     free(text);
-    control.found = (ds_guarantee){.feasible_risk = 0.123};
+    r.control.found = (ds_guarantee){.feasible_risk = 0.123};
     text = written(ds_report_text, &r);
     assert_has(text, "99.9 %: no feasible threshold, 12.3 % would be\n");
     free(text);
-    control.found.feasible_risk = NAN;
+    r.control.found.feasible_risk = NAN;
     text = written(ds_report_text, &r);
     assert_has(text, "99.9 %: no feasible threshold\n");
     free(text);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
-static json_t *loaded(const ds_report *r)
+static json_t *loaded(const ds_figures *r)
 {
     char *text = written(ds_report_json, r);
     json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
@@ -571,9 +578,8 @@ static void assert_interval(const json_t *o, const char *key, double low, double
 static void json_has_intervals(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report_rival rival = some_rival();
-    ds_report r = full_report(&c, &rival);
+    ds_rival_figures rival = some_rival();
+    ds_figures r = full_report(&rival);
     json_t *o = loaded(&r), *i = json_object_get(o, "intervals");
     assert_int_equal(json_object_size(i), 10);
     assert_true(json_number(i, "level") == 0.95 && json_number(i, "replicates") == 200);
@@ -586,15 +592,14 @@ static void json_has_intervals(void **state)
     assert_interval(i, "augrc", NAN, NAN);
     assert_interval(i, "auroc", 0.25, 1);
     json_decref(o);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 static void json_has_classes(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report_rival rival = some_rival();
-    ds_report r = full_report(&c, &rival);
+    ds_rival_figures rival = some_rival();
+    ds_figures r = full_report(&rival);
     json_t *o = loaded(&r), *list = json_object_get(o, "classes"), *matrix = json_object_get(o, "confusion");
     assert_true(json_array_size(list) == 3 && json_array_size(matrix) == 3);
     json_t *cat = json_array_get(list, 0), *eel = json_array_get(list, 2);
@@ -613,15 +618,14 @@ static void json_has_classes(void **state)
                              confusion[4 * i + j]);
     }
     json_decref(o);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 static void json_has_lists(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report_rival rival = some_rival();
-    ds_report r = full_report(&c, &rival);
+    ds_rival_figures rival = some_rival();
+    ds_figures r = full_report(&rival);
     json_t *o = loaded(&r), *list = json_object_get(o, "lists");
     assert_int_equal(json_array_size(list), 2);
     json_t *shifted = json_array_get(list, 0), *noise = json_array_get(list, 1);
@@ -640,15 +644,14 @@ static void json_has_lists(void **state)
     for (int i = 0; i < 3; i++)
         assert_true(json_is_null(json_object_get(noise, nulls[i])));
     json_decref(o);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 static void json_has_comparisons(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report_rival rival = some_rival();
-    ds_report r = full_report(&c, &rival);
+    ds_rival_figures rival = some_rival();
+    ds_figures r = full_report(&rival);
     json_t *o = loaded(&r), *v = json_array_get(json_object_get(o, "compare"), 0);
     assert_int_equal(json_object_size(v), 7);
     json_t *other = json_object_get(v, "other"), *d = json_object_get(v, "difference"),
@@ -667,33 +670,32 @@ static void json_has_comparisons(void **state)
     assert_interval(i, "aurc", -0.3, -0.1);
     assert_interval(i, "eaurc", NAN, NAN);
     json_decref(o);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 static void json_tells_of_an_asked_risk(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report_control control = {0.02, 0.001, {.feasible_risk = 0.123}};
-    ds_report r = ds_report_of(&c, ds_cut_at_risk(&c, 0));
-    r.control = &control;
+    ds_figures r = simple_figures(0.1);
+    r.control = (ds_control){0.02, 0.001, {.feasible_risk = 0.123}};
     json_t *o = loaded(&r), *v = json_object_get(o, "risk_control");
     assert_int_equal(json_object_size(v), 4);
     assert_true(json_number(v, "risk") == 0.02 && json_number(v, "delta") == 0.001);
     assert_true(json_is_false(json_object_get(v, "feasible")) && json_number(v, "feasible_risk") == 0.123);
     json_decref(o);
-    control.found.feasible = true;
+    r.control.found.feasible = true;
     o = loaded(&r);
     assert_true(json_is_true(json_object_get(json_object_get(o, "risk_control"), "feasible")));
     json_decref(o);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 /* ---- undefined figures, failures ---- */
 
-static void check_undefined(const ds_curve *c, size_t nulls)
+static void check_undefined(const ds_answers *a, size_t nulls)
 {
-    ds_report r = ds_report_of(c, ds_cut_at_risk(c, 0.01));
+    const ds_wish w = at_threshold(INFINITY);
+    ds_figures r = ds_figures_at(a, &w);
     char *text = written(ds_report_json, &r), *table = written(ds_report_text, &r);
     json_t *o = json_loads(text, 0, NULL);
     size_t found = 0;
@@ -704,6 +706,7 @@ static void check_undefined(const ds_curve *c, size_t nulls)
     assert_has(table, "selective risk   undefined (0 errors");
     assert_null(strstr(table, "nan"));
     assert_null(strstr(table, "inf"));
+    clear(&r);
     json_decref(o);
     free(text);
     free(table);
@@ -712,24 +715,22 @@ static void check_undefined(const ds_curve *c, size_t nulls)
 static void undefined_figures_are_null(void **state)
 {
     (void)state;
-    ds_curve c;
-    assert_int_equal(ds_curve_make(NULL, NULL, 0, &c, NULL), 0);
-    check_undefined(&c, FLAT - 1);
-    assert_int_equal(ds_curve_make((double[]){0.5, NAN}, (bool[]){true, true}, 2, &c, NULL), 0);
-    check_undefined(&c, 8); /* risk threshold auroc nll brier ece confidence model */
-    ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, NAN));
+    check_undefined(&(ds_answers){0}, FLAT - 1);
+    const ds_answers a = {.n = 2, .confidences = (double[]){0.5, NAN}, .wrong = (bool[]){true, true}};
+    check_undefined(&a, 8); /* risk threshold auroc nll brier ece confidence model */
+    const ds_wish w = at_threshold(NAN);
+    ds_figures r = ds_figures_at(&a, &w);
     char *table = written(ds_report_text, &r);
     assert_has(table, "  no confidence  1 (never accepted)\n");
     assert_has(table, "threshold        none\ncoverage         50.00 % (1 accepted)\n");
     free(table);
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 static void a_full_disk_is_noticed(void **state)
 {
     (void)state;
-    ds_curve c = simple_curve();
-    ds_report r = ds_report_of(&c, ds_cut_at_threshold(&c, NAN));
+    ds_figures r = simple_figures(NAN);
     FILE *full = fopen("/dev/full", "w");
     if (full) {
         ds_error e = {0};
@@ -741,7 +742,7 @@ static void a_full_disk_is_noticed(void **state)
         assert_int_equal(ds_report_csv_write(full, &answers, NAN, &e), DS_EIO);
         fclose(full);
     }
-    ds_curve_clear(&c);
+    clear(&r);
 }
 
 int main(void)

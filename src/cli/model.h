@@ -1,0 +1,47 @@
+/* A trained network, and its answers to the images of a list. */
+#ifndef DS_CLI_MODEL_H
+#define DS_CLI_MODEL_H
+
+#include "cfg/cfg.h"
+#include "cli/flags.h"
+#include "data/data.h"
+#include "host/host.h"
+#include "select/answers.h"
+#include "train/evaluate.h"
+
+typedef enum ds_which_list {
+    DS_NO_LIST,
+    DS_VALID_LIST, /* valid= */
+    DS_TEST_LIST,  /* test=, else valid= */
+    DS_CALIB_LIST, /* calib= */
+} ds_which_list;
+
+typedef struct ds_model {
+    ds_datafile data;
+    ds_cfg *cfg;
+    ds_net *net;
+    int batch; /* images at once where there is no list */
+    ds_notes notes;
+} ds_model;
+
+typedef struct ds_model_files {
+    const char *data, *cfg, *weights;
+} ds_model_files;
+
+/* Read and check all of it, for evaluation: the weights must be complete, the classes those of the labels.
+ * `m` zeroed in, but for `data` where it was read before, and `batch` with DS_NO_LIST; also after an error
+ * ds_model_close frees what is there. *a: images, labels and class names of the list, whose key is its name; NULL with
+ * DS_NO_LIST. */
+int ds_model_open(ds_model *m, const ds_model_files *files, ds_which_list which, const ds_run_flags *flags,
+                  ds_answers *a, ds_error *e);
+void ds_model_close(ds_model *m);
+
+/* Images and labels of another list, and the class names; a->file is where it was found. */
+int ds_model_read_list(const ds_model *m, const char *list, bool labelled, ds_answers *a, ds_error *e);
+/* One pass of the network over the images. how: its score, top and keep_logits. */
+int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, ds_answers *a, ds_error *e);
+
+/* What the flags say about a network: threads, backend, verbose. */
+ds_net_setup ds_net_setup_of(const ds_run_flags *flags);
+
+#endif

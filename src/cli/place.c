@@ -1,0 +1,54 @@
+#include "cli/place.h"
+#include "data/lines.h"
+#include "report/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool ds_is_stdout(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+int ds_place_open(ds_place *p, const char *path, ds_error *e)
+{
+    *p = (ds_place){.f = ds_is_stdout(path) ? stdout : NULL};
+    if (!path || p->f)
+        return DS_OK;
+    DS_TRY(ds_writer_open(&p->file, path, e));
+    p->f = p->file.f;
+    return DS_OK;
+}
+
+int ds_place_commit(ds_place *p, ds_error *e)
+{
+    if (!p->f)
+        return DS_OK;
+    return p->f == stdout ? ds_report_flush(stdout, e) : ds_writer_commit(&p->file, e);
+}
+
+void ds_place_abort(ds_place *p)
+{
+    ds_writer_abort(&p->file);
+}
+
+int ds_keep_input(const char *flag, const char *path, const char *input, ds_error *e)
+{
+    if (!path || !input || ds_is_stdout(path) || !ds_path_same(path, input))
+        return DS_OK;
+    return ds_fail(e, DS_EUSAGE, "-%s %s would overwrite %s, which it is made from, expected another file",
+                   flag, path, input);
+}
+
+int ds_keep_listed(const ds_datafile *d, int (*keep)(const void *arg, const char *input, ds_error *e),
+                   const void *arg, ds_error *e)
+{
+    const char *const files[] = {d->train, d->valid, d->calib, d->test, d->labels_path, d->names_path};
+    int rc = DS_OK;
+    for (size_t i = 0; i < sizeof files / sizeof *files && !rc; i++) {
+        char *path = files[i] ? ds_path_near(files[i], d->path) : NULL;
+        rc = keep(arg, path, e);
+        free(path);
+    }
+    return rc;
+}

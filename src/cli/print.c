@@ -1,0 +1,83 @@
+#include "cli/print.h"
+
+#include <stdio.h>
+
+/* "28 x 28 x 16", or the count where there is no image shape. */
+static void shape_text(char *text, size_t size, int w, int h, int c, int count)
+{
+    if (w > 0 && h > 0 && c > 0)
+        snprintf(text, size, "%d x %d x %d", w, h, c);
+    else
+        snprintf(text, size, "%d", count);
+}
+
+void ds_print_layers(const ds_net *net, FILE *out)
+{
+    const ds_net_info *info = ds_net_get_info(net);
+    size_t parameters = 0;
+    double flops = 0;
+    fprintf(out, "%5s  %-16s %-18s %-18s %12s %10s\n", "layer", "name", "input", "output", "parameters",
+            "MFLOP");
+    for (int i = 0; i < info->layers; i++) {
+        ds_layer_row r;
+        char in[40], to[40];
+        ds_net_layer_row(net, i, &r);
+        shape_text(in, sizeof in, r.in_w, r.in_h, r.in_c, r.inputs);
+        shape_text(to, sizeof to, r.out_w, r.out_h, r.out_c, r.outputs);
+        fprintf(out, "%5d  %-16s %-18s %-18s %12zu %10.3f\n", i, r.name, in, to, r.parameters, r.flops / 1e6);
+        parameters += r.parameters;
+        flops += r.flops;
+    }
+    fprintf(out, "%5s  %-16s %-18s %-18s %12zu %10.3f\n", "total", "", "", "", parameters, flops / 1e6);
+}
+
+/* flops: of one direction, all images of a pass. A layer without time was computed together with the one before. */
+static void print_time(FILE *out, double seconds, double flops, const ds_times *p)
+{
+    if (seconds <= 0)
+        fprintf(out, " %10s %9s", "", "");
+    else if (flops <= 0)
+        fprintf(out, " %10.3f %9s", 1e3 * seconds / (double)p->passes, "");
+    else
+        fprintf(out, " %10.3f %9.1f", 1e3 * seconds / (double)p->passes,
+                flops * (double)p->passes / seconds * 1e-9);
+}
+
+static void print_share(FILE *out, const char *what, double seconds, const ds_times *p)
+{
+    fprintf(out, "%5s  %-16s %10.3f %9s %10s %9s %7.2f %%\n", "", what, 1e3 * seconds / (double)p->passes, "",
+            "", "", 100 * seconds / p->total);
+}
+
+void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out)
+{
+    const ds_layer_time *times = ds_net_profile(net);
+    double rest = p->total - p->waiting - p->update;
+    fprintf(out, "profile of %ld passes of %d images, backend %s\n", p->passes, p->images,
+            ds_net_backend(net));
+    fprintf(out, "%5s  %-16s %10s %9s %10s %9s %9s\n", "layer", "name", "forward ms", "GFLOP/s", "backward",
+            "GFLOP/s", "share");
+    for (int i = 0; times && i < ds_net_get_info(net)->layers; i++) {
+        ds_layer_row r;
+        ds_net_layer_row(net, i, &r);
+        double sum = times[i].forward + times[i].backward, flops = r.flops * p->images;
+        fprintf(out, "%5d  %-16s", i, r.name);
+        print_time(out, times[i].forward, flops, p);
+        print_time(out, times[i].backward, 2 * flops, p);
+        fprintf(out, " %7.2f %%\n", 100 * sum / p->total);
+        rest -= sum;
+    }
+    if (p->update > 0)
+        print_share(out, "update", p->update, p);
+    print_share(out, "waiting for data", p->waiting, p);
+    print_share(out, "rest", rest, p);
+    print_share(out, "all", p->total, p);
+    fprintf(out, "%.1f images/s\n", (double)p->passes * p->images / p->total);
+}
+
+void ds_print_notes(ds_notes *notes, FILE *out)
+{
+    for (int i = 0; i < notes->n; i++)
+        fprintf(out, "%s\n", notes->text[i]);
+    ds_notes_clear(notes);
+}

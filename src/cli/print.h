@@ -1,0 +1,19 @@
+/* What several sub-commands print. */
+#ifndef DS_CLI_PRINT_H
+#define DS_CLI_PRINT_H
+
+#include "base/error.h"
+#include "host/host.h"
+#include "train/evaluate.h"
+
+#include <stdio.h>
+
+/* Number, name, shapes, parameters and MFLOP of every layer, and their totals. */
+void ds_print_layers(const ds_net *net, FILE *out);
+/* A line a note; the notes are gone afterwards. */
+void ds_print_notes(ds_notes *notes, FILE *out);
+
+/* A line a layer, from ds_net_profile. */
+void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out);
+
+#endif

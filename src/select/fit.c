@@ -1,0 +1,70 @@
+#include "base/memory.h"
+#include "base/rng.h"
+#include "select/answers.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+size_t ds_answers_halve(ds_answers *a, int seed)
+{
+    uint32_t *order;
+    DS_ALLOC(order, a->n);
+    for (size_t i = 0; i < a->n; i++)
+        order[i] = (uint32_t)i;
+    ds_rng rng = ds_rng_make((uint64_t)seed, 0, 0);
+    ds_rng_shuffle(&rng, order, (uint32_t)a->n);
+    ds_answers_reorder(a, order);
+    free(order);
+    return a->n / 2;
+}
+
+static double nll_at(const ds_answers *a, double temperature)
+{
+    double sum = 0, *log_p;
+    DS_ALLOC(log_p, (size_t)a->classes);
+    for (size_t i = 0; i < a->n; i++) {
+        ds_log_softmax(a->logits + i * ((size_t)a->classes + a->abstain), a->classes, temperature, log_p);
+        sum -= log_p[a->labels[i]];
+    }
+    free(log_p);
+    return sum / (double)a->n;
+}
+
+int ds_answers_fit_temperature(const ds_answers *fit, const ds_answers *rest, double *temperature,
+                               double nll[2], ds_error *e)
+{
+    double t;
+    DS_TRY(ds_temperature_fit(fit->logits, fit->labels, fit->n, fit->classes + fit->abstain, fit->classes, &t,
+                              e));
+    if (!(t >= 1e-6 && t <= 1e6))
+        return ds_fail(e, DS_EINPUT,
+                       "the temperature of the lowest NLL is %g, expected one from 1e-06 to 1000000 "
+                       "(-temperature T sets one)",
+                       t);
+    *temperature = t;
+    nll[0] = nll_at(rest, 1);
+    nll[1] = nll_at(rest, t);
+    return DS_OK;
+}
+
+int ds_answers_choose_score(ds_answers *fit, ds_score *score, ds_candidate *candidates)
+{
+    double best = INFINITY;
+    ds_score tried = *score;
+    int n = 0;
+    for (int k = 0; k < DS_CONFIDENCES; k++) {
+        tried.kind = (ds_confidence)k;
+        if (ds_score_check(&tried, fit->classes + fit->abstain, fit->abstain, NULL))
+            continue;
+        ds_answers_score(fit, &tried);
+        ds_curve curve = ds_curve_of(fit->confidences, fit->wrong, fit->n);
+        double aurc = ds_areas_of(&curve).aurc;
+        ds_curve_clear(&curve);
+        candidates[n++] = (ds_candidate){ds_confidence_names[k], aurc};
+        if (aurc < best) {
+            best = aurc;
+            score->kind = tried.kind;
+        }
+    }
+    return n;
+}

@@ -1,0 +1,105 @@
+#include "base/memory.h"
+#include "select/answers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct row {
+    const char *path;
+    uint32_t at;
+} row;
+
+static int by_path(const void *a, const void *b)
+{
+    const row *x = a, *y = b;
+    int order = strcmp(x->path, y->path);
+    return order ? order : (x->at > y->at) - (x->at < y->at);
+}
+
+static row *sorted(const ds_answers *a)
+{
+    row *rows;
+    DS_ALLOC(rows, a->n);
+    for (size_t i = 0; i < a->n; i++)
+        rows[i] = (row){a->paths[i], (uint32_t)i};
+    qsort(rows, a->n, sizeof *rows, by_path);
+    return rows;
+}
+
+/* Rows without a partner; `first`: that of the smallest number. */
+typedef struct misses {
+    size_t n;
+    const row *first;
+} misses;
+
+static void miss(misses *m, const row *r)
+{
+    if (m->n++ == 0 || r->at < m->first->at)
+        m->first = r;
+}
+
+/* order[i]: where in b the path i of a is. */
+static void walk(const row *a, size_t n_a, const row *b, size_t n_b, uint32_t *order, misses *missing,
+                 misses *extra)
+{
+    size_t i = 0, j = 0;
+    while (i < n_a || j < n_b) {
+        int c = i == n_a ? 1 : j == n_b ? -1 : strcmp(a[i].path, b[j].path);
+        if (c < 0)
+            miss(missing, &a[i++]);
+        else if (c > 0)
+            miss(extra, &b[j++]);
+        else
+            order[a[i++].at] = b[j++].at;
+    }
+}
+
+static int check_images(const ds_answers *a, const ds_answers *other, uint32_t *order, ds_error *e)
+{
+    misses missing = {0}, extra = {0};
+    row *mine = sorted(a), *its = sorted(other);
+    walk(mine, a->n, its, other->n, order, &missing, &extra);
+    int rc = DS_OK;
+    if (missing.n)
+        rc = ds_fail_at(e, DS_EINPUT, other->file, 0,
+                        "%zu of the %zu images of %s are missing (first: '%s'), expected the same images",
+                        missing.n, a->n, a->file, missing.first->path);
+    else if (extra.n)
+        rc = ds_fail_at(e, DS_EINPUT, other->file, 0,
+                        "%zu images are not in %s (first: '%s'), expected the same images", extra.n, a->file,
+                        extra.first->path);
+    free(mine);
+    free(its);
+    return rc;
+}
+
+/* The same image with another label is another question. */
+static int check_labels(const ds_answers *a, const ds_answers *other, ds_error *e)
+{
+    size_t differ = 0, first = 0;
+    for (size_t i = 0; i < a->n; i++)
+        if (strcmp(a->names[a->labels[i]], other->names[other->labels[i]]) != 0 && differ++ == 0)
+            first = i;
+    if (!differ)
+        return DS_OK;
+    return ds_fail_at(e, DS_EINPUT, other->file, 0,
+                      "%zu images have another label than in %s (first: '%s', '%.60s' for '%.60s'), expected "
+                      "the same labels",
+                      differ, a->file, a->paths[first], other->names[other->labels[first]],
+                      a->names[a->labels[first]]);
+}
+
+int ds_answers_match(const ds_answers *a, ds_answers *other, ds_error *e)
+{
+    uint32_t *order;
+    if (!a->paths || !other->paths)
+        return ds_fail_at(
+            e, DS_EINPUT, a->paths ? other->file : a->file, 1,
+            "no column 'path' in the header, expected it for -compare, which matches images by path");
+    DS_ALLOC(order, a->n);
+    int rc = check_images(a, other, order, e);
+    if (!rc)
+        ds_answers_reorder(other, order);
+    free(order);
+    return rc ? rc : check_labels(a, other, e);
+}
