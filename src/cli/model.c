@@ -112,7 +112,7 @@ int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, d
     how.cache_bytes = (size_t)flags->cache << 20;
     how.times = &times;
     if (flags->profile)
-        DS_TRY(ds_net_profile_start(m->net, e));
+        ds_net_profile_start(m->net);
     DS_TRY(ds_evaluate(m->net, &how, a, e));
     if (flags->profile)
         ds_print_profile(m->net, &times, stderr);

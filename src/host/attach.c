@@ -10,7 +10,14 @@ static const float *cost_logits(const ds_attached *a, const network *net)
     return net->index == a->cost ? net->input : net->layers[a->cost - 1].output;
 }
 
-static void record(ds_context *c, int rc, const ds_error *e)
+void ds_context_start(ds_context *c, ds_error *e)
+{
+    c->labels = NULL;
+    c->code = 0;
+    c->error = e;
+}
+
+void ds_context_record(ds_context *c, int rc, const ds_error *e)
 {
     if (!rc || c->code)
         return;
@@ -19,18 +26,6 @@ static void record(ds_context *c, int rc, const ds_error *e)
     c->code = rc;
     if (c->error)
         *c->error = *e;
-}
-
-/* The host adds up cost[0] over a batch and wants -dL/dz. */
-static void to_host(layer l, const double *loss, const float *gradient, size_t n)
-{
-    double sum = 0;
-    for (int b = 0; b < l.batch; b++)
-        sum += loss[b];
-    if (l.cost)
-        l.cost[0] = (float)sum;
-    for (size_t i = 0; i < n; i++)
-        l.delta[i] = -gradient[i];
 }
 
 static void shim_forward(layer l, network net)
@@ -56,9 +51,9 @@ static void shim_forward(layer l, network net)
                     .gradient = train ? l.delta : NULL,
                     .loss = train ? c->loss : NULL};
     int rc = ds_instance_forward(&a->it, &pass, &e);
-    record(c, rc, &e);
-    if (train && !rc)
-        to_host(l, pass.loss, l.delta, (size_t)l.batch * l.inputs);
+    ds_context_record(c, rc, &e);
+    for (size_t i = 0; train && !rc && i < (size_t)l.batch * l.inputs; i++)
+        l.delta[i] = -l.delta[i]; /* the host's sign */
 }
 
 /* Both kinds pass a gradient on by adding it, as the host's [softmax] and [route] do. */
@@ -90,7 +85,7 @@ static int attach_one(const ds_cfg *cfg, network *net, int i, int cost, const ds
 {
     const ds_section *s = &cfg->sections[i + 1];
     layer *l = &net->layers[i];
-    ds_attached *a = ds_xcalloc(1, sizeof *a);
+    ds_attached *a = ds_xmalloc(sizeof *a);
     *a = (ds_attached){.it = {.layer = s->plugin, .setup = s->setup}, .cost = cost, .context = context};
     a->it.setup.samples = base->samples;
     a->it.setup.epochs = base->epochs;

@@ -1,6 +1,5 @@
 /* From the host's layers to the graph that a backend sees, and back: which layers it computes, whose arrays nobody needs any more. */
 #include "host/private.h"
-#include "base/memory.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -37,28 +36,12 @@ int ds_backend_find(const char *name, const ds_backend **backend, ds_error *e)
 
 static ds_op op_of(const layer *l)
 {
-    switch (l->type) {
-    case CONVOLUTIONAL:
-        return l->xnor || l->binary ? DS_OP_HOST : DS_OP_CONVOLUTION;
-    case CONNECTED:
-        return DS_OP_CONNECTED;
-    case BATCHNORM:
-        return DS_OP_BATCHNORM;
-    case MAXPOOL:
-        return DS_OP_MAXPOOL;
-    case AVGPOOL:
-        return DS_OP_AVGPOOL;
-    case DROPOUT:
-        return DS_OP_DROPOUT;
-    case SHORTCUT:
-        return l->alpha == 1 && l->beta == 1 ? DS_OP_SHORTCUT : DS_OP_HOST;
-    case ROUTE:
-        return DS_OP_ROUTE;
-    case ACTIVE:
-        return DS_OP_ACTIVATION;
-    default:
-        return DS_OP_HOST;
-    }
+    static const ds_op ops[BLANK + 1] = {
+        [CONVOLUTIONAL] = DS_OP_CONVOLUTION, [CONNECTED] = DS_OP_CONNECTED, [BATCHNORM] = DS_OP_BATCHNORM,
+        [MAXPOOL] = DS_OP_MAXPOOL,           [AVGPOOL] = DS_OP_AVGPOOL,     [DROPOUT] = DS_OP_DROPOUT,
+        [SHORTCUT] = DS_OP_SHORTCUT,         [ROUTE] = DS_OP_ROUTE,         [ACTIVE] = DS_OP_ACTIVATION};
+    bool weighted = l->type == SHORTCUT && (l->alpha != 1 || l->beta != 1);
+    return weighted || l->xnor || l->binary || ds_attached_of(l) ? DS_OP_HOST : ops[l->type];
 }
 
 static float slope_of(const layer *l)
@@ -84,29 +67,11 @@ static void set_shapes(const ds_net *n, int i, ds_node *node)
     node->out_w = flat ? 1 : out->w;
 }
 
-static void set_parameters(const ds_net *n, int i, ds_node *node)
+static void set_node(const ds_net *n, int i, ds_node *node)
 {
     const layer *l = &n->net->layers[i];
     bool trained = i >= n->first;
-    node->normalized = l->batch_normalize || l->type == BATCHNORM;
-    node->weights = l->weights;
-    node->biases = l->biases;
-    node->scales = l->scales;
-    node->mean = l->mean;
-    node->variance = l->variance;
-    node->rolling_mean = l->rolling_mean;
-    node->rolling_variance = l->rolling_variance;
-    node->weight_updates = trained ? l->weight_updates : NULL;
-    node->bias_updates = trained ? l->bias_updates : NULL;
-    node->scale_updates = trained ? l->scale_updates : NULL;
-}
-
-static void set_node(const ds_net *n, int i, int *inputs, ds_node *node)
-{
-    const layer *l = &n->net->layers[i];
-    *node = (ds_node){.op = ds_attached_of(l) ? DS_OP_HOST : op_of(l),
-                      .inputs = inputs,
-                      .n_inputs = 1,
+    *node = (ds_node){.op = op_of(l),
                       .size = l->size,
                       .stride = l->stride,
                       .pad = l->pad,
@@ -115,23 +80,21 @@ static void set_node(const ds_net *n, int i, int *inputs, ds_node *node)
                       .probability = l->probability,
                       .activation = (int)l->activation,
                       .slope = slope_of(l),
+                      .normalized = l->batch_normalize || l->type == BATCHNORM,
                       .output = l->output,
-                      .delta = l->delta};
-    inputs[0] = i - 1;
-    inputs[1] = l->index;
-    if (l->type == SHORTCUT)
-        node->n_inputs = 2;
-    if (l->type == ROUTE) {
-        node->n_inputs = l->n;
-        memcpy(inputs, l->input_layers, (size_t)l->n * sizeof *inputs);
-    }
+                      .delta = l->delta,
+                      .weights = l->weights,
+                      .biases = l->biases,
+                      .scales = l->scales,
+                      .mean = l->mean,
+                      .variance = l->variance,
+                      .rolling_mean = l->rolling_mean,
+                      .rolling_variance = l->rolling_variance,
+                      .weight_updates = trained ? l->weight_updates : NULL,
+                      .bias_updates = trained ? l->bias_updates : NULL,
+                      .scale_updates = trained ? l->scale_updates : NULL};
+    node->inputs = ds_inputs_of(n, i, &node->n_inputs);
     set_shapes(n, i, node);
-    set_parameters(n, i, node);
-}
-
-static int inputs_of(const layer *l)
-{
-    return l->type == ROUTE && l->n > 2 ? l->n : 2;
 }
 
 /* ---- activations ------------------------------------------------------------------------------------------- */
@@ -148,41 +111,31 @@ static void gradient(const void *host, const float *y, int n, int activation, fl
 
 /* ---- taking over ------------------------------------------------------------------------------------------- */
 
-/* Does the host read or write what layer i puts out? */
-static bool host_touches(const ds_net *n, int i)
+/* What the host reads or writes stays plain. Arrays of convolutions are the large ones; untouched they cost address space alone, but
+ * gigabytes of it. */
+static void drop_arrays(layer *l, bool plain)
 {
-    bool touches = !n->slots[i].owned || i == n->net->n - 1;
-    for (int j = 0; j < n->net->n; j++)
-        for (int k = 0; k < n->nodes[j].n_inputs; k++)
-            touches |= n->nodes[j].inputs[k] == i && !n->slots[j].owned;
-    return touches;
-}
-
-static void drop(float **v)
-{
-    free(*v);
-    *v = NULL;
-}
-
-/* Arrays of convolutions are the large ones; untouched they cost address space alone, but gigabytes of it. */
-static void drop_arrays(layer *l, bool touched)
-{
-    if (l->type != CONVOLUTIONAL)
+    free(l->x);
+    free(l->x_norm);
+    l->x = l->x_norm = NULL;
+    if (plain)
         return;
-    drop(&l->x);
-    drop(&l->x_norm);
-    if (touched)
-        return;
-    drop(&l->output);
-    drop(&l->delta);
+    free(l->output);
+    free(l->delta);
+    l->output = l->delta = NULL;
 }
 
 static void settle(ds_net *n)
 {
+    for (int i = 0; i < n->net->n; i++)
+        n->slots[i].plain = !n->slots[i].owned || i == n->net->n - 1;
+    for (int i = 0; i < n->net->n; i++)
+        for (int k = 0; !n->slots[i].owned && k < n->nodes[i].n_inputs; k++)
+            if (n->nodes[i].inputs[k] >= 0)
+                n->slots[n->nodes[i].inputs[k]].plain = true;
     for (int i = 0; i < n->net->n; i++) {
         layer *l = &n->net->layers[i];
-        n->slots[i].plain = host_touches(n, i);
-        if (n->slots[i].owned)
+        if (n->slots[i].owned && l->type == CONVOLUTIONAL)
             drop_arrays(l, n->slots[i].plain);
         n->nodes[i].output = l->output;
         n->nodes[i].delta = l->delta;
@@ -191,13 +144,9 @@ static void settle(ds_net *n)
 
 static void describe(ds_net *n, const ds_net_setup *setup)
 {
-    int total = 0;
+    DS_ALLOC(n->nodes, n->net->n);
     for (int i = 0; i < n->net->n; i++)
-        total += inputs_of(&n->net->layers[i]);
-    DS_ZALLOC(n->nodes, n->net->n);
-    int *inputs = DS_ZALLOC(n->backend_inputs, total);
-    for (int i = 0; i < n->net->n; inputs += inputs_of(&n->net->layers[i]), i++)
-        set_node(n, i, inputs, &n->nodes[i]);
+        set_node(n, i, &n->nodes[i]);
     n->graph = (ds_graph){.nodes = n->nodes,
                           .n = n->net->n,
                           .batch = n->info.batch,
@@ -212,8 +161,6 @@ static void describe(ds_net *n, const ds_net_setup *setup)
 
 int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
-    for (int i = 0; i < n->net->n; i++)
-        n->slots[i].plain = true;
     DS_TRY(ds_backend_find(setup->backend, &n->backend, e));
     if (!n->backend) {
         snprintf(n->backend_name, sizeof n->backend_name, "host");
@@ -239,7 +186,6 @@ void ds_backend_detach(ds_net *n)
             n->backend->free(n->pieces[k]);
     if (n->whole)
         n->backend->free(n->whole);
-    free(n->backend_inputs);
     free(n->nodes);
 }
 
@@ -281,15 +227,6 @@ int ds_backend_select(ds_net *n, int images, ds_error *e)
 
 /* ---- passes ------------------------------------------------------------------------------------------------ */
 
-static void record(ds_net *n, int rc, const ds_error *e)
-{
-    if (!rc || n->context.code)
-        return;
-    n->context.code = rc;
-    if (n->context.error)
-        *n->context.error = *e;
-}
-
 static ds_backend_pass pass_of(const ds_net *n, const float *pixels, bool train)
 {
     return (ds_backend_pass){.pixels = pixels, .train = train, .drop = n->dropout_active, .step = n->step};
@@ -299,14 +236,14 @@ void ds_backend_forward(ds_net *n, int i, const float *pixels, bool train)
 {
     ds_error e;
     ds_backend_pass pass = pass_of(n, pixels, train);
-    record(n, n->backend->forward(n->state, i, &pass, &e), &e);
+    ds_context_record(&n->context, n->backend->forward(n->state, i, &pass, &e), &e);
 }
 
 void ds_backend_backward(ds_net *n, int i, const float *pixels)
 {
     ds_error e;
     ds_backend_pass pass = pass_of(n, pixels, true);
-    record(n, n->backend->backward(n->state, i, &pass, &e), &e);
+    ds_context_record(&n->context, n->backend->backward(n->state, i, &pass, &e), &e);
 }
 
 void ds_backend_moved(const ds_net *n)

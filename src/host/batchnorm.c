@@ -1,99 +1,125 @@
-/* Batch normalisation, channel by channel, of the host's formula: variance over N-1, x^ = (x - mean) / (sqrt(v) + 1e-6).
- * `backward_batchnorm_layer` is exported in the place of the host's, whose gradient is up to 7 % off. */
+/* Where the host's batch normalisation is off: its gradient by up to 7 %; its rolling averages, which start at zero, by 18 % after 170
+ * steps. */
 #include "host/private.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
-static float *plane(const layer *l, float *of, int b, int f)
-{
-    return of + ((size_t)b * l->out_c + f) * l->out_w * l->out_h;
-}
+/* ---- the exact gradient of the host's formula, variance over N-1 and x^ = (x - mean) / (sqrt(v) + 1e-6) ---- */
 
-/* Two passes; float sums inside a plane, doubles across. */
-static void measure_channel(const layer *l, int f)
+typedef struct sums {
+    double delta, dot; /* of delta, of delta (x - mean), over the batch */
+} sums;
+
+static sums sums_of(const layer *l, int f)
 {
     int spatial = l->out_w * l->out_h;
-    double count = (double)l->batch * spatial, sum = 0, squares = 0;
+    sums s = {0};
     for (int b = 0; b < l->batch; b++) {
-        const float *x = plane(l, l->output, b, f);
-        float part = 0;
-#pragma omp simd reduction(+ : part)
-        for (int i = 0; i < spatial; i++)
-            part += x[i];
-        sum += part;
+        size_t at = ((size_t)b * l->out_c + f) * spatial;
+        for (int i = 0; i < spatial; i++) {
+            s.delta += l->delta[at + i];
+            s.dot += l->delta[at + i] * (double)(l->x[at + i] - l->mean[f]);
+        }
     }
-    float mean = (float)(sum / count);
-    for (int b = 0; b < l->batch; b++) {
-        const float *x = plane(l, l->output, b, f);
-        float part = 0;
-#pragma omp simd reduction(+ : part)
-        for (int i = 0; i < spatial; i++)
-            part += (x[i] - mean) * (x[i] - mean);
-        squares += part;
-    }
-    l->mean[f] = mean;
-    l->variance[f] = (float)(squares / (count - 1));
-    l->rolling_mean[f] = .99f * l->rolling_mean[f] + .01f * l->mean[f];
-    l->rolling_variance[f] = .99f * l->rolling_variance[f] + .01f * l->variance[f];
-}
-
-void ds_batchnorm_channel_forward(const layer *l, int f, bool train)
-{
-    int spatial = l->out_w * l->out_h;
-    if (train)
-        measure_channel(l, f);
-    float mean = train ? l->mean[f] : l->rolling_mean[f], v = train ? l->variance[f] : l->rolling_variance[f];
-    float scale = l->scales[f] / (sqrtf(v) + .000001f), bias = l->biases[f];
-    for (int b = 0; b < l->batch; b++) {
-        float *y = plane(l, l->output, b, f);
-        if (train)
-            memcpy(plane(l, l->x, b, f), y, (size_t)spatial * sizeof *y);
-        for (int i = 0; i < spatial; i++)
-            y[i] = (y[i] - mean) * scale + bias;
-    }
+    return s;
 }
 
 /* g = delta * scale, d = sqrt(v) + 1e-6, N = batch * h * w:
  * delta = (g - sum(g) / N) / d - (x - mean) * sum(g (x - mean)) / ((N-1) sqrt(v) d^2) */
-void ds_batchnorm_channel_backward(const layer *l, int f)
+static void channel_backward(const layer *l, int f)
 {
     int spatial = l->out_w * l->out_h;
+    sums s = sums_of(l, f);
     double count = (double)l->batch * spatial, root = sqrt(l->variance[f]), d = root + 1e-6;
-    double sum = 0, dot = 0;
-    float mean = l->mean[f];
+    double scale = l->scales[f] / d, shift = scale * s.delta / count;
+    double slope = root > 0 ? scale * s.dot / ((count - 1) * root * d) : 0;
+    l->bias_updates[f] += (float)s.delta;
+    l->scale_updates[f] += (float)(s.dot / d);
     for (int b = 0; b < l->batch; b++) {
-        const float *delta = plane(l, l->delta, b, f), *x = plane(l, l->x, b, f);
-        float part = 0, part_dot = 0;
-#pragma omp simd reduction(+ : part, part_dot)
-        for (int i = 0; i < spatial; i++) {
-            part += delta[i];
-            part_dot += delta[i] * (x[i] - mean);
-        }
-        sum += part;
-        dot += part_dot;
-    }
-    l->bias_updates[f] += (float)sum;
-    l->scale_updates[f] += (float)(dot / d);
-    double scale = l->scales[f];
-    float a = (float)(scale / d), shift = (float)(scale * sum / count / d);
-    float slope = root > 0 ? (float)(scale * dot / ((count - 1) * root * d * d)) : 0;
-    for (int b = 0; b < l->batch; b++) {
-        float *delta = plane(l, l->delta, b, f);
-        const float *x = plane(l, l->x, b, f);
+        size_t at = ((size_t)b * l->out_c + f) * spatial;
         for (int i = 0; i < spatial; i++)
-            delta[i] = delta[i] * a - shift - (x[i] - mean) * slope;
+            l->delta[at + i] =
+                (float)(l->delta[at + i] * scale - shift - (l->x[at + i] - l->mean[f]) * slope);
     }
 }
 
 EXPORT void backward_batchnorm_layer(layer l, network net)
 {
-#pragma omp parallel for schedule(static)
     for (int f = 0; f < l.out_c; f++)
-        ds_batchnorm_channel_backward(&l, f);
+        channel_backward(&l, f);
     if (l.type == BATCHNORM && net.delta)
         for (size_t i = 0; i < (size_t)l.batch * l.outputs; i++)
             net.delta[i] += l.delta[i];
+}
+
+/* ---- averages re-estimated: means and variances of several batches are pooled as if they were one sample ---- */
+
+/* Channels with averages in a layer. */
+static size_t channels(const layer *l)
+{
+    return l->rolling_mean && l->mean ? (size_t)l->out_c : 0;
+}
+
+static size_t all_channels(const ds_net *n)
+{
+    size_t sum = 0;
+    for (int i = 0; i < n->net->n; i++)
+        sum += channels(&n->net->layers[i]);
+    return sum;
+}
+
+bool ds_net_has_batchnorm(const ds_net *n)
+{
+    return all_channels(n) > 0;
+}
+
+void ds_net_statistics_start(ds_net *n)
+{
+    free(n->statistics);
+    DS_ZALLOC(n->statistics, 3 * all_channels(n));
+    n->statistics_calls = 0;
+}
+
+int ds_net_statistics_add(ds_net *n, const float *pixels, ds_error *e)
+{
+    ds_context_start(&n->context, e);
+    n->dropout_active = false; /* inference drops nothing */
+    ds_walk_forward(n, pixels, n->info.cost - 1, true);
+    n->dropout_active = true;
+    double *s = n->statistics;
+    for (int i = 0; i < n->net->n; i++) {
+        const layer *l = &n->net->layers[i];
+        for (size_t c = 0; c < channels(l); c++, s += 3) {
+            s[0] += l->mean[c];
+            s[1] += (double)l->mean[c] * l->mean[c];
+            s[2] += l->variance[c];
+        }
+    }
+    n->statistics_calls++;
+    return n->context.code;
+}
+
+/* K batches of m values: variance = (sum (m-1) v_k + m sum (mean_k - mean)^2) / (K m - 1). */
+static void pool(const double *s, double k, double m, float *mean, float *variance)
+{
+    double centre = s[0] / k, between = fmax(0, s[1] - k * centre * centre);
+    *mean = (float)centre;
+    *variance = (float)(((m - 1) * s[2] + m * between) / (k * m - 1));
+}
+
+void ds_net_statistics_finish(ds_net *n)
+{
+    const double *s = n->statistics;
+    for (int i = 0; n->statistics_calls && i < n->net->n; i++) {
+        layer *l = &n->net->layers[i];
+        double m = (double)l->batch * l->out_w * l->out_h;
+        for (size_t c = 0; c < channels(l); c++, s += 3)
+            pool(s, (double)n->statistics_calls, m, &l->rolling_mean[c], &l->rolling_variance[c]);
+    }
+    free(n->statistics);
+    n->statistics = NULL;
+    ds_net_changed(n);
 }

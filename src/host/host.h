@@ -21,8 +21,8 @@ typedef struct ds_net_setup {
     uint64_t seed;       /* of initial weights and dropout */
     int threads;         /* compute threads, 0: all cores */
     const char *backend; /* "onednn", "host"; NULL: the fastest that was built in */
-    bool verbose;     /* notes about layers that the backend leaves to the host */
-    ds_notes *notes;  /* may be NULL */
+    bool verbose;        /* notes about layers that the backend leaves to the host */
+    ds_notes *notes;     /* may be NULL */
 } ds_net_setup;
 
 /* Parse and attach. The cfg must outlive the network. DS_EHOST when the library is missing, DS_EUSAGE for an unknown backend. */
@@ -61,11 +61,10 @@ void ds_net_layer_row(const ds_net *net, int i, ds_layer_row *row);
  * than a whole batch as pieces of 8, 4, 2, 1, say: the first pass with a piece of a size prepares for it, some
  * milliseconds and a copy of the weights. Results of an image do not depend on n, but for rounding. */
 int ds_net_forward(ds_net *net, const float *pixels, int n, ds_error *e);
-/* Results of the last pass, valid until the next: n x info.logits, raw logits of the cost section; n x outputs of the last layer. */
+/* n x info.logits, raw logits of the cost section, of the last pass; valid until the next. */
 const float *ds_net_logits(const ds_net *net);
-const float *ds_net_output(const ds_net *net);
 
-/* Forward and backward of one sub-batch; gradients add up until ds_net_... parameters are updated.
+/* Forward and backward of one sub-batch; adds to ds_param.gradient, which the caller scales or clears between steps.
  * loss: batch losses; labels, ids: batch. DS_ENUMERIC when a loss is not a number. */
 int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
                  double *loss, ds_error *e);
@@ -79,7 +78,7 @@ void ds_net_progress(const ds_net *net, int epoch, ds_progress *out);
 typedef struct ds_layer_time {
     double forward, backward;
 } ds_layer_time;
-int ds_net_profile_start(ds_net *net, ds_error *e);
+void ds_net_profile_start(ds_net *net);
 /* Passes between hold and its end do not count. */
 void ds_net_profile_hold(ds_net *net, bool hold);
 /* info.layers rows; NULL without start. */
@@ -105,7 +104,7 @@ void ds_net_changed(ds_net *net);
 /* ---- batch normalisation ---- */
 /* Replace the rolling averages by pooled statistics over `batches` calls: start, add each batch of training images, finish. */
 bool ds_net_has_batchnorm(const ds_net *net);
-int ds_net_statistics_start(ds_net *net, ds_error *e);
+void ds_net_statistics_start(ds_net *net);
 int ds_net_statistics_add(ds_net *net, const float *pixels, ds_error *e);
 void ds_net_statistics_finish(ds_net *net);
 

@@ -34,7 +34,7 @@ static int parse(ds_net *n, const ds_net_setup *setup, ds_error *e)
     DS_TRY(ds_host_open(&n->host, e));
     char *text = ds_cfg_lower(n->cfg, setup->batch, setup->batch ? 1 : 0);
     ds_host_seed(setup->seed);
-    int rc = ds_host_parse(n->host, text, true, &n->net, e);
+    int rc = ds_host_parse(n->host, text, ds_host_guard, &n->net, e);
     free(text);
     return rc;
 }
@@ -58,47 +58,36 @@ static int check_values(const ds_net *n, ds_error *e)
 
 static int build(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
-    int rc = parse(n, setup, e);
-    if (rc)
-        return rc;
     ds_setup base = {.samples = setup->train ? setup->samples : 0,
                      .epochs = setup->train ? setup->epochs : 0,
                      .notes = setup->notes};
-    n->slots = calloc((size_t)n->net->n, sizeof *n->slots);
-    n->loss = calloc((size_t)n->net->batch, sizeof *n->loss);
-    if (!n->slots || !n->loss)
-        return ds_fail_memory(e);
-    if ((rc = ds_attach(n->cfg, n->net, &base, &n->context, e)))
-        return rc;
+    DS_TRY(parse(n, setup, e));
+    DS_ZALLOC(n->slots, n->net->n);
+    DS_ZALLOC(n->loss, n->net->batch);
+    DS_TRY(ds_attach(n->cfg, n->net, &base, &n->context, e));
     fill_info(n);
-    if (setup->train && (rc = check_values(n, e)))
-        return rc;
-    if ((rc = ds_params_list(n, e)) || (rc = ds_walk_plan(n, setup->train, e)))
-        return rc;
-    if ((rc = ds_takeover(n, e)) || (rc = ds_backend_attach(n, setup, e)))
-        return rc;
-    return ds_takeover_work(n, setup->train, e);
+    if (setup->train)
+        DS_TRY(check_values(n, e));
+    ds_params_list(n);
+    ds_walk_plan(n, setup->train);
+    ds_takeover(n);
+    return ds_backend_attach(n, setup, e);
 }
 
 int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_error *e)
 {
-    *net = NULL;
-    ds_net *n = calloc(1, sizeof *n);
-    if (!n)
-        return ds_fail_memory(e);
+    ds_net *n = DS_ZALLOC(*net, 1);
     n->cfg = cfg;
     n->seed = setup->seed;
     n->dropout_active = true;
     n->context.epochs = setup->epochs;
-    n->work.threads = setup->threads > 0 ? setup->threads : omp_get_num_procs();
-    omp_set_num_threads(n->work.threads);
+    omp_set_num_threads(setup->threads > 0 ? setup->threads : omp_get_num_procs());
     int rc = build(n, setup, e);
     if (rc) {
         ds_net_free(n);
-        return rc;
+        *net = NULL;
     }
-    *net = n;
-    return DS_OK;
+    return rc;
 }
 
 void ds_net_free(ds_net *n)
@@ -147,55 +136,11 @@ bool ds_net_get_reject(const ds_net *n, ds_score *score, double *threshold)
     return true;
 }
 
-static double layer_flops(const layer *l)
-{
-    double places = (double)l->out_w * l->out_h;
-    switch (l->type) {
-    case CONVOLUTIONAL:
-        return 2.0 * l->n * l->size * l->size * (l->c / l->groups) * places;
-    case DECONVOLUTIONAL:
-        return 2.0 * l->n * l->size * l->size * l->c * l->w * l->h;
-    case LOCAL:
-        return 2.0 * l->n * l->size * l->size * l->c * places;
-    case CONNECTED:
-        return 2.0 * l->inputs * l->outputs;
-    default:
-        return 0;
-    }
-}
-
-void ds_net_layer_row(const ds_net *n, int i, ds_layer_row *row)
-{
-    const layer *l = &n->net->layers[i];
-    const ds_shape *in = &n->cfg->shapes[i], *out = &n->cfg->shapes[i + 1];
-    *row = (ds_layer_row){.in_w = in->w,
-                          .in_h = in->h,
-                          .in_c = in->c,
-                          .inputs = l->inputs,
-                          .out_w = out->w,
-                          .out_h = out->h,
-                          .out_c = out->c,
-                          .outputs = l->outputs,
-                          .flops = layer_flops(l)};
-    snprintf(row->name, sizeof row->name, "%s", n->cfg->sections[i + 1].name);
-    for (int k = 0; k < n->n_params; k++)
-        if (n->params[k].layer == i)
-            row->parameters += n->params[k].n;
-}
-
 static void set_batch(ds_net *n, int images)
 {
     n->net->batch = images;
     for (int i = 0; i < n->net->n; i++)
         n->net->layers[i].batch = images;
-}
-
-/* Rows [0, images) of what layer i put out belong to the images from `first` on. */
-static void move_rows(const ds_net *n, int i, int first, int images)
-{
-    const layer *l = &n->net->layers[i];
-    size_t row = (size_t)l->outputs;
-    memmove(l->output + (size_t)first * row, l->output, (size_t)images * row * sizeof *l->output);
 }
 
 static int forward_piece(ds_net *n, const float *pixels, int first, int images, ds_error *e)
@@ -208,10 +153,10 @@ static int forward_piece(ds_net *n, const float *pixels, int first, int images, 
     if (part)
         set_batch(n, n->info.batch);
     ds_backend_select(n, n->info.batch, e);
-    if (first > 0) {
-        move_rows(n, n->net->n - 1, first, images);
-        if (n->info.cost > 0)
-            move_rows(n, n->info.cost - 1, first, images);
+    if (first > 0 && n->info.cost > 0) { /* rows [0, images) belong to the images from there on */
+        float *logits = n->net->layers[n->info.cost - 1].output;
+        size_t row = (size_t)n->info.logits;
+        memmove(logits + (size_t)first * row, logits, (size_t)images * row * sizeof *logits);
     }
     return n->context.code;
 }
@@ -220,9 +165,7 @@ static int forward_piece(ds_net *n, const float *pixels, int first, int images, 
  * their rows. */
 int ds_net_forward(ds_net *n, const float *pixels, int images, ds_error *e)
 {
-    n->context.labels = NULL;
-    n->context.code = 0;
-    n->context.error = e;
+    ds_context_start(&n->context, e);
     while (images > 0) {
         int piece = ds_backend_piece(n, images);
         images -= piece;
@@ -234,11 +177,6 @@ int ds_net_forward(ds_net *n, const float *pixels, int images, ds_error *e)
 const float *ds_net_logits(const ds_net *n)
 {
     return n->net->layers[n->info.cost - 1].output;
-}
-
-const float *ds_net_output(const ds_net *n)
-{
-    return n->net->layers[n->net->n - 1].output;
 }
 
 static int check_losses(ds_net *n, double *loss, ds_error *e)
@@ -255,20 +193,17 @@ static int check_losses(ds_net *n, double *loss, ds_error *e)
 int ds_net_train(ds_net *n, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
                  double *loss, ds_error *e)
 {
+    ds_context_start(&n->context, e);
     n->context.labels = labels;
     n->context.ids = ids;
     n->context.epoch = epoch;
     n->context.loss = n->loss;
-    n->context.code = 0;
-    n->context.error = e;
     n->step++;
     ds_walk_forward(n, pixels, n->info.cost, true);
-    if (n->context.code)
-        return n->context.code;
-    int rc = check_losses(n, loss, e);
-    if (!rc)
-        ds_walk_backward(n, pixels);
-    return rc ? rc : n->context.code;
+    DS_TRY(n->context.code);
+    DS_TRY(check_losses(n, loss, e));
+    ds_walk_backward(n, pixels);
+    return n->context.code;
 }
 
 void ds_net_progress(const ds_net *n, int epoch, ds_progress *out)

@@ -1,4 +1,4 @@
-/* Opening libdarknet.so at run time. */
+/* Opening libdarknet.so at run time, and the table of its functions. */
 #include "host/private.h"
 
 #include <dlfcn.h>
@@ -20,6 +20,17 @@ static void set_float_mode(void)
 #endif
 }
 
+int ds_host_bind(void *handle, ds_host *host, ds_error *e)
+{
+#define DS_HOST_FIND(type, name, args)                                                                       \
+    if (!(host->name = (type(*) args)dlsym(handle, #name)))                                                  \
+        return ds_fail(e, DS_EHOST, "libdarknet.so has no function %s, expected Debian's package 'darknet'", \
+                       #name);
+    DS_HOST_FUNCTIONS(DS_HOST_FIND)
+#undef DS_HOST_FIND
+    return DS_OK;
+}
+
 int ds_host_open(const ds_host **host, ds_error *e)
 {
     static ds_host table; /* the library stays open for good: dlclose gives nothing back */
@@ -30,9 +41,7 @@ int ds_host_open(const ds_host **host, ds_error *e)
             return ds_fail(e, DS_EHOST,
                            "cannot open " DS_DARKNET_LIBRARY ": install Debian's package 'darknet' (%s)",
                            dlerror());
-        int rc = ds_host_bind(handle, &table, e);
-        if (rc)
-            return rc;
+        DS_TRY(ds_host_bind(handle, &table, e));
         /* big arrays straight from mmap: those that nobody touches then stay out of memory */
         mallopt(M_MMAP_THRESHOLD, 1 << 20);
         set_float_mode();

@@ -1,109 +1,100 @@
-/* The parameters of the network, in the order of the .weights file. */
+/* The parameters of the network, in the order of the .weights file, and the table of its layers. */
 #include "host/private.h"
 
-#include <stdlib.h>
+#include <string.h>
 
-struct collector {
-    ds_net *n;
-    int layer, capacity;
-    bool failed;
-};
-
-static void add(struct collector *all, const char *name, float *values, float *gradient, size_t count,
-                bool decayed)
+static size_t weights_of(const layer *l)
 {
-    ds_net *n = all->n;
-    if (n->n_params == all->capacity) {
-        int capacity = all->capacity ? 2 * all->capacity : 64;
-        ds_param *grown = realloc(n->params, (size_t)capacity * sizeof *grown);
-        all->failed |= !grown;
-        if (!grown)
-            return;
-        n->params = grown;
-        all->capacity = capacity;
+    switch (l->type) {
+    case CONVOLUTIONAL:
+    case DECONVOLUTIONAL:
+        return (size_t)l->nweights;
+    case CONNECTED:
+        return (size_t)l->outputs * l->inputs;
+    case LOCAL:
+        return (size_t)l->size * l->size * l->c * l->n * l->out_w * l->out_h;
+    default:
+        return 0;
     }
-    n->params[n->n_params++] = (ds_param){.name = name,
-                                          .layer = all->layer,
-                                          .values = values,
-                                          .gradient = gradient,
-                                          .n = count,
-                                          .decayed = decayed,
-                                          .rate = n->net->layers[all->layer].learning_rate_scale};
 }
 
-static void add_averages(struct collector *all, const layer *l, size_t channels)
+static void add(ds_net *n, int i, const char *name, float *values, float *gradient, size_t count)
 {
-    add(all, "scales", l->scales, l->scale_updates, channels, false);
-    add(all, "means", l->rolling_mean, NULL, channels, false);
-    add(all, "variances", l->rolling_variance, NULL, channels, false);
+    ds_param p = {.name = name,
+                  .layer = i,
+                  .values = values,
+                  .gradient = i < n->first ? NULL : gradient, /* what is frozen is not updated either */
+                  .n = count,
+                  .decayed = !strcmp(name, "weights"),
+                  .rate = n->net->layers[i].learning_rate_scale};
+    DS_PUSH(n->params, n->n_params, p);
+    n->info.parameters += count;
 }
 
-static void add_convolutional(struct collector *all, const layer *l)
+static void add_averages(ds_net *n, int i, size_t channels)
 {
-    add(all, "biases", l->biases, l->bias_updates, (size_t)l->n, false);
-    if (l->batch_normalize)
-        add_averages(all, l, (size_t)l->n);
-    size_t weights = l->type == DECONVOLUTIONAL ? (size_t)l->c * l->n * l->size * l->size
-                                                : (size_t)l->c / l->groups * l->n * l->size * l->size;
-    add(all, "weights", l->weights, l->weight_updates, weights, true);
+    const layer *l = &n->net->layers[i];
+    add(n, i, "scales", l->scales, l->scale_updates, channels);
+    add(n, i, "means", l->rolling_mean, NULL, channels);
+    add(n, i, "variances", l->rolling_variance, NULL, channels);
 }
 
-static void add_connected(struct collector *all, const layer *l)
+static void add_layer(ds_net *n, int i)
 {
-    add(all, "biases", l->biases, l->bias_updates, (size_t)l->outputs, false);
-    add(all, "weights", l->weights, l->weight_updates, (size_t)l->outputs * l->inputs, true);
-    if (l->batch_normalize)
-        add_averages(all, l, (size_t)l->outputs);
+    const layer *l = &n->net->layers[i];
+    size_t weights = weights_of(l), channels = (size_t)(l->type == BATCHNORM ? l->c : l->out_c);
+    bool averages = l->type == BATCHNORM || (weights && l->batch_normalize);
+    if (weights)
+        add(n, i, "biases", l->biases, l->bias_updates, l->type == LOCAL ? (size_t)l->outputs : channels);
+    if (averages && l->type != CONNECTED)
+        add_averages(n, i, channels);
+    if (weights)
+        add(n, i, "weights", l->weights, l->weight_updates, weights);
+    if (averages && l->type == CONNECTED)
+        add_averages(n, i, channels);
 }
 
-static void add_local(struct collector *all, const layer *l)
+/* First layer that trains: the first with weights behind the last stopbackward=1. */
+static int first_trained(const network *net)
 {
-    size_t places = (size_t)l->out_w * l->out_h;
-    add(all, "biases", l->biases, l->bias_updates, (size_t)l->outputs, false);
-    add(all, "weights", l->weights, l->weight_updates, (size_t)l->size * l->size * l->c * l->n * places,
-        true);
+    int first = net->n;
+    for (int i = net->n - 1; i >= 0 && !net->layers[i].stopbackward; i--)
+        if (weights_of(&net->layers[i]) || net->layers[i].type == BATCHNORM)
+            first = i;
+    return first;
 }
 
-/* The inner layers of a recurrent layer, in the order in which the host saves them. */
-static void add_inner(struct collector *all, const layer *l)
+void ds_params_list(ds_net *n)
 {
-    struct layer *const rnn[] = {l->input_layer, l->self_layer, l->output_layer};
-    struct layer *const lstm[] = {l->wi, l->wf, l->wo, l->wg, l->ui, l->uf, l->uo, l->ug};
-    struct layer *const gru[] = {l->wz, l->wr, l->wh, l->uz, l->ur, l->uh};
-    for (size_t i = 0; l->type == LSTM && i < 8; i++)
-        add_connected(all, lstm[i]);
-    for (size_t i = 0; l->type == GRU && i < 6; i++)
-        add_connected(all, gru[i]);
-    for (size_t i = 0; l->type == RNN && i < 3; i++)
-        add_connected(all, rnn[i]);
-    for (size_t i = 0; l->type == CRNN && i < 3; i++)
-        add_convolutional(all, rnn[i]);
-}
-
-int ds_params_list(ds_net *n, ds_error *e)
-{
-    struct collector all = {.n = n};
-    for (int i = 0; i < n->net->n; i++) {
-        const layer *l = &n->net->layers[i];
-        all.layer = i;
-        if (l->type == CONVOLUTIONAL || l->type == DECONVOLUTIONAL)
-            add_convolutional(&all, l);
-        else if (l->type == CONNECTED)
-            add_connected(&all, l);
-        else if (l->type == BATCHNORM)
-            add_averages(&all, l, (size_t)l->c);
-        else if (l->type == LOCAL)
-            add_local(&all, l);
-        else
-            add_inner(&all, l);
-    }
-    for (int i = 0; i < n->n_params; i++)
-        n->info.parameters += n->params[i].n;
-    return all.failed ? ds_fail_memory(e) : DS_OK;
+    n->first = first_trained(n->net);
+    for (int i = 0; i < n->net->n; i++)
+        add_layer(n, i);
 }
 
 const ds_param *ds_net_params(const ds_net *net, int *n)
 {
     *n = net->n_params;
     return net->params;
+}
+
+void ds_net_layer_row(const ds_net *n, int i, ds_layer_row *row)
+{
+    const layer *l = &n->net->layers[i];
+    const ds_shape *in = &n->cfg->shapes[i], *out = &n->cfg->shapes[i + 1];
+    double uses = l->type == CONVOLUTIONAL     ? l->out_w * l->out_h
+                  : l->type == DECONVOLUTIONAL ? l->w * l->h
+                                               : 1;
+    *row = (ds_layer_row){.in_w = in->w,
+                          .in_h = in->h,
+                          .in_c = in->c,
+                          .inputs = l->inputs,
+                          .out_w = out->w,
+                          .out_h = out->h,
+                          .out_c = out->c,
+                          .outputs = l->outputs,
+                          .flops = 2 * uses * (double)weights_of(l)};
+    snprintf(row->name, sizeof row->name, "%s", n->cfg->sections[i + 1].name);
+    for (int k = 0; k < n->n_params; k++)
+        if (n->params[k].layer == i)
+            row->parameters += n->params[k].n;
 }

@@ -4,7 +4,6 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -40,14 +39,6 @@ static const ds_host *host_of(void *caller)
     return &table;
 }
 
-/* The host's exits are left as they are here. */
-int ds_host_guard(void (*call)(void *), void *arg, ds_error *e)
-{
-    (void)e;
-    call(arg);
-    return DS_OK;
-}
-
 /* Does the file have a section that the host does not know? Files that do not are none of our business. */
 static bool is_ours(const char *path)
 {
@@ -68,13 +59,12 @@ static network *parse_ours(const ds_host *host, const char *path)
     static ds_context context = {.fatal = fatal};
     ds_error e;
     ds_cfg *cfg;
-    char *text;
     network *net = NULL;
     ds_setup setup = {0};
     if (ds_cfg_read(path, &cfg, NULL, &e))
         fatal(&e);
-    text = ds_cfg_lower(cfg, 0, 0);
-    if (ds_host_parse(host, text, false, &net, &e) || ds_attach(cfg, net, &setup, &context, &e))
+    char *text = ds_cfg_lower(cfg, 0, 0);
+    if (ds_host_parse(host, text, NULL, &net, &e) || ds_attach(cfg, net, &setup, &context, &e))
         fatal(&e);
     free(text);
     ds_cfg_free(cfg);

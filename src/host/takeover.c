@@ -1,5 +1,6 @@
 /* Host layers that would crash or compute the wrong thing as they are: mended, or run by code of ours. */
 #include "host/private.h"
+#include "base/memory.h"
 #include "base/rng.h"
 
 #include <stdlib.h>
@@ -12,25 +13,24 @@ static size_t batch_size(const layer *l, int per_image)
 
 /* ---- [dropout]: the host's shares its neighbour's buffers and multiplies in place ------------------------- */
 
-static int own_dropout(ds_net *n, int i)
+static void own_dropout(ds_net *n, int i)
 {
     layer *l = &n->net->layers[i];
-    l->output = calloc(batch_size(l, l->outputs), sizeof(float));
-    l->delta = calloc(batch_size(l, l->outputs), sizeof(float));
+    DS_ZALLOC(l->output, batch_size(l, l->outputs));
+    DS_ZALLOC(l->delta, batch_size(l, l->outputs));
     n->slots[i].own_buffers = true;
     if (i == n->net->n - 1)
         n->net->output = l->output;
-    return l->output && l->delta ? DS_OK : DS_ENOMEM;
 }
 
-static void dropout_forward(const ds_net *n, int i, layer l, network net)
+static void dropout_forward(const ds_net *n, layer l, network net)
 {
     size_t count = batch_size(&l, l.inputs);
     if (!net.train || !n->dropout_active) {
         memcpy(l.output, net.input, count * sizeof(float));
         return;
     }
-    ds_rng r = ds_rng_make(n->seed, n->step, (uint64_t)i);
+    ds_rng r = ds_rng_make(n->seed, n->step, (uint64_t)net.index);
     for (size_t k = 0; k < count; k++) {
         l.rand[k] = (float)ds_rng_uniform(&r);
         l.output[k] = l.rand[k] < l.probability ? 0 : net.input[k] * l.scale;
@@ -44,45 +44,73 @@ static void dropout_backward(layer l, network net)
             net.delta[k] += l.delta[k] * l.scale;
 }
 
-/* ---- [convolutional] --------------------------------------------------------------------------------------- */
+/* ---- [convolutional] size=1 with a stride: the host reads the first pixels instead of every second one ----- */
 
-/* Binary weights stay with the host. */
-static bool is_ours(const layer *l)
+static bool skips_pixels(const layer *l)
 {
-    return l->type == CONVOLUTIONAL && !l->xnor && !l->binary;
+    return l->type == CONVOLUTIONAL && l->size == 1 && l->stride > 1;
 }
 
-static int make_work(ds_net *n, bool train)
+/* Of the pixels that are read: batch x c x out_h x out_w. */
+static size_t taken_size(const layer *l)
 {
-    size_t most = 0;
-    for (int i = 0; i < n->net->n; i++) {
-        const layer *l = &n->net->layers[i];
-        size_t need = is_ours(l) && !n->slots[i].owned ? ds_convolution_work(l, n->work.threads, train) : 0;
-        most = need > most ? need : most;
-    }
-    n->work.v = malloc((most ? most : 1) * sizeof *n->work.v);
-    return n->work.v ? DS_OK : DS_ENOMEM;
+    return skips_pixels(l) ? batch_size(l, l->c * l->out_h * l->out_w) : 0;
+}
+
+/* The layer as one without stride, which is what the host computes rightly. */
+static layer without_stride(layer l)
+{
+    l.h = l.out_h;
+    l.w = l.out_w;
+    l.stride = 1;
+    return l;
+}
+
+/* From an image to the pixels that are read, or their gradients back, added to those of the image. */
+static void move_pixels(const layer *l, float *image, float *taken, bool back)
+{
+    for (size_t plane = 0; plane < batch_size(l, l->c); plane++, image += l->h * l->w)
+        for (int y = 0; y < l->out_h; y++)
+            for (int x = 0; x < l->out_w; x++, taken++) {
+                float *pixel = image + (y * l->w + x) * l->stride;
+                if (back)
+                    *pixel += *taken;
+                else
+                    *taken = *pixel;
+            }
+}
+
+static void stride_forward(const ds_net *n, layer l, network net)
+{
+    move_pixels(&l, net.input, n->taken, false);
+    net.input = n->taken;
+    l.forward(without_stride(l), net);
+}
+
+static void stride_backward(const ds_net *n, layer l, network net)
+{
+    float *delta = net.delta, *taken_delta = n->taken + taken_size(&l);
+    move_pixels(&l, net.input, n->taken, false);
+    net.input = n->taken;
+    net.delta = delta ? taken_delta : NULL;
+    l.backward(without_stride(l), net);
+    if (delta)
+        move_pixels(&l, delta, taken_delta, true);
 }
 
 /* ---- buffers that the host forgets ------------------------------------------------------------------------- */
 
-/* Memory that free_layer will free. */
-static float *host_floats(size_t n)
+/* free_layer frees what these make. */
+static void mend_batchnorm(layer *l)
 {
-    return calloc(n ? n : 1, sizeof(float));
-}
-
-static int mend_batchnorm(layer *l)
-{
-    l->x = host_floats(batch_size(l, l->outputs));
-    l->x_norm = host_floats(batch_size(l, l->outputs));
-    l->mean_delta = host_floats((size_t)l->c);
-    l->variance_delta = host_floats((size_t)l->c);
-    return l->x && l->x_norm && l->mean_delta && l->variance_delta ? DS_OK : DS_ENOMEM;
+    DS_ZALLOC(l->x, batch_size(l, l->outputs));
+    DS_ZALLOC(l->x_norm, batch_size(l, l->outputs));
+    DS_ZALLOC(l->mean_delta, l->c);
+    DS_ZALLOC(l->variance_delta, l->c);
 }
 
 /* The host counts the workspace of [local] in numbers, not in bytes. */
-static int mend_workspace(network *net)
+static void mend_workspace(network *net)
 {
     size_t need = 0;
     for (int i = 0; i < net->n; i++) {
@@ -90,65 +118,63 @@ static int mend_workspace(network *net)
         size_t bytes = l->workspace_size * (l->type == LOCAL ? sizeof(float) : 1);
         need = bytes > need ? bytes : need;
     }
-    float *grown = realloc(net->workspace, need ? need : 1);
-    if (!grown)
-        return DS_ENOMEM;
-    net->workspace = grown;
-    return DS_OK;
+    net->workspace = ds_xrealloc(net->workspace, need, 1);
 }
 
-int ds_takeover_work(ds_net *n, bool train, ds_error *e)
+void ds_takeover(ds_net *n)
 {
-    return make_work(n, train) ? ds_fail_memory(e) : DS_OK;
-}
-
-int ds_takeover(ds_net *n, ds_error *e)
-{
-    int rc = mend_workspace(n->net);
-    for (int i = 0; i < n->net->n && !rc; i++) {
+    size_t most = 0;
+    mend_workspace(n->net);
+    for (int i = 0; i < n->net->n; i++) {
         layer *l = &n->net->layers[i];
         if (l->type == DROPOUT)
-            rc = own_dropout(n, i);
+            own_dropout(n, i);
         else if (l->type == BATCHNORM)
-            rc = mend_batchnorm(l);
-        else if (l->type == CROP && n->slots[i].shared)
-            rc = (l->delta = host_floats(batch_size(l, l->outputs))) ? DS_OK : DS_ENOMEM;
+            mend_batchnorm(l);
+        else if (l->type == CROP)
+            DS_ZALLOC(l->delta, batch_size(l, l->outputs));
+        most = taken_size(l) > most ? taken_size(l) : most;
     }
-    return rc ? ds_fail_memory(e) : DS_OK;
+    DS_ALLOC(n->taken, 2 * most);
 }
 
 void ds_takeover_release(ds_net *n)
 {
-    for (int i = 0; n->slots && i < n->net->n; i++) {
+    for (int i = 0; i < n->net->n; i++) {
         layer *l = &n->net->layers[i];
         if (n->slots[i].own_buffers) {
             free(l->output);
             free(l->delta);
         }
     }
-    free(n->work.v);
+    free(n->taken);
 }
 
 /* ---- one layer ---------------------------------------------------------------------------------------------- */
 
-void ds_layer_forward(ds_net *n, int i, network net)
+void ds_layer_forward(ds_net *n, layer l, network net)
 {
-    layer l = net.layers[i];
     if (l.type == DROPOUT)
-        dropout_forward(n, i, l, net);
-    else if (is_ours(&l))
-        ds_convolution_forward(n->host, &l, net.input, net.train, &n->work);
+        dropout_forward(n, l, net);
+    else if (skips_pixels(&l))
+        stride_forward(n, l, net);
     else
         l.forward(l, net);
 }
 
-void ds_layer_backward(ds_net *n, int i, network net)
+void ds_layer_backward(ds_net *n, layer l, network net)
 {
-    layer l = net.layers[i];
     if (l.type == DROPOUT)
         dropout_backward(l, net);
-    else if (is_ours(&l))
-        ds_convolution_backward(n->host, &l, net.input, net.delta, &n->work);
+    else if (skips_pixels(&l))
+        stride_backward(n, l, net);
     else
         l.backward(l, net);
+}
+
+/* [route] and [shortcut] add to their inputs' deltas by themselves, larger filters too, and so do our own layers. */
+bool ds_layer_adds(const layer *l)
+{
+    return l->type == ROUTE || l->type == SHORTCUT || l->type == DROPOUT || ds_attached_of(l) ||
+           (l->type == CONVOLUTIONAL && (l->size > 1 || l->stride > 1));
 }

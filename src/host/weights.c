@@ -64,32 +64,27 @@ static int fitting_layers(const ds_net *n, size_t floats, int upto, size_t *need
 }
 
 /* flipped=1: the file holds the filters of a layer transposed. */
-static int unflip(float *w, size_t rows, size_t columns)
+static void unflip(float *w, size_t rows, size_t columns)
 {
-    float *t = malloc(rows * columns * sizeof *t);
-    if (!t)
-        return DS_ENOMEM;
+    float *t = DS_ALLOC(t, rows * columns);
     for (size_t y = 0; y < rows; y++)
         for (size_t x = 0; x < columns; x++)
             t[x * rows + y] = w[y * columns + x];
     memcpy(w, t, rows * columns * sizeof *t);
     free(t);
-    return DS_OK;
 }
 
-static int copy_in(ds_net *n, const unsigned char *bytes, int layers)
+static void copy_in(ds_net *n, const unsigned char *bytes, int layers)
 {
-    int rc = DS_OK;
-    for (int i = 0; i < n->n_params && n->params[i].layer < layers && !rc; i++) {
+    for (int i = 0; i < n->n_params && n->params[i].layer < layers; i++) {
         const ds_param *p = &n->params[i];
         const layer *l = &n->net->layers[p->layer];
         size_t count = stored(n, p);
         memcpy(p->values, bytes, count * sizeof(float));
         bytes += count * sizeof(float);
         if (l->flipped && count && !strcmp(p->name, "weights"))
-            rc = unflip(p->values, p->n / (size_t)l->n, (size_t)l->n);
+            unflip(p->values, p->n / (size_t)l->n, (size_t)l->n);
     }
-    return rc;
 }
 
 static bool all_finite(const unsigned char *bytes, size_t floats)
@@ -107,9 +102,7 @@ static int load(ds_net *n, const char *path, const unsigned char *bytes, size_t 
                 ds_weights_info *info, ds_error *e)
 {
     struct header h;
-    int rc = read_header(bytes, size, path, &h, e);
-    if (rc)
-        return rc;
+    DS_TRY(read_header(bytes, size, path, &h, e));
     size_t floats = (size - h.size) / sizeof(float), need;
     bool cut = upto >= 0 && upto < n->info.layers;
     int layers = fitting_layers(n, floats, cut ? upto : n->info.layers, &need);
@@ -124,17 +117,16 @@ static int load(ds_net *n, const char *path, const unsigned char *bytes, size_t 
         return ds_fail_at(e, DS_EINPUT, path, 0,
                           "holds numbers that are not finite (training diverged?), expected trained weights");
     *info = (ds_weights_info){.seen = h.seen, .loaded = layers};
-    return copy_in(n, bytes + h.size, layers) ? ds_fail_memory(e) : DS_OK;
+    copy_in(n, bytes + h.size, layers);
+    return DS_OK;
 }
 
 int ds_net_load_weights(ds_net *net, const char *path, int upto, ds_weights_info *info, ds_error *e)
 {
     unsigned char *bytes;
     size_t size;
-    int rc = ds_file_read(path, "a Darknet weights file", &bytes, &size, e);
-    if (rc)
-        return rc;
-    rc = load(net, path, bytes, size, upto, info, e);
+    DS_TRY(ds_file_read(path, "a Darknet weights file", &bytes, &size, e));
+    int rc = load(net, path, bytes, size, upto, info, e);
     free(bytes);
     ds_net_changed(net);
     return rc;
@@ -144,9 +136,7 @@ int ds_net_save_weights(const ds_net *net, const char *path, uint64_t seen, ds_e
 {
     static const int32_t version[3] = {0, 2, 0};
     ds_writer w;
-    int rc = ds_writer_open(&w, path, e);
-    if (rc)
-        return rc;
+    DS_TRY(ds_writer_open(&w, path, e));
     fwrite(version, sizeof version, 1, w.f);
     fwrite(&seen, sizeof seen, 1, w.f);
     for (int i = 0; i < net->n_params; i++)

@@ -15,7 +15,7 @@ static int add_statistics(ds_job *job, ds_loader *loader, ds_error *e)
 {
     const int images = job->train.n < STATISTICS_IMAGES ? job->train.n : STATISTICS_IMAGES;
     const int batches = images > job->info->batch ? images / job->info->batch : 1;
-    DS_TRY(ds_net_statistics_start(job->net, e));
+    ds_net_statistics_start(job->net);
     for (int i = 0; i < batches; i++) {
         ds_batch b;
         DS_TRY(ds_loader_next(loader, &b, e));

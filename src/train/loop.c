@@ -189,7 +189,7 @@ static int run(ds_job *job, const ds_train_setup *setup, const ds_train_events *
     if (events->ready)
         events->ready(events->arg, job->net, &job->plan);
     if (setup->profile)
-        DS_TRY(ds_net_profile_start(job->net, e));
+        ds_net_profile_start(job->net);
     job->times.images = job->plan.batch;
     int rc = train(job, e);
     if (setup->profile && events->profile && job->times.passes)
