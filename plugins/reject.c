@@ -1,68 +1,58 @@
 /* [reject]: lets the class probabilities of a sure answer pass and turns an unsure one into zeros. */
 #include "plugins/registry.h"
 
-#include <math.h>
-
 typedef struct reject_state {
-    int confidence;
-    double threshold, temperature, pnorm_p;
+    ds_score score;
+    double threshold;
     ds_setup shape;
 } reject_state;
 
+_Static_assert(sizeof(ds_confidence) == sizeof(int), "an option of words is stored as an int");
+
 #define DS_STATE reject_state
 static const ds_option reject_options[] = {
-    OPT_ENUM("confidence", confidence, ds_confidence_names,
+    OPT_ENUM("confidence", score.kind, ds_confidence_names,
              "how sure the network is, from the raw logits of the cost section", .def = "msp"),
     OPT_REAL("threshold", threshold,
              "images of lower confidence are rejected; without it only not-a-number is"),
-    OPT_REAL("temperature", temperature, "divides the logits of the confidence, not those of the output",
-             .def = "1", OPT_RANGE(1e-6, 1e6)),
-    OPT_REAL("pnorm_p", pnorm_p, "which norm", .def = "2", OPT_RANGE(1e-6, HUGE_VAL),
-             .when = "confidence=pnorm"),
+    OPT_REAL("temperature", score.temperature,
+             "divides the logits of the confidence, not those of the output", .def = "1",
+             OPT_RANGE(1e-6, 1e6)),
+    OPT_REAL("pnorm_p", score.pnorm_p, "which norm", .def = "2", OPT_FROM(1e-6), .when = "confidence=pnorm"),
     OPT_END,
 };
 
 void ds_reject_get(const void *state, ds_score *score, double *threshold)
 {
     const reject_state *r = state;
-    *score = (ds_score){(ds_confidence)r->confidence, r->temperature, r->pnorm_p};
+    *score = r->score;
     *threshold = r->threshold;
-}
-
-static int check_threshold(const reject_state *r, ds_error *e)
-{
-    if (!ds_score_is_probability((ds_confidence)r->confidence) || isnan(r->threshold) ||
-        (r->threshold >= 0 && r->threshold <= 1))
-        return DS_OK;
-    return ds_fail(e, DS_EINPUT, "threshold=%g, expected a number from 0 to 1 with confidence=%s",
-                   r->threshold, ds_confidence_names[r->confidence]);
 }
 
 static int reject_init(void *state, ds_setup *setup, ds_error *e)
 {
     reject_state *r = state;
-    ds_score score;
-    double threshold;
     if (setup->classes < 1 || setup->inputs < setup->classes ||
         setup->logits != setup->classes + setup->abstain)
         return ds_fail(e, DS_EINPUT, "[reject] does not follow a cost section, expected one before it");
     setup->outputs = setup->classes;
     r->shape = *setup;
-    ds_reject_get(state, &score, &threshold);
-    DS_TRY(ds_score_check(&score, setup->logits, setup->abstain, e));
-    return check_threshold(r, e);
+    DS_TRY(ds_score_check(&r->score, setup->logits, setup->abstain, e));
+    if (ds_score_is_probability(r->score.kind) && (r->threshold < 0 || r->threshold > 1))
+        return ds_fail(e, DS_EINPUT, "threshold=%g, expected a number from 0 to 1 with confidence=%s",
+                       r->threshold, ds_confidence_names[r->score.kind]);
+    return DS_OK;
 }
 
 static int reject_forward(void *state, const ds_pass *pass, ds_error *e)
 {
-    const ds_setup *s = &((const reject_state *)state)->shape;
-    ds_score score;
-    double threshold;
+    const reject_state *r = state;
+    const ds_setup *s = &r->shape;
     (void)e;
-    ds_reject_get(state, &score, &threshold);
     for (size_t b = 0; b < (size_t)pass->batch; b++) {
-        double confidence = ds_score_row(&score, pass->logits + b * (size_t)s->logits, s->logits, s->abstain);
-        bool accepted = ds_accepts(confidence, threshold);
+        double confidence =
+            ds_score_row(&r->score, pass->logits + b * (size_t)s->logits, s->logits, s->abstain);
+        bool accepted = ds_accepts(confidence, r->threshold);
         const float *in = pass->input + b * (size_t)s->inputs;
         float *out = pass->output + b * (size_t)s->classes;
         for (int j = 0; j < s->classes; j++)

@@ -235,27 +235,22 @@ static double machine_memory(void)
     return pages > 0 && size > 0 ? (double)pages * (double)size : HUGE_VAL;
 }
 
-static int fail_history(const sat_state *s, size_t row, ds_error *e)
-{
-    double bytes = (double)s->samples * (double)row * sizeof *s->history;
-    return ds_fail(
-        e, DS_ENOMEM,
-        "target=%s keeps %zu numbers for each of %zu images, %.1f GiB, expected at most the memory of this "
-        "machine%s",
-        target_names[s->target], row, s->samples, bytes / 0x1p30,
-        s->target == EMA ? " (target=abstain keeps 1 number an image)" : "");
-}
-
 static int make_history(sat_state *s, size_t samples, ds_error *e)
 {
-    size_t row = s->target == EMA ? (size_t)s->classes : 1;
+    const size_t row = s->target == EMA ? (size_t)s->classes : 1;
+    const double bytes = (double)samples * (double)row * sizeof *s->history;
     s->samples = samples;
     if (!samples || s->target == BLEND)
         return DS_OK;
-    if ((double)samples * (double)row * sizeof *s->history <= machine_memory())
+    if (bytes <= machine_memory())
         s->history = calloc(samples, row * sizeof *s->history);
     if (!s->history)
-        return fail_history(s, row, e);
+        return ds_fail(
+            e, DS_ENOMEM,
+            "target=%s keeps %zu numbers for each of %zu images, %.1f GiB, expected at most the memory "
+            "of this machine%s",
+            target_names[s->target], row, samples, bytes / 0x1p30,
+            s->target == EMA ? " (target=abstain keeps 1 number an image)" : "");
     for (size_t i = 0; s->target == ABSTAIN && i < samples; i++)
         s->history[i] = 1;
     return DS_OK;

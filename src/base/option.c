@@ -145,12 +145,10 @@ static bool set(const ds_option *o, void *target, const char *value)
 
 static int bad_value(const ds_option *o, const char *value, const char *file, int line, ds_error *e)
 {
-    const char *near = NULL;
     int n = 0;
     while (o->type == DS_ENUM && o->names[n])
         n++;
-    if (n)
-        near = ds_nearest(value, o->names, n);
+    const char *near = ds_nearest(value, o->names, n);
     char *expected = ds_option_describe(o);
     ds_fail_at(e, DS_EINPUT, file, line, "%s=%.80s%s, expected %s%s%s%s", o->name, value,
                strlen(value) > 80 ? "…" : "", expected, near ? "; did you mean '" : "", near ? near : "",
@@ -174,9 +172,8 @@ void ds_option_defaults(const ds_option *table, void *state)
 {
     for (const ds_option *o = table; o->type != DS_END; o++) {
         void *target = field(o, state);
-        bool ok = !target || !o->def || set(o, target, o->def);
-        assert(ok);
-        (void)ok;
+        if (target && o->def && !set(o, target, o->def))
+            assert(!"a default that its own row refuses");
         if (target && !o->def && o->type == DS_REAL)
             *(double *)target = NAN;
     }
@@ -283,18 +280,6 @@ void ds_option_clear(const ds_option *table, void *state)
 
 /* ---- help ---- */
 
-static void describe_range(const ds_option *o, FILE *out)
-{
-    bool whole = o->type == DS_INT;
-    bool low = o->min > (whole ? INT_MIN : -HUGE_VAL), high = o->max < (whole ? INT_MAX : HUGE_VAL);
-    if (low && high)
-        fprintf(out, " from %.9g to %.9g", o->min, o->max);
-    else if (low)
-        fprintf(out, " from %.9g", o->min);
-    else if (high)
-        fprintf(out, " up to %.9g", o->max);
-}
-
 char *ds_option_describe(const ds_option *o)
 {
     char *text;
@@ -304,7 +289,9 @@ char *ds_option_describe(const ds_option *o)
     for (int i = 0; o->type == DS_ENUM && o->names[i]; i++)
         fprintf(out, "%s%s", i ? "|" : "", o->names[i]);
     if (limited(o))
-        describe_range(o, out);
+        fprintf(out, " from %.9g", o->min);
+    if (limited(o) && o->max < (o->type == DS_INT ? INT_MAX : HUGE_VAL))
+        fprintf(out, " to %.9g", o->max);
     fclose(out);
     return text;
 }

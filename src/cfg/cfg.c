@@ -78,7 +78,7 @@ char *ds_cfg_base(const ds_cfg *cfg)
 
 static bool is_replaced(const char *key, int batch)
 {
-    return strcmp(key, "flip") == 0 ||
+    return strcmp(key, "flip") == 0 || strcmp(key, "seen") == 0 ||
            (batch > 0 && (strcmp(key, "batch") == 0 || strcmp(key, "subdivisions") == 0));
 }
 

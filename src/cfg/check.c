@@ -48,25 +48,12 @@ static int check_name(const ds_cfg *cfg, ds_section *s, ds_error *e)
 
 /* ---- keys ---- */
 
-/* `seen` of stock files is not read by the host. */
-static void drop_seen(const ds_cfg *cfg, ds_section *s, ds_notes *notes)
-{
-    for (int i = s->n - 1; i >= 0; i--) {
-        if (strcmp(s->pairs[i].key, "seen") != 0)
-            continue;
-        ds_note(notes, "note: %s:%d: key 'seen' is ignored by Darknet", cfg->path, s->pairs[i].line);
-        ds_section_drop(s, i);
-    }
-}
-
 static int check_keys(ds_cfg *cfg, ds_section *s, ds_notes *notes, ds_error *e)
 {
     char place[80];
     snprintf(place, sizeof place, "[%s]", s->name);
-    if (s == cfg->sections) {
-        drop_seen(cfg, s, notes);
-        return ds_cfg_read_net(cfg, e);
-    }
+    if (s == cfg->sections)
+        return ds_cfg_read_net(cfg, notes, e);
     if (s->kind)
         DS_ZALLOC(s->keys, 1);
     const ds_option *table = s->kind ? s->kind->keys : s->plugin->options;

@@ -44,6 +44,7 @@ const ds_option ds_net_keys[] = {
     OPT_REAL("saturation", saturation, "largest factor of the saturation", .def = "1", OPT_RANGE(0.01, 100)),
     OPT_REAL("exposure", exposure, "largest factor of the brightness", .def = "1", OPT_RANGE(0.01, 100)),
     OPT_REAL("hue", hue, "largest shift of the hue", .def = "0", OPT_RANGE(0, 1)),
+    OPT_CHECK(DS_TEXT, "seen", "in stock files, but not read by the host"),
     OPT_CHECK(DS_BOOL, "notruth", "no truth is loaded"),
     OPT_BOOL("random", random, "change the image size between batches"),
     OPT_END,
@@ -89,11 +90,14 @@ static int check_policy(const ds_cfg *cfg, ds_error *e)
                            "policy=steps without steps and scales, expected both");
 }
 
-int ds_cfg_read_net(ds_cfg *cfg, ds_error *e)
+int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e)
 {
     const ds_section *s = &cfg->sections[0];
     ds_net_options *n = &cfg->net;
     DS_TRY(ds_option_fill(ds_net_keys, n, s->pairs, s->n, "[net]", cfg->path, e));
+    if (ds_section_get(s, "seen"))
+        ds_note(notes, "note: %s:%d: key 'seen' is ignored by Darknet", cfg->path,
+                ds_section_line(s, "seen"));
     DS_TRY(check_input(cfg, e));
     if (n->batch % n->subdivisions)
         return ds_section_fail(

@@ -45,7 +45,7 @@ int ds_cfg_read_sections(ds_cfg *cfg, const char *text, ds_error *e);
 /* Names and keys of all sections, [net] into cfg->net, plugins found, order of the last sections. */
 int ds_cfg_check_sections(ds_cfg *cfg, ds_notes *notes, ds_error *e);
 /* [net] into cfg->net. */
-int ds_cfg_read_net(ds_cfg *cfg, ds_error *e);
+int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e);
 /* cfg->shapes, and the setup of plugin sections. */
 int ds_cfg_read_shapes(ds_cfg *cfg, ds_error *e);
 

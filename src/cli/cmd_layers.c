@@ -16,10 +16,10 @@ typedef struct layers_state {
     bool markdown;
 } layers_state;
 
+#define DS_STATE layers_state
 const ds_option ds_layers_options[] = {
-    {"markdown", DS_FLAG, offsetof(layers_state, markdown), NULL, 0, 0, NULL, NULL, NULL,
-     "print the text of cfg/LAYERS.md: every layer with its keys"},
-    {.type = DS_END},
+    OPT_FLAG("markdown", markdown, "print the text of cfg/LAYERS.md: every layer with its keys"),
+    OPT_END,
 };
 
 static void list_layers(void)
@@ -27,7 +27,9 @@ static void list_layers(void)
     const ds_layer *layer;
     for (int i = 0; (layer = ds_layer_at(i)); i++)
         printf("%-12s %s\n", layer->name, layer->help);
-    puts("\n`./darknet layers NAME` prints the keys of a layer. All layers of stock Darknet that classifiers have work too.");
+    puts("\n`./darknet layers NAME` prints the keys of a layer. The layers of stock Darknet's classifiers "
+         "work "
+         "too.");
 }
 
 static bool has_confidence(const ds_option *table)
@@ -56,10 +58,9 @@ static int unknown_layer(const char *name, ds_error *e)
     for (; n < 64 && ds_layer_at(n); n++)
         names[n] = ds_layer_at(n)->name;
     const char *near = ds_nearest(name, names, n);
-    if (near)
-        return ds_fail(e, DS_EUSAGE, "unknown layer '%s', did you mean '%s'?", name, near);
-    return ds_fail(e, DS_EUSAGE, "unknown layer '%s', expected one of those that './darknet layers' lists",
-                   name);
+    return ds_fail(e, DS_EUSAGE, "unknown layer '%s', %s%s%s", name,
+                   near ? "did you mean '" : "expected one of those that './darknet layers' lists",
+                   near ? near : "", near ? "'?" : "");
 }
 
 /* ---- markdown ---- */
@@ -76,25 +77,20 @@ static void put_cell(const char *text)
 
 static void put_row(const ds_option *o)
 {
+    const char *quote = o->def ? "`" : "";
     char *value = ds_option_describe(o);
     printf("| `%s` | ", o->name);
-    put_cell(value ? value : "");
+    put_cell(value);
     if (o->unit)
         printf(" (%s)", o->unit);
-    printf(" | %s%s%s | ", o->def ? "`" : "", o->def ? o->def : "", o->def ? "`" : "");
+    printf(" | %s%s%s | ", quote, o->def ? o->def : "", quote);
     put_cell(o->when ? o->when : "");
-    fputs(" | ", stdout);
-    put_cell(o->help);
-    puts(" |");
+    printf(" | %s |\n", o->help);
     free(value);
 }
 
 static void put_table(const ds_option *table)
 {
-    if (table->type == DS_END) {
-        puts("No keys.");
-        return;
-    }
     puts("| key | value | default | only with | meaning |\n|---|---|---|---|---|");
     for (const ds_option *o = table; o->type != DS_END; o++)
         put_row(o);
@@ -103,21 +99,18 @@ static void put_table(const ds_option *table)
 static void put_confidences(void)
 {
     puts("\n## Confidences\n\nWords for `confidence=` and `-confidence`; a higher number is a surer "
-         "answer.\n\n| word | meaning |\n"
-         "|---|---|");
-    for (int i = 0; ds_confidence_names[i]; i++) {
-        printf("| `%s` | ", ds_confidence_names[i]);
-        put_cell(ds_confidence_help[i]);
-        puts(" |");
-    }
+         "answer.\n\n"
+         "| word | meaning |\n|---|---|");
+    for (int i = 0; ds_confidence_names[i]; i++)
+        printf("| `%s` | %s |\n", ds_confidence_names[i], ds_confidence_help[i]);
 }
 
 static void print_markdown(void)
 {
     const ds_layer *layer;
-    puts("# Layers and keys\n\nMade by `./darknet layers -markdown` from the option tables; edit those. "
-         "Every section and key of\n"
-         "stock Darknet works too, with its meaning there.");
+    puts(
+        "# Layers and keys\n\nMade by `./darknet layers -markdown` from the option tables; edit those. Every "
+        "section and key of\nstock Darknet's classifiers works too, with its meaning there.");
     for (int i = 0; (layer = ds_layer_at(i)); i++) {
         printf("\n## `[%s]`\n\n%s\n\n", layer->name, layer->help);
         put_table(layer->options);
@@ -134,20 +127,17 @@ int ds_cmd_layers(int argc, char **argv, ds_error *e)
 {
     layers_state s = {0};
     const char *name = NULL;
-    int n, rc = ds_flags_parse(ds_layers_options, &s, argc, argv, &name, 1, &n, e);
-    if (rc)
-        return rc;
+    int n;
+    DS_TRY(ds_flags_parse(ds_layers_options, &s, argc, argv, &name, 1, &n, e));
+    const ds_layer *layer = name ? ds_layer_find(name) : NULL;
     if (s.markdown && name)
         return ds_fail(e, DS_EUSAGE, "-markdown prints all layers, expected no '%s' with it", name);
-    if (s.markdown) {
-        print_markdown();
-        return DS_OK;
-    }
-    const ds_layer *layer = name ? ds_layer_find(name) : NULL;
     if (name && !layer)
         return unknown_layer(name, e);
     if (layer)
         print_layer(layer);
+    else if (s.markdown)
+        print_markdown();
     else
         list_layers();
     return DS_OK;
