@@ -355,8 +355,8 @@ static int write_page(const found *g, const reject_flags *s, ds_error *e)
 {
     ds_notes notes = {0};
     const ds_page page = {
-        .report = &g->figures, .answers = &g->lists[0], .thumbs = s->thumbs, .thumb = ds_thumb_png};
-    int rc = ds_report_folder(s->report, &page, &notes, e);
+        .figures = &g->figures, .thumbs = s->thumbs, .thumb = ds_thumb_png, .notes = &notes};
+    int rc = ds_report_folder(s->report, &page, e);
     ds_print_notes(&notes, stderr);
     DS_TRY(rc);
     fprintf(stderr, "report: %s/%s\n", s->report, ds_report_files[0]);

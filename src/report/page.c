@@ -66,20 +66,14 @@ const char *const ds_report_files[] = {
     "report.html",   "report.json", "predictions.csv", "risk_coverage.png", "reliability.png",
     "histogram.png", NULL};
 
-typedef struct source {
-    const ds_page *p;
-    const ds_page_bins *b;
-    ds_notes *notes;
-} source;
-
-static int put_csv(FILE *f, const source *s, ds_error *e)
+static int put_csv(FILE *f, const ds_page *p, ds_error *e)
 {
-    return ds_report_csv_write(f, s->p->answers, s->p->report->chosen.threshold, e);
+    return ds_report_csv_write(f, p->figures->answers, p->figures->chosen.threshold, e);
 }
 
-static int put_json(FILE *f, const source *s, ds_error *e)
+static int put_json(FILE *f, const ds_page *p, ds_error *e)
 {
-    ds_json_write(f, ds_page_figures(s->p, s->b), JSON_INDENT(2));
+    ds_json_write(f, ds_page_figures(p), JSON_INDENT(2));
     return ds_report_flush(f, e);
 }
 
@@ -98,14 +92,14 @@ static char *read_chart(const char *given, ds_notes *notes)
     return ds_strdup("");
 }
 
-static int put_html(FILE *f, const source *s, ds_error *e)
+static int put_html(FILE *f, const ds_page *p, ds_error *e)
 {
-    const ds_figures *r = s->p->report;
+    const ds_figures *r = p->figures;
     const char *origin = r->model ? r->model : r->answers->file;
-    char *chart = read_chart(s->p->chart_js, s->notes), *json;
+    char *chart = read_chart(p->chart_js, p->notes), *json;
     size_t n;
     FILE *memory = ds_memstream(&json, &n);
-    ds_json_write(memory, ds_page_json(s->p, s->b), JSON_COMPACT);
+    ds_json_write(memory, ds_page_json(p), JSON_COMPACT);
     fclose(memory);
     const ds_slot slots[] = {
         {"title", origin ? ds_path_base(origin) : "predictions", DS_AS_HTML},
@@ -120,14 +114,14 @@ static int put_html(FILE *f, const source *s, ds_error *e)
     return rc;
 }
 
-static int write_file(const char *dir, const char *name, const source *s,
-                      int (*put)(FILE *, const source *, ds_error *), ds_error *e)
+static int write_file(const char *dir, const char *name, const ds_page *p,
+                      int (*put)(FILE *, const ds_page *, ds_error *), ds_error *e)
 {
     ds_writer w = {0};
     char *path = ds_path_join(dir, name);
     int rc = ds_writer_open(&w, path, e);
     if (!rc)
-        rc = put(w.f, s, e);
+        rc = put(w.f, p, e);
     if (!rc)
         rc = ds_writer_commit(&w, e);
     ds_writer_abort(&w);
@@ -135,13 +129,11 @@ static int write_file(const char *dir, const char *name, const source *s,
     return rc;
 }
 
-int ds_report_folder(const char *dir, const ds_page *p, ds_notes *notes, ds_error *e)
+int ds_report_folder(const char *dir, const ds_page *p, ds_error *e)
 {
-    const ds_page_bins bins = ds_page_bins_of(p->answers);
-    const source s = {p, &bins, notes};
     DS_TRY(ds_make_dirs(dir, e));
-    DS_TRY(write_file(dir, "predictions.csv", &s, put_csv, e));
-    DS_TRY(write_file(dir, "report.json", &s, put_json, e));
-    ds_page_plots(dir, p, &bins, notes);
-    return write_file(dir, "report.html", &s, put_html, e);
+    DS_TRY(write_file(dir, "predictions.csv", p, put_csv, e));
+    DS_TRY(write_file(dir, "report.json", p, put_json, e));
+    ds_page_plots(dir, p);
+    return write_file(dir, "report.html", p, put_html, e);
 }

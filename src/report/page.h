@@ -11,13 +11,13 @@
 
 /* What a report is made of, all the caller's. */
 typedef struct ds_page {
-    const ds_figures *report;
-    /* of the report; without their quality, confidences stand for probabilities if they can */
-    const ds_answers *answers;
+    /* without the quality of their answers, confidences stand for probabilities if they can */
+    const ds_figures *figures;
     int thumbs; /* pictures in the page, at most */
     /* a small PNG of the image at `path`, *n bytes of fresh memory in *png; NULL: no pictures */
     int (*thumb)(const char *path, unsigned char **png, size_t *n, ds_error *e);
     const char *chart_js; /* where Chart.js is; NULL: where Debian's package puts it */
+    ds_notes *notes;      /* what is missing is said here; NULL: nowhere */
 } ds_page;
 
 /* The names of the files, NULL-terminated. */
@@ -25,7 +25,7 @@ extern const char *const ds_report_files[];
 
 /* Write the files into `dir`, which is made when it is missing; each replaces that of before when it is
  * whole. Without gnuplot or Chart.js the pictures or charts are left out, with a note. DS_EIO. */
-int ds_report_folder(const char *dir, const ds_page *p, ds_notes *notes, ds_error *e);
+int ds_report_folder(const char *dir, const ds_page *p, ds_error *e);
 
 /* What a text becomes on its way into a page. */
 typedef enum ds_escape {
@@ -93,13 +93,13 @@ void ds_gallery_mark(const ds_answers *a, double threshold, const size_t *order,
 /* RFC 4648 with padding; fresh memory. */
 char *ds_base64(const void *bytes, size_t n);
 /* report.json: ds_report_json's object with `reliability` and `histogram` besides. */
-json_t *ds_page_figures(const ds_page *p, const ds_page_bins *b);
+json_t *ds_page_figures(const ds_page *p);
 /* The data of the page: {report, names, data, gallery}, see report.js. */
-json_t *ds_page_json(const ds_page *p, const ds_page_bins *b);
+json_t *ds_page_json(const ds_page *p);
 
 /* ---- plots.c ---- */
 
 /* The three pictures. A missing or failing gnuplot is a note. */
-void ds_page_plots(const char *dir, const ds_page *p, const ds_page_bins *b, ds_notes *notes);
+void ds_page_plots(const char *dir, const ds_page *p);
 
 #endif

@@ -28,15 +28,16 @@ static json_t *bin_of(const void *from, size_t i)
                      "confidence", ds_json_number(b->n ? b->confidence / (double)b->n : NAN));
 }
 
-json_t *ds_page_figures(const ds_page *p, const ds_page_bins *b)
+json_t *ds_page_figures(const ds_page *p)
 {
-    const ds_figures *r = p->report;
-    json_t *reliability = b->reliable ? ds_json_array(DS_BINS, bin_of, b->reliability) : json_null();
-    return ds_json_join(ds_report_json_object(r),
-                        json_pack("{s:o, s:o, s:b, s:o, s:o}", "list", ds_json_text(r->answers->file),
-                                  "threshold_note", ds_json_text(r->threshold_note), "chose_best",
-                                  r->chose_best, "reliability", reliability, "histogram",
-                                  ds_json_array(DS_HISTOGRAM, bin_of, b->histogram)));
+    const ds_figures *r = p->figures;
+    const ds_page_bins b = ds_page_bins_of(r->answers);
+    json_t *reliability = b.reliable ? ds_json_array(DS_BINS, bin_of, b.reliability) : json_null();
+    json_t *histogram = ds_json_array(DS_HISTOGRAM, bin_of, b.histogram);
+    json_t *rest = json_pack("{s:o, s:o, s:b, s:o, s:o}", "list", ds_json_text(r->answers->file),
+                             "threshold_note", ds_json_text(r->threshold_note), "chose_best", r->chose_best,
+                             "reliability", reliability, "histogram", histogram);
+    return ds_json_join(ds_report_json_object(r), rest);
 }
 
 static void add_interval(json_t *row, size_t k, size_t n)
@@ -47,16 +48,18 @@ static void add_interval(json_t *row, size_t k, size_t n)
 }
 
 /* The page counts classes itself, at any threshold, but computes no interval. */
-static json_t *page_figures(const ds_page *p, const ds_page_bins *b)
+static json_t *page_figures(const ds_page *p)
 {
-    json_t *figures = ds_page_figures(p, b);
-    for (size_t i = 0; i < DS_REPORT_COVERAGES; i++) {
-        ds_cut c = ds_cut_at_coverage(&p->report->curve, ds_report_coverages[i]);
-        add_interval(json_array_get(json_object_get(figures, "risk_at_coverage"), i), c.errors, c.accepted);
+    json_t *figures = ds_page_figures(p), *row;
+    size_t i;
+    json_array_foreach(json_object_get(figures, "risk_at_coverage"), i, row)
+    {
+        ds_cut c = ds_cut_at_coverage(&p->figures->curve, ds_report_coverages[i]);
+        add_interval(row, c.errors, c.accepted);
     }
-    for (size_t i = 0; b->reliable && i < DS_BINS; i++)
-        add_interval(json_array_get(json_object_get(figures, "reliability"), i), b->reliability[i].right,
-                     b->reliability[i].n);
+    json_array_foreach(json_object_get(figures, "reliability"), i, row)
+        add_interval(row, (size_t)json_integer_value(json_object_get(row, "right")),
+                     (size_t)json_integer_value(json_object_get(row, "n")));
     json_object_del(figures, "classes");
     json_object_del(figures, "confusion");
     return figures;
@@ -121,12 +124,12 @@ static json_t *column(const ds_answers *a, const int *classes, const size_t *ord
 
 static json_t *data_of(const ds_page *p, const size_t *order)
 {
-    const ds_curve *c = &p->report->curve;
-    const ds_answers *a = p->answers;
+    const ds_curve *c = &p->figures->curve;
+    const ds_answers *a = p->figures->answers;
     json_t *o =
         json_pack("{s:I, s:I, s:o, s:o}", "n", (json_int_t)c->n, "wrong", (json_int_t)c->wrong, "labels",
                   column(a, a->labels, order), "predictions", column(a, a->predictions, order));
-    return ds_json_join(o, steps_of(p->report));
+    return ds_json_join(o, steps_of(p->figures));
 }
 
 /* ---- the gallery ---- */
@@ -164,7 +167,7 @@ static char *picture_of(const ds_page *p, const char *path, ds_error *why)
 
 static json_t *item(const ds_page *p, size_t i, bool pictured)
 {
-    const ds_answers *a = p->answers;
+    const ds_answers *a = p->figures->answers;
     const char *path = ds_answers_path(a, i);
     ds_error why = {0};
     char *picture = pictured ? picture_of(p, path, &why) : NULL;
@@ -178,11 +181,11 @@ static json_t *item(const ds_page *p, size_t i, bool pictured)
 
 static json_t *gallery(const ds_page *p, const size_t *order)
 {
-    const ds_answers *a = p->answers;
+    const ds_answers *a = p->figures->answers;
     json_t *array = json_array();
     unsigned char *marks;
     DS_ZALLOC(marks, a->n);
-    ds_gallery_mark(a, p->report->chosen.threshold, order, p->thumbs, marks);
+    ds_gallery_mark(a, p->figures->chosen.threshold, order, p->thumbs, marks);
     for (size_t k = 0; k < a->n; k++)
         if (marks[k])
             append(array, item(p, order[k], marks[k] & DS_PICTURED));
@@ -197,12 +200,12 @@ static json_t *name(const void *from, size_t i)
     return ds_json_text(((const ds_answers *)from)->names[i]);
 }
 
-json_t *ds_page_json(const ds_page *p, const ds_page_bins *b)
+json_t *ds_page_json(const ds_page *p)
 {
-    const ds_answers *a = p->answers;
+    const ds_answers *a = p->figures->answers;
     size_t *order = ds_page_order(a);
     json_t *names = ds_json_array((size_t)a->classes, name, a);
-    json_t *json = json_pack("{s:o, s:o, s:o, s:o}", "report", page_figures(p, b), "names", names, "data",
+    json_t *json = json_pack("{s:o, s:o, s:o, s:o}", "report", page_figures(p), "names", names, "data",
                              data_of(p, order), "gallery", gallery(p, order));
     free(order);
     return json;

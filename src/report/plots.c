@@ -39,19 +39,21 @@ static bool put_bins(FILE *f, const char *name, const ds_bin *bins, int n)
     return images > 0;
 }
 
-void ds_page_plots(const char *dir, const ds_page *p, const ds_page_bins *b, ds_notes *notes)
+void ds_page_plots(const char *dir, const ds_page *p)
 {
+    const ds_page_bins b = ds_page_bins_of(p->figures->answers);
+    const ds_curve *c = &p->figures->curve;
     char *data;
     size_t n;
     FILE *f = ds_memstream(&data, &n);
-    put_curve(f, &p->report->curve, &p->report->chosen);
+    put_curve(f, c, &p->figures->chosen);
     /* gnuplot stops at a plot without a point */
     const struct {
         const char *name;
         bool there;
-    } pictures[] = {{"risk_coverage", p->report->curve.groups > 0},
-                    {"reliability", put_bins(f, "reliability", b->reliability, DS_BINS)},
-                    {"histogram", put_bins(f, "histogram", b->histogram, DS_HISTOGRAM)}};
+    } pictures[] = {{"risk_coverage", c->groups > 0},
+                    {"reliability", put_bins(f, "reliability", b.reliability, DS_BINS)},
+                    {"histogram", put_bins(f, "histogram", b.histogram, DS_HISTOGRAM)}};
     fclose(f);
     ds_error why = {0};
     for (int i = 0; i < 3 && !why.code; i++) {
@@ -65,5 +67,5 @@ void ds_page_plots(const char *dir, const ds_page *p, const ds_page_bins *b, ds_
     }
     free(data);
     if (why.code)
-        ds_note(notes, "note: %s", why.text);
+        ds_note(p->notes, "note: %s", why.text);
 }

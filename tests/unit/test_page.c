@@ -397,8 +397,8 @@ static void test_folder(void **state)
     r.model = "dir/<&.weights";
     char *chart = ds_strdup(in_folder("chart.js"));
     write_bytes(chart, "chart('</script>')", 18);
-    const ds_page page = {&r, &answers, 3, tiny_picture, chart};
-    assert_int_equal(ds_report_folder(folder, &page, &notes, &e), DS_OK);
+    const ds_page page = {&r, 3, tiny_picture, chart, &notes};
+    assert_int_equal(ds_report_folder(folder, &page, &e), DS_OK);
     char *html;
     read_text(in_folder("report.html"), &html);
     check_page(html);
@@ -417,14 +417,14 @@ static void test_folder(void **state)
     /* without Chart.js: a note, and a page all the same */
     assert_int_equal(unlink(chart), 0);
     ds_notes_clear(&notes);
-    assert_int_equal(ds_report_folder(folder, &page, &notes, &e), DS_OK);
+    assert_int_equal(ds_report_folder(folder, &page, &e), DS_OK);
     assert_true(notes.n >= 1);
     assert_non_null(strstr(notes.text[notes.n - 1], "libjs-chart.js"));
     ds_notes_clear(&notes);
     free(chart);
 
     write_bytes(in_folder("plain"), "x", 1);
-    assert_int_equal(ds_report_folder(in_folder("plain"), &page, &notes, &e), DS_EIO);
+    assert_int_equal(ds_report_folder(in_folder("plain"), &page, &e), DS_EIO);
     ds_figures_clear(&r);
 }
 
