@@ -18,8 +18,8 @@
 
 typedef struct command {
     const char *words;
-    int keep; /* of the words, the last ones that `run` gets too */
-    int (*run)(int argc, char **argv, ds_error *e);
+    int keep;                                       /* of the words, the last ones that `run` gets too */
+    int (*run)(int argc, char **argv, ds_error *e); /* NULL: a group of commands */
     const ds_option *options;
     const char *synopsis; /* operands */
     const char *help;     /* one line */
@@ -37,6 +37,7 @@ typedef struct command {
     "Files read: "
 
 static const command commands[] = {
+    {.words = "classifier"},
     {"classifier train", 0, ds_cmd_train, ds_train_options, "DATA CFG [WEIGHTS]",
      "train a network; validates after each epoch when valid= is given",
      ARGUMENTS "Results go to the folder backup=, BASE being the cfg's name up to its first dot: BASE.backup "
@@ -77,6 +78,7 @@ static const command commands[] = {
      "valid= and test=. Without -out the keys of [reject] are printed, for pasting.\n"
      "With -from no network runs: FILE.csv has columns label, prediction and confidence, of images that no "
      "model was made with.\n"},
+    {.words = "classifier import"},
     {"classifier import idx", 1, ds_cmd_import, ds_import_idx_options, "IMAGES LABELS",
      "turn MNIST-style archives into folders of PNG files with lists and a .data file", NULL},
     {"classifier import cifar10", 1, ds_cmd_import, ds_import_cifar10_options, "DIR|FILE.tar.gz",
@@ -94,41 +96,42 @@ enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 /* ---- words ---- */
 
-/* Length of the word at `s`. */
-static size_t span(const char *s)
+/* How many words of argv are those of the command, which all are there; 0: they are not. */
+static int matched(const command *c, int argc, char **argv)
 {
-    return strcspn(s, " ");
-}
-
-/* How many of argv's words stand at the beginning of the command's words; *rest: what of them is left (""
- * when all matched). */
-static int matched(const command *c, int argc, char **argv, const char **rest)
-{
-    const char *p = c->words;
     int n = 0;
-    for (; *p && n < argc && strlen(argv[n]) == span(p) && strncmp(argv[n], p, span(p)) == 0; n++) {
-        p += span(p);
-        p += strspn(p, " ");
+    for (const char *p = c->words; *p; p += strspn(p, " ")) {
+        size_t length = strcspn(p, " ");
+        if (n == argc || strlen(argv[n]) != length || strncmp(argv[n], p, length) != 0)
+            return 0;
+        p += length;
+        n++;
     }
-    *rest = p;
     return n;
 }
 
-/* The command that argv begins with, or NULL; *depth: how many words lead into the table. */
+/* The command, or group of commands, with the most words that argv begins with, or NULL; *depth: how many. */
 static const command *find_command(int argc, char **argv, int *depth)
 {
+    const command *found = NULL;
     *depth = 0;
     for (int i = 0; i < N_COMMANDS; i++) {
-        const char *rest;
-        int n = matched(&commands[i], argc, argv, &rest);
-        if (!*rest) {
-            *depth = n;
-            return &commands[i];
-        }
-        if (n > *depth)
-            *depth = n;
+        int n = matched(&commands[i], argc, argv);
+        if (n <= *depth)
+            continue;
+        *depth = n;
+        found = &commands[i];
     }
-    return NULL;
+    return found;
+}
+
+/* The words of a command behind those of the group (NULL: all), or NULL when it is none of its commands. */
+static const char *words_in(const command *c, const command *group)
+{
+    size_t n = group ? strlen(group->words) : 0;
+    if (group && (strncmp(c->words, group->words, n) != 0 || c->words[n] != ' '))
+        return NULL;
+    return c->words + (group ? n + 1 : 0);
 }
 
 static bool is_help(const char *word)
@@ -146,20 +149,18 @@ static bool asks_help(int argc, char **argv)
 
 /* ---- help ---- */
 
-/* The commands that begin with the first `depth` words of argv. */
-static void print_commands(int depth, char **argv, FILE *out)
+static void print_commands(const command *group, FILE *out)
 {
-    for (int i = 0; i < N_COMMANDS; i++) {
-        const char *rest;
-        if (matched(&commands[i], depth, argv, &rest) == depth)
+    fputs("commands:\n", out);
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (commands[i].run && words_in(&commands[i], group))
             fprintf(out, "  %-26s %s\n", commands[i].words, commands[i].help);
-    }
 }
 
 static void print_usage(FILE *out)
 {
-    fputs("usage: ./darknet COMMAND [arguments] [flags]\n\ncommands:\n", out);
-    print_commands(0, NULL, out);
+    fputs("usage: ./darknet COMMAND [arguments] [flags]\n\n", out);
+    print_commands(NULL, out);
     fputs("\n`./darknet COMMAND --help` tells more, --version the version. Other commands of Darknet "
           "(detector, rnn, ...)\n"
           "are run by /usr/bin/darknet.\nStatus: 0 done, 1 bad input or failed run, 2 wrong usage, 3 no "
@@ -167,14 +168,11 @@ static void print_usage(FILE *out)
           out);
 }
 
-static void print_group(int depth, char **argv, FILE *out)
+static void print_group(const command *group, FILE *out)
 {
-    fputs("usage: ./darknet", out);
-    for (int i = 0; i < depth; i++)
-        fprintf(out, " %s", argv[i]);
-    fputs(" COMMAND [arguments] [flags]\n\ncommands:\n", out);
-    print_commands(depth, argv, out);
-    if (depth > 1)
+    fprintf(out, "usage: ./darknet %s COMMAND [arguments] [flags]\n\n", group->words);
+    print_commands(group, out);
+    if (strchr(group->words, ' '))
         return;
     fputs("\nkeys of a .data file:\n", out);
     ds_option_print(ds_datafile_options, "", out);
@@ -190,69 +188,6 @@ static void print_command(const command *c, FILE *out)
 
 /* ---- words that are no command ---- */
 
-/* Distinct words that may follow the first `depth` words of argv; returns how many. They are owned by the
- * caller. */
-static int words_at(int depth, char **argv, char *words[N_COMMANDS])
-{
-    int n = 0;
-    for (int i = 0; i < N_COMMANDS; i++) {
-        const char *rest;
-        if (matched(&commands[i], depth, argv, &rest) != depth || !*rest)
-            continue;
-        if (n && strncmp(words[n - 1], rest, span(rest)) == 0 && !words[n - 1][span(rest)])
-            continue;
-        if ((words[n] = ds_strndup(rest, span(rest))))
-            n++;
-    }
-    return n;
-}
-
-/* "train, valid, …"; fresh memory. */
-static char *join(char *const *words, int n, const char *between)
-{
-    char *text = ds_strdup("");
-    for (int i = 0; i < n; i++) {
-        char *longer = ds_format("%s%s%s", text ? text : "", i ? between : "", words[i]);
-        free(text);
-        text = longer;
-    }
-    return text;
-}
-
-static int no_word(int depth, char **argv, ds_error *e)
-{
-    char *words[N_COMMANDS];
-    int n = words_at(depth, argv, words);
-    char *all = join(words, n, ", ");
-    int rc =
-        ds_fail(e, DS_EUSAGE, "'%s' without a command, expected one of: %s", argv[depth - 1], all ? all : "");
-    free(all);
-    while (n)
-        free(words[--n]);
-    return rc;
-}
-
-static int unknown_word(int depth, char **argv, ds_error *e)
-{
-    char *ours[N_COMMANDS];
-    const char *all[N_COMMANDS + 64], *word = argv[depth];
-    int n = words_at(depth, argv, ours), n_all = 0, rc;
-    for (int i = 0; i < n; i++)
-        all[n_all++] = ours[i];
-    for (int i = 0; depth == 0 && ds_host_words[i] && i < 64; i++)
-        all[n_all++] = ds_host_words[i];
-    const char *near = ds_nearest(word, all, n_all);
-    char *list = join(ours, n, ", ");
-    if (near)
-        rc = ds_fail(e, DS_EUSAGE, "unknown command '%s', did you mean '%s'?", word, near);
-    else
-        rc = ds_fail(e, DS_EUSAGE, "unknown command '%s', expected one of: %s", word, list ? list : "");
-    free(list);
-    while (n)
-        free(ours[--n]);
-    return rc;
-}
-
 static bool is_host_word(const char *word)
 {
     for (int i = 0; ds_host_words[i]; i++)
@@ -261,48 +196,61 @@ static bool is_host_word(const char *word)
     return false;
 }
 
-/* argv: the program's name and its words; `depth` of them lead into the table, but to no command. */
-static int no_command(int depth, int argc, char **argv, ds_error *e)
+static const char *last_word(const char *words)
 {
-    char **words = argv + 1;
-    if (depth == argc - 1)
-        return no_word(depth, words, e);
-    if (depth && is_help(words[depth])) {
-        print_group(depth, words, stdout);
+    const char *space = strrchr(words, ' ');
+    return space ? space + 1 : words;
+}
+
+/* `word` (NULL: nothing) stands where a command of the group (NULL: any) should. */
+static int no_command(const command *group, const char *word, ds_error *e)
+{
+    const char *all[N_COMMANDS + 64], *near = NULL;
+    int n = 0;
+    char list[256] = "";
+    for (int i = 0; i < N_COMMANDS; i++) {
+        const char *next = words_in(&commands[i], group);
+        if (!next || strchr(next, ' '))
+            continue;
+        size_t at = strlen(list);
+        snprintf(list + at, sizeof list - at, "%s%s", n ? ", " : "", next);
+        all[n++] = next;
+    }
+    for (int i = 0; !group && ds_host_words[i] && i < 64; i++)
+        all[n++] = ds_host_words[i];
+    if (!word)
+        return ds_fail(e, DS_EUSAGE, "'%s' without a command, expected one of: %s", last_word(group->words),
+                       list);
+    if ((near = ds_nearest(word, all, n)))
+        return ds_fail(e, DS_EUSAGE, "unknown command '%s', did you mean '%s'?", word, near);
+    return ds_fail(e, DS_EUSAGE, "unknown command '%s', expected one of: %s", word, list);
+}
+
+/* argv: the words behind those of the group. */
+static int run_group(const command *group, int argc, char **argv, ds_error *e)
+{
+    if (argc && is_help(argv[0])) {
+        print_group(group, stdout);
         return DS_OK;
     }
-    const char *near = depth == 1 ? ds_host_classifier_word(words[1]) : NULL;
+    const char *near = argc && !strchr(group->words, ' ') ? ds_host_classifier_word(argv[0]) : NULL;
     if (near)
         return ds_fail(e, DS_EUSAGE,
                        "'%s %s' is a command of stock Darknet that is not here, did you mean '%s %s'?",
-                       words[0], words[1], words[0], near);
-    if (depth == 0 && is_host_word(words[0]))
-        return ds_forward(argc, argv, e);
-    return unknown_word(depth, words, e);
+                       group->words, argv[0], group->words, near);
+    return no_command(group, argc ? argv[0] : NULL, e);
 }
 
 /* ---- running ---- */
 
-/* Wrong usage says where the right one is written, in the same message: words[0 … n-1] lead to it. */
-static void add_hint(int n, char *const *words, ds_error *e)
-{
-    char *path = join(words, n, " ");
-    size_t at = strlen(e->text);
-    if (path)
-        snprintf(e->text + at, sizeof e->text - at, " (see './darknet %s%s--help')", path, n ? " " : "");
-    free(path);
-}
-
 static int run_command(const command *c, int argc, char **argv, ds_error *e)
 {
-    if (asks_help(argc, argv)) {
-        print_command(c, stdout);
-        return DS_OK;
-    }
-    int rc = c->run(argc + c->keep, argv - c->keep, e);
-    if (rc == DS_EUSAGE)
-        add_hint(1, (char *[]){(char *)c->words}, e);
-    return rc;
+    if (!c->run)
+        return run_group(c, argc, argv, e);
+    if (!asks_help(argc, argv))
+        return c->run(argc + c->keep, argv - c->keep, e);
+    print_command(c, stdout);
+    return DS_OK;
 }
 
 static int run(int argc, char **argv, ds_error *e)
@@ -317,13 +265,16 @@ static int run(int argc, char **argv, ds_error *e)
         puts("darknet-sat " DS_VERSION);
         return DS_OK;
     }
+    if (is_host_word(argv[1]))
+        return ds_forward(argc, argv, e);
     int depth;
     const command *c = find_command(argc - 1, argv + 1, &depth);
-    if (c)
-        return run_command(c, argc - 1 - depth, argv + 1 + depth, e);
-    int rc = no_command(depth, argc, argv, e);
-    if (rc == DS_EUSAGE)
-        add_hint(depth, argv + 1, e);
+    int rc = c ? run_command(c, argc - 1 - depth, argv + 1 + depth, e) : no_command(NULL, argv[1], e);
+    if (rc == DS_EUSAGE) { /* says where the right usage is written, in the same message */
+        size_t at = strlen(e->text);
+        snprintf(e->text + at, sizeof e->text - at, " (see './darknet %s%s--help')", c ? c->words : "",
+                 c ? " " : "");
+    }
     return rc;
 }
 
