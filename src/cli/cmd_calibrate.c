@@ -9,7 +9,7 @@
 #include "data/loader.h"
 #include "report/calibration.h"
 #include "report/report.h"
-#include "select/answers.h"
+#include "select/figures.h"
 
 #include <limits.h>
 #include <math.h>
@@ -100,24 +100,20 @@ static int check_temperature(const calibrate_flags *s, ds_error *e)
                    s->temperature);
 }
 
-static int check_from(const calibrate_flags *s, int n_operands, ds_error *e)
+static int check_from(const calibrate_flags *s, ds_error *e)
 {
     const char *flag = s->confidence >= 0 ? "confidence"
                        : s->temperature   ? "temperature"
                        : s->out           ? "out"
                                           : NULL;
-    if (n_operands)
-        return ds_fail(e, DS_EUSAGE, "-from %s and DATA CFG WEIGHTS, expected one of the two", s->from);
-    if (flag)
-        return ds_fail(e, DS_EUSAGE,
-                       "-from and -%s, expected one of the two: the file holds confidences, no network",
-                       flag);
-    return DS_OK;
+    if (!s->from || !flag)
+        return DS_OK;
+    return ds_fail(e, DS_EUSAGE,
+                   "-from and -%s, expected one of the two: the file holds confidences, no network", flag);
 }
 
 static int check_flags(const calibrate_flags *s, int n_operands, ds_error *e)
 {
-    static const char *const words[] = {"DATA", "CFG", "WEIGHTS"};
     DS_TRY(check_aim(s, e));
     DS_TRY(check_temperature(s, e));
     if (!isnan(s->cost) && s->confidence > DS_MSP)
@@ -125,61 +121,43 @@ static int check_flags(const calibrate_flags *s, int n_operands, ds_error *e)
             e, DS_EUSAGE,
             "-cost and -confidence %s, expected msp: Chow's rule needs a probability of being right",
             confidence_words[s->confidence]);
-    return s->from ? check_from(s, n_operands, e) : ds_check_operands(words, 3, n_operands, e);
+    DS_TRY(ds_check_source(s->from, n_operands, e));
+    return check_from(s, e);
 }
 
 /* ---- the threshold ---- */
 
-static ds_aim aim_of(const calibrate_flags *s)
-{
-    return !isnan(s->risk) ? DS_AIM_RISK : !isnan(s->coverage) ? DS_AIM_COVERAGE : DS_AIM_COST;
-}
-
-static int tell_infeasible(const calibrate_flags *s, const ds_curve *c, double feasible, ds_error *e)
+static int tell_infeasible(const calibrate_flags *s, size_t n, double feasible, ds_error *e)
 {
     char risk[DS_NUMBER_TEXT], delta[DS_NUMBER_TEXT], least[DS_NUMBER_TEXT];
-    ds_number_text(s->risk, risk);
+    const char *many = n == 1 ? "" : "s";
     ds_number_text(s->delta, delta);
-    const char *many = c->n == 1 ? "" : "s";
     if (isnan(feasible))
         return ds_fail(e, DS_EINFEASIBLE,
                        "no feasible threshold: %zu calibration image%s with -delta %s allow no -risk below 1",
-                       c->n, many, delta);
+                       n, many, delta);
     return ds_fail(e, DS_EINFEASIBLE,
                    "no feasible threshold for -risk %s: %zu calibration image%s with -delta %s allow -risk "
                    "%s at the least",
-                   risk, c->n, many, delta, ds_number_text(feasible, least));
-}
-
-static int find_cut(const calibrate_flags *s, const ds_curve *c, ds_cut *cut, ds_error *e)
-{
-    if (aim_of(s) == DS_AIM_COST) {
-        *cut = ds_cut_at_threshold(c, 1 - s->cost);
-        return DS_OK;
-    }
-    if (aim_of(s) == DS_AIM_COVERAGE) {
-        *cut = ds_cut_at_coverage(c, s->coverage);
-        if (cut->accepted > 0)
-            return DS_OK;
-        return ds_fail(e, DS_EINFEASIBLE,
-                       "no feasible threshold: none of the %zu calibration images has a confidence", c->n);
-    }
-    ds_guarantee g = ds_guarantee_at(c, s->risk, s->delta);
-    *cut = g.cut;
-    return g.feasible ? DS_OK : tell_infeasible(s, c, g.feasible_risk, e);
+                   ds_number_text(s->risk, risk), n, many, delta, ds_number_text(feasible, least));
 }
 
 /* Cut the images of `a`, and say so in `r`. */
 static int find_threshold(const calibrate_flags *s, const ds_answers *a, ds_calibration *r, ds_error *e)
 {
-    ds_curve curve = ds_curve_of(a->confidences, a->wrong, a->n);
-    int rc = find_cut(s, &curve, &r->cut, e);
-    r->n_nan = curve.n_nan;
-    r->aim = aim_of(s);
-    r->value = r->aim == DS_AIM_RISK ? s->risk : r->aim == DS_AIM_COVERAGE ? s->coverage : s->cost;
-    r->delta = s->delta;
-    ds_curve_clear(&curve);
-    return rc;
+    const ds_wish wish = {
+        .threshold = 1 - s->cost, .coverage = s->coverage, .risk = s->risk, .delta = s->delta};
+    ds_figures f = ds_figures_at(a, &wish);
+    const ds_guarantee found = f.control.found;
+    r->cut = f.chosen;
+    r->n_nan = f.curve.n_nan;
+    ds_figures_clear(&f);
+    if (!isnan(s->risk) && !found.feasible)
+        return tell_infeasible(s, a->n, found.feasible_risk, e);
+    if (!isnan(s->coverage) && r->cut.accepted == 0)
+        return ds_fail(e, DS_EINFEASIBLE,
+                       "no feasible threshold: none of the %zu calibration images has a confidence", a->n);
+    return DS_OK;
 }
 
 /* ---- from a network ---- */
@@ -249,14 +227,14 @@ enum { MOST_KEYS = 4 };
 typedef struct keys {
     ds_pair v[MOST_KEYS]; /* a NULL value: take it out */
     int n;
-    char threshold[DS_NUMBER_TEXT], temperature[DS_NUMBER_TEXT], pnorm_p[DS_NUMBER_TEXT];
+    char numbers[MOST_KEYS][DS_NUMBER_TEXT];
 } keys;
 
-static const char *key_in_cfg(const ds_model *m, const char *key)
+static bool is_in_cfg(const ds_model *m, const char *key)
 {
     int reject;
     ds_cfg_cost(m->cfg, &reject);
-    return reject < 0 ? NULL : ds_section_get(&m->cfg->sections[reject + 1], key);
+    return reject >= 0 && ds_section_get(&m->cfg->sections[reject + 1], key);
 }
 
 static void add_key(keys *k, const char *key, const char *value)
@@ -264,19 +242,24 @@ static void add_key(keys *k, const char *key, const char *value)
     k->v[k->n++] = (ds_pair){.key = (char *)key, .value = (char *)value};
 }
 
+static void add_number(keys *k, const char *key, double value)
+{
+    add_key(k, key, ds_number_text(value, k->numbers[k->n]));
+}
+
 /* Keys at their defaults are left out, unless the cfg says something else. */
 static void keys_of(keys *k, const calibration *c)
 {
     const ds_score *score = &c->score;
     k->n = 0;
-    add_key(k, "threshold", ds_number_text(c->found.cut.threshold, k->threshold));
+    add_number(k, "threshold", c->found.cut.threshold);
     add_key(k, "confidence", c->found.confidence);
-    if (score->temperature != 1 || key_in_cfg(&c->m, "temperature"))
-        add_key(k, "temperature", ds_number_text(score->temperature, k->temperature));
-    if (score->kind != DS_PNORM && key_in_cfg(&c->m, "pnorm_p"))
+    if (score->temperature != 1 || is_in_cfg(&c->m, "temperature"))
+        add_number(k, "temperature", score->temperature);
+    if (score->kind != DS_PNORM && is_in_cfg(&c->m, "pnorm_p"))
         add_key(k, "pnorm_p", NULL); /* goes with pnorm alone */
     else if (score->kind == DS_PNORM && score->pnorm_p != 2)
-        add_key(k, "pnorm_p", ds_number_text(score->pnorm_p, k->pnorm_p));
+        add_number(k, "pnorm_p", score->pnorm_p);
 }
 
 static int print_keys(FILE *f, const keys *k, ds_error *e)
@@ -322,10 +305,10 @@ static int keep_input(const void *flags, const char *input, ds_error *e)
     return ds_keep_input("out", ((const calibrate_flags *)flags)->out, input, e);
 }
 
-static int open_network(calibration *c, const calibrate_flags *s, const ds_model_files *files, ds_error *e)
+static int open_network(calibration *c, const calibrate_flags *s, const char *const *operands, ds_error *e)
 {
     const ds_datafile *d = &c->m.data;
-    DS_TRY(ds_model_open(&c->m, files, DS_CALIB_LIST, &s->run, &c->answers, e));
+    DS_TRY(ds_model_open(&c->m, operands, DS_CALIB_LIST, &s->run, &c->answers, e));
     DS_TRY(ds_keep_listed(d, keep_input, s, e));
     DS_TRY(set_score(c, s, e));
     if (c->answers.n < 2 && (wants_best(s) || wants_fit(s)))
@@ -339,12 +322,11 @@ static int open_network(calibration *c, const calibrate_flags *s, const ds_model
 static int calibrate_network(calibration *c, const calibrate_flags *s, const char *const *operands,
                              ds_error *e)
 {
-    const ds_model_files files = {operands[0], operands[1], operands[2]};
     for (int i = 0; i < 3; i++)
         DS_TRY(keep_input(s, operands[i], e));
     DS_TRY(ds_place_open(&c->out, s->out, e));
-    c->found.model = files.weights;
-    int rc = open_network(c, s, &files, e);
+    c->found.model = operands[2];
+    int rc = open_network(c, s, operands, e);
     ds_print_notes(&c->m.notes, stderr);
     DS_TRY(rc);
     const ds_eval_setup how = {.score = c->score, .top = 1, .keep_logits = true};
@@ -381,6 +363,10 @@ int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
     int n, rc = ds_flags_parse(ds_calibrate_options, &s, argc, argv, operands, MOST, &n, e);
     if (!rc)
         rc = check_flags(&s, n, e);
+    c.found.risk = s.risk;
+    c.found.delta = s.delta;
+    c.found.coverage = s.coverage;
+    c.found.cost = s.cost;
     if (!rc)
         rc = s.from ? calibrate_csv(&c, &s, e) : calibrate_network(&c, &s, operands, e);
     ds_place_abort(&c.out);

@@ -154,7 +154,7 @@ static int predict_stream(predictor *p, ds_paths *paths, const predict_state *s,
     return rc;
 }
 
-static int predict(const predict_state *s, const ds_model_files *files, ds_model *m, ds_paths *paths,
+static int predict(const predict_state *s, const char *const *files, ds_model *m, ds_paths *paths,
                    ds_error *e)
 {
     predictor p = {0};
@@ -174,8 +174,7 @@ static int predict_all(const predict_state *s, const char *const *operands, int 
 {
     static const char *const words[] = {"DATA", "CFG", "WEIGHTS", "IMAGE"};
     DS_TRY(ds_check_operands(words, s->lists.n ? 3 : 4, n, e));
-    ds_model_files files = {operands[0], operands[1], operands[2]};
-    DS_TRY(ds_datafile_read(files.data, &m->data, e));
+    DS_TRY(ds_datafile_read(operands[0], &m->data, e));
     ds_paths_setup setup = {.operands = operands + 3,
                             .n_operands = n - 3,
                             .lists = (const char *const *)s->lists.v,
@@ -183,7 +182,7 @@ static int predict_all(const predict_state *s, const char *const *operands, int 
                             .labelled = m->data.labels_from == DS_LIST};
     ds_paths *paths;
     DS_TRY(ds_paths_new(&setup, &paths, e));
-    int rc = predict(s, &files, m, paths, e);
+    int rc = predict(s, operands, m, paths, e);
     ds_paths_free(paths);
     return rc;
 }

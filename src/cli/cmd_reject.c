@@ -100,10 +100,10 @@ static int keep(const void *flags, const char *input, ds_error *e)
 
 /* ---- flags ---- */
 
-static int check_from(const reject_flags *s, int n_operands, ds_error *e)
+static int check_from(const reject_flags *s, ds_error *e)
 {
-    if (n_operands)
-        return ds_fail(e, DS_EUSAGE, "-from %s and DATA CFG WEIGHTS, expected one of the two", s->from);
+    if (!s->from)
+        return DS_OK;
     if (s->confidence >= 0)
         return ds_fail(e, DS_EUSAGE,
                        "-from and -confidence, expected one of the two: the file holds the confidences");
@@ -136,12 +136,12 @@ static int check_places(const reject_flags *s, ds_error *e)
 
 static int check_flags(const reject_flags *s, int n_operands, ds_error *e)
 {
-    static const char *const words[] = {"DATA", "CFG", "WEIGHTS"};
     DS_TRY(check_threshold(s, e));
     DS_TRY(check_places(s, e));
     for (int i = 0; i < s->compare.n; i++)
         DS_TRY(keep(s, s->compare.v[i], e));
-    return s->from ? check_from(s, n_operands, e) : ds_check_operands(words, 3, n_operands, e);
+    DS_TRY(ds_check_source(s->from, n_operands, e));
+    return check_from(s, e);
 }
 
 /* ---- -list NAME=FILE[:unlabelled] ---- */
@@ -225,8 +225,7 @@ static int read_images(const found *g, const reject_flags *s, ds_answers *a, boo
 
 static int open_network(found *g, const reject_flags *s, const char *const *operands, ds_error *e)
 {
-    const ds_model_files files = {operands[0], operands[1], operands[2]};
-    DS_TRY(ds_model_open(&g->model, &files, DS_TEST_LIST, &s->run, &g->lists[0], e));
+    DS_TRY(ds_model_open(&g->model, operands, DS_TEST_LIST, &s->run, &g->lists[0], e));
     DS_TRY(ds_keep_listed(&g->model.data, keep, s, e));
     DS_TRY(set_score(g, s, e));
     DS_TRY(check_names(g, e));

@@ -122,6 +122,14 @@ int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
     return ds_fail(e, DS_EUSAGE, "%s is missing, expected %s", words[n], all);
 }
 
+int ds_check_source(const char *from, int n, ds_error *e)
+{
+    static const char *const words[] = {"DATA", "CFG", "WEIGHTS"};
+    if (!from)
+        return ds_check_operands(words, 3, n, e);
+    return n ? ds_fail(e, DS_EUSAGE, "-from %s and DATA CFG WEIGHTS, expected one of the two", from) : DS_OK;
+}
+
 static int bad_fraction(const char *flag, double value, const char *expected, ds_error *e)
 {
     if (value > 1 && value <= 100)

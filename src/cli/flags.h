@@ -47,6 +47,8 @@ extern const char *const ds_backend_names[];
 /* n operands came, `needed` are needed; `words` names them for the message. DS_EUSAGE names the first missing
  * one. */
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e);
+/* The operands DATA CFG WEIGHTS, or with -from FILE (NULL: without) none. */
+int ds_check_source(const char *from, int n, ds_error *e);
 /* A fraction in (0, 1], or NAN for a flag that was not given. DS_EUSAGE suggests 0.8 for 80. */
 int ds_check_fraction(const char *flag, double value, ds_error *e);
 /* A number between 0 and 1, both excluded, or NAN. */

@@ -84,16 +84,16 @@ static int load_weights(ds_model *m, const char *path, ds_error *e)
                       info.loaded, layers);
 }
 
-int ds_model_open(ds_model *m, const ds_model_files *files, ds_which_list which, const ds_run_flags *flags,
+int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, const ds_run_flags *flags,
                   ds_answers *a, ds_error *e)
 {
     if (!m->data.path)
-        DS_TRY(ds_datafile_read(files->data, &m->data, e));
-    DS_TRY(ds_cfg_read(files->cfg, &m->cfg, &m->notes, e));
+        DS_TRY(ds_datafile_read(files[0], &m->data, e));
+    DS_TRY(ds_cfg_read(files[1], &m->cfg, &m->notes, e));
     if (which != DS_NO_LIST)
         DS_TRY(read_list(m, which, a, e));
     DS_TRY(make_net(m, a, flags, e));
-    return load_weights(m, files->weights, e);
+    return load_weights(m, files[2], e);
 }
 
 void ds_model_close(ds_model *m)

@@ -8,55 +8,32 @@
 
 /* ---- percent without rounding ---- */
 
-enum { DIGITS = 17, PLACES = 330 + DIGITS }; /* no double of (0, 1) has more zeros behind the point */
-
-/* The decimals of a number of (0, 1) behind "0.", the fewest that are read as the same number; returns how many. */
-static size_t decimals(double v, char places[PLACES])
+/* The fewest decimals of a number of (0, 1) that are read as the same number, with `rest` their ten's complement; the
+ * point moves by two. */
+static const char *percent(double v, bool rest, char text[DS_PERCENT_TEXT])
 {
-    char text[DIGITS + 16];
-    size_t n = 0;
-    for (int digits = 0; digits < DIGITS; digits++) {
-        snprintf(text, sizeof text, "%.*e", digits, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
-    const char *e = strchr(text, 'e');
-    for (long zeros = -strtol(e + 1, NULL, 10) - 1; zeros > 0; zeros--)
-        places[n++] = '0';
-    for (const char *p = text; p < e; p++)
-        if (*p != '.')
-            places[n++] = *p;
-    return n;
-}
-
-/* Ten's complement, digit by digit. */
-static void complement(char *places, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        places[i] = (char)((i + 1 < n ? '9' : '9' + 1) - (places[i] - '0'));
-}
-
-/* "0.", then n places: the point moves by two. */
-static const char *percent(const char *places, size_t n, char text[DS_PERCENT_TEXT])
-{
-    char whole[3] = {places[0], n > 1 ? places[1] : '0', '\0'};
-    snprintf(text, DS_PERCENT_TEXT, "%s%s%.*s %%", whole[0] == '0' ? whole + 1 : whole, n > 2 ? "." : "",
-             n > 2 ? (int)n - 2 : 0, places + 2);
+    char number[DS_PERCENT_TEXT], *p = number + 2; /* behind "0." */
+    int n = 2;
+    do {
+        snprintf(number, sizeof number, "%.*f", n, v);
+    } while (strtod(number, NULL) != v && n++ < DS_PERCENT_TEXT - 8);
+    while (p[n - 1] == '0')
+        n--;
+    for (int i = 0; i < n && rest; i++)
+        p[i] = (char)((i + 1 < n ? '9' : '9' + 1) - (p[i] - '0'));
+    bool small = p[0] == '0';
+    snprintf(text, DS_PERCENT_TEXT, "%.*s%s%s %%", small ? 1 : 2, p + small, p[2] ? "." : "", p + 2);
     return text;
 }
 
 const char *ds_percent_text(double fraction, char text[DS_PERCENT_TEXT])
 {
-    char places[PLACES];
-    return percent(places, decimals(fraction, places), text);
+    return percent(fraction, false, text);
 }
 
 const char *ds_percent_rest_text(double fraction, char text[DS_PERCENT_TEXT])
 {
-    char places[PLACES];
-    size_t n = decimals(fraction, places);
-    complement(places, n);
-    return percent(places, n, text);
+    return percent(fraction, true, text);
 }
 
 /* ---- the text ---- */
@@ -114,12 +91,12 @@ static void cut(FILE *f, const ds_calibration *c)
 static void promise(FILE *f, const ds_calibration *c)
 {
     char sure[DS_PERCENT_TEXT], share[DS_PERCENT_TEXT], cost[DS_NUMBER_TEXT];
-    if (c->aim == DS_AIM_RISK)
+    if (!isnan(c->risk))
         fprintf(f,
                 "with probability at least %s over the draw of the calibration images, the error rate among "
                 "accepted images of the same kind is at most %s\n",
-                ds_percent_rest_text(c->delta, sure), ds_percent_text(c->value, share));
-    else if (c->aim == DS_AIM_COVERAGE)
+                ds_percent_rest_text(c->delta, sure), ds_percent_text(c->risk, share));
+    else if (!isnan(c->coverage))
         fputs("no guarantee: the threshold was set for its coverage of these images (-risk R -delta D gives "
               "one)\n",
               f);
@@ -128,7 +105,7 @@ static void promise(FILE *f, const ds_calibration *c)
             f,
             "no guarantee: an image is accepted when the network gives its answer an error probability of at "
             "most %s, the cost of rejecting it\n",
-            ds_number_text(c->value, cost));
+            ds_number_text(c->cost, cost));
 }
 
 int ds_calibration_text(FILE *f, const ds_calibration *c, ds_error *e)

@@ -9,13 +9,6 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* What the threshold is for. */
-typedef enum ds_aim {
-    DS_AIM_RISK,     /* at most `value` of the accepted are wrong, with probability 1 - delta */
-    DS_AIM_COVERAGE, /* at least `value` of the images are accepted */
-    DS_AIM_COST,     /* rejecting an image costs `value` errors */
-} ds_aim;
-
 /* Texts belong to the caller. */
 typedef struct ds_calibration {
     const char *model; /* NULL: not shown */
@@ -30,8 +23,9 @@ typedef struct ds_calibration {
     double
         nll[2]; /* of the images that were not fitted on, at temperature 1 and at this one; NAN: not fitted */
     size_t n_nan; /* images that set the threshold and have no confidence */
-    ds_aim aim;
-    double value, delta;
+    /* what the threshold is for, NAN: not for that: at most `risk` of the accepted are wrong, with probability
+     * 1 - delta; at least `coverage` of the images are accepted; rejecting an image costs `cost` errors */
+    double risk, delta, coverage, cost;
     ds_cut cut; /* of the images that set the threshold */
 } ds_calibration;
 

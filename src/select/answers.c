@@ -37,6 +37,11 @@ static size_t row_of(const ds_answers *a)
     return (size_t)a->classes + a->abstain;
 }
 
+const float *ds_answers_logits(const ds_answers *a, size_t i)
+{
+    return a->logits + i * row_of(a);
+}
+
 void ds_answers_begin(ds_answers *a, bool keep_logits)
 {
     a->predictions = ds_xrealloc(a->predictions, a->n, sizeof *a->predictions);
@@ -68,9 +73,8 @@ void ds_answers_put(ds_answers *a, size_t i, const float *z, const ds_score *sco
 
 void ds_answers_score(ds_answers *a, const ds_score *score)
 {
-    const size_t row = row_of(a);
     for (size_t i = 0; i < a->n; i++)
-        a->confidences[i] = ds_score_row(score, a->logits + i * row, (int)row, a->abstain);
+        a->confidences[i] = ds_score_row(score, ds_answers_logits(a, i), (int)row_of(a), a->abstain);
 }
 
 /* ---- order and parts ---- */

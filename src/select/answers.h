@@ -31,6 +31,8 @@ typedef struct ds_answers {
 void ds_answers_clear(ds_answers *a);
 /* The path of an image, "" when it is unknown. */
 const char *ds_answers_path(const ds_answers *a, size_t i);
+/* The logits that were kept of an image. */
+const float *ds_answers_logits(const ds_answers *a, size_t i);
 
 /* Room for the answers of a network to n images whose labels, if any, are there; those of before are forgotten. */
 void ds_answers_begin(ds_answers *a, bool keep_logits);
@@ -52,6 +54,13 @@ ds_answers ds_answers_part(const ds_answers *a, size_t from, size_t to);
  * k times, in their order. O(n log n). DS_EINPUT: the images or the texts of their labels differ, or one of the
  * two has no paths. */
 int ds_answers_match(const ds_answers *a, ds_answers *other, ds_error *e);
+
+/* ---- temperature.c ---- */
+
+/* The T > 0 that minimises the mean NLL of softmax(z/T) over answers with logits and labels. Images whose NLL is
+ * not finite at any T are left out. DS_EINPUT: there is no minimum, because no image is left, all are right (T would
+ * be 0), or the logits do not point to the labels (T would be infinite). */
+int ds_temperature_fit(const ds_answers *a, double *temperature, ds_error *e);
 
 /* ---- fit.c: score and temperature, fitted on images that have nothing to do with the threshold ---- */
 

@@ -3,30 +3,15 @@
 #include <float.h>
 #include <math.h>
 
+static const long double two_pi = 6.28318530717958647692528676655900577L;
+
 /* log(n!) minus Stirling's formula (n + 1/2) log n - n + log(2 pi)/2; n > 0. */
 static long double stirling_error(size_t n)
 {
-    static const long double small[] = {
-        0,
-        0.08106146679532725821967L,
-        0.04134069595540929409382L,
-        0.02767792568499833914879L,
-        0.02079067210376509311152L,
-        0.01664469118982119216319L,
-        0.01387612882307074799875L,
-        0.01189670994589177009506L,
-        0.01041126526197209649748L,
-        0.009255462182712732917729L,
-        0.008330563433362871256469L,
-        0.007573675487951840794972L,
-        0.006942840107209529865664L,
-        0.00640899418800420706844L,
-        0.005951370112758847735624L,
-        0.005554733551962801371039L,
-    };
-    long double x = (long double)n, s = 1 / (x * x);
-    if (n < sizeof small / sizeof *small)
-        return small[n];
+    const long double x = (long double)n, s = 1 / (x * x);
+    int sign;
+    if (n < 16)
+        return lgammal_r(x + 1, &sign) - (x + 0.5L) * logl(x) + x - logl(two_pi) / 2;
     return (1 / 12.0L -
             s * (1 / 360.0L - s * (1 / 1260.0L - s * (1 / 1680.0L - s * (1 / 1188.0L - s * 691 / 360360))))) /
            x;
@@ -51,7 +36,6 @@ static long double deviance(long double x, long double mean)
 /* Pr[Bin(m, p) = k], k <= m, 0 < p < 1. In long double: the deviances of large m are small differences. */
 static double probability_of(size_t k, size_t m, double p)
 {
-    static const long double two_pi = 6.28318530717958647692528676655900577L;
     long double q = 1 - (long double)p, n = (long double)m, x = (long double)k, y = (long double)(m - k);
     if (k == 0)
         return (double)expl(n * log1pl(-(long double)p));

@@ -102,9 +102,10 @@ ds_figures ds_figures_at(const ds_answers *a, const ds_wish *w)
     const ds_counts all = {a->n, a->n - f.curve.wrong, f.chosen.accepted, f.chosen.errors};
     f.rates = ds_rates_of(&all, true);
     f.accuracy = f.rates.accuracy.value;
-    f.nll = ds_quality_nll(&a->quality);
-    f.brier = ds_quality_brier(&a->quality);
-    f.ece = ds_quality_ece(&a->quality);
+    const ds_means means = ds_quality_means(&a->quality);
+    f.nll = means.nll;
+    f.brier = means.brier;
+    f.ece = means.ece;
     f.boot = ds_bootstrap_of(a, NULL, 1, 0, DS_LEVEL, 0);
     return f;
 }

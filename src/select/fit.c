@@ -23,7 +23,7 @@ static double nll_at(const ds_answers *a, double temperature)
     double sum = 0, *log_p;
     DS_ALLOC(log_p, (size_t)a->classes);
     for (size_t i = 0; i < a->n; i++) {
-        ds_log_softmax(a->logits + i * ((size_t)a->classes + a->abstain), a->classes, temperature, log_p);
+        ds_log_softmax(ds_answers_logits(a, i), a->classes, temperature, log_p);
         sum -= log_p[a->labels[i]];
     }
     free(log_p);
@@ -34,8 +34,7 @@ int ds_answers_fit_temperature(const ds_answers *fit, const ds_answers *rest, do
                                double nll[2], ds_error *e)
 {
     double t;
-    DS_TRY(ds_temperature_fit(fit->logits, fit->labels, fit->n, fit->classes + fit->abstain, fit->classes, &t,
-                              e));
+    DS_TRY(ds_temperature_fit(fit, &t, e));
     if (!(t >= 1e-6 && t <= 1e6))
         return ds_fail(e, DS_EINPUT,
                        "the temperature of the lowest NLL is %g, expected one from 1e-06 to 1000000 "

@@ -96,35 +96,12 @@ void ds_quality_add(ds_quality *q, const double *log_p, int classes, int label, 
     q->bin_confidence[bin] += confidence;
 }
 
-static double per_image(const ds_quality *q, double sum)
+ds_means ds_quality_means(const ds_quality *q)
 {
-    return q->n ? sum / (double)q->n : NAN;
-}
-
-double ds_quality_accuracy(const ds_quality *q)
-{
-    return per_image(q, (double)q->right);
-}
-
-double ds_quality_top(const ds_quality *q)
-{
-    return per_image(q, (double)q->right_top);
-}
-
-double ds_quality_nll(const ds_quality *q)
-{
-    return per_image(q, q->nll_sum);
-}
-
-double ds_quality_brier(const ds_quality *q)
-{
-    return per_image(q, q->brier_sum);
-}
-
-double ds_quality_ece(const ds_quality *q)
-{
-    double sum = 0;
+    const double n = q->n ? (double)q->n : NAN;
+    double gaps = 0;
     for (int b = 0; b < DS_BINS; b++)
-        sum += fabs((double)q->bin_right[b] - q->bin_confidence[b]);
-    return per_image(q, sum);
+        gaps += fabs((double)q->bin_right[b] - q->bin_confidence[b]);
+    return (ds_means){(double)q->right / n, (double)q->right_top / n, q->nll_sum / n, q->brier_sum / n,
+                      gaps / n};
 }

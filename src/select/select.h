@@ -130,11 +130,10 @@ typedef struct ds_quality {
 /* log_p: log-probabilities of C classes (double), label in 0 … C-1; `top` >= 1. */
 void ds_quality_add(ds_quality *q, const double *log_p, int classes, int label, int top);
 /* Means over the images, NaN for none. accuracy, top: shares; nll: nats; ece: mean gap of a bin. */
-double ds_quality_accuracy(const ds_quality *q);
-double ds_quality_top(const ds_quality *q);
-double ds_quality_nll(const ds_quality *q);
-double ds_quality_brier(const ds_quality *q);
-double ds_quality_ece(const ds_quality *q);
+typedef struct ds_means {
+    double accuracy, top, nll, brier, ece;
+} ds_means;
+ds_means ds_quality_means(const ds_quality *q);
 
 /* ---- bounds.c: exact binomial tails ---- */
 
@@ -168,14 +167,5 @@ typedef struct ds_guarantee {
  * Which cuts are tried is a matter of the confidences alone. The largest that passed is taken.
  * 0 < risk < 1, 0 < delta < 1: not feasible outside. */
 ds_guarantee ds_guarantee_at(const ds_curve *c, double risk, double delta);
-
-/* ---- temperature.c ---- */
-
-/* The T > 0 that minimises the mean NLL of softmax(z/T). z: n rows of `row` logits, of which the first
- * `classes` count; labels: n, 0 … classes-1. Images whose NLL is not finite at any T are left out.
- * DS_EINPUT: there is no minimum, because no image is left, all are right (T would be 0), or the logits do
- * not point to the labels (T would be infinite). */
-int ds_temperature_fit(const float *z, const int *labels, size_t n, int row, int classes, double *temperature,
-                       ds_error *e);
 
 #endif

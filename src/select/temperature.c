@@ -1,4 +1,4 @@
-#include "select/select.h"
+#include "select/answers.h"
 
 #include <math.h>
 
@@ -8,13 +8,6 @@ typedef struct slope {
     double first, second;
     size_t images, improvable; /* of finite NLL; of them with a larger logit than the label's */
 } slope;
-
-typedef struct logits {
-    const float *z;
-    const int *labels;
-    size_t n;
-    int row, classes;
-} logits;
 
 static void add_image(slope *s, const float *z, int classes, int label, double b)
 {
@@ -37,15 +30,15 @@ static void add_image(slope *s, const float *z, int classes, int label, double b
 }
 
 /* In a fixed number of parts, so that the sum does not depend on the number of threads. */
-static slope slope_at(const logits *l, double b)
+static slope slope_at(const ds_answers *a, double b)
 {
     enum { PARTS = 64 };
     slope part[PARTS] = {0}, total = {0};
 #pragma omp parallel for schedule(dynamic)
     for (size_t k = 0; k < PARTS; k++) {
         slope s = {0};
-        for (size_t i = k * l->n / PARTS; i < (k + 1) * l->n / PARTS; i++)
-            add_image(&s, l->z + i * (size_t)l->row, l->classes, l->labels[i], b);
+        for (size_t i = k * a->n / PARTS; i < (k + 1) * a->n / PARTS; i++)
+            add_image(&s, ds_answers_logits(a, i), a->classes, a->labels[i], b);
         part[k] = s;
     }
     for (int k = 0; k < PARTS; k++) {
@@ -57,9 +50,9 @@ static slope slope_at(const logits *l, double b)
     return total;
 }
 
-static int check_minimum(const logits *l, ds_error *e)
+static int check_minimum(const ds_answers *a, ds_error *e)
 {
-    slope at_zero = slope_at(l, 0);
+    slope at_zero = slope_at(a, 0);
     if (!at_zero.images)
         return ds_fail(e, DS_EINPUT, "a temperature cannot be fitted without images that have finite logits");
     if (!at_zero.improvable)
@@ -74,11 +67,11 @@ static int check_minimum(const logits *l, ds_error *e)
 
 /* The root of the first derivative, which is negative at `low` and positive at `high`: Newton's method inside
  * the bracket. */
-static double find_root(const logits *l, double low, double high)
+static double find_root(const ds_answers *a, double low, double high)
 {
     double b = low + (high - low) / 2;
     for (int i = 0; i < 200; i++) {
-        slope s = slope_at(l, b);
+        slope s = slope_at(a, b);
         double next = b - s.first / s.second;
         if (fabs(next - b) <= 1e-14 * b)
             return next;
@@ -93,18 +86,14 @@ static double find_root(const logits *l, double low, double high)
     return b;
 }
 
-int ds_temperature_fit(const float *z, const int *labels, size_t n, int row, int classes, double *temperature,
-                       ds_error *e)
+int ds_temperature_fit(const ds_answers *a, double *temperature, ds_error *e)
 {
-    logits l = {z, labels, n, row, classes};
-    int rc = check_minimum(&l, e);
-    if (rc)
-        return rc;
     double low = 0, high = 1;
-    while (slope_at(&l, high).first < 0) {
+    DS_TRY(check_minimum(a, e));
+    while (slope_at(a, high).first < 0) {
         low = high;
         high *= 2;
     }
-    *temperature = 1 / find_root(&l, low, high);
+    *temperature = 1 / find_root(a, low, high);
     return DS_OK;
 }

@@ -68,9 +68,10 @@ static int validate(const ds_job *job, ds_result *row, ds_error *e)
     int rc = ds_evaluate(job->net, &s, &a, e);
     if (!rc) {
         ds_curve curve = ds_curve_of(a.confidences, a.wrong, a.n);
-        row->valid_top1 = ds_quality_accuracy(&a.quality);
-        row->valid_nll = ds_quality_nll(&a.quality);
-        row->valid_ece = ds_quality_ece(&a.quality);
+        const ds_means means = ds_quality_means(&a.quality);
+        row->valid_top1 = means.accuracy;
+        row->valid_nll = means.nll;
+        row->valid_ece = means.ece;
         row->valid_aurc = ds_areas_of(&curve).aurc;
         ds_curve_clear(&curve);
     }

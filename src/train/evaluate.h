@@ -18,7 +18,7 @@ typedef struct ds_times {
 
 typedef struct ds_eval_setup {
     ds_score score;
-    int top;                                  /* >= 1: for ds_quality_top */
+    int top;                                  /* >= 1: for the share of ds_means */
     bool keep_logits;                         /* in the answers */
     int loaders;                              /* decoding threads, >= 1 */
     size_t cache_bytes;                       /* decoded images kept; one pass needs none */

@@ -77,8 +77,7 @@ static void test_text(void **state)
                         .images = 400,
                         .temperature = 1,
                         .nll = {NAN, NAN},
-                        .aim = DS_AIM_RISK,
-                        .value = 0.02,
+                        .risk = 0.02,
                         .delta = 0.001,
                         .cut = {0.75, 300, 3, 0.75, 0.01}};
     expect_text(
@@ -102,7 +101,8 @@ static void test_text(void **state)
     c.nll[0] = 0.5;
     c.nll[1] = 0.25;
     c.n_nan = 1;
-    c.aim = DS_AIM_COVERAGE;
+    c.risk = NAN;
+    c.coverage = 0.8;
     c.cut = (ds_cut){0.5, 0, 0, 0, NAN};
     expect_text(
         &c, "model            m.weights\n"

@@ -414,11 +414,11 @@ static void calibration_equals_the_reference(void **state)
             ds_log_softmax(z + (size_t)i * (size_t)logits->cols, logits->cols, 1, log_p);
             ds_quality_add(&q, log_p, logits->cols, (int)labels->v[i], 1);
         }
-        check_item(f, "ece", ds_quality_ece(&q));
-        check_item(f, "nll", ds_quality_nll(&q));
-        check_item(f, "brier", ds_quality_brier(&q));
-        check_item(f, "accuracy", ds_quality_accuracy(&q));
-        assert_true(ds_quality_top(&q) == ds_quality_accuracy(&q));
+        check_item(f, "ece", ds_quality_means(&q).ece);
+        check_item(f, "nll", ds_quality_means(&q).nll);
+        check_item(f, "brier", ds_quality_means(&q).brier);
+        check_item(f, "accuracy", ds_quality_means(&q).accuracy);
+        assert_true(ds_quality_means(&q).top == ds_quality_means(&q).accuracy);
         free(log_p);
         free(z);
     }
@@ -478,15 +478,16 @@ static void quality_of_odd_input(void **state)
 {
     (void)state;
     ds_quality q = {0};
-    assert_true(isnan(ds_quality_accuracy(&q)) && isnan(ds_quality_ece(&q)));
-    assert_true(isnan(ds_quality_nll(&q)) && isnan(ds_quality_brier(&q)) && isnan(ds_quality_top(&q)));
+    assert_true(isnan(ds_quality_means(&q).accuracy) && isnan(ds_quality_means(&q).ece));
+    assert_true(isnan(ds_quality_means(&q).nll) && isnan(ds_quality_means(&q).brier) &&
+                isnan(ds_quality_means(&q).top));
     const double log_p[] = {log(0.4), log(0.4), log(0.15), log(0.05)};
     for (int label = 0; label < 4; label++)
         ds_quality_add(&q, log_p, 4, label, 3);
     assert_true(q.right == 1 && q.right_top == 3);
     ds_quality_add(&q, (double[]){NAN, NAN}, 2, 0, 2);
     assert_true(q.right == 1 && q.right_top == 3 && q.n == 5);
-    assert_true(isnan(ds_quality_nll(&q)) && isnan(ds_quality_ece(&q)));
+    assert_true(isnan(ds_quality_means(&q).nll) && isnan(ds_quality_means(&q).ece));
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 #include "base/rng.h"
-#include "select/select.h"
+#include "select/answers.h"
 #include "tests/unit/vectors.h"
 
 #include <math.h>
@@ -15,7 +15,9 @@ static double fit(const float *z, const int *labels, size_t n, int row, int clas
 {
     double temperature = NAN;
     ds_error e;
-    if (ds_temperature_fit(z, labels, n, row, classes, &temperature, &e))
+    const ds_answers a = {
+        .n = n, .logits = (float *)z, .labels = (int *)labels, .classes = classes, .abstain = row > classes};
+    if (ds_temperature_fit(&a, &temperature, &e))
         fail_msg("%s", e.text);
     return temperature;
 }
@@ -130,7 +132,8 @@ static void check_refused(const float *z, const int *labels, size_t n, const cha
 {
     ds_error e;
     double temperature = 7;
-    assert_int_equal(ds_temperature_fit(z, labels, n, 2, 2, &temperature, &e), DS_EINPUT);
+    const ds_answers a = {.n = n, .logits = (float *)z, .labels = (int *)labels, .classes = 2};
+    assert_int_equal(ds_temperature_fit(&a, &temperature, &e), DS_EINPUT);
     assert_non_null(strstr(e.text, words));
     assert_true(temperature == 7);
 }
