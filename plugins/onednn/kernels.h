@@ -15,11 +15,16 @@ typedef struct ds_pool {
     int size, stride, offset; /* offset <= 0; size <= 15 */
 } ds_pool;
 
-/* x -> act(scale x + shift), and what its gradient needs. */
+/* x -> act(scale x + shift); the mean of x is for reductions alone. */
 typedef struct ds_affine {
-    const float *scale, *shift;
+    const float *scale, *shift, *mean;
     float slope;
 } ds_affine;
+
+/* What a gradient that comes back becomes: a g' + b + c x. */
+typedef struct ds_mix {
+    const float *a, *b, *c;
+} ds_mix;
 
 /* What a plane's reductions give, `block` numbers each. */
 typedef struct ds_sums {
@@ -45,18 +50,18 @@ typedef struct ds_kernels {
     /* g' = (g + g2) act'(v), v = the affine of x, or y where y is not NULL (the sign of an output is that of its v). g2 may be NULL.
      * out->sum, out->dot are written (float sums, several accumulators). keep: g' is written there, NULL: not wanted; may be g or g2. */
     void (*reduce)(const float *x, const float *y, const float *g, const float *g2, size_t places,
-                   const ds_affine *f, const float *mean, const ds_sums *out, float *keep);
+                   const ds_affine *f, const ds_sums *out, float *keep);
 
-    /* dx = a g act'(v) + b + c x; v as above (y may be NULL), a, b, c: channel arrays. dx may be g. */
+    /* dx = a g act'(v) + b + c x; v as above (y may be NULL). dx may be g. */
     void (*gradient)(const float *x, const float *y, const float *g, size_t places, const ds_affine *f,
-                     const float *a, const float *b, const float *c, float *dx);
+                     const ds_mix *m, float *dx);
 
     /* The same two for normalize_pool with windows that do not overlap (stride >= size): g is the gradient of the pooled plane, and reaches
      * the place that `index` names. A window without places inside passes nothing on. dx covers every place of the plane. */
     void (*reduce_pool)(const float *x, const float *g, const uint8_t *index, const ds_pool *p,
-                        const ds_affine *f, const float *mean, const ds_sums *out);
+                        const ds_affine *f, const ds_sums *out);
     void (*gradient_pool)(const float *x, const float *g, const uint8_t *index, const ds_pool *p,
-                          const ds_affine *f, const float *a, const float *b, const float *c, float *dx);
+                          const ds_affine *f, const ds_mix *m, float *dx);
 
     /* dx += the gradient of a pooled plane, any stride. */
     void (*pool_gradient)(const float *g, const uint8_t *index, const ds_pool *p, float *dx);

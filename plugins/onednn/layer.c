@@ -164,7 +164,8 @@ static size_t channels_at(const ds_plan *p, const ds_tensor *t, size_t plane)
 static ds_affine affine_at(const ds_plan *p, const ds_step *s, size_t plane)
 {
     size_t at = channels_at(p, &s->product, plane);
-    return (ds_affine){s->finish.scale + at, s->finish.shift + at, s->conv_activates ? 1 : s->slope};
+    return (ds_affine){s->finish.scale + at, s->finish.shift + at, s->finish.mean + at,
+                       s->conv_activates ? 1 : s->slope};
 }
 
 static uint8_t *index_at(const ds_plan *p, const ds_step *s, size_t plane)
@@ -225,13 +226,11 @@ static void reduce(const ds_plan *p, const ds_step *s, float *g, const float *g2
         size_t at = i * t->plane;
         ds_affine f = affine_at(p, s, i);
         ds_sums sums = {part_of(p, s, i), part_of(p, s, i) + p->k->block};
-        const float *mean = s->finish.mean + channels_at(p, t, i);
         if (s->pooled)
-            p->k->reduce_pool(t->value + at, g + i * s->out->plane, index_at(p, s, i), &s->pool, &f, mean,
-                              &sums);
+            p->k->reduce_pool(t->value + at, g + i * s->out->plane, index_at(p, s, i), &s->pool, &f, &sums);
         else
-            p->k->reduce(t->value + at, y ? y + at : NULL, g + at, g2 ? g2 + at : NULL, t->places, &f, mean,
-                         &sums, keep ? g + at : NULL);
+            p->k->reduce(t->value + at, y ? y + at : NULL, g + at, g2 ? g2 + at : NULL, t->places, &f, &sums,
+                         keep ? g + at : NULL);
     }
 }
 
@@ -278,13 +277,13 @@ static void spread(const ds_plan *p, const ds_step *s, const float *g, bool behi
     for (size_t i = 0; i < t->planes; i++) {
         size_t at = i * t->plane, channels = channels_at(p, t, i);
         ds_affine f = affine_at(p, s, i);
-        const float *a = s->finish.a + channels, *b = s->finish.b + channels, *c = s->finish.c + channels;
+        const ds_mix m = {s->finish.a + channels, s->finish.b + channels, s->finish.c + channels};
         f.slope = behind ? 1 : f.slope;
         if (s->pooled)
-            p->k->gradient_pool(t->value + at, g + i * s->out->plane, index_at(p, s, i), &s->pool, &f, a, b,
-                                c, dx + at);
+            p->k->gradient_pool(t->value + at, g + i * s->out->plane, index_at(p, s, i), &s->pool, &f, &m,
+                                dx + at);
         else
-            p->k->gradient(t->value + at, y ? y + at : NULL, g + at, t->places, &f, a, b, c, dx + at);
+            p->k->gradient(t->value + at, y ? y + at : NULL, g + at, t->places, &f, &m, dx + at);
     }
 }
 

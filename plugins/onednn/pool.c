@@ -16,7 +16,7 @@ static int max_forward(ds_plan *p, ds_step *s, const ds_backend_pass *pass)
     static const float one[16]
         __attribute__((aligned(64))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     static const float zero[16] __attribute__((aligned(64))) = {0};
-    const ds_affine same = {one, zero, 1};
+    const ds_affine same = {.scale = one, .shift = zero, .slope = 1};
     const ds_tensor *in = s->inputs[0], *out = s->out;
     uint8_t *index = ds_arena_at(&p->arena, s->index_buffer);
     (void)pass;

@@ -101,7 +101,7 @@ static fixture make(const ds_kernels *k, size_t places, float slope, bool coarse
                  .a = numbers(b, 8, false),
                  .b = numbers(b, 9, false),
                  .c = numbers(b, 10, false)};
-    t.f = (ds_affine){t.scale, t.shift, slope};
+    t.f = (ds_affine){t.scale, t.shift, t.mean, slope};
     return t;
 }
 
@@ -166,8 +166,8 @@ static void check_reduce(const ds_kernels *k, size_t places, float slope, int ho
     float *g = copy(t.g, t.n), *g2 = copy(t.g2, t.n), *own = memory(t.n * sizeof *own);
     float *sum = memory(block * sizeof *sum), *dot = memory(block * sizeof *dot);
     float *keep = !(how & KEEPS) ? NULL : how & KEEP_IN_G ? g : how & KEEP_IN_G2 ? g2 : own;
-    k->reduce(t.x, how & HAS_Y ? t.y : NULL, g, how & HAS_G2 ? g2 : NULL, places, &t.f, t.mean,
-              &(ds_sums){sum, dot}, keep);
+    k->reduce(t.x, how & HAS_Y ? t.y : NULL, g, how & HAS_G2 ? g2 : NULL, places, &t.f, &(ds_sums){sum, dot},
+              keep);
     for (size_t c = 0; c < block; c++) {
         double s = 0, d = 0, size = 0, dot_size = 0;
         for (size_t i = c; i < t.n; i += block) {
@@ -195,7 +195,7 @@ static void check_gradient(const ds_kernels *k, size_t places, float slope, bool
 {
     fixture t = make(k, places, slope, false);
     float *g = copy(t.g, t.n), *own = memory(t.n * sizeof *own), *dx = in_place ? g : own;
-    k->gradient(t.x, has_y ? t.y : NULL, g, places, &t.f, t.a, t.b, t.c, dx);
+    k->gradient(t.x, has_y ? t.y : NULL, g, places, &t.f, &(ds_mix){t.a, t.b, t.c}, dx);
     for (size_t i = 0; i < t.n; i++) {
         size_t c = i % k->block;
         double v = has_y ? t.y[i] : value(&t, i), passed = t.a[c] * (double)t.g[i] * (v > 0 ? 1 : slope);
@@ -298,7 +298,7 @@ static void check_reduce_pool(const fixture *t, const ds_pool *p, const float *g
     const ds_kernels *k = t->k;
     size_t block = k->block;
     float *sum = memory(block * sizeof *sum), *dot = memory(block * sizeof *dot);
-    k->reduce_pool(t->x, g, index, p, &t->f, t->mean, &(ds_sums){sum, dot});
+    k->reduce_pool(t->x, g, index, p, &t->f, &(ds_sums){sum, dot});
     for (size_t c = 0; c < block; c++) {
         double s = 0, d = 0, size = 0, dot_size = 0;
         for (size_t i = c; i < t->n; i += block) {
@@ -320,7 +320,7 @@ static void check_gradient_pool(const fixture *t, const ds_pool *p, const float 
 {
     const ds_kernels *k = t->k;
     float *dx = memory(t->n * sizeof *dx);
-    k->gradient_pool(t->x, g, index, p, &t->f, t->a, t->b, t->c, dx);
+    k->gradient_pool(t->x, g, index, p, &t->f, &(ds_mix){t->a, t->b, t->c}, dx);
     for (size_t i = 0; i < t->n; i++) {
         size_t c = i % k->block;
         double passed = t->a[c] * arrives[i] * (value(t, i) > 0 ? 1 : t->f.slope);
@@ -516,8 +516,8 @@ static void not_a_number(void **state)
         for (size_t i = 0; i < t.n; i++)
             t.x[i] = NAN;
         k->normalize_pool(t.x, &p, &t.f, y, index);
-        k->reduce_pool(t.x, t.g, index, &p, &t.f, t.mean, &(ds_sums){t.a, t.b});
-        k->gradient_pool(t.x, t.g, index, &p, &t.f, t.a, t.b, t.c, t.y);
+        k->reduce_pool(t.x, t.g, index, &p, &t.f, &(ds_sums){t.a, t.b});
+        k->gradient_pool(t.x, t.g, index, &p, &t.f, &(ds_mix){t.a, t.b, t.c}, t.y);
         for (int i = 0; i < 16 * k->block; i++)
             assert_true(isnan(y[i]) && index[i] < 4);
         assert_true(isnan(t.y[0]) && isnan(t.b[0]));
