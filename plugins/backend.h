@@ -1,5 +1,5 @@
-/* All that a backend needs: it computes layers of a network in the place of the host, usually faster. It sees a graph of plain
- * descriptions and arrays, never Darknet. README.md beside this file has the rules. */
+/* All that a backend needs: it computes layers of a network in the place of the host, usually faster. It sees
+ * a graph of plain descriptions and arrays, never Darknet. README.md beside this file has the rules. */
 #ifndef DS_BACKEND_H
 #define DS_BACKEND_H
 
@@ -35,10 +35,11 @@ typedef struct ds_node {
     int offset;                    /* of maxpool: first row and column of the first window, <= 0 */
     float probability;             /* of dropout: that a number is dropped */
     int activation;                /* the host's number, for ds_graph.activate and gradient */
-    float
-        slope; /* y = x > 0 ? x : slope x describes the activation (linear 1, leaky .1, relu 0); NAN: it does not */
+    /* y = x > 0 ? x : slope x describes the activation (linear 1, leaky .1, relu 0); NAN: it does not. */
+    float slope;
     bool normalized; /* batch normalisation between the product and the bias */
-    /* The host's arrays. `output` is read by layers that the host computes, `delta` gets their gradient (minus dL/dy, zeroed before). */
+    /* The host's arrays. `output` is read by layers that the host computes, `delta` gets their gradient
+     * (minus dL/dy, zeroed before). */
     float *output, *delta;
     float *weights, *biases, *scales, *mean, *variance, *rolling_mean, *rolling_variance;
     /* Gradients are added; NULL: not trained. */
@@ -51,7 +52,7 @@ typedef struct ds_graph {
     bool train; /* training passes will come, besides inference */
     int first;  /* first layer that trains: outputs of layers before it need no gradient */
     uint64_t seed;
-    /* The host's activations, in place, for what `slope` cannot describe: x = f(x); delta *= f'(y), given y = f(x). */
+    /* The host's activations, in place, where `slope` does not do: x = f(x); delta *= f'(y), y = f(x). */
     void (*activate)(const void *host, float *x, int n, int activation);
     void (*gradient)(const void *host, const float *y, int n, int activation, float *delta);
     const void *host; /* their first argument */
@@ -71,15 +72,17 @@ typedef struct ds_backend {
     const char *help; /* one line */
     /* Version and instruction set, for reports. */
     const char *(*describe)(void);
-    /* Plan and allocate. The graph's arrays must outlive the state; the graph itself need not. owned: n answers, which layers will be
-     * computed here. Smaller batches are states of their own, made later from the same graph without training: they use the first
-     * images of the same arrays, and `owned` must not depend on the batch. */
+    /* Plan and allocate. The graph's arrays must outlive the state; the graph itself need not. owned: n
+     * answers, which layers will be computed here. Smaller batches are states of their own, made later from
+     * the same graph without training: they use the first images of the same arrays, and `owned` must not
+     * depend on the batch. */
     int (*create)(const ds_graph *g, bool *owned, void **state, ds_error *e);
     void (*free)(void *state);
-    /* Layer i, owned; layers come in order from 0. Outputs that layers of the host read are in their plain arrays afterwards. */
+    /* Layer i, owned; layers come in order from 0. Outputs that layers of the host read are in their plain
+     * arrays afterwards. */
     int (*forward)(void *state, int i, const ds_backend_pass *pass, ds_error *e);
-    /* Layers come in falling order, down to `first`. Gradients of parameters are added; those of a host layer's output are added to its
-     * plain delta. */
+    /* Layers come in falling order, down to `first`. Gradients of parameters are added; those of a host
+     * layer's output are added to its plain delta. */
     int (*backward)(void *state, int i, const ds_backend_pass *pass, ds_error *e);
     /* Parameters have changed since the last pass. */
     void (*changed)(void *state);

@@ -1,4 +1,5 @@
-/* From the host's layers to the graph that a backend sees, and back: which layers it computes, whose arrays nobody needs any more. */
+/* From the host's layers to the graph that a backend sees, and back: which layers it computes, whose arrays
+ * nobody needs any more. */
 #include "host/private.h"
 
 #include <math.h>
@@ -32,7 +33,7 @@ int ds_backend_find(const char *name, const ds_backend **backend, ds_error *e)
                    ds_backends()[0] ? "onednn or host" : "host (it was built without oneDNN)");
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------------------- */
+/* ---- nodes ---- */
 
 static ds_op op_of(const layer *l)
 {
@@ -52,19 +53,12 @@ static float slope_of(const layer *l)
 }
 
 /* Some layers of the host know only how many numbers they have. */
-static void set_shapes(const ds_net *n, int i, ds_node *node)
+static void set_shape(const ds_shape *s, int numbers, int *c, int *h, int *w)
 {
-    const layer *l = &n->net->layers[i];
-    const ds_shape *in = &n->cfg->shapes[i], *out = &n->cfg->shapes[i + 1];
-    int places = in->w * in->h;
-    bool flat = places <= 0 || places * in->c != l->inputs;
-    node->c = flat ? l->inputs : in->c;
-    node->h = flat ? 1 : in->h;
-    node->w = flat ? 1 : in->w;
-    flat = l->type == CONNECTED || out->w * out->h <= 0 || out->w * out->h * out->c != l->outputs;
-    node->out_c = flat ? l->outputs : out->c;
-    node->out_h = flat ? 1 : out->h;
-    node->out_w = flat ? 1 : out->w;
+    bool image = s->w > 0 && s->h > 0 && s->w * s->h * s->c == numbers;
+    *c = image ? s->c : numbers;
+    *h = image ? s->h : 1;
+    *w = image ? s->w : 1;
 }
 
 static void set_node(const ds_net *n, int i, ds_node *node)
@@ -94,10 +88,11 @@ static void set_node(const ds_net *n, int i, ds_node *node)
                       .bias_updates = trained ? l->bias_updates : NULL,
                       .scale_updates = trained ? l->scale_updates : NULL};
     node->inputs = ds_inputs_of(n, i, &node->n_inputs);
-    set_shapes(n, i, node);
+    set_shape(&n->cfg->shapes[i], l->inputs, &node->c, &node->h, &node->w);
+    set_shape(&n->cfg->shapes[i + 1], l->outputs, &node->out_c, &node->out_h, &node->out_w);
 }
 
-/* ---- activations ------------------------------------------------------------------------------------------- */
+/* ---- activations ---- */
 
 static void activate(const void *host, float *x, int n, int activation)
 {
@@ -109,10 +104,10 @@ static void gradient(const void *host, const float *y, int n, int activation, fl
     ((const ds_host *)host)->gradient_array(y, n, (ACTIVATION)activation, delta);
 }
 
-/* ---- taking over ------------------------------------------------------------------------------------------- */
+/* ---- taking over ---- */
 
-/* What the host reads or writes stays plain. Arrays of convolutions are the large ones; untouched they cost address space alone, but
- * gigabytes of it. */
+/* What the host reads or writes stays plain. Arrays of convolutions are the large ones; untouched they cost
+ * address space alone, but gigabytes of it. */
 static void drop_arrays(layer *l, bool plain)
 {
     free(l->x);
@@ -189,7 +184,7 @@ void ds_backend_detach(ds_net *n)
     free(n->nodes);
 }
 
-/* ---- fewer images than a batch ----------------------------------------------------------------------------- */
+/* ---- fewer images than a batch ---- */
 
 int ds_backend_piece(const ds_net *n, int images)
 {
@@ -225,7 +220,7 @@ int ds_backend_select(ds_net *n, int images, ds_error *e)
     return DS_OK;
 }
 
-/* ---- passes ------------------------------------------------------------------------------------------------ */
+/* ---- passes ---- */
 
 static ds_backend_pass pass_of(const ds_net *n, const float *pixels, bool train)
 {

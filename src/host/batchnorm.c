@@ -1,5 +1,5 @@
-/* Where the host's batch normalisation is off: its gradient by up to 7 %; its rolling averages, which start at zero, by 18 % after 170
- * steps. */
+/* Where the host's batch normalisation is off: its gradient by up to 7 %; its rolling averages, which start
+ * at zero, by 18 % after 170 steps. */
 #include "host/private.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* ---- the exact gradient of the host's formula, variance over N-1 and x^ = (x - mean) / (sqrt(v) + 1e-6) ---- */
+/* ---- the exact gradient of the host's x^ = (x - mean) / (sqrt(v) + 1e-6), v over N-1 ---- */
 
 typedef struct sums {
     double delta, dot; /* of delta, of delta (x - mean), over the batch */
@@ -55,7 +55,7 @@ EXPORT void backward_batchnorm_layer(layer l, network net)
             net.delta[i] += l.delta[i];
 }
 
-/* ---- averages re-estimated: means and variances of several batches are pooled as if they were one sample ---- */
+/* ---- averages re-estimated: means and variances of batches are pooled as if they were one sample ---- */
 
 /* Channels with averages in a layer. */
 static size_t channels(const layer *l)

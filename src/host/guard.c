@@ -1,5 +1,6 @@
-/* Functions that the program exports so that they replace the host's (which calls its own through the PLT): its exits become errors,
- * its random numbers repeatable. They have no argument to carry state, hence the static variables here. */
+/* Functions that the program exports so that they replace the host's (which calls its own through the PLT):
+ * its exits become errors, its random numbers repeatable. They have no argument to carry state, hence the
+ * static variables here. */
 #include "host/private.h"
 #include "base/rng.h"
 

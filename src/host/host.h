@@ -1,5 +1,5 @@
-/* The only door to libdarknet.so. Behind it: opening the library, lowering and parsing, attaching plugins, the walk over the layers,
- * the list of parameters, weights files. Nothing of <darknet.h> comes out. */
+/* The only door to libdarknet.so. Behind it: opening the library, lowering and parsing, attaching plugins,
+ * the walk over the layers, the list of parameters, weights files. Nothing of <darknet.h> comes out. */
 #ifndef DS_HOST_H
 #define DS_HOST_H
 
@@ -25,7 +25,7 @@ typedef struct ds_net_setup {
     ds_notes *notes;     /* may be NULL */
 } ds_net_setup;
 
-/* Parse and attach. The cfg must outlive the network. DS_EHOST when the library is missing, DS_EUSAGE for an unknown backend. */
+/* The cfg must outlive the network. DS_EHOST: no libdarknet.so, DS_EUSAGE: unknown backend. */
 int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_error *e);
 void ds_net_free(ds_net *net);
 
@@ -57,15 +57,16 @@ typedef struct ds_layer_row {
 } ds_layer_row;
 void ds_net_layer_row(const ds_net *net, int i, ds_layer_row *row);
 
-/* Forward without training of n images, 1 <= n <= info.batch (pixels: n x inputs), at about the cost of n. A backend runs fewer
- * than a whole batch as pieces of 8, 4, 2, 1, say: the first pass with a piece of a size prepares for it, some
- * milliseconds and a copy of the weights. Results of an image do not depend on n, but for rounding. */
+/* Forward without training of n images, 1 <= n <= info.batch (pixels: n x inputs), at about the cost of n. A
+ * backend runs fewer than a whole batch as pieces of 8, 4, 2, 1, say: the first pass with a piece of a size
+ * prepares for it, some milliseconds and a copy of the weights. Results of an image do not depend on n, but
+ * for rounding. */
 int ds_net_forward(ds_net *net, const float *pixels, int n, ds_error *e);
 /* n x info.logits, raw logits of the cost section, of the last pass; valid until the next. */
 const float *ds_net_logits(const ds_net *net);
 
-/* Forward and backward of one sub-batch; adds to ds_param.gradient, which the caller scales or clears between steps.
- * loss: batch losses; labels, ids: batch. DS_ENUMERIC when a loss is not a number. */
+/* Forward and backward of one sub-batch; adds to ds_param.gradient, which the caller scales or clears between
+ * steps. loss: batch losses; labels, ids: batch. DS_ENUMERIC when a loss is not a number. */
 int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
                  double *loss, ds_error *e);
 /* Where the target stands in an epoch (see plugin.h). */
@@ -73,8 +74,8 @@ void ds_net_progress(const ds_net *net, int epoch, ds_progress *out);
 
 /* ---- time ---- */
 
-/* Seconds that a layer took since ds_net_profile_start, all passes together. A backend may compute a layer together with the one before,
- * which then has the time of both. */
+/* Seconds that a layer took since ds_net_profile_start, all passes together. A backend may compute a layer
+ * together with the one before, which then has the time of both. */
 typedef struct ds_layer_time {
     double forward, backward;
 } ds_layer_time;
@@ -91,8 +92,8 @@ typedef struct ds_param {
     const char *name; /* "weights", "biases", "scales", "means", "variances" */
     int layer;
     float *values;
-    float *
-        gradient; /* the host's: -dL/dw summed over the batch, holds the momentum between steps; NULL: not trained */
+    /* The host's: -dL/dw summed over the batch, holds the momentum between steps; NULL: not trained. */
+    float *gradient;
     size_t n;
     bool decayed; /* weight decay applies */
     double rate;  /* layer's learning_rate= factor */
@@ -102,7 +103,8 @@ const ds_param *ds_net_params(const ds_net *net, int *n);
 void ds_net_changed(ds_net *net);
 
 /* ---- batch normalisation ---- */
-/* Replace the rolling averages by pooled statistics over `batches` calls: start, add each batch of training images, finish. */
+/* Replace the rolling averages by pooled statistics over `batches` calls: start, add each batch of training
+ * images, finish. */
 bool ds_net_has_batchnorm(const ds_net *net);
 void ds_net_statistics_start(ds_net *net);
 int ds_net_statistics_add(ds_net *net, const float *pixels, ds_error *e);
@@ -113,8 +115,9 @@ typedef struct ds_weights_info {
     uint64_t seen; /* images seen, from the header */
     int loaded;    /* layers [0, loaded) that have weights were read; = layers when complete */
 } ds_weights_info;
-/* Read and check the exact size first; upto < 0: all. A file that ends exactly at a layer border loads what it has (info->loaded < layers).
- * Anything else: DS_EINPUT with expected and found bytes; the network is unchanged. */
+/* Read and check the exact size first; upto < 0: all. A file that ends exactly at a layer border loads what
+ * it has (info->loaded < layers). Anything else: DS_EINPUT with expected and found bytes; the network is
+ * unchanged. */
 int ds_net_load_weights(ds_net *net, const char *path, int upto, ds_weights_info *info, ds_error *e);
 /* Write to a temporary name, sync, rename. */
 int ds_net_save_weights(const ds_net *net, const char *path, uint64_t seen, ds_error *e);

@@ -47,11 +47,10 @@ static int check_values(const ds_net *n, ds_error *e)
         const ds_section *s = &n->cfg->sections[i + 1];
         bool normalizes = l->type == BATCHNORM || (l->batch_normalize && l->rolling_mean);
         if (normalizes && l->batch == 1 && l->out_h * l->out_w == 1)
-            return ds_fail_at(
-                e, DS_EINPUT, n->cfg->path, ds_section_line(s, "batch_normalize"),
-                "layer %d: [%s] cannot be trained with batch normalisation over a single value a "
-                "channel (1 image of 1 x 1), expected 2 images or more at once",
-                i, s->name);
+            return ds_fail_at(e, DS_EINPUT, n->cfg->path, ds_section_line(s, "batch_normalize"),
+                              "layer %d: [%s] cannot be trained with batch normalisation over a single value "
+                              "a channel (1 image of 1 x 1), expected 2 images or more at once",
+                              i, s->name);
     }
     return DS_OK;
 }
@@ -97,9 +96,12 @@ void ds_net_free(ds_net *n)
     if (n->net) {
         network *net = n->net;
         ds_backend_detach(n);
-        ds_takeover_release(n);
-        for (int i = 0; i < net->n; i++)
-            ds_detach(&net->layers[i]);
+        for (int i = 0; i < net->n; i++) {
+            layer *l = &net->layers[i];
+            ds_detach(l);
+            free(n->slots[i].own_buffers ? l->output : NULL);
+            free(n->slots[i].own_buffers ? l->delta : NULL);
+        }
         /* free_network leaves these behind */
         free(net->seen);
         free(net->t);
@@ -110,6 +112,7 @@ void ds_net_free(ds_net *n)
     free(n->slots);
     free(n->params);
     free(n->scratch);
+    free(n->taken);
     free(n->loss);
     free(n->statistics);
     free(n->times);
@@ -161,8 +164,8 @@ static int forward_piece(ds_net *n, const float *pixels, int first, int images, 
     return n->context.code;
 }
 
-/* The last images come first: results of later pieces, which begin at row 0, then never reach those that have been moved to
- * their rows. */
+/* The last images come first: results of later pieces, which begin at row 0, then never reach those that have
+ * been moved to their rows. */
 int ds_net_forward(ds_net *n, const float *pixels, int images, ds_error *e)
 {
     ds_context_start(&n->context, e);

@@ -11,7 +11,7 @@
 #define DS_DARKNET_LIBRARY "/usr/lib/darknet/libdarknet.so"
 #endif
 
-/* The host was built with -Ofast: on Debian 12 loading it flushes denormals in this thread, on Debian 13 it does not. Both the same: flush. */
+/* Loading the host flushes denormals in this thread on Debian 12, not on 13: flush on both. */
 static void set_float_mode(void)
 {
 #ifdef __SSE__

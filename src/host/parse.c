@@ -22,16 +22,12 @@ static void parse(void *arg)
 static int text_to_memfd(const char *text, ds_error *e)
 {
     int fd = memfd_create("lowered.cfg", MFD_CLOEXEC);
-    size_t n = strlen(text), done = 0;
-    while (fd >= 0 && done < n) {
-        ssize_t w = write(fd, text + done, n - done);
-        if (w < 0) {
-            close(fd);
-            fd = -1;
-        }
-        done += (size_t)(w > 0 ? w : 0);
-    }
-    return fd >= 0 ? fd : ds_fail(e, DS_EIO, "cannot keep the lowered cfg in memory: %s", strerror(errno));
+    if (fd >= 0 && dprintf(fd, "%s", text) >= 0)
+        return fd;
+    ds_fail(e, DS_EIO, "cannot keep the lowered cfg in memory: %s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return DS_EIO;
 }
 
 /* Point stderr at /dev/null; returns the old one, -1 when that failed. */

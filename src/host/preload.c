@@ -1,5 +1,6 @@
-/* libdarknet-sat.so: preloaded into any program that uses libdarknet.so, it makes cfgs with plugin sections work there, for inference.
- * The functions below stand in for the host's; nobody who calls them looks for errors, so here a failure prints and exits. */
+/* libdarknet-sat.so: preloaded into any program that uses libdarknet.so, it makes cfgs with plugin sections
+ * work there, for inference. The functions below stand in for the host's; nobody who calls them looks for
+ * errors, so here a failure prints and exits. */
 #include "host/private.h"
 
 #include <dlfcn.h>
@@ -13,8 +14,8 @@ static _Noreturn void fatal(const ds_error *e)
     exit(ds_error_status(e->code));
 }
 
-/* The host's own functions. RTLD_NEXT finds nothing when the client opened the library with RTLD_LOCAL (as Python's ctypes does);
- * the caller then is inside the library itself, and its address leads there. */
+/* The host's own functions. RTLD_NEXT finds nothing when the client opened the library with RTLD_LOCAL (as
+ * Python's ctypes does); the caller then is inside the library itself, and its address leads there. */
 static void *library_of(void *caller)
 {
     Dl_info where;

@@ -43,7 +43,8 @@ ds_guard ds_host_guard;
 
 /* ---- parse.c ---- */
 
-/* Parse a cfg text in memory, under the guard, without the host's chatter on stderr; NULL guard: the host talks and ends as it likes. */
+/* Parse a cfg text in memory, under the guard, without the host's chatter on stderr; NULL guard: the host
+ * talks and ends as it likes. */
 int ds_host_parse(const ds_host *host, const char *text, ds_guard *guard, network **net, ds_error *e);
 
 /* ---- attach.c: a plugin in the place of a host layer ---- */
@@ -124,7 +125,6 @@ struct ds_net {
 
 /* Mend the parsed network: missing buffers, sizes, dropout's own memory. */
 void ds_takeover(ds_net *n);
-void ds_takeover_release(ds_net *n);
 /* One layer, the host's or taken over; net.input, net.delta and net.index are those of its turn. */
 void ds_layer_forward(ds_net *n, layer l, network net);
 void ds_layer_backward(ds_net *n, layer l, network net);
@@ -133,7 +133,7 @@ bool ds_layer_adds(const layer *l);
 
 /* ---- backend.c ---- */
 
-/* Choose by name, NULL: the best that was built in; "host": none. Plan, and hand its layers to it. DS_EUSAGE: no such backend. */
+/* Choose by name (NULL: the best; "host": none) and hand its layers to it. DS_EUSAGE: no such name. */
 int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e);
 void ds_backend_detach(ds_net *n);
 /* How many of so many images go through at once: the last so many. */

@@ -1,6 +1,5 @@
 /* Host layers that would crash or compute the wrong thing as they are: mended, or run by code of ours. */
 #include "host/private.h"
-#include "base/memory.h"
 #include "base/rng.h"
 
 #include <stdlib.h>
@@ -11,7 +10,7 @@ static size_t batch_size(const layer *l, int per_image)
     return (size_t)l->batch * (size_t)per_image;
 }
 
-/* ---- [dropout]: the host's shares its neighbour's buffers and multiplies in place ------------------------- */
+/* ---- [dropout]: the host's shares its neighbour's buffers and multiplies in place ---- */
 
 static void own_dropout(ds_net *n, int i)
 {
@@ -44,7 +43,7 @@ static void dropout_backward(layer l, network net)
             net.delta[k] += l.delta[k] * l.scale;
 }
 
-/* ---- [convolutional] size=1 with a stride: the host reads the first pixels instead of every second one ----- */
+/* ---- [convolutional] size=1 with a stride: the host reads the first pixels, not every second one ---- */
 
 static bool skips_pixels(const layer *l)
 {
@@ -98,7 +97,7 @@ static void stride_backward(const ds_net *n, layer l, network net)
         move_pixels(&l, delta, taken_delta, true);
 }
 
-/* ---- buffers that the host forgets ------------------------------------------------------------------------- */
+/* ---- buffers that the host forgets ---- */
 
 /* free_layer frees what these make. */
 static void mend_batchnorm(layer *l)
@@ -138,19 +137,7 @@ void ds_takeover(ds_net *n)
     DS_ALLOC(n->taken, 2 * most);
 }
 
-void ds_takeover_release(ds_net *n)
-{
-    for (int i = 0; i < n->net->n; i++) {
-        layer *l = &n->net->layers[i];
-        if (n->slots[i].own_buffers) {
-            free(l->output);
-            free(l->delta);
-        }
-    }
-    free(n->taken);
-}
-
-/* ---- one layer ---------------------------------------------------------------------------------------------- */
+/* ---- one layer ---- */
 
 void ds_layer_forward(ds_net *n, layer l, network net)
 {
@@ -172,7 +159,7 @@ void ds_layer_backward(ds_net *n, layer l, network net)
         l.backward(l, net);
 }
 
-/* [route] and [shortcut] add to their inputs' deltas by themselves, larger filters too, and so do our own layers. */
+/* [route], [shortcut] and larger filters add to their inputs' deltas by themselves; our own layers too. */
 bool ds_layer_adds(const layer *l)
 {
     return l->type == ROUTE || l->type == SHORTCUT || l->type == DROPOUT || ds_attached_of(l) ||

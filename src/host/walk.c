@@ -1,5 +1,5 @@
-/* The walk over the layers. The host's own zeroes every delta before the forward pass, and several of its layers overwrite
- * the gradient that other readers of the same input left there; this one does neither. */
+/* The walk over the layers. The host's own zeroes every delta before the forward pass, and several of its
+ * layers overwrite the gradient that other readers of the same input left there; this one does neither. */
 #include "host/private.h"
 #include "base/clock.h"
 
@@ -74,7 +74,8 @@ static void zero_inputs_of(ds_net *n, int reader)
     }
 }
 
-/* The first layer that trains has parameters, and then NULL for net.delta says that nobody wants that gradient. */
+/* The first layer that trains has parameters, and then NULL for net.delta says that nobody wants that
+ * gradient. */
 static void backward_one(ds_net *n, int i, network net)
 {
     layer *l = &net.layers[i];

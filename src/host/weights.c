@@ -1,4 +1,5 @@
-/* .weights files: int32 major, minor, revision, then images seen (64 bits since 0.2), then the parameters as float32. */
+/* .weights files: int32 major, minor, revision, then images seen (64 bits since 0.2), then the parameters as
+ * float32. */
 #include "host/private.h"
 #include "base/file.h"
 
@@ -11,7 +12,8 @@ static bool is_average(const ds_param *p)
     return !strcmp(p->name, "scales") || !strcmp(p->name, "means") || !strcmp(p->name, "variances");
 }
 
-/* Numbers of a parameter that a file holds for reading: dontload=, dontloadscales=, numload= as in the host. */
+/* Numbers of a parameter that a file holds for reading: dontload=, dontloadscales=, numload= as in the
+ * host. */
 static size_t stored(const ds_net *n, const ds_param *p)
 {
     const layer *l = &n->net->layers[p->layer];
@@ -46,8 +48,8 @@ static int read_header(const unsigned char *bytes, size_t n, const char *path, s
     return DS_OK;
 }
 
-/* Last layer (exclusive) that `floats` numbers fill exactly, looking at layers below `upto`; -1 when they end inside a layer.
- * *need: what all of them take. */
+/* Last layer (exclusive) that `floats` numbers fill exactly, looking at layers below `upto`; -1 when they end
+ * inside a layer. *need: what all of them take. */
 static int fitting_layers(const ds_net *n, size_t floats, int upto, size_t *need)
 {
     int fits = floats == 0 ? 0 : -1;
