@@ -236,17 +236,6 @@ static int open_network(found *g, const reject_flags *s, const char *const *oper
 
 /* ---- lists and rivals ---- */
 
-static int read_csv(ds_answers *a, bool labelled, ds_error *e)
-{
-    ds_answers read;
-    DS_TRY(ds_report_csv_read(a->file, labelled, &read, e));
-    read.name = a->name;
-    a->name = NULL;
-    ds_answers_clear(a);
-    *a = read;
-    return DS_OK;
-}
-
 static int read_lists(found *g, const reject_flags *s, const char *const *operands, ds_error *e)
 {
     if (!s->from) {
@@ -258,16 +247,16 @@ static int read_lists(found *g, const reject_flags *s, const char *const *operan
     g->lists[0].file = ds_strdup(s->from);
     DS_TRY(check_names(g, e));
     for (int i = 0; i < g->n_lists; i++)
-        DS_TRY(read_csv(&g->lists[i], i == 0 || is_labelled(s->lists.v[i - 1]), e));
+        DS_TRY(
+            ds_report_csv_read(g->lists[i].file, i == 0 || is_labelled(s->lists.v[i - 1]), &g->lists[i], e));
     return DS_OK;
 }
 
 static int read_rivals(found *g, const reject_flags *s, ds_error *e)
 {
     for (int i = 0; i < s->compare.n; i++) {
-        const ds_answers none = {.file = ds_strdup(s->compare.v[i])};
-        DS_PUSH(g->rivals, g->n_rivals, none);
-        DS_TRY(read_csv(&g->rivals[i], true, e));
+        DS_PUSH(g->rivals, g->n_rivals, (ds_answers){0});
+        DS_TRY(ds_report_csv_read(s->compare.v[i], true, &g->rivals[i], e));
         DS_TRY(ds_answers_match(&g->lists[0], &g->rivals[i], e));
     }
     return DS_OK;

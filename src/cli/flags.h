@@ -1,5 +1,5 @@
-/* The command line of one sub-command: flags by an option table, everything else operands; rows and checks that
- * several commands share. */
+/* The command line of one sub-command: flags by an option table, everything else operands; rows and checks
+ * that several commands share. */
 #ifndef DS_CLI_FLAGS_H
 #define DS_CLI_FLAGS_H
 

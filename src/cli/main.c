@@ -297,9 +297,10 @@ static int finish_output(int rc, ds_error *e)
     return rc;
 }
 
-/* Compute threads that wait should sleep soon: spinning on, as OpenMP does by default, takes the cores from the loader's threads and makes
- * a busy machine several times slower; sleeping at once makes many short passes slower by some percent. 20,000 turns cost neither.
- * OpenMP reads its environment before main, hence the second start. */
+/* Compute threads that wait should sleep soon: spinning on, as OpenMP does by default, takes the cores
+ * from the loader's threads and makes a busy machine several times slower; sleeping at once makes many
+ * short passes slower by some percent. 20,000 turns cost neither. OpenMP reads its environment before
+ * main, hence the second start. */
 static void let_threads_sleep(char **argv)
 {
     if (!getenv("OMP_WAIT_POLICY") && !getenv("GOMP_SPINCOUNT") && setenv("GOMP_SPINCOUNT", "20000", 1) == 0)

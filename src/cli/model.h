@@ -24,10 +24,10 @@ typedef struct ds_model {
     ds_notes notes;
 } ds_model;
 
-/* Read and check all of it (files: DATA, CFG, WEIGHTS), for evaluation: the weights must be complete, the classes those of the labels.
- * `m` zeroed in, but for `data` where it was read before, and `batch` with DS_NO_LIST; also after an error
- * ds_model_close frees what is there. *a: images, labels and class names of the list, whose key is its name; NULL with
- * DS_NO_LIST. */
+/* Read and check all of it (files: DATA, CFG, WEIGHTS), for evaluation: the weights must be complete, the
+ * classes those of the labels. `m` zeroed in, but for `data` where it was read before, and `batch` with
+ * DS_NO_LIST; also after an error ds_model_close frees what is there. *a: images, labels and class names
+ * of the list, whose key is its name; NULL with DS_NO_LIST. */
 int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, const ds_run_flags *flags,
                   ds_answers *a, ds_error *e);
 void ds_model_close(ds_model *m);

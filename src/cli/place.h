@@ -1,4 +1,5 @@
-/* Where a result goes: a file that is replaced when it is whole, or standard output; never what it is made from. */
+/* Where a result goes: a file that is replaced when it is whole, or standard output; never what it is made
+ * from. */
 #ifndef DS_CLI_PLACE_H
 #define DS_CLI_PLACE_H
 
@@ -16,7 +17,8 @@ typedef struct ds_place {
 
 /* "-" stands for standard output. */
 bool ds_is_stdout(const char *path);
-/* Open before the work begins, so that an unwritable place is found early. path NULL: nothing is asked for. */
+/* Open before the work begins, so that an unwritable place is found early. path NULL: nothing is asked
+ * for. */
 int ds_place_open(ds_place *p, const char *path, ds_error *e);
 /* Everything is written. DS_EIO. */
 int ds_place_commit(ds_place *p, ds_error *e);

@@ -31,7 +31,8 @@ void ds_print_layers(const ds_net *net, FILE *out)
     fprintf(out, "%5s  %-16s %-18s %-18s %12zu %10.3f\n", "total", "", "", "", parameters, flops / 1e6);
 }
 
-/* flops: of one direction, all images of a pass. A layer without time was computed together with the one before. */
+/* flops: of one direction, all images of a pass. A layer without time was computed together with the one
+ * before. */
 static void print_time(FILE *out, double seconds, double flops, const ds_times *p)
 {
     if (seconds <= 0)

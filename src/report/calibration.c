@@ -8,8 +8,8 @@
 
 /* ---- percent without rounding ---- */
 
-/* The fewest decimals of a number of (0, 1) that are read as the same number, with `rest` their ten's complement; the
- * point moves by two. */
+/* The fewest decimals of a number of (0, 1) that are read as the same number, with `rest` their ten's
+ * complement; the point moves by two. */
 static const char *percent(double v, bool rest, char text[DS_PERCENT_TEXT])
 {
     char number[DS_PERCENT_TEXT], *p = number + 2; /* behind "0." */

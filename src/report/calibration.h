@@ -1,4 +1,5 @@
-/* What `classifier calibrate` found, for people: which images were used for what, the threshold, what it promises. */
+/* What `classifier calibrate` found, for people: which images were used for what, the threshold, what it
+ * promises. */
 #ifndef DS_REPORT_CALIBRATION_H
 #define DS_REPORT_CALIBRATION_H
 
@@ -23,14 +24,15 @@ typedef struct ds_calibration {
     double
         nll[2]; /* of the images that were not fitted on, at temperature 1 and at this one; NAN: not fitted */
     size_t n_nan; /* images that set the threshold and have no confidence */
-    /* what the threshold is for, NAN: not for that: at most `risk` of the accepted are wrong, with probability
-     * 1 - delta; at least `coverage` of the images are accepted; rejecting an image costs `cost` errors */
+    /* what the threshold is for, NAN: not for that: at most `risk` of the accepted are wrong, with
+     * probability 1 - delta; at least `coverage` of the images are accepted; rejecting an image costs
+     * `cost` errors */
     double risk, delta, coverage, cost;
     ds_cut cut; /* of the images that set the threshold */
 } ds_calibration;
 
-/* A number of (0, 1) in percent, all its digits and no more: 0.001 becomes "0.1 %". The digits are the fewest that are
- * read as the same number. */
+/* A number of (0, 1) in percent, all its digits and no more: 0.001 becomes "0.1 %". The digits are the
+ * fewest that are read as the same number. */
 enum { DS_PERCENT_TEXT = 400 };
 const char *ds_percent_text(double fraction, char text[DS_PERCENT_TEXT]);
 /* The same of 1 - fraction, as one subtracts on paper: 0.001 becomes "99.9 %". */

@@ -67,15 +67,14 @@ enum { LABEL, PREDICTION, CONFIDENCE, PATH, KNOWN };
 static const char *const known[KNOWN] = {"label", "prediction", "confidence", "path"};
 
 typedef struct columns {
-    bool labelled;      /* label and prediction are wanted */
-    const char **names; /* n */
-    int n, at[KNOWN];   /* where the known ones stand; -1: not there, or not wanted */
+    bool labelled;        /* label and prediction are wanted */
+    const char *expected; /* for messages */
+    const char **names;   /* n */
+    int n, at[KNOWN];     /* where the known ones stand; -1: not there, or not wanted */
 } columns;
 
 static int find_column(const reader *r, int line, columns *c, int k, ds_error *e)
 {
-    const char *expected =
-        c->labelled ? "the columns label, prediction and confidence" : "the column confidence";
     c->at[k] = -1;
     if (!c->labelled && (k == LABEL || k == PREDICTION))
         return DS_OK;
@@ -91,15 +90,13 @@ static int find_column(const reader *r, int line, columns *c, int k, ds_error *e
         return DS_OK;
     const char *near = ds_nearest(known[k], c->names, c->n);
     return ds_fail_at(e, DS_EINPUT, r->file, line, "no column '%s' in the header, expected %s%s%s%s",
-                      known[k], expected, near ? " (is '" : "", near ? near : "", near ? "' meant?)" : "");
+                      known[k], c->expected, near ? " (is '" : "", near ? near : "", near ? "' meant?)" : "");
 }
 
 static int read_header(reader *r, columns *c, ds_error *e)
 {
     if (!next_row(r))
-        return ds_fail_at(e, DS_EINPUT, r->file, 1, "no header, expected %s",
-                          c->labelled ? "the columns label, prediction and confidence"
-                                      : "the column confidence");
+        return ds_fail_at(e, DS_EINPUT, r->file, 1, "no header, expected %s", c->expected);
     const int line = r->line;
     do {
         char *field;
@@ -233,20 +230,20 @@ static int read_table(reader *r, table *t, ds_error *e)
 
 int ds_report_csv_read(const char *path, bool labelled, ds_answers *a, ds_error *e)
 {
-    char *text;
-    *a = (ds_answers){0};
-    DS_TRY(ds_file_read_text(path,
-                             labelled ? "a CSV file with the columns label, prediction and confidence"
-                                      : "a CSV file with the column confidence",
-                             &text, e));
+    table t = {.columns = {.labelled = labelled,
+                           .expected = labelled ? "the columns label, prediction and confidence"
+                                                : "the column confidence"}};
+    char *text, *what = ds_format("a CSV file with %s", t.columns.expected);
+    int rc = ds_file_read_text(path, what, &text, e);
+    free(what);
+    DS_TRY(rc);
     bool marked = strncmp(text, "\xEF\xBB\xBF", 3) == 0;
     reader r = {.file = path, .p = text + (marked ? 3 : 0), .line = 1};
-    table t = {.columns.labelled = labelled};
-    int rc = read_table(&r, &t, e);
-    if (!rc) {
+    rc = read_table(&r, &t, e);
+    if (!rc)
         take_rows(a, &t);
+    if (!rc && !a->file)
         a->file = ds_strdup(path);
-    }
     tdestroy(t.classes, free);
     free(t.columns.names);
     free(t.rows);

@@ -25,23 +25,26 @@ int ds_report_flush(FILE *f, ds_error *e);
 /* For people. Rates in percent, thresholds with the fewest digits that give the same number again. DS_EIO. */
 int ds_report_text(FILE *f, const ds_figures *r, ds_error *e);
 
-/* One object; undefined, unknown, infinite and what was not asked for are null. Bytes that are not UTF-8 in a text
- * become '?'. DS_EIO, DS_ENOMEM.
+/* One object; undefined, unknown, infinite and what was not asked for are null. Bytes that are not UTF-8 in a
+ * text become '?'. DS_EIO.
  *   n accuracy coverage reject_rate risk threshold aurc eaurc augrc auroc nll brier ece confidence model
  *   risk_at_coverage   array of {coverage accepted risk threshold}
  *   coverage_at_risk   array of {risk coverage reject_rate threshold accepted}
  *   conventions        {aurc eaurc augrc auroc ece}: a sentence each
- *   intervals          {level replicates seed accuracy reject_rate risk aurc eaurc augrc auroc}: [low, high] each; areas
- *                      null without bootstrap (replicates 0)
+ *   intervals          {level replicates seed accuracy reject_rate risk aurc eaurc augrc auroc}: [low, high]
+ *                      each; areas null without bootstrap (replicates 0)
  *   risk_control       {risk delta feasible feasible_risk}; the threshold was chosen on these images
- *   classes            array of {name n accuracy accepted reject_rate risk intervals {accuracy reject_rate risk}}; null
- *                      when unknown or more than DS_MOST_CLASSES
- *   confusion          array of rows, one a label in the order of `classes`: accepted images by prediction, then rejected
- *   lists              array of {name file labelled n accepted coverage reject_rate accuracy risk auroc intervals
- *                      {accuracy reject_rate risk}}; auroc: the images of the report against those of the list
- *   compare            array of {file other {accuracy aurc eaurc augrc auroc coverage risk} coverage risk difference
- *                      {accuracy risk aurc eaurc augrc auroc} intervals {the same} p_aurc}; difference: this minus other;
- *                      coverage, risk: at the coverage of the threshold, whole groups of equal confidence */
+ *   classes            array of {name n accuracy accepted reject_rate risk intervals {accuracy reject_rate
+ *                      risk}}; null when unknown or more than DS_MOST_CLASSES
+ *   confusion          array of rows, one a label in the order of `classes`: accepted images by prediction,
+ *                      then rejected
+ *   lists              array of {name file labelled n accepted coverage reject_rate accuracy risk auroc
+ *                      intervals {accuracy reject_rate risk}}; auroc: the images of the report against those
+ *                      of the list
+ *   compare            array of {file other {accuracy aurc eaurc augrc auroc coverage risk} coverage risk
+ *                      difference {accuracy risk aurc eaurc augrc auroc} intervals {the same} p_aurc};
+ *                      difference: this minus other; coverage, risk: at the coverage of the threshold, whole
+ *                      groups of equal confidence */
 int ds_report_json(FILE *f, const ds_figures *r, ds_error *e);
 
 /* ---- csv.c ---- */
@@ -52,12 +55,13 @@ int ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, ds_error
 
 /* ---- csv_read.c ---- */
 
-/* Read such a CSV as answers with `file`. Columns are found by the header, in any order: label, prediction, confidence
- * and, when there, path; others are ignored. Without `labelled` confidence alone is needed, label and prediction are
- * ignored. Classes are the distinct texts of both columns in natural order ("2" before "10"). A UTF-8 mark, CRLF, blank
- * lines and quoted fields with newlines are read; no rows below the header give n = 0. DS_EINPUT with file:line for a
- * missing or doubled column, a row of another length, wrong quotes, a confidence that is neither a finite number nor
- * nan, an empty file or one with NUL bytes; DS_EIO. On failure the answers are empty. */
+/* Read such a CSV into `a`, which is zeroed but for its name and file, and unchanged on failure. Columns
+ * are found by the header, in any order: label, prediction, confidence and, when there, path; others are
+ * ignored. Without `labelled` confidence alone is needed, label and prediction are ignored. Classes are
+ * the distinct texts of both columns in natural order ("2" before "10"). A UTF-8 mark, CRLF, blank lines
+ * and quoted fields with newlines are read; no rows below the header give n = 0. DS_EINPUT with file:line
+ * for a missing or doubled column, a row of another length, wrong quotes, a confidence that is neither a
+ * finite number nor nan, an empty file or one with NUL bytes; DS_EIO. */
 int ds_report_csv_read(const char *path, bool labelled, ds_answers *a, ds_error *e);
 
 #endif

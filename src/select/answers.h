@@ -34,7 +34,8 @@ const char *ds_answers_path(const ds_answers *a, size_t i);
 /* The logits that were kept of an image. */
 const float *ds_answers_logits(const ds_answers *a, size_t i);
 
-/* Room for the answers of a network to n images whose labels, if any, are there; those of before are forgotten. */
+/* Room for the answers of a network to n images whose labels, if any, are there; those of before are
+ * forgotten. */
 void ds_answers_begin(ds_answers *a, bool keep_logits);
 /* The answer to image i from its logits z. `temperature` divides them for the class probabilities; `top`: see
  * ds_quality_add. */
@@ -43,23 +44,25 @@ void ds_answers_put(ds_answers *a, size_t i, const float *z, const ds_score *sco
 /* Confidences by another score, from the logits that were kept. */
 void ds_answers_score(ds_answers *a, const ds_score *score);
 
-/* Images i = 0 … n-1 become those that were at order[i]; order: n, a permutation. Path by path, logits too. */
+/* Images i = 0 … n-1 become those that were at order[i]; order: n, a permutation. Path by path, logits
+ * too. */
 void ds_answers_reorder(ds_answers *a, const uint32_t *order);
-/* The images [from, to) with pointers into `a`, which must outlive them: nothing to clear. Without quality. */
+/* The images [from, to) with pointers into `a`, which must outlive them: nothing to clear. Without
+ * quality. */
 ds_answers ds_answers_part(const ds_answers *a, size_t from, size_t to);
 
 /* ---- match.c ---- */
 
-/* Bring the answers of another program into the order of `a`. Paths that are there k times in both are matched
- * k times, in their order. O(n log n). DS_EINPUT: the images or the texts of their labels differ, or one of the
- * two has no paths. */
+/* Bring the answers of another program into the order of `a`. Paths that are there k times in both are
+ * matched k times, in their order. O(n log n). DS_EINPUT: the images or the texts of their labels differ,
+ * or one of the two has no paths. */
 int ds_answers_match(const ds_answers *a, ds_answers *other, ds_error *e);
 
 /* ---- temperature.c ---- */
 
-/* The T > 0 that minimises the mean NLL of softmax(z/T) over answers with logits and labels. Images whose NLL is
- * not finite at any T are left out. DS_EINPUT: there is no minimum, because no image is left, all are right (T would
- * be 0), or the logits do not point to the labels (T would be infinite). */
+/* The T > 0 that minimises the mean NLL of softmax(z/T) over answers with logits and labels. Images whose
+ * NLL is not finite at any T are left out. DS_EINPUT: there is no minimum, because no image is left, all
+ * are right (T would be 0), or the logits do not point to the labels (T would be infinite). */
 int ds_temperature_fit(const ds_answers *a, double *temperature, ds_error *e);
 
 /* ---- fit.c: score and temperature, fitted on images that have nothing to do with the threshold ---- */

@@ -56,7 +56,8 @@ static void scratch_release(scratch *t)
     ds_curve_clear(&t->curve);
 }
 
-/* Replicate r, the same images of both samples: a function of (seed, r). The bias of a draw is below n / 2^64. */
+/* Replicate r, the same images of both samples: a function of (seed, r). The bias of a draw is below n /
+ * 2^64. */
 static void draw_counts(const sample *samples, int n_samples, uint64_t seed, int r, scratch *t)
 {
     size_t n = samples[0].n;

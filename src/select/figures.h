@@ -27,8 +27,8 @@ typedef struct ds_counts {
 } ds_counts;
 /* Of all answers; without labels none counts as right or wrong. */
 ds_counts ds_counts_of(const ds_answers *a, double threshold);
-/* Of the images of each label. counts: classes. confusion: classes x (classes + 1), may be NULL: rows are labels,
- * columns predictions of accepted images, the last column counts the rejected. */
+/* Of the images of each label. counts: classes. confusion: classes x (classes + 1), may be NULL: rows are
+ * labels, columns predictions of accepted images, the last column counts the rejected. */
 void ds_counts_by_class(const ds_answers *a, double threshold, ds_counts *counts, size_t *confusion);
 
 /* accuracy is of all images, risk of the accepted ones; both undefined without labels. */
@@ -37,7 +37,8 @@ typedef struct ds_rates {
 } ds_rates;
 ds_rates ds_rates_of(const ds_counts *c, bool labelled);
 
-/* Probability that an image of `in` is surer than one of `out`, ties 1/2, NaN lowest; NaN for an empty side. */
+/* Probability that an image of `in` is surer than one of `out`, ties 1/2, NaN lowest; NaN for an empty
+ * side. */
 double ds_auroc_two(const ds_answers *in, const ds_answers *out);
 
 /* ---- bootstrap.c ---- */
@@ -50,11 +51,12 @@ typedef struct ds_bootstrap {
                        * itself counted on both sides, at most 1 */
     int replicates; /* 0: none, nothing is defined */
 } ds_bootstrap;
-/* Quantiles (linear interpolation) at `level` in (0, 1) over `replicates` >= 0 resamples of the images with
- * replacement: figures of `a`, or with `b` (which answers the same images in the same order, else NULL) those of a
- * minus those of b on the same resamples. risk: when each accepts at least `coverage` (ds_cut_at_coverage), undefined for coverage 0.
- * Replicate r is a function of (seed, r), whatever the number of threads. A resample that leaves a figure undefined is
- * left out of its interval. O(n log n + replicates n) time, up to 32 n bytes a thread. Fewer than 2^31 images. */
+/* Quantiles (linear interpolation) at `level` in (0, 1) over `replicates` >= 0 resamples of the images
+ * with replacement: figures of `a`, or with `b` (which answers the same images in the same order, else
+ * NULL) those of a minus those of b on the same resamples. risk: when each accepts at least `coverage`
+ * (ds_cut_at_coverage), undefined for coverage 0. Replicate r is a function of (seed, r), whatever the
+ * number of threads. A resample that leaves a figure undefined is left out of its interval. O(n log n +
+ * replicates n) time, up to 32 n bytes a thread. Fewer than 2^31 images. */
 ds_bootstrap ds_bootstrap_of(const ds_answers *a, const ds_answers *b, double coverage, int replicates,
                              double level, uint64_t seed);
 
@@ -116,7 +118,8 @@ typedef struct ds_wish {
 
 /* Curve, cut, accuracy, areas and rates of answers, the rest unknown. */
 ds_figures ds_figures_at(const ds_answers *a, const ds_wish *w);
-/* All figures of the first of n >= 1 lists, the others beside it, and rivals in its order (ds_answers_match). */
+/* All figures of the first of n >= 1 lists, the others beside it, and rivals in its order
+ * (ds_answers_match). */
 ds_figures ds_figures_of(const ds_answers *lists, int n, const ds_answers *rivals, int n_rivals,
                          const ds_wish *w);
 void ds_figures_clear(ds_figures *f);

@@ -148,7 +148,8 @@ double ds_rate_lower(size_t k, size_t m, double delta);
 typedef struct ds_interval {
     double low, high; /* NaN, NaN: undefined */
 } ds_interval;
-/* Two-sided exact interval at `level` in (0, 1), e.g. .95: (1 - level)/2 on each side. Undefined for m = 0. */
+/* Two-sided exact interval at `level` in (0, 1), e.g. .95: (1 - level)/2 on each side. Undefined for m =
+ * 0. */
 ds_interval ds_rate_interval(size_t k, size_t m, double level);
 
 /* ---- guarantee.c: a threshold that keeps a promise ---- */

@@ -37,7 +37,7 @@ static void put_bytes(const char *bytes, size_t n)
 
 static ds_answers read_text(const char *text)
 {
-    ds_answers csv;
+    ds_answers csv = {0};
     ds_error e = {0};
     put_bytes(text, strlen(text));
     if (ds_report_csv_read(csv_path, true, &csv, &e))
@@ -160,7 +160,7 @@ static void many_classes_keep_their_numbers(void **state)
 static void a_file_without_labels_is_read(void **state)
 {
     (void)state;
-    ds_answers csv;
+    ds_answers csv = {0};
     static const char text[] = "label,path,confidence,label\n?,a,0.5,?\n?,b,nan,?\n", lacking[] = "path\na\n";
     put_bytes(text, sizeof text - 1);
     assert_int_equal(ds_report_csv_read(csv_path, false, &csv, NULL), 0);
@@ -194,7 +194,7 @@ static void short_files_are_read(void **state)
 
 static void check_refused(const char *bytes, size_t n, int line, const char *part)
 {
-    ds_answers csv;
+    ds_answers csv = {0};
     ds_error e = {0};
     put_bytes(bytes, n);
     assert_int_equal(ds_report_csv_read(csv_path, true, &csv, &e), DS_EINPUT);
@@ -236,7 +236,7 @@ static void malformed_csv_is_refused(void **state)
         check_refused(cases[i].text, strlen(cases[i].text), cases[i].line, cases[i].part);
     static const char binary[] = "label,prediction,confidence\na,\0,1\n";
     check_refused(binary, sizeof binary - 1, 0, "is a binary file");
-    ds_answers csv;
+    ds_answers csv = {0};
     ds_error e = {0};
     assert_int_equal(ds_report_csv_read("/nonexistent/x.csv", true, &csv, &e), DS_EIO);
     assert_null(csv.names);
@@ -247,7 +247,7 @@ static void every_cut_of_a_file_is_survived(void **state)
     (void)state;
     char *text = written_csv(NAN);
     for (size_t n = strlen(text); n > 0; n--) {
-        ds_answers csv;
+        ds_answers csv = {0};
         put_bytes(text, n);
         if (ds_report_csv_read(csv_path, true, &csv, NULL) == 0) {
             assert_true(csv.n <= ROWS);
