@@ -22,12 +22,22 @@ static bool ends_line(const char *p)
     return *p == '\n' || *p == '\0';
 }
 
+static bool ends_plain(const char *p)
+{
+    return *p == ',' || *p == '"' || ends_line(p);
+}
+
+static bool ends_quoted(const char *p)
+{
+    return *p == '\0' || (*p == '"' && p[1] != '"');
+}
+
 static int read_field(reader *r, char **field, ds_error *e)
 {
     const bool quoted = *r->p == '"';
     const int line = r->line;
     char *in = r->p + quoted, *out = *field = in;
-    for (; quoted ? *in && (*in != '"' || in[1] == '"') : !strchr(",\n\"", *in); *out++ = *in++) {
+    for (; quoted ? !ends_quoted(in) : !ends_plain(in); *out++ = *in++) {
         in += quoted && *in == '"';
         r->line += *in == '\n';
     }
@@ -179,7 +189,8 @@ static int read_row(reader *r, table *t, ds_error *e)
                           fields[CONFIDENCE]);
     if (c->labelled) {
         made.label = find_class(&t->classes, fields[LABEL]);
-        made.prediction = find_class(&t->classes, fields[PREDICTION]);
+        bool right = strcmp(fields[LABEL], fields[PREDICTION]) == 0;
+        made.prediction = right ? made.label : find_class(&t->classes, fields[PREDICTION]);
     }
     DS_PUSH(t->rows, t->n, made);
     return DS_OK;
