@@ -29,7 +29,7 @@ SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY),$(wildcard src/*/*.c)) $(wil
 PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/open.c src/host/parse.c \
                   src/select/confidence.c src/select/softmax.c $(wildcard src/base/*.c src/cfg/*.c plugins/*.c)
 TESTS = $(filter-out $(if $(WITH_ONEDNN),,test_kernels test_onednn%),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
-CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh)))
+CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh))) tests/style.sh
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 PROGRAM = $(if $(SANITIZE),$(BUILD)/darknet,darknet)

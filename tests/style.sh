@@ -62,8 +62,8 @@ while read -r header file; do
 done <<'LIST'
 darknet.h src/host/private.h
 dnnl.h plugins/onednn/dnnl.c
-archive.h src/data/archive.c
-archive_entry.h src/data/archive.c
+archive.h src/data/import_archive.c
+archive_entry.h src/data/import_archive.c
 LIST
 
 # Functions begin and end with a brace in the first column.
