@@ -61,7 +61,6 @@ const ds_option ds_calibrate_options[] = {
     DS_RUN_THREADS,
     DS_RUN_BACKEND,
     DS_RUN_LOADERS,
-    DS_RUN_CACHE,
     OPT_END,
 };
 

@@ -66,7 +66,6 @@ const ds_option ds_reject_options[] = {
     DS_RUN_THREADS,
     DS_RUN_BACKEND,
     DS_RUN_LOADERS,
-    DS_RUN_CACHE,
     OPT_END,
 };
 

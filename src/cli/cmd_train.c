@@ -9,7 +9,7 @@
 
 typedef struct flags {
     bool clear, skip_bad;
-    int upto, epochs, seed;
+    int upto, epochs, seed, cache;
     ds_run_flags run;
 } flags;
 
@@ -25,7 +25,7 @@ const ds_option ds_train_options[] = {
     DS_RUN_BACKEND,
     DS_RUN_PROFILE,
     DS_RUN_LOADERS,
-    DS_RUN_CACHE,
+    OPT_INT("cache", cache, "memory for decoded images", .def = "512", OPT_RANGE(0, 1048576), .unit = "MIB"),
     OPT_FLAG("skip-bad", skip_bad, "train without images that cannot be decoded"),
     OPT_END,
 };
@@ -63,7 +63,7 @@ static int run(const flags *f, const char **operands, ds_error *e)
                               .verbose = f->run.verbose,
                               .profile = f->run.profile,
                               .loaders = f->run.loaders,
-                              .cache_bytes = (size_t)f->run.cache << 20,
+                              .cache_bytes = (size_t)f->cache << 20,
                               .skip_bad = f->skip_bad,
                               .interrupted = &stop,
                               .notes = &view.notes};

@@ -13,7 +13,7 @@ typedef struct valid_flags {
 
 #define DS_STATE valid_flags
 const ds_option ds_valid_options[] = {
-    DS_RUN_THREADS, DS_RUN_BACKEND, DS_RUN_PROFILE, DS_RUN_LOADERS, DS_RUN_CACHE, OPT_END,
+    DS_RUN_THREADS, DS_RUN_BACKEND, DS_RUN_PROFILE, DS_RUN_LOADERS, OPT_END,
 };
 
 static int valid(ds_model *m, ds_answers *a, const char *const *files, const valid_flags *s, ds_error *e)

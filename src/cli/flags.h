@@ -18,7 +18,7 @@ int ds_flags_parse(const ds_option *table, void *state, int argc, char **argv, c
 
 /* Flags of every command that runs a network over a list. */
 typedef struct ds_run_flags {
-    int threads, loaders, cache, backend;
+    int threads, loaders, backend;
     bool verbose, profile;
 } ds_run_flags;
 
@@ -40,9 +40,6 @@ extern const char *const ds_backend_names[];
 #define DS_RUN_LOADERS                                                                                  \
     OPT_INT("loaders", run.loaders, "threads that decode images; 0: one a core, 8 at most", .def = "0", \
             OPT_RANGE(0, 256))
-#define DS_RUN_CACHE                                                                              \
-    OPT_INT("cache", run.cache, "memory for decoded images", .def = "512", OPT_RANGE(0, 1048576), \
-            .unit = "MIB")
 
 /* n operands came, `needed` are needed; `words` names them for the message. DS_EUSAGE names the first missing
  * one. */

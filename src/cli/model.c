@@ -109,7 +109,6 @@ int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, d
 {
     ds_times times = {0};
     how.loaders = ds_loader_threads(flags->loaders);
-    how.cache_bytes = (size_t)flags->cache << 20;
     how.times = &times;
     if (flags->profile)
         ds_net_profile_start(m->net);

@@ -42,8 +42,7 @@ int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error
                                .h = info->h,
                                .c = info->c,
                                .batch = info->batch,
-                               .threads = setup->loaders,
-                               .cache_bytes = setup->cache_bytes};
+                               .threads = setup->loaders};
     ds_loader *loader;
     DS_TRY(ds_loader_new(&s, &loader, e));
     a->classes = info->classes;

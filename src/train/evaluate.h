@@ -21,7 +21,6 @@ typedef struct ds_eval_setup {
     int top;                                  /* >= 1: for the share of ds_means */
     bool keep_logits;                         /* in the answers */
     int loaders;                              /* decoding threads, >= 1 */
-    size_t cache_bytes;                       /* decoded images kept; one pass needs none */
     const volatile sig_atomic_t *interrupted; /* stops with DS_EINTERRUPT once it is not 0; may be NULL */
     ds_times *times;                          /* filled when not NULL; zero-initialise */
 } ds_eval_setup;

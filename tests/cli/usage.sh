@@ -56,7 +56,7 @@ classifier train|loaders N
 classifier train|upto N
 classifier train|skip-bad
 classifier valid|threads N
-classifier valid|cache
+classifier train|cache
 classifier predict|threshold T
 classifier predict|list F
 classifier reject|coverage C
