@@ -345,12 +345,12 @@ static int resolve(const ds_place *p, const char *key, int value, int *layer, co
 static int shape_route(const ds_place *p)
 {
     const ds_numbers *layers = &p->k->layers;
-    const ds_shape *next;
+    const ds_shape *next = NULL;
     ds_shape sum = {0};
     long long outputs = 0, channels = 0;
     if (layers->n == 0)
         return bad(p, "", "has no layers, expected layers=-1 or the like");
-    for (int i = 0, layer; i < layers->n; i++) {
+    for (int i = 0, layer = 0; i < layers->n; i++) {
         DS_TRY(resolve(p, "layers", (int)layers->v[i], &layer, &next));
         if (i == 0)
             sum = *next;
@@ -374,8 +374,8 @@ static bool whole_ratio(const ds_shape *a, const ds_shape *b)
 
 static int shape_shortcut(const ds_place *p)
 {
-    int layer;
-    const ds_shape *from;
+    int layer = 0;
+    const ds_shape *from = NULL;
     if (!ds_section_get(p->s, "from"))
         return bad(p, "", "has no from, expected from=-3 or the like");
     DS_TRY(resolve(p, "from", p->k->from, &layer, &from));
