@@ -11,31 +11,29 @@
 typedef struct ds_dnnl ds_dnnl; /* opaque: oneDNN's engine and stream */
 typedef struct ds_conv ds_conv; /* opaque: one convolution in one direction */
 
-/* DS_EHOST when oneDNN cannot work here. */
+/* DS_EHOST when oneDNN cannot work here; free *d in any case. */
 int ds_dnnl_new(ds_dnnl **d, ds_error *e);
 void ds_dnnl_free(ds_dnnl *d);
 /* "2.6.3, AVX-512": version and instruction set, lowered by ONEDNN_MAX_CPU_ISA (DNNL_MAX_CPU_ISA in 2.6). Static memory. */
 const char *ds_dnnl_describe(void);
-/* Numbers that oneDNN's fastest kernels keep together: 16 channels with AVX-512, else 8. */
-int ds_dnnl_block(void);
 
 typedef enum ds_conv_kind {
     DS_CONV_TRAIN,     /* forward, the weights change between calls */
-    DS_CONV_INFER,     /* forward, they do not */
+    DS_CONV_INFER,     /* forward, they do not; with a bias */
     DS_CONV_GRAD_DATA, /* gradient of the input from that of the output */
     DS_CONV_GRAD_WEIGHTS
 } ds_conv_kind;
 
 typedef struct ds_conv_spec {
     ds_conv_kind kind;
+    int block; /* channels that lie together in the tensors: 8 or 16 */
     int batch, groups;
     int c, h, w;         /* input channels of all groups, height, width */
     int n, out_h, out_w; /* filters of all groups */
     int size, stride, pad;
     bool plain_input; /* the input is NCHW, not blocked */
     bool winograd;    /* else the direct algorithm */
-    /* DS_CONV_TRAIN, DS_CONV_INFER */
-    bool bias;
+    /* DS_CONV_INFER */
     bool add;      /* adds to what is in the output (before the activation) */
     bool activate; /* x > 0 ? x : slope x */
     float slope;
@@ -44,8 +42,6 @@ typedef struct ds_conv_spec {
 /* DS_EHOST when oneDNN has no fast code for the shape (a reference loop does not count). */
 int ds_conv_new(ds_dnnl *d, const ds_conv_spec *spec, ds_conv **conv, ds_error *e);
 void ds_conv_free(ds_conv *c);
-/* "jit:avx512_common"; belongs to the convolution. */
-const char *ds_conv_implementation(const ds_conv *c);
 /* Bytes of the weights (or their gradient) in the layout of this convolution, and of its scratch memory. */
 size_t ds_conv_weights_bytes(const ds_conv *c);
 size_t ds_conv_scratch_bytes(const ds_conv *c);
@@ -54,17 +50,17 @@ bool ds_conv_same_weights(const ds_conv *a, const ds_conv *b);
 
 /* The memory that a convolution works on; all aligned to 64 bytes. */
 typedef struct ds_conv_args {
-    const void *input;  /* GRAD_DATA: written, the gradient of the input */
+    const void *input; /* GRAD_DATA: written, the gradient of the input */
+    const void *weights;
     const void *output; /* written by TRAIN and INFER, else its gradient */
-    const void *weights, *bias;
-    void *scratch;
+    const void *scratch, *bias;
 } ds_conv_args;
 int ds_conv_run(ds_conv *c, const ds_conv_args *args);
 
-/* Weights between the host's layout (group, filter, channel, row, column) and the convolution's. */
+/* The host's layout of weights is group, filter, channel, row, column. */
 int ds_conv_weights_in(ds_conv *c, const float *plain, void *weights);
-/* plain = (or, with add, +=) the weights. */
-int ds_conv_weights_out(ds_conv *c, const void *weights, bool add, float *plain);
+/* plain += the gradient of the weights; GRAD_WEIGHTS alone. */
+int ds_conv_add_weights(ds_conv *c, const void *weights, float *plain);
 
 /* Row-major C (m x n) = beta C + A B; ta, tb: A, B are given transposed. On all cores. */
 int ds_dnnl_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,

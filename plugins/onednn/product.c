@@ -26,6 +26,7 @@ static ds_conv_spec spec_of(const ds_plan *p, const ds_step *s, ds_conv_kind kin
 {
     const ds_node *node = s->node;
     ds_conv_spec spec = {.kind = kind,
+                         .block = p->k->block,
                          .batch = p->graph->batch,
                          .groups = node->groups,
                          .c = node->c,
@@ -39,7 +40,6 @@ static ds_conv_spec spec_of(const ds_plan *p, const ds_step *s, ds_conv_kind kin
                          .pad = node->pad,
                          .plain_input = s->plain_input};
     if (kind == DS_CONV_INFER) {
-        spec.bias = true;
         spec.add = s->add_in_place;
         spec.activate = s->conv_activates && s->slope != 1;
         spec.slope = s->slope;
@@ -199,7 +199,7 @@ static int convolution_grad_weights(ds_plan *p, ds_step *s, const float *grad)
                                          .output = grad,
                                          .weights = to,
                                          .scratch = ds_arena_at(&p->arena, l->weights_scratch)});
-    return rc ? rc : ds_conv_weights_out(l->grad_weights, to, true, s->node->weight_updates);
+    return rc ? rc : ds_conv_add_weights(l->grad_weights, to, s->node->weight_updates);
 }
 
 static int convolution_grad_data(ds_plan *p, ds_step *s, const float *grad)
