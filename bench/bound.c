@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "bench/serve.h"
 #include "plugins/onednn/dnnl.h"
+#include "plugins/onednn/kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ static float *room(size_t bytes)
 
 static size_t blocked_bytes(int batch, int c, int h, int w)
 {
-    size_t block = (size_t)ds_dnnl_block(), blocks = ((size_t)c + block - 1) / block;
+    size_t block = (size_t)ds_kernels_choose()->block, blocks = ((size_t)c + block - 1) / block;
     return (size_t)batch * blocks * block * (size_t)h * (size_t)w * sizeof(float);
 }
 
@@ -101,6 +102,7 @@ static ds_conv_spec spec_of(const ds_bench *b, int layer, ds_conv_kind kind)
     const ds_shape *in = &b->cfg->shapes[layer], *out = &b->cfg->shapes[layer + 1];
     int size = number(s, "size", 1);
     return (ds_conv_spec){.kind = kind,
+                          .block = ds_kernels_choose()->block,
                           .batch = b->batch,
                           .groups = number(s, "groups", 1),
                           .c = in->c,
@@ -176,6 +178,7 @@ static int compute(const work *w, const task *t)
                        &(ds_conv_args){.input = t->spec.kind == DS_CONV_GRAD_DATA ? w->gradient : w->input,
                                        .output = w->output,
                                        .weights = t->weights,
+                                       .bias = w->input,
                                        .scratch = w->scratch});
 }
 

@@ -72,10 +72,10 @@ typedef struct ds_backend {
     const char *help; /* one line */
     /* Version and instruction set, for reports. */
     const char *(*describe)(void);
-    /* Plan and allocate. The graph's arrays must outlive the state; the graph itself need not. owned: n
-     * answers, which layers will be computed here. Smaller batches are states of their own, made later from
-     * the same graph without training: they use the first images of the same arrays, and `owned` must not
-     * depend on the batch. */
+    /* Plan and allocate. The graph's nodes and arrays must outlive the state; the graph itself need not.
+     * owned: n answers, which layers will be computed here. Smaller batches are states of their own, made
+     * later from the same graph without training: they use the first images of the same arrays, and `owned`
+     * must not depend on the batch. */
     int (*create)(const ds_graph *g, bool *owned, void **state, ds_error *e);
     void (*free)(void *state);
     /* Layer i, owned; layers come in order from 0. Outputs that layers of the host read are in their plain

@@ -1,4 +1,5 @@
 #include "plugins/onednn/arena.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -7,19 +8,11 @@ enum { ALIGNMENT = 64 };
 
 int ds_arena_want(ds_arena *a, size_t bytes, int from, int to)
 {
-    if (a->n == a->capacity) {
-        int capacity = a->capacity ? 2 * a->capacity : 64;
-        ds_lease *grown = realloc(a->leases, (size_t)capacity * sizeof *grown);
-        a->failed |= !grown;
-        if (!grown)
-            return 0;
-        a->leases = grown;
-        a->capacity = capacity;
-    }
-    a->leases[a->n] = (ds_lease){.bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT,
-                                 .from = from < to ? from : to,
-                                 .to = from < to ? to : from};
-    return ++a->n;
+    ds_lease l = {.bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT,
+                  .from = from < to ? from : to,
+                  .to = from < to ? to : from};
+    DS_PUSH(a->leases, a->n, l);
+    return a->n;
 }
 
 void ds_arena_extend(ds_arena *a, int id, int moment)
@@ -29,6 +22,16 @@ void ds_arena_extend(ds_arena *a, int id, int moment)
     ds_lease *l = &a->leases[id - 1];
     l->from = moment < l->from ? moment : l->from;
     l->to = moment > l->to ? moment : l->to;
+}
+
+bool ds_arena_hand_over(ds_arena *a, int from, int to, int moment)
+{
+    ds_lease *theirs = &a->leases[from - 1], *ours = &a->leases[to - 1];
+    if (theirs->to > moment)
+        return false;
+    theirs->to = ours->to;
+    ours->bytes = 0;
+    return true;
 }
 
 static int larger_first(const void *x, const void *y)
@@ -44,8 +47,8 @@ static bool meet(const ds_lease *a, const ds_lease *b)
     return a->from <= b->to && b->from <= a->to;
 }
 
-/* The lowest place where no placed buffer of the same time lies. `placed` is sorted by nothing: after a conflict the search goes on behind
- * it until none is left. */
+/* The lowest place where no placed buffer of the same time lies. `placed` is sorted by nothing: after a
+ * conflict the search goes on behind it until none is left. */
 static size_t lowest_place(ds_lease *const *placed, int n, const ds_lease *l)
 {
     size_t at = 0;
@@ -62,23 +65,9 @@ static size_t lowest_place(ds_lease *const *placed, int n, const ds_lease *l)
     return at;
 }
 
-static int get_memory(ds_arena *a, ds_error *e)
-{
-    void *p = mmap(NULL, a->bytes ? a->bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return ds_fail_memory(e);
-    a->memory = p;
-    madvise(p, a->bytes, MADV_HUGEPAGE); /* a wish */
-    return DS_OK;
-}
-
 int ds_arena_make(ds_arena *a, ds_error *e)
 {
-    ds_lease **order = malloc(((size_t)a->n + 1) * sizeof *order);
-    if (!order || a->failed) {
-        free(order);
-        return ds_fail_memory(e);
-    }
+    ds_lease **order = DS_ALLOC(order, a->n);
     for (int i = 0; i < a->n; i++)
         order[i] = &a->leases[i];
     qsort(order, (size_t)a->n, sizeof *order, larger_first);
@@ -88,7 +77,13 @@ int ds_arena_make(ds_arena *a, ds_error *e)
         a->bytes = end > a->bytes ? end : a->bytes;
     }
     free(order);
-    return get_memory(a, e);
+    a->bytes += !a->bytes;
+    void *memory = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return ds_fail(e, DS_ENOMEM, "out of memory: the layers of the network need %zu MB", a->bytes >> 20);
+    a->memory = memory;
+    madvise(memory, a->bytes, MADV_HUGEPAGE); /* a wish */
+    return DS_OK;
 }
 
 void *ds_arena_at(const ds_arena *a, int id)
@@ -99,7 +94,7 @@ void *ds_arena_at(const ds_arena *a, int id)
 void ds_arena_clear(ds_arena *a)
 {
     if (a->memory)
-        munmap(a->memory, a->bytes ? a->bytes : 1);
+        munmap(a->memory, a->bytes);
     free(a->leases);
     *a = (ds_arena){0};
 }

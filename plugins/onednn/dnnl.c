@@ -8,8 +8,8 @@
 
 /* ---- the two C APIs ---- */
 
-/* Version 2 has memory descriptors as structs, 3 as handles. `view` is what both query and take; `desc` is what we
- * make. Zeros are no descriptor in both. */
+/* Version 2 has memory descriptors as structs, 3 as handles. `view` is what both query and take; `desc` is
+ * what we make. Zeros are no descriptor in both. */
 typedef dnnl_memory_desc_t desc;
 #if DNNL_VERSION_MAJOR >= 3
 typedef const_dnnl_memory_desc_t view;
@@ -225,9 +225,9 @@ static void free_shape(shape *s)
     dnnl_primitive_desc_destroy(s->forward);
 }
 
-/* For inference Winograd's would keep transformed weights, four times as large and slow to make, for a gain of a few
- * percent; the one for training transforms them as it goes. The backward directions want to know the forward one,
- * which is chosen here as it would be for training. */
+/* For inference Winograd's would keep transformed weights, four times as large and slow to make, for a gain
+ * of a few percent; the one for training transforms them as it goes. The backward directions want to know the
+ * forward one, which is chosen here as it would be for training. */
 static int make_descriptor(ds_conv *c, shape *s)
 {
     bool constant = c->kind == DS_CONV_INFER && s->algorithm == dnnl_convolution_direct;

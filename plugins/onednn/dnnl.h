@@ -1,5 +1,6 @@
-/* The part of oneDNN that the backend uses: convolutions in a blocked layout, their weights' layouts, matrix products. The one file
- * behind this header knows the difference between the C APIs of oneDNN 2 (Debian 12) and 3 (Debian 13). */
+/* The part of oneDNN that the backend uses: convolutions in a blocked layout, their weights' layouts, matrix
+ * products. The one file behind this header knows the difference between the C APIs of oneDNN 2 (Debian 12)
+ * and 3 (Debian 13). */
 #ifndef DS_ONEDNN_DNNL_H
 #define DS_ONEDNN_DNNL_H
 
@@ -14,7 +15,8 @@ typedef struct ds_conv ds_conv; /* opaque: one convolution in one direction */
 /* DS_EHOST when oneDNN cannot work here; free *d in any case. */
 int ds_dnnl_new(ds_dnnl **d, ds_error *e);
 void ds_dnnl_free(ds_dnnl *d);
-/* "2.6.3, AVX-512": version and instruction set, lowered by ONEDNN_MAX_CPU_ISA (DNNL_MAX_CPU_ISA in 2.6). Static memory. */
+/* "2.6.3, AVX-512": version and instruction set, lowered by ONEDNN_MAX_CPU_ISA (DNNL_MAX_CPU_ISA in 2.6).
+ * Static memory. */
 const char *ds_dnnl_describe(void);
 
 typedef enum ds_conv_kind {

@@ -1,6 +1,7 @@
-/* One build of the kernels: included once an instruction set by kernels.c, which defines BLOCK, NAME, K(name), the
- * types of vectors and what they do. A vector holds the channels of one place; the next place of a plane is BLOCK
- * numbers on. Arguments `has_…`, `square` and `pair` are constants in every call, so that the loops do not ask. */
+/* One build of the kernels: included once an instruction set by kernels.c, which defines BLOCK, NAME,
+ * K(name), the types of vectors and what they do. A vector holds the channels of one place; the next place of
+ * a plane is BLOCK numbers on. Arguments `has_…`, `square` and `pair` are constants in every call, so that
+ * the loops do not ask. */
 
 #define VEC K(vec)
 #define INTS K(ints)
@@ -55,7 +56,7 @@ INLINE MIX K(mix_of)(const ds_mix *m)
     return (MIX){K(load)(m->a), K(load)(m->b), K(load)(m->c)};
 }
 
-/* ---- planes ------------------------------------------------------------------------------------------------ */
+/* ---- planes ---- */
 
 INLINE VEC K(plus)(VEC sum, VEC v, bool square)
 {
@@ -172,7 +173,7 @@ static void K(gradient)(const float *x, const float *y, const float *g, size_t p
     }
 }
 
-/* ---- pooling ----------------------------------------------------------------------------------------------- */
+/* ---- pooling ---- */
 
 INLINE size_t K(place)(const ds_pool *p, const window *v, int i, int j)
 {
@@ -260,7 +261,8 @@ INLINE void K(reduce_row)(const float *x, const float *g, const uint8_t *index, 
     }
 }
 
-/* Each row of windows has its own sums: long sums stay exact, and additions of two rows do not wait for each other. */
+/* Each row of windows has its own sums: long sums stay exact, and additions of two rows do not wait for each
+ * other. */
 static void K(reduce_pool)(const float *x, const float *g, const uint8_t *index, const ds_pool *pool,
                            const ds_affine *f, const ds_sums *out)
 {
@@ -287,8 +289,9 @@ INLINE VEC K(arriving)(const float *x, VEC g, INTS which, const ds_pool *p, cons
     return m->a * GATE(v, g, f->slope);
 }
 
-/* dx of the first `pairs` windows of row oy, upper half (0) or lower (1). The second half computes a g' again: writes
- * that go to and fro between two rows of the plane cost up to twice the time of rows one after the other. */
+/* dx of the first `pairs` windows of row oy, upper half (0) or lower (1). The second half computes a g'
+ * again: writes that go to and fro between two rows of the plane cost up to twice the time of rows one after
+ * the other. */
 INLINE void K(gradient_half)(const float *x, const float *g, const uint8_t *index, const ds_pool *p, int oy,
                              int pairs, const LINE *f, const MIX *m, float *dx, int half)
 {
@@ -357,7 +360,7 @@ static void K(pool_gradient)(const float *g, const uint8_t *index, const ds_pool
         }
 }
 
-/* ---- passes that only layers on their own need ------------------------------------------------------------- */
+/* ---- passes that only layers on their own need ---- */
 
 static void K(gate)(const float *y, const float *g, size_t places, float slope, bool add, float *dx)
 {

@@ -1,5 +1,6 @@
-/* The kernels of kernels.h, built once an instruction set. What differs between the sets is here, a table of a few lines
- * each: how a vector compares, blends, and exchanges bytes. The passes themselves are in kernel_body.h. */
+/* The kernels of kernels.h, built once an instruction set. What differs between the sets is here, a table of
+ * a few lines each: how a vector compares, blends, and exchanges bytes. The passes themselves are in
+ * kernel_body.h. */
 #include "plugins/onednn/kernels.h"
 #include "base/isa.h"
 
@@ -42,21 +43,21 @@ static inline int whole_windows(const ds_pool *p, int in, int out)
     return !pairs ? 0 : out < in / 2 ? out : in / 2;
 }
 
-/* How many of the first windows of row oy are 2 x 2 places, side by side and whole: what networks are made of. */
+/* How many of the first windows of row oy are 2 x 2 places, side by side and whole, as most are. */
 static inline int pairs_in(const ds_pool *p, int oy)
 {
     return oy < whole_windows(p, p->h, p->out_h) ? whole_windows(p, p->w, p->out_w) : 0;
 }
 
 /* A set: a vector holds BLOCK numbers.
- *   FMA     a b + c; the compiler's rule for C11 is -ffp-contract=off: a fused multiply-add must be asked for, and is,
- *           where the machine has one
- *   GREATER, IS      masks: a > b, false where one is not a number; the index a is k
- *   BLEND   m ? yes : no
- *   MAX     a > b ? a : b, as the machines' own maximum: b where one is not a number
- *   GATE    v > 0 ? a : slope a
- *   LATER   m ? k : no, of indices, where k is larger than any in no
- *   LOAD_BYTES, STORE_BYTES      BLOCK bytes from and to indices */
+ *   FMA          a b + c; the compiler's rule for C11 is -ffp-contract=off: a fused multiply-add must be
+ *                asked for, and is, where the machine has one
+ *   GREATER, IS  masks: a > b, false where one is not a number; the index a is k
+ *   BLEND        m ? yes : no
+ *   MAX          a > b ? a : b, as the machines' own maximum: b where one is not a number
+ *   GATE         v > 0 ? a : slope a
+ *   LATER        m ? k : no, of indices, where k is larger than any in no
+ *   LOAD_BYTES, STORE_BYTES  BLOCK bytes from and to indices */
 
 #define BLOCK 8
 #define K(name) plain_##name

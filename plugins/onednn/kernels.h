@@ -1,7 +1,8 @@
-/* The passes between the convolutions, one plane at a time: [places][block] numbers, `block` channels of one image side by side, all its
- * rows and columns (places) one after the other. Built for SSE2, AVX2 and AVX-512 from kernel_body.h. Nothing here knows a network or
- * starts a thread. Channel arrays (scale, shift, …) hold `block` numbers; planes and channel arrays are aligned to `block` floats.
- * A slope describes an activation: 1 linear, .1 leaky, 0 relu: act(v) = v > 0 ? v : slope v. */
+/* The passes between the convolutions, one plane at a time: [places][block] numbers, `block` channels of one
+ * image side by side, all its rows and columns (places) one after the other. Built for SSE2, AVX2 and AVX-512
+ * from kernel_body.h. Nothing here knows a network or starts a thread. Channel arrays (scale, shift, …) hold
+ * `block` numbers; planes and channel arrays are aligned to `block` floats. A slope describes an activation:
+ * 1 linear, .1 leaky, 0 relu: act(v) = v > 0 ? v : slope v. */
 #ifndef DS_ONEDNN_KERNELS_H
 #define DS_ONEDNN_KERNELS_H
 
@@ -9,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Darknet's pooling: window (oy, ox) covers the size x size places from (oy stride + offset, ox stride + offset) that lie inside. */
+/* Darknet's pooling: window (oy, ox) covers the size x size places from (oy stride + offset, ox stride +
+ * offset) that lie inside. */
 typedef struct ds_pool {
     int h, w, out_h, out_w;
     int size, stride, offset; /* offset <= 0; size <= 15 */
@@ -36,19 +38,21 @@ typedef struct ds_kernels {
     const char *name; /* "SSE2", "AVX2", "AVX-512" */
     int block;
 
-    /* mean[c] over the plane and m2[c] = sum of (x - mean[c])^2: two passes over a plane, which stays in the cache, float sums with several
-     * independent accumulators. */
+    /* mean[c] over the plane and m2[c] = sum of (x - mean[c])^2: two passes over a plane, which stays in the
+     * cache, float sums with several independent accumulators. */
     void (*moments)(const float *x, size_t places, float *mean, float *m2);
 
     /* y = act(scale x + shift + add). add: a plane or NULL; y may be x or add. */
     void (*normalize)(const float *x, const float *add, size_t places, const ds_affine *f, float *y);
 
-    /* y (out places): the largest act(scale x + shift) of each window; index (out places x block): which of the size^2 places of the
-     * window, row by row, the first of equals. index may be NULL. A window with no place inside gives -FLT_MAX, index 0. */
+    /* y (out places): the largest act(scale x + shift) of each window; index (out places x block): which of
+     * the size^2 places of the window, row by row, the first of equals. index may be NULL. A window with no
+     * place inside gives -FLT_MAX, index 0. */
     void (*normalize_pool)(const float *x, const ds_pool *p, const ds_affine *f, float *y, uint8_t *index);
 
-    /* g' = (g + g2) act'(v), v = the affine of x, or y where y is not NULL (the sign of an output is that of its v). g2 may be NULL.
-     * out->sum, out->dot are written (float sums, several accumulators). keep: g' is written there, NULL: not wanted; may be g or g2. */
+    /* g' = (g + g2) act'(v), v = the affine of x, or y where y is not NULL (the sign of an output is that of
+     * its v). g2 may be NULL. out->sum, out->dot are written (float sums, several accumulators). keep: g' is
+     * written there, NULL: not wanted; may be g or g2. */
     void (*reduce)(const float *x, const float *y, const float *g, const float *g2, size_t places,
                    const ds_affine *f, const ds_sums *out, float *keep);
 
@@ -56,8 +60,9 @@ typedef struct ds_kernels {
     void (*gradient)(const float *x, const float *y, const float *g, size_t places, const ds_affine *f,
                      const ds_mix *m, float *dx);
 
-    /* The same two for normalize_pool with windows that do not overlap (stride >= size): g is the gradient of the pooled plane, and reaches
-     * the place that `index` names. A window without places inside passes nothing on. dx covers every place of the plane. */
+    /* The same two for normalize_pool with windows that do not overlap (stride >= size): g is the gradient of
+     * the pooled plane, and reaches the place that `index` names. A window without places inside passes
+     * nothing on. dx covers every place of the plane. */
     void (*reduce_pool)(const float *x, const float *g, const uint8_t *index, const ds_pool *p,
                         const ds_affine *f, const ds_sums *out);
     void (*gradient_pool)(const float *x, const float *g, const uint8_t *index, const ds_pool *p,
@@ -79,15 +84,17 @@ typedef struct ds_kernels {
     /* y = keep[i] ? scale x : 0; keep: places x block bytes, 0 or 1; y may be x. add: y += instead. */
     void (*mask)(const float *x, const uint8_t *keep, size_t places, float scale, bool add, float *y);
 
-    /* Between the host's layout and a plane: `channels` (<= block) arrays of `places` numbers, one after the other. to_plane fills missing
-     * channels with zeros; from_plane writes, or with add adds to, the plain arrays. */
+    /* Between the host's layout and a plane: `channels` (<= block) arrays of `places` numbers, one after the
+     * other. to_plane fills missing channels with zeros; from_plane writes, or with add adds to, the plain
+     * arrays. */
     void (*to_plane)(const float *plain, int channels, size_t places, float *plane);
     void (*from_plane)(const float *plane, int channels, size_t places, bool add, float *plain);
 } ds_kernels;
 
 /* The fastest set that the machine has and the environment allows (base/isa.h). */
 const ds_kernels *ds_kernels_choose(void);
-/* Set number i = 0, 1, … of those that the machine has and the environment allows, the slowest first; NULL after the last. */
+/* Set number i = 0, 1, … of those that the machine has and the environment allows, the slowest first; NULL
+ * after the last. */
 const ds_kernels *ds_kernels_get(int i);
 
 #endif
