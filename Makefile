@@ -28,7 +28,7 @@ SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY),$(wildcard src/*/*.c)) $(wil
           $(if $(WITH_ONEDNN),$(wildcard plugins/onednn/*.c))
 PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/open.c src/host/parse.c \
                   src/select/confidence.c src/select/softmax.c $(wildcard src/base/*.c src/cfg/*.c plugins/*.c)
-TESTS = $(filter-out $(if $(WITH_ONEDNN),,test_kernels test_onednn%),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
+TESTS = $(filter-out $(if $(WITH_ONEDNN),,test_kernels test_isa test_onednn%),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
 CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh))) tests/style.sh
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -61,6 +61,8 @@ $(BUILD)/%.inc: %
 	   echo "    ;"; } >$@.tmp
 	@mv $@.tmp $@
 
+# vectors are passed between inlined functions alone
+$(BUILD)/plugins/onednn/kernels.o: ALL_CFLAGS += -Wno-psabi
 $(BUILD)/src/report/page.o: $(patsubst %,$(BUILD)/src/report/report.%.inc,html css js)
 $(BUILD)/src/report/plots.o: $(BUILD)/src/report/report.gp.inc
 $(BUILD)/src/train/results.o: $(BUILD)/src/train/results.gp.inc

@@ -2,7 +2,7 @@
  * a few lines each: how a vector compares, blends, and exchanges bytes. The passes themselves are in
  * kernel_body.h. */
 #include "plugins/onednn/kernels.h"
-#include "base/isa.h"
+#include "plugins/onednn/isa.h"
 
 #include <float.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/isa.h"
+#include "plugins/onednn/isa.h"
 
 #include <stdlib.h>
 #include <sys/wait.h>

@@ -1,7 +1,7 @@
 /* Every kernel of every set of this machine against plain loops in double. The inputs are multiples of 1/16, so that an affine
  * value, its sign and which place of a window is the largest are the same in float and double, ties included. */
 #include "plugins/onednn/kernels.h"
-#include "base/isa.h"
+#include "plugins/onednn/isa.h"
 #include "base/rng.h"
 
 #include <float.h>

@@ -1,4 +1,4 @@
-#include "base/isa.h"
+#include "plugins/onednn/isa.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
