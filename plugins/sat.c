@@ -19,8 +19,7 @@ typedef struct sat_state {
     double alpha_start, alpha_end, momentum, entropy, temperature;
     int inputs, classes; /* logits an image; C */
     size_t samples;
-    float *
-        history; /* ema: samples x C, a row of zeros: not visited yet; abstain: samples; NULL: none is kept */
+    float *history;  /* ema: samples x C, zeros: not visited yet; abstain: samples; NULL: none is kept */
     double *weights; /* n_weights: ema's of the rows so far */
     int n_weights;
 } sat_state;

@@ -77,8 +77,6 @@ void ds_note(ds_notes *notes, const char *format, ...)
 
 void ds_notes_clear(ds_notes *notes)
 {
-    for (int i = 0; i < notes->n; i++)
-        free(notes->text[i]);
-    free(notes->text);
+    ds_free_texts(notes->text, notes->n);
     *notes = (ds_notes){0};
 }

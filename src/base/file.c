@@ -10,25 +10,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What a device or a pipe may give; a file is read whatever its size. */
-#define ENDLESS ((size_t)1 << 30)
+/* More than any text or image has; a device may not end, and a file of holes may be as long as it likes. */
+#define MOST ((size_t)2 << 30)
 
-static int read_stream(FILE *f, const char *path, size_t hint, size_t limit, unsigned char **bytes, size_t *n,
-                       ds_error *e)
+static int read_stream(FILE *f, const char *path, const char *what, size_t hint, unsigned char **bytes,
+                       size_t *n, ds_error *e)
 {
     size_t capacity = hint + 1, used = 0;
-    unsigned char *buffer = ds_xmalloc(capacity + 1);
-    while (used <= limit) {
+    unsigned char *buffer = hint <= MOST ? ds_xmalloc(capacity + 1) : NULL;
+    while (buffer && used <= MOST) {
         used += fread(buffer + used, 1, capacity - used, f);
         if (used < capacity)
             break;
         capacity *= 2;
         buffer = ds_xrealloc(buffer, capacity + 1, 1);
     }
-    if (ferror(f) || used > limit) {
+    if (!buffer || used > MOST || ferror(f)) {
+        int problem = buffer && used <= MOST ? errno : EFBIG;
         free(buffer);
-        return used > limit ? ds_fail_at(e, DS_EINPUT, path, 0, "does not end after 1 GiB, expected a file")
-                            : ds_fail_at(e, DS_EIO, path, 0, "cannot read: %s", strerror(errno));
+        if (problem == EFBIG)
+            return ds_fail_at(e, DS_EINPUT, path, 0, "has more than 2 GiB, expected %s", what);
+        return ds_fail_at(e, DS_EIO, path, 0, "cannot read: %s", strerror(problem));
     }
     buffer[used] = 0;
     *bytes = buffer;
@@ -46,8 +48,7 @@ int ds_file_read(const char *path, const char *what, unsigned char **bytes, size
         fclose(f);
         return ds_fail_at(e, DS_EIO, path, 0, "is a directory, expected %s", what);
     }
-    size_t limit = S_ISREG(st.st_mode) ? SIZE_MAX : ENDLESS;
-    int rc = read_stream(f, path, st.st_size > 0 ? (size_t)st.st_size : 4096, limit, bytes, n, e);
+    int rc = read_stream(f, path, what, st.st_size > 0 ? (size_t)st.st_size : 4096, bytes, n, e);
     fclose(f);
     return rc;
 }
@@ -66,8 +67,8 @@ int ds_file_read_text(const char *path, const char *what, char **text, ds_error 
     return ds_fail_at(e, DS_EINPUT, path, 0, "is %s, expected %s", n ? "a binary file" : "empty", what);
 }
 
-/* Names for writing `path`: a link stays and its target is replaced; a device or a pipe cannot be replaced and is written in
- * place, without a temporary file. */
+/* Names for writing `path`: a link stays and its target is replaced; a device or a pipe cannot be replaced
+ * and is written in place, without a temporary file. */
 static int name_files(ds_writer *w, const char *path, ds_error *e)
 {
     struct stat st, own;
@@ -153,7 +154,8 @@ bool ds_path_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
-/* The folder of `path` without links, a slash, the last component; fresh memory, NULL when there is no such folder. */
+/* The folder of `path` without links, a slash, the last component; fresh memory, NULL when there is no
+ * such folder. */
 static char *canonical(const char *path)
 {
     char *dir = ds_path_dir(path), *real = realpath(dir, NULL);

@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 /* Read all of `path` into fresh memory (caller frees), with a 0 byte after the last. `what` is what was
- * expected, for messages ("a cfg file"). DS_EIO: missing, unreadable or a directory. DS_EINPUT: a device or pipe that
- * does not end after 1 GiB. */
+ * expected, for messages ("a cfg file"). DS_EIO: missing, unreadable or a directory. DS_EINPUT: more than
+ * 2 GiB, or a device or pipe that does not end before. */
 int ds_file_read(const char *path, const char *what, unsigned char **bytes, size_t *n, ds_error *e);
 
 /* The same for text: also refuses an empty file and one with a 0 byte (DS_EINPUT). */
@@ -37,8 +37,8 @@ char *ds_path_join(const char *dir, const char *name);
 /* Last component, a pointer into `path`. */
 const char *ds_path_base(const char *path);
 bool ds_path_exists(const char *path);
-/* Would writing one change the other? Links and hard links are seen through; also two names of a file that is yet to be made.
- * Devices and pipes are never the same: writing there replaces nothing. */
+/* Would writing one change the other? Links and hard links are seen through; also two names of a file that
+ * is yet to be made. Devices and pipes are never the same: writing there replaces nothing. */
 bool ds_path_same(const char *a, const char *b);
 /* Create `path` and its parents where they are missing. */
 int ds_make_dirs(const char *path, ds_error *e);

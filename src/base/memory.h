@@ -12,8 +12,9 @@ void *ds_xcalloc(size_t n, size_t size);
 /* As realloc: `p` may be NULL. */
 void *ds_xrealloc(void *p, size_t n, size_t size);
 
-/* When memory runs out the program prints `error: out of memory` and ends with status 1. A program that embeds
- * this one may set a handler, called before that, which need not return (longjmp, another end); NULL: none. */
+/* When memory runs out the program prints `error: out of memory` and ends with status 1. A program that
+ * embeds this one may set a handler, called before that, which need not return (longjmp, another end);
+ * NULL: none. */
 void ds_memory_handler(void (*handler)(void));
 /* The same end for memory that a library did not get. */
 _Noreturn void ds_out_of_memory(void);
@@ -21,7 +22,8 @@ _Noreturn void ds_out_of_memory(void);
 /* Room for n elements of an array, not cleared; cleared. */
 #define DS_ALLOC(array, n) ((array) = ds_xrealloc(NULL, (n), sizeof *(array)))
 #define DS_ZALLOC(array, n) ((array) = ds_xcalloc((n), sizeof *(array)))
-/* Append to an array of n elements that grows by this macro alone: its room is the power of two that holds n. */
+/* Append to an array of n elements that grows by this macro alone: its room is the power of two that holds
+ * n. */
 #define DS_PUSH(array, n, element)                                                      \
     do {                                                                                \
         if (((n) & ((n)-1)) == 0)                                                       \

@@ -47,9 +47,7 @@ static void clear(const ds_option *o, void *target)
         *(ds_numbers *)target = (ds_numbers){0};
     } else if (o->type == DS_TEXTS) {
         ds_texts *t = target;
-        for (int i = 0; i < t->n; i++)
-            free(t->v[i]);
-        free(t->v);
+        ds_free_texts(t->v, t->n);
         *t = (ds_texts){0};
     }
 }
@@ -196,6 +194,14 @@ const char *ds_option_nearest(const ds_option *table, const char *word)
     return ds_nearest(word, names, n);
 }
 
+const ds_pair *ds_pair_find(const ds_pair *pairs, int n, const char *key)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(pairs[i].key, key) == 0)
+            return &pairs[i];
+    return NULL;
+}
+
 /* What ds_option_fill fills from. */
 typedef struct source {
     const ds_option *table;
@@ -207,11 +213,9 @@ typedef struct source {
 /* Value that a key has: from the pairs, else its default. */
 static const char *effective(const source *s, const char *key)
 {
-    for (int i = 0; i < s->n; i++)
-        if (strcmp(s->pairs[i].key, key) == 0)
-            return s->pairs[i].value;
+    const ds_pair *pair = ds_pair_find(s->pairs, s->n, key);
     const ds_option *o = ds_option_find(s->table, key);
-    return o && o->def ? o->def : "";
+    return pair ? pair->value : o && o->def ? o->def : "";
 }
 
 static bool has_word(const char *words, const char *word)
@@ -239,12 +243,12 @@ static int check_when(const source *s, const ds_option *o, int line, ds_error *e
 
 static int check_duplicate(const source *s, int i, ds_error *e)
 {
-    for (int j = 0; j < i; j++)
-        if (strcmp(s->pairs[i].key, s->pairs[j].key) == 0)
-            return ds_fail_at(e, DS_EINPUT, s->file, s->pairs[i].line,
-                              "duplicate key '%s' in %s, expected it once (first in line %d)",
-                              s->pairs[i].key, s->place, s->pairs[j].line);
-    return DS_OK;
+    const ds_pair *first = ds_pair_find(s->pairs, i, s->pairs[i].key);
+    if (!first)
+        return DS_OK;
+    return ds_fail_at(e, DS_EINPUT, s->file, s->pairs[i].line,
+                      "duplicate key '%s' in %s, expected it once (first in line %d)", s->pairs[i].key,
+                      s->place, first->line);
 }
 
 static int unknown_key(const source *s, const ds_pair *pair, ds_error *e)

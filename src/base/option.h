@@ -82,6 +82,9 @@ typedef struct ds_pair {
     int line;
 } ds_pair;
 
+/* The first of n pairs with that key, or NULL. */
+const ds_pair *ds_pair_find(const ds_pair *pairs, int n, const char *key);
+
 /* Zeroed state in (NULL: nothing happens), defaults out. */
 void ds_option_defaults(const ds_option *table, void *state);
 

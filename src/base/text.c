@@ -109,6 +109,13 @@ char *ds_strndup(const char *s, size_t n)
     return memcpy(copy, s, n);
 }
 
+void ds_free_texts(char **texts, int n)
+{
+    for (int i = 0; texts && i < n; i++)
+        free(texts[i]);
+    free(texts);
+}
+
 char *ds_format(const char *format, ...)
 {
     va_list args;

@@ -10,8 +10,8 @@
  * numbers. */
 bool ds_parse_int(const char *s, long long *value);
 bool ds_parse_double(const char *s, double *value);
-/* A finite number with the fewest digits (of %g, six at least: fewer turn 80 into 8e+01) that are read as the same one.
- * Returns `text`. */
+/* A finite number with the fewest digits (of %g, six at least: fewer turn 80 into 8e+01) that are read as
+ * the same one. Returns `text`. */
 enum { DS_NUMBER_TEXT = 32 };
 const char *ds_number_text(double value, char text[DS_NUMBER_TEXT]);
 
@@ -25,6 +25,8 @@ char *ds_trim(char *s);
 /* Copies in fresh memory; NULL of NULL. */
 char *ds_strdup(const char *s);
 char *ds_strndup(const char *s, size_t n);
+/* Frees the n texts of an array and the array, which may be NULL. */
+void ds_free_texts(char **texts, int n);
 /* printf into fresh memory. */
 char *ds_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A stream that writes into *text (fresh memory, there after fclose or fflush), of *size bytes. */

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 int ds_cfg_parse(const char *text, const char *path, ds_cfg **out, ds_notes *notes, ds_error *e)
 {
@@ -72,6 +73,23 @@ char *ds_cfg_base(const ds_cfg *cfg)
 {
     const char *name = ds_path_base(cfg->path);
     return ds_strndup(name, strcspn(name, "."));
+}
+
+const ds_layer *ds_cfg_file_plugin(const char *path, int *line)
+{
+    enum { LONGEST_CFG = 4 << 20 }; /* weights and videos are not worth reading */
+    struct stat st;
+    char *text, *rest, *next, name[64];
+    const ds_layer *found = NULL;
+    *line = 0;
+    if (stat(path, &st) || !S_ISREG(st.st_mode) || st.st_size > LONGEST_CFG ||
+        ds_file_read_text(path, "a cfg file", &text, NULL))
+        return NULL;
+    for (rest = text; !found && (next = strsep(&rest, "\n")); ++*line)
+        if (sscanf(next, " [ %63[a-z0-9_]", name) == 1)
+            found = ds_section_plugin(name);
+    free(text);
+    return found;
 }
 
 /* ---- the text for the host ---- */

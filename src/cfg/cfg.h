@@ -70,6 +70,9 @@ int ds_section_line(const ds_section *s, const char *key);
 /* The plugin of a section name that stock Darknet does not know ("sat", not "softmax"), or NULL. */
 const ds_layer *ds_section_plugin(const char *name);
 
+/* Such a plugin of a section in the file, NULL where there is none or no cfg; *line: of that section. */
+const ds_layer *ds_cfg_file_plugin(const char *path, int *line);
+
 /* The keys of [net], stored in ds_net_options. */
 extern const ds_option ds_net_keys[];
 

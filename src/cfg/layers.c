@@ -21,7 +21,7 @@ static const char *const cost_types[] = {"seg", "sse", "masked", "smooth", "L1",
         OPT_CHECK(DS_BOOL, "stopbackward", "the gradient ends here"),           \
         OPT_CHECK(DS_BOOL, "dontsave", "weights are not saved"),                \
         OPT_CHECK(DS_BOOL, "dontload", "weights are not loaded"),               \
-        OPT_CHECK(DS_INT, "numload", "load that many filters", OPT_FROM(0)),    \
+        OPT_INT("numload", numload, "load that many filters", OPT_FROM(0)),     \
         OPT_CHECK(DS_BOOL, "dontloadscales", "scales are not loaded"),          \
         OPT_CHECK(DS_REAL, "learning_rate", "factor of the rate", OPT_FROM(0)), \
         OPT_CHECK(DS_REAL, "smooth", "label smoothing"), OPT_END
@@ -228,6 +228,8 @@ static int shape_convolutional(const ds_place *p)
 {
     const ds_keys *k = p->k;
     const long long size = k->size, pad = k->half ? size / 2 : k->padding;
+    if (k->numload > k->filters)
+        return bad(p, "numload", "numload=%d, expected at most the %d filters", k->numload, k->filters);
     if (k->filters % k->groups)
         return bad(p, "groups", "filters=%d is no multiple of groups=%d, expected one", k->filters,
                    k->groups);

@@ -75,19 +75,9 @@ static int check_policy(const ds_cfg *cfg, ds_error *e)
     int steps = cfg->net.steps.n, scales = cfg->net.scales.n;
     if (cfg->net.policy != DS_STEPS || (steps && steps == scales))
         return DS_OK;
-    if (steps && scales)
-        return ds_section_fail(cfg, cfg->sections, "scales", e,
-                               "%d steps but %d scales, expected as many scales as steps", steps, scales);
-    if (steps)
-        return ds_section_fail(
-            cfg, cfg->sections, "policy", e,
-            "policy=steps without scales, expected scales=… with a factor for each of steps");
-    if (scales)
-        return ds_section_fail(
-            cfg, cfg->sections, "policy", e,
-            "policy=steps without steps, expected steps=… with a batch for each of scales");
-    return ds_section_fail(cfg, cfg->sections, "policy", e,
-                           "policy=steps without steps and scales, expected both");
+    return ds_section_fail(cfg, cfg->sections, steps && scales ? "scales" : "policy", e,
+                           "policy=steps with %d steps and %d scales, expected as many scales as steps",
+                           steps, scales);
 }
 
 int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e)

@@ -7,23 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const ds_pair *find_pair(const ds_section *s, const char *key)
-{
-    for (int i = 0; i < s->n; i++)
-        if (strcmp(s->pairs[i].key, key) == 0)
-            return &s->pairs[i];
-    return NULL;
-}
-
 const char *ds_section_get(const ds_section *s, const char *key)
 {
-    const ds_pair *p = find_pair(s, key);
+    const ds_pair *p = ds_pair_find(s->pairs, s->n, key);
     return p ? p->value : NULL;
 }
 
 int ds_section_line(const ds_section *s, const char *key)
 {
-    const ds_pair *p = find_pair(s, key);
+    const ds_pair *p = ds_pair_find(s->pairs, s->n, key);
     return p ? p->line : s->line;
 }
 

@@ -6,7 +6,7 @@
 
 /* The keys of the host's layers that shapes and checks need; 0 where a layer has none of that name. */
 typedef struct ds_keys {
-    int filters, size, stride, pad, padding, groups, output, crop_height, crop_width, extra, from;
+    int filters, size, stride, pad, padding, groups, output, crop_height, crop_width, extra, from, numload;
     bool half; /* pad=1 of a convolution: half the size */
     bool batch_normalize, reverse, flatten, truth;
     ds_numbers layers;

@@ -85,32 +85,19 @@ static int check_layer(const ds_cfg *cfg, int i, ds_error *e)
     return check_references(cfg, i, e);
 }
 
-/* ---- batch normalisation over few values ---- */
+/* ---- remarks ---- */
 
-static int check_batchnorm(const ds_cfg *cfg, ds_notes *notes, ds_error *e)
+static void tell_batchnorm(const ds_cfg *cfg, ds_notes *notes)
 {
     const ds_net_options *n = &cfg->net;
     bool any = false;
-    if (n->batch / n->subdivisions > 1)
-        return DS_OK;
-    for (int i = 1; i < cfg->n; i++) {
-        const ds_section *s = &cfg->sections[i];
-        if (!s->keys || !s->keys->batch_normalize)
-            continue;
-        any = true;
-        if (cfg->shapes[i].h * cfg->shapes[i].w == 1)
-            return ds_section_fail(
-                cfg, s, "batch_normalize", e,
-                "batch_normalize=1 over a single value a channel (batch=%d subdivisions=%d, a "
-                "map of 1 x 1), expected 2 images or more in each subdivision",
-                n->batch, n->subdivisions);
-    }
-    if (any)
+    for (int i = 1; i < cfg->n; i++)
+        any |= cfg->sections[i].keys && cfg->sections[i].keys->batch_normalize;
+    if (any && n->batch / n->subdivisions == 1)
         ds_note(notes,
                 "warning: %s:%d: batch=%d subdivisions=%d normalises over single images (batch_normalize=1): "
                 "training needs more images at once, stock files have such lines under '# Training'",
                 cfg->path, ds_section_line(cfg->sections, "batch"), n->batch, n->subdivisions);
-    return DS_OK;
 }
 
 static void tell(const ds_cfg *cfg, ds_notes *notes)
@@ -134,7 +121,7 @@ int ds_cfg_check_training(const ds_cfg *cfg, ds_notes *notes, ds_error *e)
     for (int i = 1; i < cfg->n; i++)
         DS_TRY(check_layer(cfg, i, e));
     DS_TRY(check_end(cfg, e));
-    DS_TRY(check_batchnorm(cfg, notes, e));
+    tell_batchnorm(cfg, notes);
     tell(cfg, notes);
     return DS_OK;
 }

@@ -93,7 +93,7 @@ static void rank(const predictor *p)
 
 static void put_image(const predictor *p, const char *path, const float *logits)
 {
-    ds_class_log_probabilities(p->info, logits, p->log_p);
+    ds_log_softmax(logits, p->info->classes, p->info->cost_temperature, p->log_p);
     rank(p);
     double confidence = ds_score_row(&p->score, logits, p->info->logits, p->info->abstain);
     ds_answer_put(&p->to, &(ds_answer){.path = path, .top = p->top, .confidence = confidence});

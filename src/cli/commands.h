@@ -6,8 +6,6 @@
 #include "base/error.h"
 #include "base/option.h"
 
-#include <stdbool.h>
-
 int ds_cmd_train(int argc, char **argv, ds_error *e);
 int ds_cmd_valid(int argc, char **argv, ds_error *e);
 int ds_cmd_predict(int argc, char **argv, ds_error *e);

@@ -2,15 +2,11 @@
  * sections. */
 #include "cli/commands.h"
 
-#include "base/file.h"
-#include "base/text.h"
 #include "cfg/cfg.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define HOST_PROGRAM "/usr/bin/darknet"
@@ -34,40 +30,10 @@ const char *ds_host_classifier_word(const char *word)
     return NULL;
 }
 
-/* The plugin whose section stands in `line` and that stock Darknet does not know, or NULL. */
-static const ds_layer *plugin_of_line(char *line)
-{
-    char *word = ds_trim(line);
-    size_t n = strlen(word);
-    if (n < 3 || word[0] != '[' || word[n - 1] != ']')
-        return NULL;
-    word[n - 1] = '\0';
-    return ds_section_plugin(word + 1);
-}
-
-/* Plugin section in the text file `path`, or NULL; *line gets its line. Other files do not matter here. */
-static const ds_layer *plugin_of_file(const char *path, int *line)
-{
-    enum { LONGEST_CFG = 4 << 20 }; /* weights and videos are not worth reading */
-    struct stat s;
-    char *text = NULL, *rest, *next;
-    if (stat(path, &s) || !S_ISREG(s.st_mode) || s.st_size > LONGEST_CFG ||
-        ds_file_read_text(path, "a cfg file", &text, NULL))
-        return NULL;
-    const ds_layer *found = NULL;
-    rest = text;
-    for (*line = 0; !found && (next = strsep(&rest, "\n"));) {
-        ++*line;
-        found = plugin_of_line(next);
-    }
-    free(text);
-    return found;
-}
-
 int ds_forward(int argc, char **argv, ds_error *e)
 {
     for (int i = 2, line; i < argc; i++) {
-        const ds_layer *layer = plugin_of_file(argv[i], &line);
+        const ds_layer *layer = ds_cfg_file_plugin(argv[i], &line);
         if (layer)
             return ds_fail_at(
                 e, DS_EINPUT, argv[i], line,

@@ -11,7 +11,7 @@ int ds_model_read_list(const ds_model *m, const char *list, bool labelled, ds_an
 {
     const ds_datafile *d = &m->data;
     ds_images images;
-    DS_TRY(labelled ? ds_images_read(d, list, &images, e) : ds_images_read_unlabelled(d, list, &images, e));
+    DS_TRY(ds_images_read(d, list, labelled, &images, e));
     if (!labelled)
         free(images.labels);
     a->n = (size_t)images.n;

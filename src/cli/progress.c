@@ -3,7 +3,6 @@
 #include "cli/print.h"
 
 #include <math.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 

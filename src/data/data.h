@@ -35,16 +35,14 @@ void ds_datafile_clear(ds_datafile *d);
 typedef struct ds_images {
     int n;
     char **paths; /* as they can be opened */
-    int *labels;  /* n class indices; NULL: unknown */
+    int *labels;  /* n class indices; -1: unknown */
     char *list;   /* path of the list, for messages */
 } ds_images;
 
-/* Read the list at `list` (train=, valid= … of d) and label every image; relative paths: current folder,
- * else the list's folder.
- * An image with no or several labels: error at list:line that names the image and the labels. */
-int ds_images_read(const ds_datafile *d, const char *list, ds_images *images, ds_error *e);
-/* The same for images whose labels do not matter or are none of d's: every label is -1. */
-int ds_images_read_unlabelled(const ds_datafile *d, const char *list, ds_images *images, ds_error *e);
+/* Read the list at `list` (train=, valid= … of d); relative paths: current folder, else the list's folder.
+ * labelled: an image with no or several labels is an error at list:line that names the image and the labels;
+ * else labels do not matter or are none of d's, and every label is -1. */
+int ds_images_read(const ds_datafile *d, const char *list, bool labelled, ds_images *images, ds_error *e);
 /* Label of one path under the rules of d (not DS_LIST): class index or an error. */
 int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e);
 void ds_images_clear(ds_images *images);

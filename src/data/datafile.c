@@ -66,19 +66,11 @@ static int parse(char *text, pairs *p, const char *path, ds_error *e)
     return p->n ? DS_OK : ds_fail_at(e, DS_EINPUT, path, 0, "has no key=value, expected a .data file");
 }
 
-static const ds_pair *find_pair(const pairs *p, const char *key)
-{
-    for (int i = 0; i < p->n; i++)
-        if (strcmp(p->v[i].key, key) == 0)
-            return &p->v[i];
-    return NULL;
-}
-
 /* ---- what it means ---- */
 
 static int refuse_hierarchy(const pairs *p, const char *path, ds_error *e)
 {
-    const ds_pair *tree = find_pair(p, "tree"), *tag = find_pair(p, "tag");
+    const ds_pair *tree = ds_pair_find(p->v, p->n, "tree"), *tag = ds_pair_find(p->v, p->n, "tag");
     if (tree)
         return ds_fail_at(
             e, DS_EINPUT, path, tree->line,
@@ -93,11 +85,11 @@ static int refuse_hierarchy(const pairs *p, const char *path, ds_error *e)
 static int check_counts(const ds_datafile *d, const pairs *p, ds_error *e)
 {
     if (d->classes_key && d->classes_key != d->classes)
-        return ds_fail_at(e, DS_EINPUT, d->path, find_pair(p, "classes")->line,
+        return ds_fail_at(e, DS_EINPUT, d->path, ds_pair_find(p->v, p->n, "classes")->line,
                           "classes=%d, but %s has %d labels, expected the two to be equal", d->classes_key,
                           d->labels_path, d->classes);
     if (d->top > d->classes)
-        return ds_fail_at(e, DS_EINPUT, d->path, find_pair(p, "top")->line,
+        return ds_fail_at(e, DS_EINPUT, d->path, ds_pair_find(p->v, p->n, "top")->line,
                           "top=%d, expected at most the %d classes", d->top, d->classes);
     return DS_OK;
 }
@@ -132,8 +124,8 @@ static int read_names(ds_datafile *d, const pairs *p, ds_error *e)
         d->names = names;
         return DS_OK;
     }
-    ds_labels_free(names, n);
-    return ds_fail_at(e, DS_EINPUT, d->path, find_pair(p, "names")->line,
+    ds_free_texts(names, n);
+    return ds_fail_at(e, DS_EINPUT, d->path, ds_pair_find(p->v, p->n, "names")->line,
                       "names=%s has %d names, expected %d, one a label", d->names_path, n, d->classes);
 }
 
@@ -167,8 +159,8 @@ int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e)
 void ds_datafile_clear(ds_datafile *d)
 {
     ds_label_index_free(d->index);
-    ds_labels_free(d->labels, d->classes);
-    ds_labels_free(d->names, d->classes);
+    ds_free_texts(d->labels, d->classes);
+    ds_free_texts(d->names, d->classes);
     free(d->path);
     ds_option_clear(ds_datafile_options, d);
     *d = (ds_datafile){0};

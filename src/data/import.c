@@ -68,16 +68,9 @@ int ds_import_add_pixels(const ds_import_job *job, ds_import_set *set, const uns
     return DS_OK;
 }
 
-static void free_texts(char **texts, int n)
-{
-    for (int i = 0; texts && i < n; i++)
-        free(texts[i]);
-    free(texts);
-}
-
 static void release_set(ds_import_set *set)
 {
-    free_texts(set->paths, set->n);
+    ds_free_texts(set->paths, set->n);
     free(set->labels);
     free(set->pixels);
 }
@@ -90,8 +83,8 @@ static void release(ds_import_job *job)
     }
     release_set(&job->train);
     release_set(&job->test);
-    free_texts(job->labels, job->classes);
-    free_texts(job->names, job->classes);
+    ds_free_texts(job->labels, job->classes);
+    ds_free_texts(job->names, job->classes);
     free(job->data_path);
     free(job->mark);
     free(job->part);

@@ -4,6 +4,7 @@
 #include "data/import_parts.h"
 
 #include "base/file.h"
+#include "data/labels.h"
 
 #include <sys/stat.h>
 
@@ -52,8 +53,10 @@ static int read_files(const format *f, const char *from, ds_import_file *files, 
 static int read_names(const format *f, const ds_import_file *file, ds_import_job *job, ds_error *e)
 {
     const char *own = job->setup->names;
-    DS_TRY(own ? ds_import_read_names(job, own, e)
-               : ds_import_take_names(job, (char *)file->bytes, file->path, e));
+    job->classes_path = own ? own : file->path;
+    DS_TRY(
+        own ? ds_labels_read(own, "class name", &job->names, &job->classes, e)
+            : ds_labels_take((char *)file->bytes, file->path, "class name", &job->names, &job->classes, e));
     if (job->classes == f->classes)
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, job->classes_path, 0,

@@ -8,36 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Blank lines only at the end, since one further up would shift the numbers. */
-int ds_import_take_names(ds_import_job *job, char *text, const char *path, ds_error *e)
-{
-    job->classes_path = path;
-    char *line;
-    int number = 0, blank = 0;
-    bool marked = strncmp(text, "\xef\xbb\xbf", 3) == 0; /* byte order mark */
-    for (char *rest = text + (marked ? 3 : 0); (line = strsep(&rest, "\n"));) {
-        number++;
-        line = ds_trim(line);
-        if (!*line)
-            blank = blank ? blank : number;
-        else if (blank)
-            return ds_fail_at(e, DS_EINPUT, path, blank, "blank line, expected the name of class %d",
-                              job->classes);
-        else
-            DS_PUSH(job->names, job->classes, ds_strdup(line));
-    }
-    return DS_OK;
-}
-
-int ds_import_read_names(ds_import_job *job, const char *path, ds_error *e)
-{
-    char *text;
-    DS_TRY(ds_file_read_text(path, "a file of class names", &text, e));
-    int rc = ds_import_take_names(job, text, path, e);
-    free(text);
-    return rc;
-}
-
 /* A name as a folder and a label can be called; what a list or the shell would misread becomes '_'. */
 static char *folder_name(const char *name)
 {

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "data/labels.h"
 
 #include <limits.h>
 
@@ -84,7 +85,6 @@ static int add_pair(const ds_import_job *job, const ds_import_file *files, ds_im
 static void number_classes(ds_import_job *job, const ds_import_file *labels)
 {
     int largest = 0;
-    job->classes_path = labels->path;
     for (size_t i = LABELS_HEAD; i < labels->n; i++)
         if (labels->bytes[i] > largest)
             largest = labels->bytes[i];
@@ -99,8 +99,9 @@ int ds_import_read_idx(ds_import_job *job, ds_error *e)
     DS_TRY(read_pair(s->source, train, e));
     if (s->test[0])
         DS_TRY(read_pair(s->test, test, e));
+    job->classes_path = s->names ? s->names : train[1].path;
     if (s->names)
-        DS_TRY(ds_import_read_names(job, s->names, e));
+        DS_TRY(ds_labels_read(s->names, "class name", &job->names, &job->classes, e));
     else
         number_classes(job, &train[1]);
     DS_TRY(add_pair(job, train, &job->train, e));

@@ -68,9 +68,6 @@ int ds_import_read_files(const char *archive, const char *what, ds_import_file *
 
 /* ---- import_classes.c ---- */
 
-/* Class names, one a line, from memory (cut up in place; `path` is for messages) or a file. */
-int ds_import_take_names(ds_import_job *job, char *text, const char *path, ds_error *e);
-int ds_import_read_names(ds_import_job *job, const char *path, ds_error *e);
 /* A label for each name, unique and fit to be a folder's. */
 void ds_import_label_classes(ds_import_job *job);
 

@@ -17,7 +17,7 @@ struct ds_label_index {
     size_t longest;
 };
 
-static int read_lines(char *text, const char *path, const char *what, char ***labels, int *n, ds_error *e)
+int ds_labels_take(char *text, const char *path, const char *what, char ***labels, int *n, ds_error *e)
 {
     ds_lines lines = ds_lines_of(text);
     char *line;
@@ -40,21 +40,14 @@ int ds_labels_read(const char *path, const char *what, char ***labels, int *n, d
     *n = 0;
     snprintf(expected, sizeof expected, "a text file with one %s a line", what);
     DS_TRY(ds_file_read_text(path, expected, &text, e));
-    int rc = read_lines(text, path, what, labels, n, e);
+    int rc = ds_labels_take(text, path, what, labels, n, e);
     free(text);
     if (rc) {
-        ds_labels_free(*labels, *n);
+        ds_free_texts(*labels, *n);
         *labels = NULL;
         *n = 0;
     }
     return rc;
-}
-
-void ds_labels_free(char **labels, int n)
-{
-    for (int i = 0; labels && i < n; i++)
-        free(labels[i]);
-    free(labels);
 }
 
 /* ---- the index ---- */

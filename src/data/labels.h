@@ -10,9 +10,10 @@
 typedef struct ds_label_index ds_label_index; /* opaque */
 
 /* Read one text a line. A blank line between texts is an error, at the end it is not. `what` names a text in
- * messages ("label"). The array and its texts are the caller's (ds_labels_free), NULL after an error. */
+ * messages ("label"). The array and its texts are the caller's (ds_free_texts), NULL after an error. */
 int ds_labels_read(const char *path, const char *what, char ***labels, int *n, ds_error *e);
-void ds_labels_free(char **labels, int n);
+/* The same from memory, which is cut up in place; adds to *labels, n before and after. */
+int ds_labels_take(char *text, const char *path, const char *what, char ***labels, int *n, ds_error *e);
 
 /* Index over n labels, which must outlive it. A label that occurs twice is an error at its line of `path`. */
 int ds_label_index_new(char *const *labels, int n, const char *path, ds_label_index **index, ds_error *e);

@@ -90,7 +90,8 @@ static int fill(ds_feed *f, int milliseconds, bool *later, ds_error *e)
         return ds_fail_at(e, DS_EINPUT, f->name, f->line + 1, "has more than %d bytes, expected %s", CAPACITY,
                           wanted);
     struct pollfd p = {.fd = f->fd, .events = POLLIN};
-    if ((*later = poll(&p, 1, milliseconds) <= 0)) /* 0: not in time; -1: a signal came */
+    int ready = poll(&p, 1, milliseconds);
+    if ((*later = ready == 0 || (ready < 0 && errno == EINTR)))
         return DS_OK;
     ssize_t got = read(f->fd, f->buffer + f->end, CAPACITY - f->end);
     if (got < 0) {

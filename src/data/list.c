@@ -124,7 +124,7 @@ static int read_lines(const ds_datafile *d, bool labelled, ds_images *images, ch
                      : ds_fail_at(e, DS_EINPUT, images->list, 0, "has no images, expected one path a line");
 }
 
-static int read_list(const ds_datafile *d, bool labelled, const char *list, ds_images *images, ds_error *e)
+int ds_images_read(const ds_datafile *d, const char *list, bool labelled, ds_images *images, ds_error *e)
 {
     char *text;
     *images = (ds_images){.list = ds_path_near(list, d->path)};
@@ -135,16 +135,6 @@ static int read_list(const ds_datafile *d, bool labelled, const char *list, ds_i
     if (rc)
         ds_images_clear(images);
     return rc;
-}
-
-int ds_images_read(const ds_datafile *d, const char *list, ds_images *images, ds_error *e)
-{
-    return read_list(d, true, list, images, e);
-}
-
-int ds_images_read_unlabelled(const ds_datafile *d, const char *list, ds_images *images, ds_error *e)
-{
-    return read_list(d, false, list, images, e);
 }
 
 static bool is_bad(const char *path, int channels, char **reason)

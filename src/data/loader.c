@@ -162,18 +162,6 @@ int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e)
 
 /* ---- making and freeing ---- */
 
-static int check(const ds_loader_setup *s, ds_error *e)
-{
-    if (s->images->n < 1)
-        return ds_fail_at(e, DS_EINPUT, s->images->list, 0, "has no images left, expected at least one");
-    if (s->batch < 1 || s->threads < 1 || s->w < 1 || s->h < 1)
-        return ds_fail(e, DS_EINPUT, "batch %d, %d loaders, %d x %d pixels, expected at least 1 of each",
-                       s->batch, s->threads, s->w, s->h);
-    if (s->c != 1 && s->c != 3)
-        return ds_fail(e, DS_EINPUT, "channels=%d, expected 1 or 3 for images from files", s->c);
-    return DS_OK;
-}
-
 int ds_loader_threads(int asked)
 {
     enum { MOST = 8 };
@@ -212,7 +200,8 @@ static size_t count_places(const ds_loader_setup *s)
 int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e)
 {
     *loader = NULL;
-    DS_TRY(check(s, e));
+    if (s->images->n < 1)
+        return ds_fail_at(e, DS_EINPUT, s->images->list, 0, "has no images left, expected at least one");
     ds_loader *l = make(s);
     size_t places = count_places(s);
     DS_ALLOC(l->jobs, places);

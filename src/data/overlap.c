@@ -23,9 +23,8 @@ typedef struct entry {
     int list, line;
     bool readable, same_file;
     uint64_t size;
-    uint64_t key[3]; /* equal keys: equal as far as is known */
-    const struct entry
-        *partner; /* of list 0: the first entry of another list with an equal key, NULL: none */
+    uint64_t key[3];             /* equal keys: equal as far as is known */
+    const struct entry *partner; /* of list 0: first entry of another list with an equal key; NULL: none */
 } entry;
 
 /* ---- reading ---- */

@@ -5,8 +5,6 @@
 
 #include "data/paths.h"
 
-#include <stddef.h>
-
 typedef struct ds_stream ds_stream; /* opaque */
 
 typedef struct ds_stream_setup {

@@ -5,8 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define EXPORT __attribute__((visibility("default")))
-
 /* ---- the exact gradient of the host's x^ = (x - mean) / (sqrt(v) + 1e-6), v over N-1 ---- */
 
 typedef struct sums {

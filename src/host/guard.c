@@ -7,8 +7,6 @@
 #include <setjmp.h>
 #include <stdlib.h>
 
-#define EXPORT __attribute__((visibility("default")))
-
 static ds_rng generator = {1};
 static jmp_buf *exit_point;
 static char message[512];

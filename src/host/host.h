@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cfg/cfg.h"
 #include "plugins/plugin.h"
+#include "select/select.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,8 +46,7 @@ const ds_net_info *ds_net_get_info(const ds_net *net);
 const char *ds_net_backend(const ds_net *net);
 
 /* The confidence, temperature and threshold of [reject]; false (and msp, 1, NAN) without one. */
-struct ds_score;
-bool ds_net_get_reject(const ds_net *net, struct ds_score *score, double *threshold);
+bool ds_net_get_reject(const ds_net *net, ds_score *score, double *threshold);
 
 /* One row of the layer table. */
 typedef struct ds_layer_row {

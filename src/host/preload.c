@@ -6,8 +6,6 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
-#define EXPORT __attribute__((visibility("default")))
-
 static _Noreturn void fatal(const ds_error *e)
 {
     ds_error_print(e, stderr);
@@ -40,21 +38,6 @@ static const ds_host *host_of(void *caller)
     return &table;
 }
 
-/* Does the file have a section that the host does not know? Files that do not are none of our business. */
-static bool is_ours(const char *path)
-{
-    char line[256];
-    bool ours = false;
-    FILE *f = fopen(path, "r");
-    while (f && !ours && fgets(line, sizeof line, f)) {
-        char name[64];
-        ours = sscanf(line, " [ %63[a-z0-9_]", name) == 1 && ds_section_plugin(name);
-    }
-    if (f)
-        fclose(f);
-    return ours;
-}
-
 static network *parse_ours(const ds_host *host, const char *path)
 {
     static ds_context context = {.fatal = fatal};
@@ -75,7 +58,9 @@ static network *parse_ours(const ds_host *host, const char *path)
 EXPORT network *parse_network_cfg(char *filename)
 {
     const ds_host *host = host_of(__builtin_return_address(0));
-    return is_ours(filename) ? parse_ours(host, filename) : host->parse_network_cfg(filename);
+    int line;
+    return ds_cfg_file_plugin(filename, &line) ? parse_ours(host, filename)
+                                               : host->parse_network_cfg(filename);
 }
 
 EXPORT void free_layer(layer l)

@@ -10,6 +10,9 @@
 
 #include <darknet.h>
 
+/* Of a function that replaces the host's. */
+#define EXPORT __attribute__((visibility("default")))
+
 _Static_assert(sizeof(layer) == 1184, "darknet.h is not the one of Debian's package");
 _Static_assert(sizeof(network) == 272, "darknet.h is not the one of Debian's package");
 
@@ -32,6 +35,12 @@ typedef struct ds_host {
 int ds_host_open(const ds_host **host, ds_error *e);
 /* Fill the table from a library that is open already. */
 int ds_host_bind(void *handle, ds_host *host, ds_error *e);
+
+/* Numbers of a batch, `per_image` each. */
+static inline size_t ds_batch_size(const layer *l, int per_image)
+{
+    return (size_t)l->batch * (size_t)per_image;
+}
 
 /* ---- guard.c: functions of the host that the program replaces ---- */
 

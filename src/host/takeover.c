@@ -2,21 +2,15 @@
 #include "host/private.h"
 #include "base/rng.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-static size_t batch_size(const layer *l, int per_image)
-{
-    return (size_t)l->batch * (size_t)per_image;
-}
 
 /* ---- [dropout]: the host's shares its neighbour's buffers and multiplies in place ---- */
 
 static void own_dropout(ds_net *n, int i)
 {
     layer *l = &n->net->layers[i];
-    DS_ZALLOC(l->output, batch_size(l, l->outputs));
-    DS_ZALLOC(l->delta, batch_size(l, l->outputs));
+    DS_ZALLOC(l->output, ds_batch_size(l, l->outputs));
+    DS_ZALLOC(l->delta, ds_batch_size(l, l->outputs));
     n->slots[i].own_buffers = true;
     if (i == n->net->n - 1)
         n->net->output = l->output;
@@ -24,7 +18,7 @@ static void own_dropout(ds_net *n, int i)
 
 static void dropout_forward(const ds_net *n, layer l, network net)
 {
-    size_t count = batch_size(&l, l.inputs);
+    size_t count = ds_batch_size(&l, l.inputs);
     if (!net.train || !n->dropout_active) {
         memcpy(l.output, net.input, count * sizeof(float));
         return;
@@ -38,7 +32,7 @@ static void dropout_forward(const ds_net *n, layer l, network net)
 
 static void dropout_backward(layer l, network net)
 {
-    for (size_t k = 0; net.delta && k < batch_size(&l, l.inputs); k++)
+    for (size_t k = 0; net.delta && k < ds_batch_size(&l, l.inputs); k++)
         if (l.rand[k] >= l.probability)
             net.delta[k] += l.delta[k] * l.scale;
 }
@@ -53,7 +47,7 @@ static bool skips_pixels(const layer *l)
 /* Of the pixels that are read: batch x c x out_h x out_w. */
 static size_t taken_size(const layer *l)
 {
-    return skips_pixels(l) ? batch_size(l, l->c * l->out_h * l->out_w) : 0;
+    return skips_pixels(l) ? ds_batch_size(l, l->c * l->out_h * l->out_w) : 0;
 }
 
 /* The layer as one without stride, which is what the host computes rightly. */
@@ -68,7 +62,7 @@ static layer without_stride(layer l)
 /* From an image to the pixels that are read, or their gradients back, added to those of the image. */
 static void move_pixels(const layer *l, float *image, float *taken, bool back)
 {
-    for (size_t plane = 0; plane < batch_size(l, l->c); plane++, image += l->h * l->w)
+    for (size_t plane = 0; plane < ds_batch_size(l, l->c); plane++, image += l->h * l->w)
         for (int y = 0; y < l->out_h; y++)
             for (int x = 0; x < l->out_w; x++, taken++) {
                 float *pixel = image + (y * l->w + x) * l->stride;
@@ -102,8 +96,8 @@ static void stride_backward(const ds_net *n, layer l, network net)
 /* free_layer frees what these make. */
 static void mend_batchnorm(layer *l)
 {
-    DS_ZALLOC(l->x, batch_size(l, l->outputs));
-    DS_ZALLOC(l->x_norm, batch_size(l, l->outputs));
+    DS_ZALLOC(l->x, ds_batch_size(l, l->outputs));
+    DS_ZALLOC(l->x_norm, ds_batch_size(l, l->outputs));
     DS_ZALLOC(l->mean_delta, l->c);
     DS_ZALLOC(l->variance_delta, l->c);
 }
@@ -131,7 +125,7 @@ void ds_takeover(ds_net *n)
         else if (l->type == BATCHNORM)
             mend_batchnorm(l);
         else if (l->type == CROP)
-            DS_ZALLOC(l->delta, batch_size(l, l->outputs));
+            DS_ZALLOC(l->delta, ds_batch_size(l, l->outputs));
         most = taken_size(l) > most ? taken_size(l) : most;
     }
     DS_ALLOC(n->taken, 2 * most);

@@ -59,18 +59,13 @@ void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train)
     }
 }
 
-static size_t batch_size(const layer *l)
-{
-    return (size_t)l->batch * (size_t)l->outputs;
-}
-
 /* A delta is zeroed just before the first backward that adds to it. */
 static void zero_inputs_of(ds_net *n, int reader)
 {
     for (int i = reader - 1; i >= n->first; i--) {
         layer *l = &n->net->layers[i];
         if (n->slots[i].last_reader == reader && n->slots[i].plain && l->delta)
-            memset(l->delta, 0, batch_size(l) * sizeof(float));
+            memset(l->delta, 0, ds_batch_size(l, l->outputs) * sizeof(float));
     }
 }
 
@@ -83,7 +78,7 @@ static void backward_one(ds_net *n, int i, network net)
     bool scratch = delta && n->slots[i - 1].shared && !ds_layer_adds(l);
     net.index = i;
     net.delta = scratch ? n->scratch : delta;
-    size_t count = scratch ? batch_size(&net.layers[i - 1]) : 0;
+    size_t count = scratch ? ds_batch_size(&net.layers[i - 1], net.layers[i - 1].outputs) : 0;
     memset(n->scratch, 0, count * sizeof(float));
     ds_layer_backward(n, *l, net);
     for (size_t k = 0; k < count; k++)

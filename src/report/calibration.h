@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "select/answers.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -21,9 +20,8 @@ typedef struct ds_calibration {
     ds_candidate candidates[DS_CONFIDENCES];
     int n_candidates; /* 0: nothing was chosen */
     double temperature;
-    double
-        nll[2]; /* of the images that were not fitted on, at temperature 1 and at this one; NAN: not fitted */
-    size_t n_nan; /* images that set the threshold and have no confidence */
+    double nll[2]; /* of the images not fitted on, at temperature 1 and at this one; NAN: not fitted */
+    size_t n_nan;  /* images that set the threshold and have no confidence */
     /* what the threshold is for, NAN: not for that: at most `risk` of the accepted are wrong, with
      * probability 1 - delta; at least `coverage` of the images are accepted; rejecting an image costs
      * `cost` errors */

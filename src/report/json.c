@@ -199,9 +199,18 @@ static json_t *figures(const ds_figures *r)
 
 static json_t *tables(const ds_figures *r)
 {
-    json_t *conventions =
-        json_pack("{s:s, s:s, s:s, s:s, s:s}", "aurc", ds_convention_aurc, "eaurc", ds_convention_eaurc,
-                  "augrc", ds_convention_augrc, "auroc", ds_convention_auroc, "ece", ds_convention_ece);
+    json_t *conventions = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s}", "aurc",
+        "mean over k = 1 to n of the error rate among the k surest images; inside a group of equal "
+        "confidence "
+        "the errors grow linearly",
+        "eaurc", "aurc minus the aurc of the order that puts every right image before every wrong one",
+        "augrc",
+        "area under (share accepted, errors among the accepted divided by all images), trapezoid from (0, 0)",
+        "auroc",
+        "probability that a right image is surer than a wrong one, equal confidences count one half; "
+        "undefined when all are right or all are wrong",
+        "ece", "15 bins (l, u] of equal width over the largest class probability, weighted by their images");
     return json_pack("{s:o, s:o, s:o}", "risk_at_coverage", ds_json_array(DS_REPORT_COVERAGES, risk_row, r),
                      "coverage_at_risk", ds_json_array(DS_REPORT_RISKS, coverage_row, r), "conventions",
                      conventions);

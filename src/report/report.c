@@ -11,6 +11,5 @@ int ds_report_flush(FILE *f, ds_error *e)
     errno = 0;
     if (fflush(f) == 0 && !ferror(f))
         return DS_OK;
-    return ds_fail(e, DS_EIO, "cannot write the report: %s",
-                   errno ? strerror(errno) : "an earlier write failed");
+    return ds_fail(e, DS_EIO, "cannot write: %s", errno ? strerror(errno) : "an earlier write failed");
 }

@@ -7,7 +7,6 @@
 #include "select/figures.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 
 /* ---- report.c ---- */

@@ -2,18 +2,6 @@
 
 #include <math.h>
 
-const char ds_convention_aurc[] = "mean over k = 1 to n of the error rate among the k surest images; inside "
-                                  "a group of equal confidence the errors grow linearly";
-const char ds_convention_eaurc[] =
-    "aurc minus the aurc of the order that puts every right image before every wrong one";
-const char ds_convention_augrc[] =
-    "area under (share accepted, errors among the accepted divided by all images), trapezoid from (0, 0)";
-const char ds_convention_auroc[] =
-    "probability that a right image is surer than a wrong one, equal confidences count one half; undefined "
-    "when all are right or all are wrong";
-const char ds_convention_ece[] =
-    "15 bins (l, u] of equal width over the largest class probability, weighted by their images";
-
 /* Sums over the curve, group by group. */
 typedef struct walk {
     size_t k, errors;  /* so far */

@@ -112,9 +112,6 @@ typedef struct ds_areas {
     double auroc; /* P(a right one is surer than a wrong one), ties 1/2 */
 } ds_areas;
 ds_areas ds_areas_of(const ds_curve *c);
-/* A sentence for each area that says which convention it follows. */
-extern const char ds_convention_aurc[], ds_convention_eaurc[], ds_convention_augrc[], ds_convention_auroc[],
-    ds_convention_ece[];
 
 /* Figures of class probabilities, gathered image by image so that no n x C array is needed.
  * Zero-initialise. */

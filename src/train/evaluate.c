@@ -70,8 +70,3 @@ int ds_check_classes(const ds_datafile *data, const ds_net *net, const ds_cfg *c
                       cost->name, info->classes, info->abstain ? " and one output to abstain" : "",
                       data->classes, data->path, data->labels_path ? data->labels_path : "");
 }
-
-void ds_class_log_probabilities(const ds_net_info *info, const float *logits, double *log_p)
-{
-    ds_log_softmax(logits, info->classes, info->cost_temperature, log_p);
-}

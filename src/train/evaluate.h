@@ -25,16 +25,12 @@ typedef struct ds_eval_setup {
     ds_times *times;                          /* filled when not NULL; zero-initialise */
 } ds_eval_setup;
 
-/* Forward of every image of the list, prepared as the host's `classifier valid` does. `a`: has the images' paths
- * and labels, if there are any; gets the answers. */
+/* Forward of every image of the list, prepared as the host's `classifier valid` does. `a`: has the images'
+ * paths and labels, if there are any; gets the answers. */
 int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error *e);
 
 /* Does the network end in a cost section with as many classes as there are labels, and take images of 1 or 3
  * channels? DS_EINPUT at the section's line, naming both files. */
 int ds_check_classes(const ds_datafile *data, const ds_net *net, const ds_cfg *cfg, ds_error *e);
-
-/* Log-probabilities of the C classes: log softmax of the first C logits over the cost section's temperature.
- * log_p: C. */
-void ds_class_log_probabilities(const ds_net_info *info, const float *logits, double *log_p);
 
 #endif

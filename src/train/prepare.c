@@ -57,8 +57,8 @@ static int read_inputs(ds_job *job, ds_error *e)
     char *base = ds_cfg_base(job->cfg);
     job->prefix = ds_path_join(job->data.backup, base);
     free(base);
-    DS_TRY(ds_images_read(&job->data, job->data.train, &job->train, e));
-    return job->data.valid ? ds_images_read(&job->data, job->data.valid, &job->valid, e) : DS_OK;
+    DS_TRY(ds_images_read(&job->data, job->data.train, true, &job->train, e));
+    return job->data.valid ? ds_images_read(&job->data, job->data.valid, true, &job->valid, e) : DS_OK;
 }
 
 /* Opening a temporary file is the only test that knows all of permissions, read-only mounts and quotas. */
@@ -170,16 +170,6 @@ static int make_net(ds_job *job, ds_error *e)
     return ds_check_classes(&job->data, job->net, job->cfg, e);
 }
 
-static bool has_parameters(const ds_net *net, int layer)
-{
-    int n;
-    const ds_param *p = ds_net_params(net, &n);
-    for (int i = 0; i < n; i++)
-        if (p[i].layer == layer)
-            return true;
-    return false;
-}
-
 /* Which layers a partial file left as they were. */
 static void note_fresh(const ds_job *job, int loaded)
 {
@@ -188,10 +178,9 @@ static void note_fresh(const ds_job *job, int loaded)
     FILE *out = ds_memstream(&text, &size);
     for (int i = loaded; i < job->info->layers; i++) {
         ds_layer_row row;
-        if (!has_parameters(job->net, i))
-            continue;
         ds_net_layer_row(job->net, i, &row);
-        fprintf(out, "%s%d %s", ftell(out) ? ", " : "", i, row.name);
+        if (row.parameters)
+            fprintf(out, "%s%d %s", ftell(out) ? ", " : "", i, row.name);
     }
     fclose(out);
     ds_note(

@@ -160,10 +160,10 @@ static void test_net(void **state)
         {NET "subdivisions=3\n" CONV, 6, "batch=8 is no multiple of subdivisions=3"},
         {NET "subdivisions=0\n" CONV, 6, "subdivisions=0"},
         {"[net]\ninputs=3\nbatch=0\n" TEN, 3, "batch=0"},
-        {NET "policy=steps\n" CONV, 6, "policy=steps without steps and scales"},
-        {NET "policy=steps\nsteps=1\n" CONV, 6, "without scales"},
-        {NET "policy=steps\nscales=1\n" CONV, 6, "without steps"},
-        {NET "policy=steps\nsteps=1,2\nscales=.1\n" CONV, 8, "2 steps but 1 scales"},
+        {NET "policy=steps\n" CONV, 6, "policy=steps with 0 steps and 0 scales"},
+        {NET "policy=steps\nsteps=1\n" CONV, 6, "1 steps and 0 scales"},
+        {NET "policy=steps\nscales=1\n" CONV, 6, "0 steps and 1 scales"},
+        {NET "policy=steps\nsteps=1,2\nscales=.1\n" CONV, 8, "2 steps and 1 scales"},
         {NET "policy=steps\nsteps=1,2.5\nscales=.1,.1\n" CONV, 7, "whole numbers"},
         {NET "steps=1,\n" CONV, 6, "steps=1,"},
         {NET "policy=step\nstep=0\n" CONV, 7, "step=0"},
@@ -404,7 +404,6 @@ static void test_training_errors(void **state)
         {NET "[crop]\n[conv]\n[route]\nlayers=0,1\n" TEN "[sat]\n", 9, "[crop]"},
         {NET "[crop]\n[conv]\n[shortcut]\nfrom=-2\n" TEN "[sat]\n", 9, "[crop]"},
         {NET TEN "truth=1\n[sat]\n", 8, "truth=1"},
-        {"[net]\nwidth=2\nheight=2\nchannels=1\n" TEN "batch_normalize=1\n[sat]\n", 7, "single value"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ds_cfg *cfg = parse(cases[i].text, NULL);

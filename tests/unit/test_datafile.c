@@ -260,7 +260,7 @@ static int read_list(const ds_datafile *d, const char *text, ds_images *images, 
 {
     put("list.txt", text);
     *e = (ds_error){0};
-    return ds_images_read(d, "list.txt", images, e);
+    return ds_images_read(d, "list.txt", true, images, e);
 }
 
 static void expect_bad_list(const ds_datafile *d, const char *text, int line, const char *words)
@@ -296,10 +296,10 @@ static void test_list(void **state)
     expect_bad_list(&d, "catdog.png\n", 1, "has 2 labels (cat, dog)");
     expect_bad_list(&d, "\n\n", 0, "has no images");
     expect_bad_list(&d, "", 0, "is empty");
-    assert_int_equal(ds_images_read(&d, "none.txt", &images, &e), DS_EIO);
-    assert_int_equal(ds_images_read(&d, dir, &images, &e), DS_EIO);
+    assert_int_equal(ds_images_read(&d, "none.txt", true, &images, &e), DS_EIO);
+    assert_int_equal(ds_images_read(&d, dir, true, &images, &e), DS_EIO);
     put_bytes("list.txt", "\x89PNG\0\0", 6);
-    assert_int_equal(ds_images_read(&d, "list.txt", &images, &e), DS_EINPUT);
+    assert_int_equal(ds_images_read(&d, "list.txt", true, &images, &e), DS_EINPUT);
     ds_datafile_clear(&d);
 }
 

@@ -169,7 +169,7 @@ static void test_bad_names(void **state)
     put_text("names.txt", "a\nb\n");
     refuse(&s, DS_EINPUT, "labels", "label 2 of image 2, expected 0 … 1: names.txt has 2 classes");
     put_text("names.txt", "a\n\nb\nc\n");
-    refuse(&s, DS_EINPUT, "names.txt", "blank line, expected the name of class 1");
+    refuse(&s, DS_EINPUT, "names.txt", "empty line, expected one class name a line");
     assert_false(ds_path_exists("set"));
 }
 

@@ -310,7 +310,7 @@ static void test_names(void **state)
     put_text("c10/batches.meta.txt", "");
     refuse(&s, DS_EINPUT, "c10/batches.meta.txt", "has 0 names, expected 10");
     put_text("c10/batches.meta.txt", "a\n\nb\n");
-    refuse(&s, DS_EINPUT, "c10/batches.meta.txt", "blank line");
+    refuse(&s, DS_EINPUT, "c10/batches.meta.txt", "empty line");
     put_numbered("eleven", "n", 11);
     s.names = "eleven";
     refuse(&s, DS_EINPUT, "eleven", "has 11 names, expected 10");
