@@ -3,7 +3,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-#include <stdlib.h>
 
 static int fill(ds_error *e, ds_err code, const char *file, int line, const char *format, va_list args)
 {
@@ -32,11 +31,6 @@ int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char 
     fill(e, code, file, line, format, args);
     va_end(args);
     return code;
-}
-
-int ds_fail_memory(ds_error *e)
-{
-    return ds_fail(e, DS_ENOMEM, "out of memory");
 }
 
 void ds_error_print(const ds_error *e, FILE *out)

@@ -36,7 +36,6 @@ int ds_fail(ds_error *e, ds_err code, const char *format, ...) __attribute__((fo
 /* The same with a place; `line` 0 leaves the line out. */
 int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-int ds_fail_memory(ds_error *e);
 /* Do a step; return from the calling function with its code when it failed. */
 #define DS_TRY(step)          \
     do {                      \

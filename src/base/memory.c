@@ -1,6 +1,5 @@
 #include "base/memory.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,8 +41,5 @@ void *ds_xcalloc(size_t n, size_t size)
 
 void *ds_xrealloc(void *p, size_t n, size_t size)
 {
-    if (size && n > SIZE_MAX / size)
-        ds_out_of_memory();
-    size_t bytes = n * size;
-    return check(realloc(p, bytes ? bytes : 1));
+    return check(reallocarray(p, n && size ? n : 1, n && size ? size : 1));
 }

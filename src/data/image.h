@@ -73,4 +73,10 @@ void ds_crop_random(const ds_image *im, int w, int h, const ds_draw *draw, float
 /* colour.c: c planes of n pixels in place; hue and saturation for c = 3 only. */
 void ds_distort(float *out, int c, size_t n, const ds_draw *draw);
 
+/* ---- png.c ---- */
+
+/* A PNG file in memory (*n bytes, fresh; the caller frees) of h rows of w * c bytes: c = 1 (grey) or 3
+ * (RGB), at most 32768 x 32768 x 1 bytes in all. The same pixels give the same file. */
+unsigned char *ds_png_encode(const unsigned char *px, int w, int h, int c, size_t *n);
+
 #endif

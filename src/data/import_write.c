@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "data/write_png.h"
+#include "data/image.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,5 @@
 #include "base/memory.h"
 #include "data/image.h"
-#include "data/write_png.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -4,7 +4,7 @@
 
 #include "base/rng.h"
 #include "base/text.h"
-#include "data/write_png.h"
+#include "data/image.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

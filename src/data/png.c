@@ -1,4 +1,4 @@
-#include "data/write_png.h"
+#include "data/image.h"
 
 #include "base/memory.h"
 
