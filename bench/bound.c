@@ -9,6 +9,7 @@
  * array of inputs, one of outputs and one of gradients: what lies in the cache is there for the next. */
 #include "base/text.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "bench/serve.h"
 #include "plugins/onednn/dnnl.h"
 #include "plugins/onednn/kernels.h"
@@ -47,7 +48,7 @@ static float *room(size_t bytes)
     size_t rounded = (bytes + PAGE) / PAGE * PAGE;
     float *v = aligned_alloc(PAGE, rounded);
     if (!v)
-        return NULL;
+        ds_out_of_memory();
     madvise(v, rounded, MADV_HUGEPAGE); /* a wish */
     for (size_t i = 0; i < rounded / sizeof *v; i++)
         v[i] = (float)(i % 16) * .01f - .075f;
@@ -65,13 +66,12 @@ static void larger(size_t *a, size_t b)
     *a = b > *a ? b : *a;
 }
 
-static int get_memory(work *w, ds_error *e)
+static void get_memory(work *w)
 {
     w->input = room(w->input_bytes);
     w->output = room(w->output_bytes);
     w->gradient = room(w->input_bytes);
     w->scratch = room(w->scratch_bytes);
-    return w->input && w->output && w->gradient && w->scratch ? DS_OK : ds_fail_memory(e);
 }
 
 static void release_work(work *w)
@@ -131,8 +131,7 @@ static void list(const ds_bench *b, work *w, ds_conv_kind kind, int layer)
 static int list_all(const ds_bench *b, work *w, bool train, ds_error *e)
 {
     int layers = b->cfg->n - 1;
-    if (!(w->tasks = calloc(3 * (size_t)layers, sizeof *w->tasks)))
-        return ds_fail_memory(e);
+    DS_ZALLOC(w->tasks, 3 * (size_t)layers);
     for (int i = 0; i < layers; i++)
         list(b, w, train ? DS_CONV_TRAIN : DS_CONV_INFER, i);
     for (int i = layers - 1; i >= 0 && train; i--) {
@@ -199,7 +198,7 @@ static double time_of(const work *w, task *t, ds_conv *c)
     return best;
 }
 
-static int choose(const work *w, task *t, pair *p, ds_error *e)
+static void choose(const work *w, task *t, pair *p)
 {
     double direct = time_of(w, t, p->direct), winograd = time_of(w, t, p->winograd);
     t->winograd = winograd < direct;
@@ -207,22 +206,19 @@ static int choose(const work *w, task *t, pair *p, ds_error *e)
     t->weights = t->conv ? room(ds_conv_weights_bytes(t->conv)) : NULL;
     ds_conv_free(t->winograd ? p->direct : p->winograd);
     *p = (pair){0};
-    return t->weights ? DS_OK : ds_fail_memory(e);
 }
 
 static int prepare(state *s, work *w, bool train, ds_error *e)
 {
     int rc = list_all(&s->b, w, train, e);
-    pair *pairs = calloc((size_t)w->n + 1, sizeof *pairs);
-    if (!rc && !pairs)
-        rc = ds_fail_memory(e);
+    pair *pairs = ds_xcalloc((size_t)w->n + 1, sizeof *pairs);
     for (int i = 0; i < w->n && !rc; i++)
         rc = make_pair(s->dnnl, w, &w->tasks[i].spec, &pairs[i], e);
     if (!rc)
-        rc = get_memory(w, e);
+        get_memory(w);
     for (int i = 0; i < w->n && !rc; i++)
-        rc = choose(w, &w->tasks[i], &pairs[i], e);
-    for (int i = 0; i < w->n && pairs; i++) {
+        choose(w, &w->tasks[i], &pairs[i]);
+    for (int i = 0; i < w->n; i++) {
         ds_conv_free(pairs[i].direct);
         ds_conv_free(pairs[i].winograd);
     }

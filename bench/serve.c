@@ -2,6 +2,7 @@
 #include "base/clock.h"
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "cli/model.h"
 #include "cli/flags.h"
@@ -63,7 +64,7 @@ static int read_cfg(ds_bench *b, const char *path, ds_error *e)
     if (rc)
         return rc;
     sized = b->size ? resized(text, b->size) : ds_strdup(text);
-    rc = sized ? ds_cfg_parse(sized, path, &b->cfg, &b->notes, e) : ds_fail_memory(e);
+    rc = ds_cfg_parse(sized, path, &b->cfg, &b->notes, e);
     free(sized);
     free(text);
     return rc;
@@ -147,8 +148,8 @@ static int take_steps(const ds_bench_mode *m, void *arg, double *times, int n, d
 static int obey(const ds_bench *b, const char *what, const ds_bench_mode *m, bool *ready, int n, void *arg,
                 ds_error *e)
 {
-    double *times = malloc((size_t)n * sizeof *times);
-    int rc = times ? DS_OK : ds_fail_memory(e);
+    double *times = ds_xcalloc((size_t)n, sizeof *times);
+    int rc = DS_OK;
     if (!rc && !*ready) {
         rc = m->prepare(arg, e);
         *ready = true;

@@ -5,6 +5,7 @@
  *   update N   update of the parameters alone, of the network of "train" */
 #include "base/rng.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "bench/serve.h"
 #include "cli/model.h"
 #include "host/host.h"
@@ -60,17 +61,15 @@ static int make_net(state *s, bool train, ds_net **net, ds_error *e)
     return rc;
 }
 
-static int make_images(state *s, const ds_net_info *info, ds_error *e)
+static void make_images(state *s, const ds_net_info *info)
 {
     size_t batch = (size_t)info->batch, n = batch * (size_t)info->inputs;
     if (s->pixels)
-        return DS_OK;
-    s->pixels = malloc(n * sizeof *s->pixels);
-    s->labels = malloc(batch * sizeof *s->labels);
-    s->ids = malloc(batch * sizeof *s->ids);
-    s->losses = malloc(batch * sizeof *s->losses);
-    if (!s->pixels || !s->labels || !s->ids || !s->losses)
-        return ds_fail_memory(e);
+        return;
+    DS_ALLOC(s->pixels, n);
+    DS_ALLOC(s->labels, batch);
+    DS_ALLOC(s->ids, batch);
+    DS_ALLOC(s->losses, batch);
     ds_rng r = ds_rng_make(1, 0, 0);
     for (size_t i = 0; i < n; i++)
         s->pixels[i] = (float)ds_rng_uniform(&r);
@@ -78,7 +77,6 @@ static int make_images(state *s, const ds_net_info *info, ds_error *e)
         s->labels[i] = (int)ds_rng_below(&r, (uint64_t)info->classes);
         s->ids[i] = (uint32_t)ds_rng_below(&r, SAMPLES);
     }
-    return DS_OK;
 }
 
 static int prepare_train(void *arg, ds_error *e)
@@ -90,14 +88,18 @@ static int prepare_train(void *arg, ds_error *e)
     const ds_param *p = ds_net_params(s->train, &n);
     s->optimizer = ds_optimizer_new(&s->b.cfg->net, p, n, s->b.batch);
     ds_net_profile_start(s->train);
-    return rc ? rc : make_images(s, ds_net_get_info(s->train), e);
+    if (!rc)
+        make_images(s, ds_net_get_info(s->train));
+    return rc;
 }
 
 static int prepare_infer(void *arg, ds_error *e)
 {
     state *s = arg;
     int rc = make_net(s, false, &s->infer, e);
-    return rc ? rc : make_images(s, ds_net_get_info(s->infer), e);
+    if (!rc)
+        make_images(s, ds_net_get_info(s->infer));
+    return rc;
 }
 
 static void release(state *s)
