@@ -165,7 +165,7 @@ static void test_bad_names(void **state)
     put_archives();
     ds_import s = plain();
     s.names = "names.txt";
-    refuse(&s, DS_EIO, "names.txt", "expected a file of class names");
+    refuse(&s, DS_EIO, "names.txt", "expected a text file with one class name a line");
     put_text("names.txt", "a\nb\n");
     refuse(&s, DS_EINPUT, "labels", "label 2 of image 2, expected 0 … 1: names.txt has 2 classes");
     put_text("names.txt", "a\n\nb\nc\n");

@@ -308,7 +308,7 @@ static void test_names(void **state)
     put_numbered("c10/batches.meta.txt", "n", 9);
     refuse(&s, DS_EINPUT, "c10/batches.meta.txt", "has 9 names, expected 10: one for each class of CIFAR-10");
     put_text("c10/batches.meta.txt", "");
-    refuse(&s, DS_EINPUT, "c10/batches.meta.txt", "has 0 names, expected 10");
+    refuse(&s, DS_EINPUT, "c10/batches.meta.txt", "has no class name, expected one a line");
     put_text("c10/batches.meta.txt", "a\n\nb\n");
     refuse(&s, DS_EINPUT, "c10/batches.meta.txt", "empty line");
     put_numbered("eleven", "n", 11);
