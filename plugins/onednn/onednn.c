@@ -36,17 +36,22 @@ static int make_plan(engine *x, ds_plan *p, bool train, bool *refused, ds_error 
     }
 }
 
+/* The walk asks once who computes a layer: what one plan leaves to the host, the other does too. */
 static int make_plans(engine *x, bool *refused, ds_error *e)
 {
-    if (x->graph.train)
+    bool differ = true;
+    while (differ) {
+        ds_plan_release(&x->train);
+        ds_plan_release(&x->infer);
+        DS_TRY(make_plan(x, &x->infer, false, refused, e));
+        if (!x->graph.train)
+            return DS_OK;
         DS_TRY(make_plan(x, &x->train, true, refused, e));
-    DS_TRY(make_plan(x, &x->infer, false, refused, e));
-    /* what only inference refused must be the host's in training too: the walk asks once */
-    for (int i = 0; i < x->graph.n && x->graph.train; i++)
-        if (x->train.owned[i] != x->infer.owned[i]) {
-            ds_plan_release(&x->train);
-            DS_TRY(make_plan(x, &x->train, true, refused, e));
-        }
+        differ = false;
+        for (int i = 0; i < x->graph.n; i++)
+            if (x->train.owned[i] != x->infer.owned[i])
+                differ = refused[i] = true;
+    }
     return DS_OK;
 }
 

@@ -45,6 +45,8 @@ static int read_header(const unsigned char *bytes, size_t n, const char *path, s
     h->seen = narrow;
     if (wide)
         memcpy(&h->seen, bytes + 12, 8);
+    if (h->seen > INT64_MAX)
+        return ds_fail_at(e, DS_EINPUT, path, 0, "2^63 images seen or more, expected a Darknet weights file");
     return DS_OK;
 }
 

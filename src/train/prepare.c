@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 char *ds_job_path(const ds_job *job, const char *suffix)
 {
@@ -243,7 +242,7 @@ static int make_all(ds_job *job, ds_error *e)
 static double crop_size(double ratio, int crop, int fallback, int w)
 {
     float r = isnan(ratio) ? (float)(crop > 0 ? crop : fallback) / (float)w : (float)ratio;
-    return (int)(r * (float)w);
+    return (int)fminf(r * (float)w, 1 << 20);
 }
 
 static ds_augment make_augment(const ds_net_options *o, const ds_net_info *info)

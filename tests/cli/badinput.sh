@@ -238,6 +238,11 @@ end
 
 # ---- what does not end, and what is too long ----
 
+truncate -s 200G "$T/holes.png"
+error_case "predict: a file of 200 GiB" 1 "/holes.png: has more than 2 GiB" \
+    "$D" classifier predict "$good_data" "$good_cfg" "$good_weights" "$T/holes.png"
+rm "$T/holes.png"
+
 for command in "predict $good_data $good_cfg $good_weights /dev/zero" "valid $good_data $good_cfg /dev/zero" \
     "valid $good_data /dev/zero $good_weights" "reject -from /dev/zero"; do
     begin "endless: $command"

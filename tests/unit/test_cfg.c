@@ -160,6 +160,7 @@ static void test_net(void **state)
         {NET "subdivisions=3\n" CONV, 6, "batch=8 is no multiple of subdivisions=3"},
         {NET "subdivisions=0\n" CONV, 6, "subdivisions=0"},
         {"[net]\ninputs=3\nbatch=0\n" TEN, 3, "batch=0"},
+        {NET "[conv]\nfilters=8\nnumload=9\nactivation=relu\n", 8, "at most the 8 filters"},
         {NET "policy=steps\n" CONV, 6, "policy=steps with 0 steps and 0 scales"},
         {NET "policy=steps\nsteps=1\n" CONV, 6, "1 steps and 0 scales"},
         {NET "policy=steps\nscales=1\n" CONV, 6, "0 steps and 1 scales"},

@@ -371,6 +371,9 @@ static void weights_of_wrong_size(void **state)
     check(ds_net_load_weights(b.net, path, 1, &info, &e), &e);
     assert_int_equal(info.loaded, 1);
     assert_int_equal(ds_net_load_weights(b.net, "/nonexistent", -1, &info, &e), DS_EIO);
+    check(ds_net_save_weights(b.net, path, (uint64_t)1 << 63, &e), &e);
+    assert_int_equal(ds_net_load_weights(b.net, path, -1, &info, &e), DS_EINPUT);
+    assert_non_null(strstr(e.text, "images seen"));
     unlink(path);
     free(path);
     teardown(&b);
