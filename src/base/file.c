@@ -2,10 +2,14 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,53 +70,129 @@ int ds_file_read_text(const char *path, const char *what, char **text, ds_error 
     return ds_fail_at(e, DS_EINPUT, path, 0, "is %s, expected %s", n ? "a binary file" : "empty", what);
 }
 
-/* Names for writing `path`: a link stays and its target is replaced; a device or a pipe cannot be replaced
- * and is written in place, without a temporary file. */
-static int name_files(ds_writer *w, const char *path, ds_error *e)
+/* ---- writing ---- */
+
+static int cannot_write(const char *path, ds_error *e)
 {
-    struct stat st, own;
-    bool there = stat(path, &st) == 0, link = lstat(path, &own) == 0 && S_ISLNK(own.st_mode);
+    return ds_fail_at(e, DS_EIO, path, 0, "cannot write: %s", strerror(errno));
+}
+
+/* A temporary name is .BASE.tmp and 16 hexadecimal digits, in the folder of the file that it becomes. */
+#define TEMPORARY ".tmp"
+enum { DIGITS = 16 };
+
+static bool is_temporary_of(const char *name, const char *base)
+{
+    size_t n = strlen(base), mark = strlen(TEMPORARY);
+    return name[0] == '.' && strncmp(name + 1, base, n) == 0 && strncmp(name + 1 + n, TEMPORARY, mark) == 0 &&
+           strspn(name + 1 + n + mark, "0123456789abcdef") == DIGITS && strlen(name) == 1 + n + mark + DIGITS;
+}
+
+/* What a killed writer of the same file left. A living one holds the lock of its file. */
+static void remove_leftovers(const char *dir, const char *base)
+{
+    DIR *d = opendir(dir);
+    for (struct dirent *entry; d && (entry = readdir(d));) {
+        if (!is_temporary_of(entry->d_name, base))
+            continue;
+        int fd = openat(dirfd(d), entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(dirfd(d), entry->d_name, 0);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (d)
+        closedir(d);
+}
+
+/* A new file beside `path`, locked, with the rights of `old` where there is one. */
+static int open_temporary(ds_writer *w, const struct stat *old, ds_error *e)
+{
+    char *dir = ds_path_dir(w->path);
+    const char *base = ds_path_base(w->path);
+    struct stat own = {0};
+    int fd = -1;
+    remove_leftovers(dir, base);
+    do { /* once more where another program took the file for a leftover before it was locked */
+        uint64_t random = 0;
+        if (fd >= 0)
+            close(fd);
+        if (getrandom(&random, sizeof random, 0) < 0)
+            random = (uint64_t)getpid();
+        free(w->temporary);
+        w->temporary = ds_format("%s/.%s" TEMPORARY "%016" PRIx64, dir, base, random);
+        fd = open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    } while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &own) == 0 && own.st_nlink == 0);
+    free(dir);
+    if (fd >= 0 && old && fchmod(fd, old->st_mode & 07777) && errno != EPERM) {
+        close(fd);
+        return cannot_write(w->path, e);
+    }
+    w->f = fd >= 0 ? fdopen(fd, "wb") : NULL;
+    if (w->f)
+        return DS_OK;
+    free(w->temporary);
+    w->temporary = NULL;
+    return cannot_write(w->path, e);
+}
+
+static int writer_open(ds_writer *w, const char *path, ds_error *e)
+{
+    struct stat st;
+    bool there = stat(path, &st) == 0;
     if (there && S_ISDIR(st.st_mode))
         return ds_fail_at(e, DS_EIO, path, 0, "cannot write: is a directory, expected the name of a file");
-    w->path = there && link ? realpath(path, NULL) : ds_strdup(path);
+    /* a link stays, its target is replaced */
+    w->path = there && S_ISREG(st.st_mode) ? realpath(path, NULL) : ds_strdup(path);
     if (!w->path)
-        return ds_fail_at(e, DS_EIO, path, 0, "cannot write: %s", strerror(errno));
+        return cannot_write(path, e);
     if (!there || S_ISREG(st.st_mode))
-        w->temporary = ds_format("%s.tmp%ld", w->path, (long)getpid());
-    return DS_OK;
+        return open_temporary(w, there ? &st : NULL, e);
+    w->f = fopen(path, "wb"); /* a device or a pipe cannot be replaced */
+    return w->f ? DS_OK : cannot_write(path, e);
 }
 
 int ds_writer_open(ds_writer *w, const char *path, ds_error *e)
 {
     *w = (ds_writer){0};
-    int rc = name_files(w, path, e);
-    if (!rc && !(w->f = fopen(w->temporary ? w->temporary : w->path, "wb")))
-        rc = ds_fail_at(e, DS_EIO, path, 0, "cannot write: %s", strerror(errno));
+    int rc = writer_open(w, path, e);
     if (rc)
         ds_writer_abort(w);
     return rc;
 }
 
+/* The name of a file is on the disk when its folder is. */
+static bool sync_folder(const char *path)
+{
+    char *dir = ds_path_dir(path);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd < 0 || fsync(fd) == 0 || errno == EINVAL || errno == EROFS;
+    if (fd >= 0)
+        close(fd);
+    free(dir);
+    return ok;
+}
+
 int ds_writer_commit(ds_writer *w, ds_error *e)
 {
-    bool ok = fflush(w->f) == 0 && !ferror(w->f);
-    if (ok && fsync(fileno(w->f)) && errno != EINVAL && errno != EROFS)
-        ok = false;
-    int problem = errno, rc = DS_OK;
-    if (fclose(w->f) && ok) {
-        ok = false;
-        problem = errno;
+    bool ok = fflush(w->f) == 0 && !ferror(w->f) &&
+              (fsync(fileno(w->f)) == 0 || errno == EINVAL || errno == EROFS) &&
+              (!w->temporary || rename(w->temporary, w->path) == 0);
+    if (ok && w->temporary) {
+        free(w->temporary);
+        w->temporary = NULL;
+        ok = sync_folder(w->path);
     }
+    FILE *f = w->f;
     w->f = NULL;
-    if (ok && w->temporary && rename(w->temporary, w->path)) {
+    int problem = errno;
+    if (fclose(f) && ok) {
         ok = false;
         problem = errno;
     }
-    if (!ok)
-        rc = ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s%s", strerror(problem),
-                        w->temporary ? ", the file of before is unchanged" : "");
-    else
-        free(w->temporary), w->temporary = NULL;
+    int rc = ok ? DS_OK
+                : ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s%s", strerror(problem),
+                             w->temporary ? ", the file of before is unchanged" : "");
     ds_writer_abort(w);
     return rc;
 }
@@ -127,6 +207,8 @@ void ds_writer_abort(ds_writer *w)
     free(w->path);
     *w = (ds_writer){0};
 }
+
+/* ---- paths ---- */
 
 char *ds_path_dir(const char *path)
 {
