@@ -1,12 +1,71 @@
 #include "base/file.h"
 #include "data/image.h"
 
-#include <ctype.h>
 #include <limits.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <zlib.h>
 
+/* ---- what the decoder gets from us ---- */
+
+/* stb_image asks for as much memory as a file says, leaves it unset, and asserts what a file can break. So its memory
+ * is cleared and counted, and belongs to the image at work: a failed assertion ends that image alone. */
+enum { MOST_HELD = 64 }; /* a JPEG holds 14 blocks */
+typedef struct workshop {
+    struct held {
+        void *p;
+        size_t n;
+    } held[MOST_HELD];
+    size_t left; /* bytes that may still be taken */
+    bool exceeded;
+    jmp_buf broken;
+} workshop;
+
+static _Thread_local workshop *at_work;
+
+/* The place of a block; of NULL: a free one. NULL: there is none. */
+static struct held *find_held(const void *p)
+{
+    for (int i = 0; i < MOST_HELD; i++)
+        if (at_work->held[i].p == p)
+            return &at_work->held[i];
+    return NULL;
+}
+
+static void *resize_held(void *old, size_t n)
+{
+    struct held *h = find_held(old);
+    if (!h || n > at_work->left + h->n) {
+        at_work->exceeded = true;
+        return NULL;
+    }
+    unsigned char *p = old ? realloc(old, n) : calloc(n, 1);
+    if (!p)
+        return NULL;
+    if (old && n > h->n)
+        memset(p + h->n, 0, n - h->n);
+    at_work->left += h->n;
+    at_work->left -= n;
+    *h = (struct held){p, n};
+    return p;
+}
+
+static void free_held(void *p)
+{
+    struct held *h = p ? find_held(p) : NULL;
+    if (!h)
+        return;
+    at_work->left += h->n;
+    *h = (struct held){0};
+    free(p);
+}
+
+#define STBI_MALLOC(n) resize_held(NULL, n)
+#define STBI_REALLOC(p, n) resize_held(p, n)
+#define STBI_FREE(p) free_held(p)
+#define STBI_ASSERT(x) ((x) ? (void)0 : longjmp(at_work->broken, 1))
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_NO_STDIO
@@ -18,6 +77,48 @@
 #define stbi__unpremultiply_on_load_thread stbi_set_unpremultiply_on_load_thread
 #include <stb/stb_image.h> /* by this name a system header: its warnings are not ours */
 
+/* The file in memory. stb_image reads zeros, or nothing, behind its end and goes on. */
+typedef struct source {
+    const unsigned char *bytes;
+    size_t n, at;
+    const void *ahead; /* stb_image's buffer: what goes there is read ahead and may end early */
+    bool missed;       /* more was wanted than there is */
+} source;
+
+static int source_read(void *arg, char *to, int size)
+{
+    source *s = arg;
+    size_t rest = s->at < s->n ? s->n - s->at : 0, n = (size_t)size < rest ? (size_t)size : rest;
+    s->missed |= (const void *)to == s->ahead ? rest == 0 : n < (size_t)size;
+    memcpy(to, s->bytes + (rest ? s->at : 0), n);
+    s->at += n;
+    return (int)n;
+}
+
+static void source_skip(void *arg, int n)
+{
+    source *s = arg;
+    s->at += (size_t)n;
+}
+
+static int source_ended(void *arg)
+{
+    const source *s = arg;
+    return s->at >= s->n;
+}
+
+static stbi_uc *load(source *s, int *w, int *h, int channels)
+{
+    stbi_io_callbacks callbacks = {source_read, source_skip, source_ended};
+    stbi__context context;
+    int c;
+    s->ahead = context.buffer_start;
+    stbi__start_callbacks(&context, &callbacks, s);
+    return stbi__load_and_postprocess_8bit(&context, w, h, &c, channels);
+}
+
+/* ---- what is no image ---- */
+
 /* Far above any photograph; keeps a damaged header from asking for all memory. */
 static const long long most_pixels = 1LL << 26;
 
@@ -28,43 +129,102 @@ static int refuse(const char *path, const char *reason, ds_error *e)
                       reason);
 }
 
-/* stb_image fills the rest of a JPEG that was cut off with grey, in some versions without a word. */
-static bool is_cut_off(const unsigned char *bytes, size_t n)
+/* Do the Huffman tables of a segment (T.81, B.2.4.2) have at most 256 codes each? stb_image 2.27 writes behind its own
+ * where they do not. */
+static bool has_sound_tables(const unsigned char *at, const unsigned char *end)
 {
-    return n > 2 && bytes[0] == 0xff && bytes[1] == 0xd8 && !memmem(bytes + 2, n - 2, "\xff\xd9", 2);
-}
-
-/* Where the pixels of a binary PNM begin, by stb_image's reading of its head: three numbers between blanks
- * and comments, then one byte; n when it has no end. */
-static size_t pnm_head(const unsigned char *bytes, size_t n)
-{
-    size_t at = 2;
-    for (int number = 0; number < 3; number++) {
-        while (at < n && (isspace(bytes[at]) || bytes[at] == '#'))
-            if (bytes[at++] == '#')
-                while (at < n && bytes[at] != '\n' && bytes[at] != '\r')
-                    at++;
-        while (at < n && isdigit(bytes[at]))
-            at++;
+    enum { HEAD = 17, MOST_CODES = 256 };
+    while (end - at >= HEAD) {
+        int codes = 0;
+        for (int i = 1; i < HEAD; i++)
+            codes += at[i];
+        if (codes > MOST_CODES)
+            return false;
+        at += HEAD + codes;
     }
-    return at < n ? at + 1 : n;
+    return true;
 }
 
-/* stb_image 2.27 leaves what is missing of a PNM unset. */
-static bool is_short_pnm(const unsigned char *bytes, size_t n, int w, int h, int c)
+/* Behind a scan: the next marker that does not belong to its data (0 is a stuffed byte, d0 … d7 are restarts). */
+static const unsigned char *behind_scan(const unsigned char *at, const unsigned char *end)
 {
-    bool is_pnm = n > 2 && bytes[0] == 'P' && (bytes[1] == '5' || bytes[1] == '6');
-    return is_pnm && n - pnm_head(bytes, n) < (size_t)w * (size_t)h * (size_t)c;
+    while (end - at >= 2 && (at[0] != 0xff || at[1] == 0 || (at[1] >= 0xd0 && at[1] <= 0xd7)))
+        at++;
+    return at;
 }
 
-static int decode(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im,
-                  ds_error *e)
+/* Walks over the segments as stb_image does, which takes any end of the data for that of the picture. */
+static bool is_whole_jpeg(const unsigned char *bytes, size_t n)
+{
+    enum { TABLES = 0xc4, END = 0xd9, SCAN = 0xda };
+    const unsigned char *at = bytes + 2, *end = bytes + n;
+    while ((at = memchr(at, 0xff, (size_t)(end - at)))) {
+        while (at < end && *at == 0xff)
+            at++;
+        if (at == end || *at == END)
+            return at < end;
+        int marker = *at++;
+        if (marker == 0 || (marker >= 0xd0 && marker <= 0xd8) || end - at < 2)
+            continue;
+        size_t length = (size_t)at[0] << 8 | at[1];
+        if (length < 2 || length > (size_t)(end - at) ||
+            (marker == TABLES && !has_sound_tables(at + 2, at + length)))
+            return false;
+        at = marker == SCAN ? behind_scan(at + length, end) : at + length;
+    }
+    return false;
+}
+
+static uint32_t big_endian(const unsigned char *b)
+{
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+/* The checksums of the chunks that matter (capital first letter), up to the last one. PNG specification, 5.3. */
+static bool is_whole_png(const unsigned char *bytes, size_t n)
+{
+    enum { SIGNATURE = 8, FRAME = 12 };
+    for (size_t at = SIGNATURE; at + FRAME <= n;) {
+        const unsigned char *chunk = bytes + at + 4; /* type, data, checksum */
+        size_t length = big_endian(bytes + at);
+        if (length > n - at - FRAME)
+            return false;
+        if (!(chunk[0] & 0x20) && crc32(0, chunk, (uInt)length + 4) != big_endian(chunk + 4 + length))
+            return false;
+        if (memcmp(chunk, "IEND", 4) == 0)
+            return true;
+        at += length + FRAME;
+    }
+    return false;
+}
+
+static const char *damage_of(const unsigned char *bytes, size_t n)
+{
+    if (n > 2 && memcmp(bytes, "\xff\xd8", 2) == 0 && !is_whole_jpeg(bytes, n))
+        return "JPEG that is cut off or damaged";
+    if (n > 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0 && !is_whole_png(bytes, n))
+        return "PNG that is cut off or has a wrong checksum";
+    if (bytes[0] == 'P' && stbi_is_16_bit_from_memory(bytes, (int)n))
+        return "16-bit PNM"; /* stb_image mixes up its bytes */
+    return NULL;
+}
+
+/* ---- decoding ---- */
+
+/* Bytes that decoding may take: for the data of the file, some copies of the pixels at 16 bit, and tables. */
+static size_t allowance(size_t n, size_t pixels)
+{
+    return ((size_t)8 << 20) + 4 * n + 32 * pixels;
+}
+
+static int decode(workshop *work, const unsigned char *bytes, size_t n, const char *path, int channels,
+                  ds_image *im, ds_error *e)
 {
     int w, h, c;
-    if (n == 0)
-        return refuse(path, "empty file", e);
-    if (n > INT_MAX)
-        return refuse(path, "file above 2 GB", e);
+    const char *damage = damage_of(bytes, n);
+    if (damage)
+        return refuse(path, damage, e);
+    work->left = allowance(n, 0);
     if (!stbi_info_from_memory(bytes, (int)n, &w, &h, &c))
         return refuse(path, stbi_failure_reason(), e);
     if (w < 1 || h < 1)
@@ -72,15 +232,35 @@ static int decode(const unsigned char *bytes, size_t n, const char *path, int ch
     if ((long long)w * h > most_pixels)
         return ds_fail_at(e, DS_EINPUT, path, 0, "cannot decode: %d x %d pixels, expected at most %lld", w, h,
                           most_pixels);
-    if (is_cut_off(bytes, n))
-        return refuse(path, "JPEG without its end", e);
-    if (bytes[0] == 'P' && stbi_is_16_bit_from_memory(bytes, (int)n))
-        return refuse(path, "16-bit PNM", e); /* stb_image mixes up its bytes */
-    if (is_short_pnm(bytes, n, w, h, c))
-        return refuse(path, "PNM without its end", e);
-    im->px = stbi_load_from_memory(bytes, (int)n, &im->w, &im->h, &c, channels);
+    source s = {.bytes = bytes, .n = n};
+    work->left = allowance(n, (size_t)w * (size_t)h);
+    stbi_uc *px = load(&s, &im->w, &im->h, channels);
+    if (work->exceeded)
+        return ds_fail_at(e, DS_EINPUT, path, 0, "cannot decode: takes more memory than %d x %d pixels need",
+                          w, h);
+    if (!px || s.missed)
+        return refuse(path, px ? "file without its end" : stbi_failure_reason(), e);
+    *find_held(px) = (struct held){0}; /* is the caller's from here on */
+    im->px = px;
     im->c = channels;
-    return im->px ? DS_OK : refuse(path, stbi_failure_reason(), e);
+    return DS_OK;
+}
+
+static int decode_guarded(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im,
+                          ds_error *e)
+{
+    if (n == 0)
+        return refuse(path, "empty file", e);
+    if (n > INT_MAX)
+        return refuse(path, "file above 2 GB", e);
+    workshop work = {0};
+    at_work = &work;
+    int rc = setjmp(work.broken) ? refuse(path, "damaged file", e)
+                                 : decode(&work, bytes, n, path, channels, im, e);
+    for (int i = 0; i < MOST_HELD; i++)
+        free(work.held[i].p);
+    at_work = NULL;
+    return rc;
 }
 
 int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e)
@@ -88,10 +268,8 @@ int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e)
     unsigned char *bytes;
     size_t n;
     *im = (ds_image){0};
-    int rc = ds_file_read(path, "an image", &bytes, &n, e);
-    if (rc)
-        return rc;
-    rc = decode(bytes, n, path, channels, im, e);
+    DS_TRY(ds_file_read(path, "an image", &bytes, &n, e));
+    int rc = decode_guarded(bytes, n, path, channels, im, e);
     free(bytes);
     return rc;
 }

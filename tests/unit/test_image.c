@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <zlib.h>
 
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
@@ -177,14 +178,18 @@ static void test_channels_are_converted(void **state)
     remove_file(path);
 }
 
-/* One chunk; stb_image does not look at the checksum. */
+static void put_number(unsigned char *at, size_t n)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (unsigned char)(n >> (24 - 8 * i));
+}
+
 static size_t put_chunk(unsigned char *at, const char *kind, const void *bytes, size_t n)
 {
-    memset(at, 0, n + 12);
-    at[2] = (unsigned char)(n >> 8);
-    at[3] = (unsigned char)n;
+    put_number(at, n);
     memcpy(at + 4, kind, 4);
     memcpy(at + 8, bytes, n);
+    put_number(at + 8 + n, crc32(0, at + 4, (uInt)n + 4));
     return n + 12;
 }
 
@@ -237,9 +242,9 @@ static void test_bad_files(void **state)
     write_bytes(path, "P5 ", 3);
     expect_failure(path, "cannot decode: ", DS_EINPUT); /* newer versions of stb_image say why themselves */
     write_bytes(path, "P5 #2\n 2 2\n255\nabc", 18);
-    expect_failure(path, "PNM without its end", DS_EINPUT);
+    expect_failure(path, "file without its end", DS_EINPUT);
     write_bytes(path, "P6 1 1 255\nab", 13);
-    expect_failure(path, "PNM without its end", DS_EINPUT);
+    expect_failure(path, "file without its end", DS_EINPUT);
     write_bytes(path, "P5 2 1 65535\n\x12\x34\xfe\x01", 17);
     expect_failure(path, "16-bit PNM", DS_EINPUT);
     remove_file(path);
@@ -268,15 +273,107 @@ static void expect_parts_refused(const char *source, size_t step, size_t tail)
     remove_file(path);
 }
 
-/* A file that was cut off is refused: a PNG before its last chunk's name is whole, a JPEG before its last
- * byte. */
+/* 2 x 2 pixels in every format that stb_image_write does not write. */
+static const struct {
+    const char *name;
+    size_t n;
+    const unsigned char *bytes;
+} small_files[] = {
+    {"grey.pgm", 15, (const unsigned char *)"P5 2 2 255\nabcd"},
+    {"colour.ppm", 23, (const unsigned char *)"P6 2 2 255\nabcdefghijkl"},
+    {"raw.psd", 52,
+     (const unsigned char *)"8BPS\0\1\0\0\0\0\0\0\0\3\0\0\0\2\0\0\0\2\0\10\0\3"
+                            "\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                            "abcdefghijkl"},
+    {"packed.psd", 70,
+     (const unsigned char *)"8BPS\0\1\0\0\0\0\0\0\0\3\0\0\0\2\0\0\0\2\0\10\0\3"
+                            "\0\0\0\0\0\0\0\0\0\0\0\0\0\1"
+                            "\0\3\0\3\0\3\0\3\0\3\0\3"
+                            "\1ab\1cd\1ef\1gh\1ij\1kl"},
+};
+
+static void test_small_files_truncated(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof small_files / sizeof *small_files; i++) {
+        char *path = path_of(small_files[i].name);
+        write_bytes(path, small_files[i].bytes, small_files[i].n);
+        expect_parts_refused(path, 1, 1);
+        remove_file(path);
+    }
+}
+
+/* Tables that a JPEG never defined, in the first and in the progressive kind: the decoder must not take what memory held. */
+static void test_jpeg_without_tables(void **state)
+{
+    (void)state;
+    unsigned char *bytes;
+    size_t n;
+    char *path = path_of("tables.jpg");
+    assert_int_equal(ds_file_read("/usr/share/darknet/data/dog.jpg", "an image", &bytes, &n, NULL), 0);
+    for (size_t at = 2; bytes[at] == 0xff && bytes[at + 1] != 0xda;) {
+        size_t length = 2 + ((size_t)bytes[at + 2] << 8 | bytes[at + 3]);
+        if (bytes[at + 1] == 0xc4) {
+            memmove(bytes + at, bytes + at + length, n - at - length);
+            n -= length;
+        } else {
+            at += length;
+        }
+    }
+    write_bytes(path, bytes, n);
+    ds_image im;
+    for (int k = 0; k < 20; k++) { /* with other leftovers in memory each time */
+        unsigned char *leftovers = malloc(1 << 20);
+        memset(leftovers, 0xff - k, 1 << 20);
+        free(leftovers);
+        if (ds_image_read(path, 3, &im, NULL) == 0)
+            ds_image_clear(&im);
+    }
+    free(bytes);
+    remove_file(path);
+}
+
+/* 8 x 8 pixels with a hundred million zeros behind them, packed. */
+static void test_bomb(void **state)
+{
+    (void)state;
+    static const unsigned char header[13] = {0, 0, 0, 8, 0, 0, 0, 8, 8, 0, 0, 0, 0};
+    uLong zeros = 100000000, packed_n = compressBound(zeros);
+    unsigned char *unpacked = calloc(zeros, 1), *packed = malloc(packed_n), *file = malloc(packed_n + 128);
+    assert_true(unpacked && packed && file);
+    assert_int_equal(compress(packed, &packed_n, unpacked, zeros), Z_OK);
+    memcpy(file, "\x89PNG\r\n\x1a\n", 8);
+    size_t n = 8;
+    n += put_chunk(file + n, "IHDR", header, 13);
+    n += put_chunk(file + n, "IDAT", packed, packed_n);
+    n += put_chunk(file + n, "IEND", "", 0);
+    char *path = path_of("bomb.png");
+    write_bytes(path, file, n);
+    expect_failure(path, "takes more memory than 8 x 8 pixels need", DS_EINPUT);
+    file[n - 20] ^= 1;
+    write_bytes(path, file, n);
+    expect_failure(path, "wrong checksum", DS_EINPUT);
+    free(unpacked);
+    free(packed);
+    free(file);
+    remove_file(path);
+}
+
+/* A file that was cut off is refused, whatever is missing. */
 static void test_truncated(void **state)
 {
     (void)state;
     ds_image im = make_image(24, 24, 3, 9);
     char *path = path_of("f.png");
     assert_true(stbi_write_png(path, 24, 24, 3, im.px, 0));
-    expect_parts_refused(path, 37, 5);
+    expect_parts_refused(path, 37, 1);
+    assert_true(stbi_write_bmp(path, 24, 24, 3, im.px));
+    expect_parts_refused(path, 37, 1);
+    assert_true(stbi_write_tga(path, 24, 24, 3, im.px));
+    expect_parts_refused(path, 37, 1);
+    stbi_write_tga_with_rle = 0;
+    assert_true(stbi_write_tga(path, 24, 24, 3, im.px));
+    expect_parts_refused(path, 37, 1);
     expect_parts_refused("/usr/share/darknet/data/dog.jpg", 19001, 1);
     ds_image_clear(&im);
     remove_file(path);
@@ -598,6 +695,9 @@ int main(void)
         cmocka_unit_test(test_16_bit),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_small_files_truncated),
+        cmocka_unit_test(test_jpeg_without_tables),
+        cmocka_unit_test(test_bomb),
         cmocka_unit_test(test_center_equals_host),
         cmocka_unit_test(test_center_to_one_pixel),
         cmocka_unit_test(test_augment_equals_host),
