@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_PLUGIN_ABI 2
+#define DS_PLUGIN_ABI 3
 
 typedef enum ds_role {
     DS_COST,   /* logits in, class probabilities out, loss and gradient in training */
@@ -88,6 +88,9 @@ typedef struct ds_layer {
     int (*forward)(void *state, const ds_pass *pass, ds_error *e);
     /* (optional) Where the target stands in `epoch` of `epochs`; without it: not warming, alpha NAN. */
     void (*progress)(const void *state, int epoch, int epochs, ds_progress *out);
+    /* (optional) What it remembers of each training image, for checkpoints: samples x *row floats that may
+     * be read and written between passes; NULL: nothing. A new image's are those that init gave it. */
+    float *(*history)(void *state, size_t *row);
     /* (optional) Free what init allocated; also called after a failed init. The registry frees options. */
     void (*release)(void *state);
 } ds_layer;

@@ -275,6 +275,13 @@ static void sat_progress(const void *state, int epoch, int epochs, ds_progress *
     out->alpha = blend ? alpha_at(s, epoch, epochs) : NAN;
 }
 
+static float *sat_history(void *state, size_t *row)
+{
+    sat_state *s = state;
+    *row = s->target == EMA ? (size_t)s->classes : 1;
+    return s->history;
+}
+
 static void sat_release(void *state)
 {
     sat_state *s = state;
@@ -295,5 +302,6 @@ const ds_layer ds_layer_sat = {
     .check = sat_check,
     .finish = sat_finish,
     .progress = sat_progress,
+    .history = sat_history,
     .release = sat_release,
 };

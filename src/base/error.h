@@ -14,7 +14,9 @@
     X(DS_EIO, -5, 1)          /* reading or writing failed */            \
     X(DS_ENOMEM, -6, 1)       /* out of memory */                        \
     X(DS_EHOST, -7, 1)        /* libdarknet.so is missing or refused */  \
-    X(DS_ENUMERIC, -8, 1)     /* not-a-number loss */
+    X(DS_ENUMERIC, -8, 1)     /* not-a-number loss */                    \
+    X(DS_ETERMINATE, -9, 143) /* as DS_EINTERRUPT, by SIGTERM */         \
+    X(DS_EHANGUP, -10, 129)   /* as DS_EINTERRUPT, by SIGHUP */
 
 typedef enum ds_err {
     DS_OK = 0,

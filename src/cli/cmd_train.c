@@ -1,4 +1,5 @@
 /* classifier train DATA CFG [WEIGHTS] */
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/progress.h"
@@ -6,10 +7,14 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct flags {
-    bool clear, skip_bad;
-    int upto, epochs, seed, cache;
+    bool clear, skip_bad, resume, exist_ok;
+    int upto, epochs, seed, cache, save_period, patience;
+    double save_every;
+    char *name;
     ds_run_flags run;
 } flags;
 
@@ -19,6 +24,17 @@ const ds_option ds_train_options[] = {
     OPT_INT("upto", upto, "read WEIGHTS for the first N layers only, the others start fresh",
             OPT_RANGE(1, INT_MAX)),
     OPT_INT("epochs", epochs, "train E epochs instead of max_batches=", .unit = "E", OPT_RANGE(1, 1000000)),
+    OPT_FLAG("resume", resume,
+             "go on with the newest run of CFG (or -name), with its seed and -epochs; begin one where there "
+             "is none"),
+    OPT_TEXT("name", name, "folder of the run inside backup= instead of BASE-1, BASE-2, ...", .unit = "NAME"),
+    OPT_FLAG("exist-ok", exist_ok, "begin again in the newest run's folder instead of a new one"),
+    OPT_REAL("save-every", save_every, "minutes between checkpoints inside an epoch; 0: at its end alone",
+             .def = "10", .unit = "MINUTES", OPT_RANGE(0, 1e6)),
+    OPT_INT("save-period", save_period, "keep BASE_<epoch>.weights every N epochs; 0: of none", .def = "0",
+            OPT_RANGE(0, INT_MAX)),
+    OPT_INT("patience", patience, "end after N epochs without a better result on valid=; 0: never",
+            .def = "0", OPT_RANGE(0, INT_MAX)),
     OPT_INT("seed", seed, "of initial weights, order of images and augmentation", .def = "1",
             OPT_RANGE(0, INT_MAX)),
     DS_RUN_THREADS,
@@ -35,19 +51,61 @@ static volatile sig_atomic_t stop;
 
 static void on_interrupt(int signal_number)
 {
-    (void)signal_number;
-    stop = 1;
+    stop = signal_number;
 }
 
-/* The second Ctrl-C ends the program at once. */
+static const struct {
+    int number, code;
+} signals[] = {{SIGINT, DS_EINTERRUPT}, {SIGTERM, DS_ETERMINATE}, {SIGHUP, DS_EHANGUP}};
+enum { SIGNALS = sizeof signals / sizeof *signals };
+
+/* The second one of a kind ends the program at once. What `nohup` ignores stays ignored. */
 static void catch_interrupts(void)
 {
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)}, old;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
+    for (int i = 0; i < SIGNALS; i++)
+        if (sigaction(signals[i].number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(signals[i].number, &action, NULL);
 }
 
-static int run(const flags *f, const char **operands, ds_error *e)
+/* DS_EINTERRUPT as the status of the signal that came. */
+static int code_of_signal(int rc, ds_error *e)
+{
+    for (int i = 0; rc == DS_EINTERRUPT && i < SIGNALS; i++)
+        if (signals[i].number == stop)
+            return e->code = (ds_err)signals[i].code;
+    return rc;
+}
+
+/* A word that a shell takes back as it is. */
+static void put_word(FILE *f, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+,:=@%-";
+    if (*word && word[strspn(word, plain)] == '\0') {
+        fprintf(f, " %s", word);
+        return;
+    }
+    fputs(" '", f);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, f);
+    fputc('\'', f);
+}
+
+/* The whole command in fresh memory. */
+static char *command_of(int argc, char **argv)
+{
+    char *text;
+    size_t size;
+    FILE *f = ds_memstream(&text, &size);
+    fputs("./darknet classifier train", f);
+    for (int i = 0; i < argc; i++)
+        put_word(f, argv[i]);
+    fclose(f);
+    return text;
+}
+
+static int run(const flags *f, const char **operands, const char *command, ds_error *e)
 {
     ds_progress_view view = {0};
     const ds_train_events events = ds_progress_events(&view);
@@ -65,12 +123,20 @@ static int run(const flags *f, const char **operands, ds_error *e)
                               .loaders = f->run.loaders,
                               .cache_bytes = (size_t)f->cache << 20,
                               .skip_bad = f->skip_bad,
+                              .name = f->name,
+                              .exist_ok = f->exist_ok,
+                              .resume = f->resume,
+                              .save_minutes = f->save_every,
+                              .save_period = f->save_period,
+                              .patience = f->patience,
+                              .command = command,
+                              .program = "darknet-sat " DS_VERSION,
                               .interrupted = &stop,
                               .notes = &view.notes};
     catch_interrupts();
     int rc = ds_train(&s, &events, e);
     ds_progress_end(&view);
-    return rc;
+    return code_of_signal(rc, e);
 }
 
 int ds_cmd_train(int argc, char **argv, ds_error *e)
@@ -82,8 +148,10 @@ int ds_cmd_train(int argc, char **argv, ds_error *e)
     int rc = ds_flags_parse(ds_train_options, &f, argc, argv, operands, 3, &n, e);
     if (!rc)
         rc = ds_check_operands(words, 2, n, e);
+    char *command = command_of(argc, argv);
     if (!rc)
-        rc = run(&f, operands, e);
+        rc = run(&f, operands, command, e);
+    free(command);
     ds_option_clear(ds_train_options, &f);
     return rc;
 }

@@ -6,6 +6,10 @@
 #include "base/error.h"
 #include "base/option.h"
 
+#ifndef DS_VERSION
+#define DS_VERSION "0.1.0"
+#endif
+
 int ds_cmd_train(int argc, char **argv, ds_error *e);
 int ds_cmd_valid(int argc, char **argv, ds_error *e);
 int ds_cmd_predict(int argc, char **argv, ds_error *e);

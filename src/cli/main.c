@@ -12,10 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifndef DS_VERSION
-#define DS_VERSION "0.1.0"
-#endif
-
 typedef struct command {
     const char *words;
     int keep;                                       /* of the words, the last ones that `run` gets too */
@@ -40,11 +36,16 @@ static const command commands[] = {
     {.words = "classifier"},
     {"classifier train", 0, ds_cmd_train, ds_train_options, "DATA CFG [WEIGHTS]",
      "train a network; validates after each epoch when valid= is given",
-     ARGUMENTS "Results go to the folder backup=, BASE being the cfg's name up to its first dot: BASE.backup "
-               "(last state),\n"
-               "BASE_best.weights (highest top-1 on valid=), BASE.weights (the end), BASE_results.csv (a "
-               "line an epoch).\n"
-               "Ctrl-C ends the batch, saves, and ends with status 130.\n"},
+     ARGUMENTS
+     "Results go to a folder of the run inside backup=, BASE-1, BASE-2, ..., BASE being the cfg's name up to "
+     "its first "
+     "dot:\n"
+     "BASE.backup (last epoch), BASE_best.weights (highest top-1 on valid=), BASE.weights (the end), "
+     "BASE_results.csv (a line\n"
+     "an epoch), BASE.ckpt (what -resume goes on from). backup= has links to those of the run that wrote "
+     "last.\n"
+     "Ctrl-C, SIGTERM and SIGHUP end the batch, save, and end with status 130, 143, 129.\n"
+     "With -resume, WEIGHTS, -clear and -upto count only where no run is there to go on with.\n"},
     {"classifier valid", 0, ds_cmd_valid, ds_valid_options, "DATA CFG WEIGHTS",
      "accuracy, nll and calibration error on the images of valid=", ARGUMENTS},
     {"classifier predict", 0, ds_cmd_predict, ds_predict_options,
@@ -164,7 +165,7 @@ static void print_usage(FILE *out)
     fputs("\n`./darknet COMMAND --help` tells more, --version the version. Other commands of Darknet "
           "(detector, rnn, ...)\n"
           "are run by /usr/bin/darknet.\nStatus: 0 done, 1 bad input or failed run, 2 wrong usage, 3 no "
-          "feasible threshold, 130 stopped by Ctrl-C.\n",
+          "feasible threshold, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.\n",
           out);
 }
 

@@ -6,6 +6,7 @@
 #include "base/option.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* ---- datafile.c: the .data file ---- */
 
@@ -37,6 +38,7 @@ typedef struct ds_images {
     char **paths; /* as they can be opened */
     int *labels;  /* n class indices; -1: unknown */
     char *list;   /* path of the list, for messages */
+    uint64_t *keys; /* n: 64-bit FNV-1a of the path as the list has it */
 } ds_images;
 
 /* Read the list at `list` (train=, valid= … of d); relative paths: current folder, else the list's folder.

@@ -87,6 +87,15 @@ static int find_label(const ds_datafile *d, const char *path, const char *text, 
                    text, d->classes, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+/* FNV-1a (Fowler, Noll, Vo). */
+static uint64_t key_of(const char *path)
+{
+    uint64_t h = 0xcbf29ce484222325;
+    for (; *path; path++)
+        h = (h ^ (unsigned char)*path) * 0x100000001b3;
+    return h;
+}
+
 /* A label in the path is looked for in what the list says, not in the folder that it stands in; only the
  * parent folder of a bare file name has to come from there. */
 static int add_image(const ds_datafile *d, bool labelled, ds_images *images, char *line, ds_error *e)
@@ -102,8 +111,9 @@ static int add_image(const ds_datafile *d, bool labelled, ds_images *images, cha
         free(path);
         return rc;
     }
-    int n = images->n;
+    int n = images->n, keys = n;
     DS_PUSH(images->labels, n, label);
+    DS_PUSH(images->keys, keys, key_of(line));
     DS_PUSH(images->paths, images->n, path);
     return DS_OK;
 }
@@ -168,6 +178,7 @@ void ds_images_drop(ds_images *images, const bool *bad)
             continue;
         }
         images->paths[kept] = images->paths[i];
+        images->keys[kept] = images->keys[i];
         images->labels[kept++] = images->labels[i];
     }
     images->n = kept;
@@ -179,6 +190,7 @@ void ds_images_clear(ds_images *images)
         free(images->paths[i]);
     free(images->paths);
     free(images->labels);
+    free(images->keys);
     free(images->list);
     *images = (ds_images){0};
 }

@@ -119,15 +119,32 @@ static void put_images(ds_loader *l)
         put_image(l, place);
 }
 
+static void copy(ds_loader *l, size_t from, size_t to)
+{
+    l->ids[to] = l->ids[from];
+    l->labels[to] = l->labels[from];
+    memcpy(l->pixels + to * l->floats, l->pixels + from * l->floats, l->floats * sizeof *l->pixels);
+}
+
 /* What is missing of the last batch becomes its last image. */
 static void pad(ds_loader *l, size_t first, int n)
 {
     size_t last = first + (size_t)n - 1;
-    for (size_t place = last + 1; place < first + (size_t)l->setup.batch; place++) {
-        l->ids[place] = l->ids[last];
-        l->labels[place] = l->labels[last];
-        memcpy(l->pixels + place * l->floats, l->pixels + last * l->floats, l->floats * sizeof *l->pixels);
-    }
+    for (size_t place = last + 1; place < first + (size_t)l->setup.batch; place++)
+        copy(l, last, place);
+}
+
+/* Another image of the batch takes the place of one that is lost; false: none is there. */
+static bool replace(ds_loader *l, size_t first, int n, size_t lost)
+{
+    size_t good = first, end = first + (size_t)n;
+    while (good < end && l->jobs[good].rc)
+        good++;
+    if (good == end || !l->setup.lost)
+        return false;
+    l->setup.lost(l->setup.arg, l->ids[lost], &l->jobs[lost].error);
+    copy(l, good, lost);
+    return true;
 }
 
 static int fail(const ds_loader *l, ds_batch *b, ds_error *e)
@@ -152,7 +169,8 @@ int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e)
     *b = (ds_batch){l->pixels + first * l->floats, l->labels + first, l->ids + first, n};
     l->taken += (uint64_t)n;
     for (size_t place = first; place < first + (size_t)n; place++)
-        if ((l->rc = l->jobs[place].rc)) {
+        if (l->jobs[place].rc && !replace(l, first, n, place)) {
+            l->rc = l->jobs[place].rc;
             l->error = l->jobs[place].error;
             return fail(l, b, e);
         }

@@ -22,6 +22,10 @@ typedef struct ds_loader_setup {
     bool endless;
     uint64_t seed;
     uint64_t start; /* endless: position in the stream (images seen before) */
+    /* Told of an undecodable image, which another of its batch then replaces, unless all of them are bad;
+     * NULL: such an image is an error. */
+    void (*lost)(void *arg, uint32_t id, const ds_error *why);
+    void *arg;
 } ds_loader_setup;
 
 typedef struct ds_batch {

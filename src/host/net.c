@@ -209,6 +209,18 @@ int ds_net_train(ds_net *n, const float *pixels, const int *labels, const uint32
     return n->context.code;
 }
 
+void ds_net_set_seen(ds_net *n, uint64_t seen)
+{
+    n->step = seen / (uint64_t)n->info.batch;
+}
+
+float *ds_net_history(const ds_net *n, size_t *row)
+{
+    const ds_attached *a = ds_attached_of(&n->net->layers[n->info.cost]);
+    *row = 0;
+    return a->it.layer->history ? a->it.layer->history(a->it.state, row) : NULL;
+}
+
 void ds_net_progress(const ds_net *n, int epoch, ds_progress *out)
 {
     *out = (ds_progress){.alpha = NAN};

@@ -30,7 +30,7 @@ static int reestimate(ds_job *job, ds_error *e)
     ds_loader *loader;
     if (!ds_net_has_batchnorm(job->net))
         return DS_OK;
-    DS_TRY(ds_job_stream(job, job->setup.seed ^ STATISTICS_KEY, 0, 0, &loader, e));
+    DS_TRY(ds_job_stream(job, job->setup.seed ^ STATISTICS_KEY, 0, job->info->batch, 0, &loader, e));
     int rc = add_statistics(job, loader, e);
     ds_loader_free(loader);
     return rc;
@@ -38,7 +38,7 @@ static int reestimate(ds_job *job, ds_error *e)
 
 /* A finite loss does not promise finite weights after the update that follows it; such weights must not
  * replace good files. */
-static int check_finite(const ds_job *job, ds_error *e)
+int ds_job_check_finite(const ds_job *job, ds_error *e)
 {
     int n;
     const ds_param *p = ds_net_params(job->net, &n);
@@ -56,7 +56,7 @@ static int check_finite(const ds_job *job, ds_error *e)
 /* ---- validation ---- */
 
 /* Paths and labels stay the job's. */
-static int validate(const ds_job *job, ds_result *row, ds_error *e)
+static int validate_once(const ds_job *job, ds_result *row, ds_error *e)
 {
     ds_eval_setup s = {.top = 1, .loaders = job->setup.loaders, .interrupted = job->setup.interrupted};
     const ds_images *v = &job->valid;
@@ -81,19 +81,37 @@ static int validate(const ds_job *job, ds_result *row, ds_error *e)
     return rc;
 }
 
+/* With -skip-bad an image that was lost in mid-run leaves the list. */
+static int validate(ds_job *job, ds_result *row, ds_error *e)
+{
+    int bad = 0, rc = validate_once(job, row, e);
+    if (!rc || rc == DS_EINTERRUPT || !job->setup.skip_bad)
+        return rc;
+    DS_TRY(ds_job_probe(job, &job->valid, &bad, e));
+    return bad ? validate_once(job, row, e) : rc;
+}
+
 /* ---- files ---- */
 
+/* The checkpoint comes last: all that it knows of is there. */
 static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_error *e)
 {
     char suffix[48];
+    const int period = job->setup.save_period;
     DS_TRY(ds_results_add(&job->results, row, e));
+    ds_folder_link(job, "_results.csv");
     DS_TRY(ds_job_save(job, ".backup", e));
     if (best) {
         DS_TRY(ds_job_save(job, "_best.weights", e));
         job->best = *row;
     }
     snprintf(suffix, sizeof suffix, "_%d.weights", row->epoch);
-    return complete ? ds_job_save(job, suffix, e) : DS_OK;
+    if (complete && period && row->epoch % period == 0)
+        DS_TRY(ds_job_save(job, suffix, e));
+    job->tally = (ds_tally){0};
+    if (ds_job_done(job))
+        DS_TRY(ds_job_save(job, ".weights", e));
+    return ds_checkpoint_write(job, e);
 }
 
 /* A picture takes about as long as a short epoch: not more often than this, and at the end. */
@@ -110,6 +128,8 @@ static void plot(ds_job *job, bool last)
     job->unplotted = ds_results_plot(&job->results, path, &why) != DS_OK;
     if (job->unplotted)
         ds_note(job->setup.notes, "note: %s: %s", path, why.text);
+    else
+        ds_folder_link(job, "_results.png");
     free(path);
     job->plotted = now;
 }
@@ -133,30 +153,34 @@ static ds_result make_row(const ds_job *job, const ds_progress *progress, bool c
                        .images_per_second = (double)t->images / t->seconds};
 }
 
-int ds_epoch_end(ds_job *job, bool last, ds_error *e)
+int ds_epoch_end(ds_job *job, ds_error *e)
 {
     const uint64_t n = (uint64_t)job->plan.images, before = job->seen - (uint64_t)job->plan.batch;
     const bool complete = job->seen / n > before / n;
     ds_progress progress;
-    if (!complete && !last)
+    if (!complete && !ds_job_done(job))
         return DS_OK;
     ds_net_progress(job->net, (int)(before / n), &progress);
     ds_result row = make_row(job, &progress, complete);
     DS_TRY(reestimate(job, e));
-    DS_TRY(check_finite(job, e));
+    DS_TRY(ds_job_check_finite(job, e));
     DS_TRY(validate(job, &row, e));
     bool best = !progress.warming && ds_result_better(&row, &job->best);
     DS_TRY(save(job, &row, best, complete, e));
-    plot(job, last);
-    job->tally = (ds_tally){0};
+    plot(job, ds_job_done(job));
     if (job->events->epoch)
         job->events->epoch(job->events->arg, &row, best);
+    if (ds_job_done(job) && ds_job_batch(job) < job->plan.max_batches)
+        ds_note(job->setup.notes,
+                "note: %d epochs without a better result on valid=: the run ends after epoch %d",
+                job->setup.patience, row.epoch);
     return DS_OK;
 }
 
 int ds_epoch_interrupted(ds_job *job, ds_error *e)
 {
+    DS_TRY(ds_checkpoint_write(job, e)); /* first, for whoever waits ten seconds before it kills */
     DS_TRY(reestimate(job, e));
-    DS_TRY(check_finite(job, e));
+    DS_TRY(ds_job_check_finite(job, e));
     return ds_job_save(job, ".backup", e);
 }

@@ -6,6 +6,7 @@
 #include "data/loader.h"
 #include "host/host.h"
 #include "train/optimizer.h"
+#include "train/safetensors.h"
 #include "train/train.h"
 
 #include <time.h>
@@ -22,7 +23,13 @@ typedef struct ds_job {
     /* read and made before the first batch */
     ds_cfg *cfg;
     ds_datafile data;
-    char *prefix;           /* BACKUP/BASE, of the files that are written */
+    char *cfg_text, *base; /* BASE: the name of the cfg */
+    char *folder;          /* of the run, inside backup=; NULL: not chosen yet */
+    int lock;              /* its descriptor */
+    unsigned linked;       /* bit i: link i of backup= is ours */
+    bool resumed;
+    ds_saved_file checkpoint; /* what a run goes on from until it is restored; n_images: those it knows */
+    size_t n_images;
     ds_images train, valid; /* valid.n = 0: none */
     ds_net *net;
     const ds_net_info *info; /* of net */
@@ -33,34 +40,62 @@ typedef struct ds_job {
     double *losses;    /* info.batch: of the sub-batch at work */
     /* move on with the batches */
     uint64_t seen;
-    float rate;     /* of the last batch */
+    double rate;    /* of the last batch, a float */
     double average; /* of losses, see ds_train_step; NAN before the first batch */
     ds_tally tally;
     ds_times times;
     ds_results results;
     ds_result best; /* best.epoch = 0: none yet, its top-1 is NAN */
+    bool *lost;     /* train.n: could not be read in mid-run; n_lost of them */
+    int n_lost;
+    double saved;   /* when the checkpoint was written last, seconds of the monotonic clock */
     time_t plotted; /* when BASE_results.png was drawn last; 0: never */
     bool unplotted; /* it cannot be drawn, which is noted */
 } ds_job;
 
-/* prepare.c: read and check everything, leave nothing changed but the backup folder, which is made. Close in
- * any case. */
+/* prepare.c: read and check everything, leave nothing changed but the backup folder, which is made. Close
+ * in any case. */
 int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e);
 void ds_job_close(ds_job *job);
-/* An endless stream of augmented training images from position `start` on. */
-int ds_job_stream(const ds_job *job, uint64_t seed, uint64_t start, size_t cache_bytes, ds_loader **loader,
-                  ds_error *e);
-/* BACKUP/BASE and `suffix`, fresh memory. */
-char *ds_job_path(const ds_job *job, const char *suffix);
-int ds_job_save(const ds_job *job, const char *suffix, ds_error *e);
+/* An endless stream of augmented training images from position `start` on, `batch` at a time. */
+int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t cache_bytes,
+                  ds_loader **loader, ds_error *e);
+/* Take the undecodable images out of the list, or tell of each of them; adds their number to *sum. */
+int ds_job_probe(const ds_job *job, ds_images *images, int *sum, ds_error *e);
+/* DS_ENUMERIC: a parameter is no finite number. */
+int ds_job_check_finite(const ds_job *job, ds_error *e);
+int ds_job_save(ds_job *job, const char *suffix, ds_error *e);
 /* Batches done. */
 long ds_job_batch(const ds_job *job);
 
-/* epoch.c: statistics, validation, results line, files, when an epoch ends with the batch just done.
- * `last`: no batch follows, so the epoch may be incomplete. DS_EINTERRUPT: interrupted in validation,
- * nothing saved. */
-int ds_epoch_end(ds_job *job, bool last, ds_error *e);
-/* The same without validation and line, for an interrupted run: BASE.backup alone. */
+/* Is there nothing left to train: max_batches are done, or -patience is at its end? */
+bool ds_job_done(const ds_job *job);
+
+/* folder.c: where a run writes. */
+/* FOLDER/BASE and `suffix`, fresh memory. */
+char *ds_job_path(const ds_job *job, const char *suffix);
+/* The folder of -name, or where the link BASE.ckpt leads, locked; there is none: job->folder stays NULL.
+ * DS_EINPUT: another run has it. */
+int ds_folder_find(ds_job *job, ds_error *e);
+/* Unless there is one, the first free name, or with -exist-ok the folder found; the cfg and .data file in it,
+ * and run.txt: command, versions, seed. */
+int ds_folder_begin(ds_job *job, ds_error *e);
+/* Make BASE and `suffix` in backup= a link to this run's, once. No link is no failure. */
+void ds_folder_link(ds_job *job, const char *suffix);
+
+/* checkpoint.c: BASE.ckpt, all that the next batch depends on; the one before is kept. */
+int ds_checkpoint_write(ds_job *job, ds_error *e);
+/* Before the network is made: seed, -epochs, and whether the cfg is the same (DS_EINPUT). No checkpoint: a new
+ * run. */
+int ds_checkpoint_open(ds_job *job, ds_error *e);
+/* The rest, into network, optimizer and job. History follows the images by their keys. */
+int ds_checkpoint_restore(ds_job *job, ds_error *e);
+
+/* epoch.c: statistics, validation, results line, files, when an epoch ends with the batch just done; at the
+ * end of the run it may be incomplete. job->tally is cleared then: what still has images is an epoch whose
+ * end is to come. DS_EINTERRUPT: interrupted in validation, nothing saved. */
+int ds_epoch_end(ds_job *job, ds_error *e);
+/* Without validation and line, for an interrupted run: BASE.ckpt, then BASE.backup. */
 int ds_epoch_interrupted(ds_job *job, ds_error *e);
 
 #endif

@@ -1,5 +1,4 @@
 #include "base/clock.h"
-#include "base/text.h"
 #include "select/select.h"
 #include "train/job.h"
 #include "train/schedule.h"
@@ -29,19 +28,16 @@ static uint64_t count_right(const ds_job *job, const int *labels)
     return right;
 }
 
-/* Adds the sub-batch's losses to *loss. */
-static int sub_batch(ds_job *job, int epoch, double *loss, ds_error *e)
+/* Images [first, first + info.batch) of the batch; adds their losses to *loss. */
+static int sub_batch(ds_job *job, const ds_batch *b, int first, int epoch, double *loss, ds_error *e)
 {
-    ds_batch b;
-    const double start = ds_now();
-    DS_TRY(ds_loader_next(job->stream, &b, e));
-    job->times.waiting += ds_now() - start;
-    int rc = ds_net_train(job->net, b.pixels, b.labels, b.ids, epoch, job->losses, e);
+    const float *pixels = b->pixels + (size_t)first * (size_t)job->info->inputs;
+    int rc = ds_net_train(job->net, pixels, b->labels + first, b->ids + first, epoch, job->losses, e);
     if (rc)
         return rc == DS_ENUMERIC ? not_a_number(job, e) : rc;
     for (int i = 0; i < job->info->batch; i++)
         *loss += job->losses[i];
-    job->tally.right += count_right(job, b.labels);
+    job->tally.right += count_right(job, b->labels + first);
     return isfinite(*loss) ? DS_OK : not_a_number(job, e);
 }
 
@@ -49,9 +45,19 @@ static void update(ds_job *job)
 {
     const double start = ds_now();
     job->rate = ds_schedule_rate(&job->cfg->net, (uint64_t)ds_job_batch(job), job->setup.seed);
-    ds_optimizer_step(job->optimizer, job->rate);
+    ds_optimizer_step(job->optimizer, (float)job->rate);
     ds_net_changed(job->net);
     job->times.update += ds_now() - start;
+}
+
+/* What was trained is not lost with an image: nothing has changed since the batch before. */
+static int rescue(ds_job *job, int rc, ds_error *e)
+{
+    size_t at = strlen(e->text);
+    if (!ds_checkpoint_write(job, NULL))
+        snprintf(e->text + at, sizeof e->text - at, "; saved in %s after batch %ld, -resume goes on",
+                 job->folder, ds_job_batch(job));
+    return rc;
 }
 
 /* *loss: mean over the images. */
@@ -60,8 +66,13 @@ static int batch(ds_job *job, int epoch, double *loss, double *seconds, ds_error
     const int images = job->plan.batch;
     const double start = ds_now();
     double sum = 0;
+    ds_batch b;
+    int rc = ds_loader_next(job->stream, &b, e);
+    if (rc)
+        return rescue(job, rc, e);
+    job->times.waiting += ds_now() - start;
     for (int done = 0; done < images; done += job->info->batch)
-        DS_TRY(sub_batch(job, epoch, &sum, e));
+        DS_TRY(sub_batch(job, &b, done, epoch, &sum, e));
     job->seen += (uint64_t)images;
     update(job);
     *loss = sum / images;
@@ -96,59 +107,15 @@ static int step(ds_job *job, ds_error *e)
 
 /* ---- interrupted ---- */
 
-/* A word that a shell takes back as it is. */
-static void put_word(FILE *f, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+,:=@%-";
-    if (*word && word[strspn(word, plain)] == '\0') {
-        fprintf(f, " %s", word);
-        return;
-    }
-    fputs(" '", f);
-    for (; *word; word++)
-        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, f);
-    fputc('\'', f);
-}
-
-/* The command that goes on from `weights`, in fresh memory. */
-static char *command_to_go_on(const ds_train_setup *s, const char *weights)
-{
-    char *text;
-    size_t size;
-    FILE *f = ds_memstream(&text, &size);
-    fputs("./darknet classifier train", f);
-    put_word(f, s->data);
-    put_word(f, s->cfg);
-    put_word(f, weights);
-    if (s->epochs > 0)
-        fprintf(f, " -epochs %d", s->epochs);
-    if (s->seed != 1)
-        fprintf(f, " -seed %llu", (unsigned long long)s->seed);
-    if (s->skip_bad)
-        fputs(" -skip-bad", f);
-    fclose(f);
-    return text;
-}
-
 static int save_interrupted(ds_job *job, ds_error *e)
 {
     const bool complete = ds_job_batch(job) >= job->plan.max_batches;
     DS_TRY(ds_epoch_interrupted(job, e));
     if (complete)
         DS_TRY(ds_job_save(job, ".weights", e));
-    char *path = ds_job_path(job, complete ? ".weights" : ".backup");
-    char *command = command_to_go_on(&job->setup, path);
-    if (complete)
-        ds_fail(e, DS_EINTERRUPT, "interrupted after the last batch; the trained weights are saved in %s",
-                path);
-    else
-        ds_fail(e, DS_EINTERRUPT,
-                "interrupted after batch %ld of %ld, saved in %s; to go on: %s (the targets' history and the "
-                "momentum then start fresh)",
-                ds_job_batch(job), job->plan.max_batches, path, command);
-    free(command);
-    free(path);
-    return DS_EINTERRUPT;
+    return ds_fail(e, DS_EINTERRUPT, "interrupted after batch %ld of %ld, saved in %s; to go on: %s%s",
+                   ds_job_batch(job), job->plan.max_batches, job->folder, job->setup.command,
+                   job->setup.resume ? "" : " -resume");
 }
 
 /* ---- the run ---- */
@@ -158,19 +125,47 @@ static bool interrupted(const ds_job *job)
     return job->setup.interrupted && *job->setup.interrupted;
 }
 
+/* After each batch: the end of an epoch, a checkpoint that is due. */
+static int after_batch(ds_job *job, ds_error *e)
+{
+    const double every = 60 * job->setup.save_minutes;
+    const int lines = job->results.n;
+    ds_net_profile_hold(job->net, true);
+    int rc = ds_epoch_end(job, e);
+    ds_net_profile_hold(job->net, false);
+    if (rc && rc != DS_EINTERRUPT && rc != DS_ENUMERIC && job->results.n == lines)
+        return rescue(job, rc, e);
+    if (rc == DS_EINTERRUPT || (!rc && !ds_job_done(job) && interrupted(job)))
+        return save_interrupted(job, e);
+    return !rc && every > 0 && ds_now() - job->saved >= every ? ds_checkpoint_write(job, e) : rc;
+}
+
+/* The first checkpoint, so that a run that is killed goes on from its WEIGHTS, too. */
+static int begin(ds_job *job, ds_error *e)
+{
+    DS_TRY(ds_folder_begin(job, e));
+    char *path = ds_job_path(job, "_results.csv");
+    int rc = ds_results_open(&job->results, path, job->results.n, e);
+    free(path);
+    job->saved = ds_now();
+    return rc || job->resumed ? rc : ds_checkpoint_write(job, e);
+}
+
 static int train(ds_job *job, ds_error *e)
 {
-    for (bool last = false; !last;) {
-        DS_TRY(step(job, e));
-        last = ds_job_batch(job) >= job->plan.max_batches;
-        ds_net_profile_hold(job->net, true);
-        int rc = ds_epoch_end(job, last, e);
-        ds_net_profile_hold(job->net, false);
-        if (rc == DS_EINTERRUPT || (!rc && !last && interrupted(job)))
-            rc = save_interrupted(job, e);
-        DS_TRY(rc);
+    if (ds_job_done(job) && !job->tally.images) {
+        ds_note(job->setup.notes, "note: %s: the run is complete (batch %ld of %ld)", job->folder,
+                ds_job_batch(job), job->plan.max_batches);
+        return DS_OK;
     }
-    return ds_job_save(job, ".weights", e);
+    DS_TRY(begin(job, e));
+    if (job->tally.images) /* going on where an epoch may just have ended */
+        DS_TRY(after_batch(job, e));
+    while (!ds_job_done(job)) {
+        DS_TRY(step(job, e));
+        DS_TRY(after_batch(job, e));
+    }
+    return DS_OK;
 }
 
 static void tell_done(const ds_job *job)
@@ -192,6 +187,9 @@ static int run(ds_job *job, const ds_train_setup *setup, const ds_train_events *
         ds_net_profile_start(job->net);
     job->times.images = job->plan.batch;
     int rc = train(job, e);
+    if (job->n_lost)
+        ds_note(setup->notes, "note: %d of %d training images were lost in mid-run and left out", job->n_lost,
+                job->train.n);
     if (setup->profile && events->profile && job->times.passes)
         events->profile(events->arg, job->net, &job->times);
     if (!rc)

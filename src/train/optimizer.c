@@ -12,7 +12,7 @@ struct ds_optimizer {
     int n, batch;
     size_t total;   /* numbers that are trained */
     float *moments; /* array after array its m, then its v: 2 total; NULL without Adam */
-    long t;         /* steps done */
+    uint64_t t;     /* steps done */
 };
 
 ds_optimizer *ds_optimizer_new(const ds_net_options *o, const ds_param *params, int n, int batch)
@@ -32,6 +32,19 @@ void ds_optimizer_free(ds_optimizer *s)
     if (s)
         free(s->moments);
     free(s);
+}
+
+float *ds_optimizer_moments(const ds_optimizer *s, int i)
+{
+    size_t at = 0;
+    for (int k = 0; k < i; k++)
+        at += s->params[k].gradient ? s->params[k].n : 0;
+    return s->moments && s->params[i].gradient ? s->moments + 2 * at : NULL;
+}
+
+uint64_t *ds_optimizer_steps(ds_optimizer *s)
+{
+    return &s->t;
 }
 
 /* The loops share an array out to the threads. Each operation is rounded by itself (-std=c11 contracts

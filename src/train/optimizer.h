@@ -7,9 +7,9 @@
 
 typedef struct ds_optimizer ds_optimizer; /* opaque */
 
-/* params: n arrays; they and `o` must outlive the optimizer and keep their lengths. batch: images a step, all
- * sub-batches together. Uses momentum, decay, clip, adam, B1, B2 and eps of `o`. With adam=1 it allocates two
- * floats a parameter. Release with ds_optimizer_free. */
+/* params: n arrays; they and `o` must outlive the optimizer and keep their lengths. batch: images a step,
+ * all sub-batches together. Uses momentum, decay, clip, adam, B1, B2 and eps of `o`. With adam=1 it
+ * allocates two floats a parameter. Release with ds_optimizer_free. */
 ds_optimizer *ds_optimizer_new(const ds_net_options *o, const ds_param *params, int n, int batch);
 
 /* Update every trained array w from its gradient array u (the host's: minus dL/dw, summed over the images of
@@ -24,6 +24,10 @@ ds_optimizer *ds_optimizer_new(const ds_net_options *o, const ds_param *params, 
  *
  * Then, with clip > 0, decayed arrays are clamped to [-clip, clip]; what is not a number stays so. */
 void ds_optimizer_step(ds_optimizer *optimizer, float rate);
+/* What it remembers beside the gradients, for checkpoints: Adam's m, then its v, of array i (2 n floats;
+ * NULL: none); the steps done. */
+float *ds_optimizer_moments(const ds_optimizer *optimizer, int i);
+uint64_t *ds_optimizer_steps(ds_optimizer *optimizer);
 void ds_optimizer_free(ds_optimizer *optimizer);
 
 #endif

@@ -6,17 +6,16 @@
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-char *ds_job_path(const ds_job *job, const char *suffix)
-{
-    return ds_format("%s%s", job->prefix, suffix);
-}
-
-int ds_job_save(const ds_job *job, const char *suffix, ds_error *e)
+int ds_job_save(ds_job *job, const char *suffix, ds_error *e)
 {
     char *path = ds_job_path(job, suffix);
     int rc = ds_net_save_weights(job->net, path, job->seen, e);
     free(path);
+    if (!rc)
+        ds_folder_link(job, suffix);
     return rc;
 }
 
@@ -25,20 +24,41 @@ long ds_job_batch(const ds_job *job)
     return (long)(job->seen / (uint64_t)job->plan.batch);
 }
 
-int ds_job_stream(const ds_job *job, uint64_t seed, uint64_t start, size_t cache_bytes, ds_loader **loader,
-                  ds_error *e)
+bool ds_job_done(const ds_job *job)
+{
+    const int epochs = (int)(job->seen / (uint64_t)job->plan.images), patience = job->setup.patience;
+    const bool tired = patience && job->best.epoch && epochs - job->best.epoch >= patience;
+    return ds_job_batch(job) >= job->plan.max_batches || (tired && !job->tally.images);
+}
+
+/* The loader has lost an image in mid-run: left out, its history stays. */
+static void on_lost(void *arg, uint32_t id, const ds_error *why)
+{
+    enum { TOLD = 20 };
+    ds_job *job = arg;
+    if (job->lost[id])
+        return;
+    job->lost[id] = true;
+    if (job->n_lost++ < TOLD)
+        ds_note(job->setup.notes, "warning: %s: %s; left out from now on", job->train.paths[id], why->text);
+}
+
+int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t cache_bytes,
+                  ds_loader **loader, ds_error *e)
 {
     const ds_loader_setup s = {.images = &job->train,
                                .w = job->info->w,
                                .h = job->info->h,
                                .c = job->info->c,
-                               .batch = job->info->batch,
+                               .batch = batch,
                                .threads = job->setup.loaders,
                                .cache_bytes = cache_bytes,
                                .augment = &job->augment,
                                .endless = true,
                                .seed = seed,
-                               .start = start};
+                               .start = start,
+                               .lost = job->setup.skip_bad ? on_lost : NULL,
+                               .arg = job};
     return ds_loader_new(&s, loader, e);
 }
 
@@ -47,16 +67,21 @@ int ds_job_stream(const ds_job *job, uint64_t seed, uint64_t start, size_t cache
 static int read_inputs(ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = &job->setup;
-    DS_TRY(ds_cfg_read(s->cfg, &job->cfg, s->notes, e));
+    if (s->name && (!*s->name || *s->name == '.' || strchr(s->name, '/')))
+        return ds_fail(e, DS_EUSAGE, "-name %s, expected the name of a folder inside backup=", s->name);
+    DS_TRY(ds_file_read_text(s->cfg, "a network .cfg", &job->cfg_text, e));
+    DS_TRY(ds_cfg_parse(job->cfg_text, s->cfg, &job->cfg, s->notes, e));
     DS_TRY(ds_cfg_check_training(job->cfg, s->notes, e));
     DS_TRY(ds_datafile_read(s->data, &job->data, e));
     if (!job->data.train)
         return ds_fail_at(e, DS_EINPUT, s->data, 0,
                           "train= is missing, expected the list of training images");
-    char *base = ds_cfg_base(job->cfg);
-    job->prefix = ds_path_join(job->data.backup, base);
-    free(base);
+    job->base = ds_cfg_base(job->cfg);
+    DS_TRY(s->resume ? ds_folder_find(job, e) : DS_OK);
+    DS_TRY(job->folder ? ds_checkpoint_open(job, e) : DS_OK);
     DS_TRY(ds_images_read(&job->data, job->data.train, true, &job->train, e));
+    if (s->patience && !job->data.valid)
+        return ds_fail(e, DS_EUSAGE, "-patience %d, expected valid= in %s", s->patience, s->data);
     return job->data.valid ? ds_images_read(&job->data, job->data.valid, true, &job->valid, e) : DS_OK;
 }
 
@@ -65,7 +90,7 @@ static int check_backup(const ds_job *job, ds_error *e)
 {
     ds_writer w;
     DS_TRY(ds_make_dirs(job->data.backup, e));
-    char *path = ds_job_path(job, ".backup");
+    char *path = ds_path_join(job->data.backup, job->base);
     int rc = ds_writer_open(&w, path, e);
     ds_writer_abort(&w);
     free(path);
@@ -94,8 +119,7 @@ static int answer_bad(const ds_job *job, ds_images *images, int found, const boo
     return DS_OK;
 }
 
-/* Adds to *sum how many cannot be decoded. */
-static int probe(const ds_job *job, ds_images *images, int *sum, ds_error *e)
+int ds_job_probe(const ds_job *job, ds_images *images, int *sum, ds_error *e)
 {
     const int n = images->n;
     char **reasons;
@@ -116,8 +140,8 @@ static int check_images(ds_job *job, ds_error *e)
 {
     const int images = job->train.n + job->valid.n;
     int bad = 0;
-    DS_TRY(probe(job, &job->train, &bad, e));
-    DS_TRY(probe(job, &job->valid, &bad, e));
+    DS_TRY(ds_job_probe(job, &job->train, &bad, e));
+    DS_TRY(ds_job_probe(job, &job->valid, &bad, e));
     if (bad == 0 || job->setup.skip_bad)
         return DS_OK;
     return ds_fail_at(
@@ -199,7 +223,7 @@ static int load_weights(ds_job *job, ds_error *e)
     if (s->upto > layers)
         return ds_fail(e, DS_EUSAGE, "-upto %d, expected at most %d, the layers of %s", s->upto, layers,
                        s->cfg);
-    if (!s->weights)
+    if (!s->weights || job->resumed)
         return DS_OK;
     DS_TRY(ds_net_load_weights(job->net, s->weights, s->upto ? s->upto : -1, &w, e));
     const bool partial = s->upto || w.loaded < layers;
@@ -271,21 +295,6 @@ static int warmup_epochs(const ds_job *job)
     return job->plan.epochs;
 }
 
-/* A run that goes on keeps the best weights of before unless it finds better ones. */
-static int open_results(ds_job *job, ds_error *e)
-{
-    char *path = ds_job_path(job, "_results.csv"), *best = ds_job_path(job, "_best.weights");
-    int rc = ds_results_open(&job->results, path, (int)(job->seen / (uint64_t)job->plan.images), e);
-    for (int i = 0; job->valid.n && ds_path_exists(best) && i < job->results.n; i++) {
-        const ds_result *row = &job->results.rows[i];
-        if (row->epoch > job->plan.warmup_epochs && ds_result_better(row, &job->best))
-            job->best = *row;
-    }
-    free(path);
-    free(best);
-    return rc;
-}
-
 int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e)
 {
     int n;
@@ -293,14 +302,17 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
     job->setup.loaders = ds_loader_threads(setup->loaders);
     DS_TRY(read_inputs(job, e));
     DS_TRY(make_all(job, e));
+    const ds_param *params = ds_net_params(job->net, &n);
+    job->optimizer = ds_optimizer_new(&job->cfg->net, params, n, job->plan.batch);
+    DS_TRY(job->resumed ? ds_checkpoint_restore(job, e) : DS_OK);
+    ds_net_set_seen(job->net, job->seen);
     job->augment = make_augment(&job->cfg->net, job->info);
     job->plan.seen = job->seen;
     job->plan.warmup_epochs = warmup_epochs(job);
-    DS_TRY(open_results(job, e));
-    const ds_param *params = ds_net_params(job->net, &n);
-    job->optimizer = ds_optimizer_new(&job->cfg->net, params, n, job->plan.batch);
     DS_ZALLOC(job->losses, (size_t)job->info->batch);
-    return ds_job_stream(job, setup->seed, job->seen, setup->cache_bytes, &job->stream, e);
+    DS_ZALLOC(job->lost, (size_t)job->train.n);
+    return ds_job_stream(job, job->setup.seed, job->seen, job->plan.batch, setup->cache_bytes, &job->stream,
+                         e);
 }
 
 void ds_job_close(ds_job *job)
@@ -314,5 +326,11 @@ void ds_job_close(ds_job *job)
     ds_images_clear(&job->train);
     ds_images_clear(&job->valid);
     ds_datafile_clear(&job->data);
-    free(job->prefix);
+    ds_saved_close(&job->checkpoint);
+    if (job->lock > 0)
+        close(job->lock);
+    free(job->folder);
+    free(job->lost);
+    free(job->cfg_text);
+    free(job->base);
 }

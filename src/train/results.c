@@ -52,7 +52,7 @@ static bool parse_row(char *line, ds_result *row)
     return !line;
 }
 
-static int parse(ds_results *r, char *text, int keep_epochs, ds_error *e)
+static int parse(ds_results *r, char *text, int keep, ds_error *e)
 {
     char *line;
     for (int number = 1; (line = strsep(&text, "\n")); number++) {
@@ -63,20 +63,20 @@ static int parse(ds_results *r, char *text, int keep_epochs, ds_error *e)
                 e, DS_EINPUT, r->path, number,
                 "is no line of a results file of classifier train, expected %s; move the file away",
                 number == 1 ? header : "11 fields");
-        if (number > 1 && *line && row.epoch <= keep_epochs)
+        if (number > 1 && *line && r->n < keep)
             DS_PUSH(r->rows, r->n, row);
     }
     return DS_OK;
 }
 
-int ds_results_open(ds_results *r, const char *path, int keep_epochs, ds_error *e)
+int ds_results_open(ds_results *r, const char *path, int keep, ds_error *e)
 {
     char *text;
     *r = (ds_results){.path = ds_strdup(path)};
-    if (keep_epochs <= 0 || !ds_path_exists(path))
+    if (keep <= 0 || !ds_path_exists(path))
         return DS_OK;
     DS_TRY(ds_file_read_text(path, "a results file of classifier train", &text, e));
-    int rc = parse(r, text, keep_epochs, e);
+    int rc = parse(r, text, keep, e);
     free(text);
     return rc;
 }

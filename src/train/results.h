@@ -24,10 +24,9 @@ typedef struct ds_results {
     int n;
 } ds_results;
 
-/* keep_epochs 0: start anew; the file of before is replaced by the first ds_results_add. Otherwise read it,
- * when there is one, and keep the lines up to that epoch: a run that goes on appends to them. DS_EINPUT for a
- * file that is no such table. */
-int ds_results_open(ds_results *r, const char *path, int keep_epochs, ds_error *e);
+/* Keep the first so many lines of the file, where there is one: a run that goes on appends to them. 0: start
+ * anew; the next ds_results_add replaces the file. DS_EINPUT for a file that is no such table. */
+int ds_results_open(ds_results *r, const char *path, int keep, ds_error *e);
 /* Append a line and rewrite the file (temporary name, rename). */
 int ds_results_add(ds_results *r, const ds_result *row, ds_error *e);
 void ds_results_clear(ds_results *r);

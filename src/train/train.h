@@ -5,13 +5,18 @@
  * parameter is updated once. The images come from an endless seeded stream in which each is met once an
  * epoch; the epoch of a batch is floor(images consumed before it / N). An epoch ends with the first batch
  * that ends at or past its border; then batch-norm averages are re-estimated over up to 2,000 training
- * images, valid= is evaluated, a line goes to BASE_results.csv, and weights are saved in BACKUP:
+ * images, valid= is evaluated, and the files of the run are written in its folder, BACKUP/BASE-1, -2, …:
  *
- *   BASE.backup           the last epoch, or where Ctrl-C stopped
+ *   BASE_results.csv      a line an epoch
+ *   BASE.backup           the last epoch, or where the run was stopped
  *   BASE_best.weights     highest top-1 on valid=, then lower nll; epochs of a warm-up do not count
- *   BASE_<epoch>.weights  each completed epoch
+ *   BASE_<epoch>.weights  every so many epochs, when asked for
  *   BASE.weights          the end
+ *   BASE.ckpt             last of all, and every save_minutes: what -resume reads; BASE.ckpt.1: the one before
  *   BASE_results.png      a picture of that table: now and then, and at the end
+ *
+ * with copies of the cfg and .data file and run.txt (command, versions, seed). BACKUP has links
+ * to the files above, but the epochs' and the older checkpoint, of the run that wrote there last.
  *
  * Every file is written to a temporary name first: a full disk leaves the file of before. */
 #ifndef DS_TRAIN_H
@@ -33,13 +38,20 @@ typedef struct ds_train_setup {
     int upto;                         /* read weights of the first layers only, 0: of all */
     int epochs;                       /* instead of max_batches; 0: as the cfg says */
     uint64_t seed;
-    int threads;                              /* compute threads, 0: all cores */
-    const char *backend;                      /* see host.h; NULL: the fastest */
-    bool verbose;                             /* notes about what the backend leaves to the host */
-    bool profile;                             /* measure each layer; see ds_train_events.profile */
-    int loaders;                              /* decoding threads, 0: one a core, 8 at most */
-    size_t cache_bytes;                       /* decoded images kept in memory */
-    bool skip_bad;                            /* train without undecodable images instead of stopping */
+    int threads;                   /* compute threads, 0: all cores */
+    const char *backend;           /* see host.h; NULL: the fastest */
+    bool verbose;                  /* notes about what the backend leaves to the host */
+    bool profile;                  /* measure each layer; see ds_train_events.profile */
+    int loaders;                   /* decoding threads, 0: one a core, 8 at most */
+    size_t cache_bytes;            /* decoded images kept in memory */
+    bool skip_bad;                 /* train without undecodable images instead of stopping */
+    const char *name;              /* of the run's folder; NULL: BASE-1, BASE-2, … */
+    bool exist_ok;                 /* begin in the newest folder instead of a new one */
+    bool resume;                   /* go on from its checkpoint, else begin in it, else in a new one */
+    double save_minutes;           /* between checkpoints inside an epoch; 0: none */
+    int save_period;               /* epochs between BASE_<epoch>.weights; 0: none */
+    int patience;                  /* epochs without a better result until the end; 0: no end */
+    const char *command, *program; /* as given, for a shell; name and version. For records */
     const volatile sig_atomic_t *interrupted; /* stop after this batch once it is not 0; may be NULL */
     ds_notes *notes;                          /* may be NULL */
 } ds_train_setup;
@@ -84,7 +96,8 @@ typedef struct ds_train_events {
 } ds_train_events;
 
 /* Errors before the first batch leave every file as it was. DS_ENUMERIC: the loss is no number.
- * DS_EINTERRUPT: stopped and saved as asked; the message says how to go on. */
+ * DS_EINTERRUPT: stopped and saved as asked; the message says how to go on. The weights of a run that goes
+ * on are bit for bit those of one that was never stopped, on the same number of threads. */
 int ds_train(const ds_train_setup *setup, const ds_train_events *events, ds_error *e);
 
 #endif

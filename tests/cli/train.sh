@@ -50,9 +50,16 @@ at_most "$last" "$(awk -v x="$first" 'BEGIN { print 0.6 * x }')" || complain "lo
 tail -n 1 "$T/lines" | grep -q ' 960 images$' || complain "not 960 images at the end"
 end
 
-begin "files of a run"
-for file in net.backup net_best.weights net.weights net_results.csv; do
-    expect_file "$T/a/$file"
+begin "files of a run: its folder, links beside it"
+for file in net.backup net_best.weights net.weights net.ckpt net_results.csv; do
+    expect_file "$T/a/net-1/$file"
+    [ "$(readlink "$T/a/$file")" = "net-1/$file" ] || complain "no link $file"
+done
+expect_no_file "$T/a/net-1/net_8.weights"
+expect_same "$T/a/net-1/net.cfg" "$T/net.cfg"
+expect_same "$T/a/net-1/a.data" "$I/a.data"
+for line in "command  ./darknet classifier train .* -epochs 8 -loaders 1" 'program  darknet-sat' 'seed     1'; do
+    grep -q "^$line" "$T/a/net-1/run.txt" || complain "run.txt lacks: $line"
 done
 [ -z "$(find "$T/a" -name '*tmp*')" ] || complain "temporary files are left"
 [ "$(seen "$T/a/net.weights")" = 960 ] || complain "seen is $(seen "$T/a/net.weights")"
@@ -248,10 +255,10 @@ beside "$grey_data" "$T/stop" stop.data
 cp "$T/net.cfg" "$T/it's a net.cfg"
 run interrupted "$D" classifier train "$I/stop.data" "$T/it's a net.cfg" -epochs 20000 -seed 3
 expect_status 130
-expect_err '^error: .*net\.backup.*history.*momentum'
-way=$(sed -n 's,.*to go on: \./darknet \(.*\) (the.*,\1,p' "$T/err")
+expect_err "^error: interrupted after batch 2[0-9]* of 150000, saved in $T/stop/it's a net-1;"
+way=$(sed -n 's,.*to go on: \./darknet \(.*\),\1,p' "$T/err")
 eval "set -- $way"
-[ $# -eq 9 ] && [ "$*" = "classifier train $I/stop.data $T/it's a net.cfg $T/stop/it's a net.backup -epochs 20000 -seed 3" ] ||
+[ $# -eq 9 ] && [ "$*" = "classifier train $I/stop.data $T/it's a net.cfg -epochs 20000 -seed 3 -resume" ] ||
     complain "the command to go on is: $way"
 mv "$T/stop/it's a net.backup" "$T/stop/net.backup"
 expect_file "$T/stop/net.backup"
@@ -295,10 +302,10 @@ for net in vgg16bn resnet18; do
     end
 done
 
-# full_disk: a folder of 64 KiB in memory
+# full_disk: a folder of 256 KiB in memory
 begin "a full disk leaves the files of before"
 mkdir "$T/small"
-if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=64k tmpfs "$T/small" 2>/dev/null; then
+if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=256k tmpfs "$T/small" 2>/dev/null; then
     trap 'umount "$T/small" 2>/dev/null; rm -rf "$T"' EXIT
     beside "$grey_data" "$T/small" small.data
     run "$D" classifier train "$I/small.data" "$T/net.cfg" -epochs 2

@@ -48,7 +48,7 @@ static int setup(void **state)
     (void)state;
     if (!mkdtemp(dir))
         return -1;
-    images = (ds_images){N, calloc(N, sizeof(char *)), calloc(N, sizeof(int)), ds_strdup("list.txt")};
+    images = (ds_images){.n = N, calloc(N, sizeof(char *)), calloc(N, sizeof(int)), ds_strdup("list.txt")};
     for (int i = 0; i < N; i++) {
         images.paths[i] = ds_format("%s/%d.png", dir, i);
         images.labels[i] = i % 4;
@@ -242,15 +242,18 @@ static void test_probe_and_drop(void **state)
             free(reasons[i]);
         }
     }
-    ds_images copy = {N, calloc(N, sizeof(char *)), calloc(N, sizeof(int)), NULL};
+    ds_images copy = {
+        .n = N, calloc(N, sizeof(char *)), calloc(N, sizeof(int)), NULL, calloc(N, sizeof(uint64_t))};
     for (int i = 0; i < N; i++) {
         copy.paths[i] = ds_strdup(images.paths[i]);
         copy.labels[i] = i;
+        copy.keys[i] = (uint64_t)i;
     }
     ds_images_drop(&copy, bad);
     assert_int_equal(copy.n, N - 2);
     for (int i = 0; i < copy.n; i++) {
         assert_int_equal(copy.labels[i], i + (i >= 9) + (i >= 19));
+        assert_int_equal(copy.keys[i], copy.labels[i]);
         assert_string_equal(copy.paths[i], images.paths[copy.labels[i]]);
     }
     ds_images_clear(&copy);

@@ -67,7 +67,7 @@ static void test_lines(void **state)
     ds_results_clear(&r);
 }
 
-static void test_going_on_keeps_the_epochs_before(void **state)
+static void test_going_on_keeps_the_lines_before(void **state)
 {
     (void)state;
     ds_results r;
@@ -75,6 +75,7 @@ static void test_going_on_keeps_the_epochs_before(void **state)
     assert_int_equal(r.n, 1);
     assert_int_equal(r.rows[0].batch, 10);
     assert_true(isnan(r.rows[0].alpha) && r.rows[0].valid_top1 == 0.875);
+    assert_file(HEADER "1,10,0.5,0.75,0.1,,0.875,0.25,0.02,0.125,1000\n");
     add(&r, row(2, 0.5, 1));
     assert_file(HEADER
                 "1,10,0.5,0.75,0.1,,0.875,0.25,0.02,0.125,1000\n2,20,0.5,0.75,0.1,,0.5,1,0.02,0.125,1000\n");
@@ -136,7 +137,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_going_on_keeps_the_epochs_before),
+        cmocka_unit_test(test_going_on_keeps_the_lines_before),
         cmocka_unit_test(test_fresh_run_starts_anew),
         cmocka_unit_test(test_other_files_are_refused),
         cmocka_unit_test(test_better),

@@ -1,0 +1,160 @@
+/* The folder of a run, BACKUP/BASE-1, -2, …, and the links of BACKUP to the files of the newest. */
+#include "base/file.h"
+#include "base/text.h"
+#include "train/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+char *ds_job_path(const ds_job *job, const char *suffix)
+{
+    return ds_format("%s/%s%s", job->folder, job->base, suffix);
+}
+
+static char *link_path(const ds_job *job, const char *suffix)
+{
+    return ds_format("%s/%s%s", job->data.backup, job->base, suffix);
+}
+
+static int lock(ds_job *job, ds_error *e)
+{
+    job->lock = open(job->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (job->lock >= 0 && (flock(job->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK))
+        return DS_OK; /* some file systems have no locks */
+    return ds_fail_at(e, DS_EINPUT, job->folder, 0,
+                      "%s, expected a folder of one run (-name NAME takes another)",
+                      job->lock < 0 ? strerror(errno) : "another run writes there");
+}
+
+int ds_folder_find(ds_job *job, ds_error *e)
+{
+    char *path = link_path(job, ".ckpt"), target[PATH_MAX];
+    ssize_t n = readlink(path, target, sizeof target - 1);
+    free(path);
+    if (job->setup.name) {
+        job->folder = ds_path_join(job->data.backup, job->setup.name);
+    } else if (n > 0) {
+        target[n] = '\0';
+        char *name = ds_path_dir(target);
+        job->folder = ds_path_join(job->data.backup, name);
+        free(name);
+    }
+    if (job->folder && ds_path_exists(job->folder))
+        return lock(job, e);
+    free(job->folder);
+    job->folder = NULL;
+    return DS_OK;
+}
+
+/* BASE-1, BASE-2, …, or NAME, NAME-2, …: the first that is free. */
+static int make(ds_job *job, ds_error *e)
+{
+    const char *name = job->setup.name, *stem = name ? name : job->base;
+    bool made = false;
+    errno = EEXIST;
+    for (int i = 1; !made && errno == EEXIST; i++) {
+        free(job->folder);
+        job->folder = name && i == 1 ? ds_path_join(job->data.backup, name)
+                                     : ds_format("%s/%s-%d", job->data.backup, stem, i);
+        made = mkdir(job->folder, 0777) == 0;
+    }
+    return made ? lock(job, e)
+                : ds_fail_at(e, DS_EIO, job->folder, 0, "cannot create directory: %s", strerror(errno));
+}
+
+/* ---- what it says of itself ---- */
+
+static int write_text(const ds_job *job, const char *name, const char *text, ds_error *e)
+{
+    ds_writer w;
+    char *path = ds_path_join(job->folder, name);
+    int rc = ds_writer_open(&w, path, e);
+    free(path);
+    DS_TRY(rc);
+    fputs(text, w.f);
+    return ds_writer_commit(&w, e);
+}
+
+/* run.txt: a paragraph each time that the run begins or goes on. */
+static int describe(const ds_job *job, ds_error *e)
+{
+    const ds_train_setup *s = &job->setup;
+    char *path = ds_path_join(job->folder, "run.txt"), *before = NULL;
+    time_t now = time(NULL);
+    struct utsname host = {0};
+    uname(&host);
+    if (job->resumed)
+        ds_file_read_text(path, "run.txt", &before, NULL);
+    char *text =
+        ds_format("%sbegun    %safter %llu images\ncommand  %s\nprogram  %s\nbackend  %s\nhost     %s "
+                  "%s %s\nseed     %llu\n\n",
+                  before ? before : "", ctime_r(&now, (char[32]){0}), (unsigned long long)job->seen,
+                  s->command ? s->command : "", s->program ? s->program : "", ds_net_backend(job->net),
+                  host.sysname, host.release, host.machine, (unsigned long long)s->seed);
+    int rc = write_text(job, "run.txt", text, e);
+    free(path);
+    free(before);
+    free(text);
+    return rc;
+}
+
+int ds_folder_begin(ds_job *job, ds_error *e)
+{
+    char *text;
+    if (!job->folder && job->setup.exist_ok)
+        DS_TRY(ds_folder_find(job, e));
+    DS_TRY(job->folder ? DS_OK : make(job, e));
+    DS_TRY(describe(job, e));
+    if (job->resumed)
+        return DS_OK;
+    DS_TRY(write_text(job, ds_path_base(job->setup.cfg), job->cfg_text, e));
+    DS_TRY(ds_file_read_text(job->setup.data, "a .data file", &text, e));
+    int rc = write_text(job, ds_path_base(job->setup.data), text, e);
+    free(text);
+    return rc;
+}
+
+/* ---- links ---- */
+
+/* A file that stands there from before runs had folders is not ours to lose: it becomes PATH.old. */
+static bool move_away(const ds_job *job, const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) || S_ISLNK(st.st_mode))
+        return true;
+    char *old = ds_format("%s.old", path);
+    bool moved = renameat2(AT_FDCWD, path, AT_FDCWD, old, RENAME_NOREPLACE) == 0;
+    if (moved)
+        ds_note(job->setup.notes, "note: %s becomes a link; the file that it was is now %s", path, old);
+    free(old);
+    return moved;
+}
+
+void ds_folder_link(ds_job *job, const char *suffix)
+{
+    static const char *const all[] = {".ckpt",    ".backup",      "_best.weights",
+                                      ".weights", "_results.csv", "_results.png"};
+    unsigned i = 0;
+    while (i < sizeof all / sizeof *all && strcmp(all[i], suffix) != 0)
+        i++;
+    if (i == sizeof all / sizeof *all || job->linked >> i & 1)
+        return;
+    job->linked |= 1u << i;
+    char *path = link_path(job, suffix), *fresh = ds_format("%s.link%ld", path, (long)getpid());
+    char *target = ds_format("%s/%s%s", ds_path_base(job->folder), job->base, suffix);
+    unlink(fresh);
+    if (!move_away(job, path) || symlink(target, fresh) || rename(fresh, path)) {
+        ds_note(job->setup.notes, "note: %s cannot become a link to %s: %s", path, target, strerror(errno));
+        unlink(fresh);
+    }
+    free(path);
+    free(fresh);
+    free(target);
+}

@@ -1,0 +1,99 @@
+#include "train/safetensors.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static size_t bytes_of(const ds_saved *a)
+{
+    return a->rows * a->columns * (strcmp(a->dtype, "F32") ? 8 : 4);
+}
+
+/* Fresh memory. Blanks at its end let the arrays begin at a multiple of 8. */
+static char *make_header(json_t *metadata, const ds_saved *a, int n)
+{
+    json_int_t at = 0;
+    json_t *all = json_pack("{s: O}", "__metadata__", metadata);
+    for (int i = 0; i < n; i++) {
+        json_int_t end = at + (json_int_t)bytes_of(&a[i]);
+        json_t *one = json_pack("{s: s, s: [I, I], s: [I, I]}", "dtype", a[i].dtype, "shape",
+                                (json_int_t)a[i].rows, (json_int_t)a[i].columns, "data_offsets", at, end);
+        if (json_object_set_new(all, a[i].name, one))
+            ds_out_of_memory();
+        at = end;
+    }
+    char *text = json_dumps(all, JSON_COMPACT);
+    if (!text)
+        ds_out_of_memory();
+    char *padded = ds_format("%s%*s", text, (int)(7 - (strlen(text) + 7) % 8), "");
+    free(text);
+    json_decref(all);
+    return padded;
+}
+
+/* There is one of the two files at any time. */
+static void keep_old(const char *path)
+{
+    char *old = ds_format("%s.1", path);
+    if (ds_path_exists(path) && (unlink(old), link(path, old)))
+        rename(path, old); /* a file system without hard links */
+    free(old);
+}
+
+int ds_saved_write(const char *path, json_t *metadata, const ds_saved *a, int n, ds_error *e)
+{
+    ds_writer w;
+    DS_TRY(ds_writer_open(&w, path, e));
+    char *header = make_header(metadata, a, n);
+    uint64_t length = strlen(header);
+    fwrite(&length, sizeof length, 1, w.f);
+    fputs(header, w.f);
+    free(header);
+    for (int i = 0; i < n; i++)
+        fwrite(a[i].values, 1, bytes_of(&a[i]), w.f);
+    if (fflush(w.f) == 0 && !ferror(w.f))
+        keep_old(path);
+    return ds_writer_commit(&w, e);
+}
+
+int ds_saved_open(ds_saved_file *f, char *path, ds_error *e)
+{
+    uint64_t length = 0;
+    *f = (ds_saved_file){.path = path};
+    DS_TRY(ds_file_read(path, "a checkpoint", &f->bytes, &f->n, e));
+    memcpy(&length, f->bytes, f->n < sizeof length ? 0 : sizeof length);
+    if (length > 0 && length <= f->n - sizeof length) {
+        f->data = f->bytes + sizeof length + length;
+        f->n -= sizeof length + length;
+        f->header = json_loadb((char *)f->data - length, length, JSON_REJECT_DUPLICATES, NULL);
+    }
+    return f->header
+               ? DS_OK
+               : ds_fail_at(e, DS_EINPUT, path, 0, "is damaged, expected a file in the safetensors format");
+}
+
+int ds_saved_read(const ds_saved_file *f, const ds_saved *a, ds_error *e)
+{
+    json_int_t rows, columns, begin, end;
+    const char *dtype;
+    if (json_unpack(json_object_get(f->header, a->name), "{s: s, s: [I, I], s: [I, I]}", "dtype", &dtype,
+                    "shape", &rows, &columns, "data_offsets", &begin, &end) ||
+        strcmp(dtype, a->dtype) != 0 || rows != (json_int_t)a->rows || columns != (json_int_t)a->columns ||
+        begin < 0 || end < begin || (size_t)end > f->n || (size_t)(end - begin) != bytes_of(a))
+        return ds_fail_at(e, DS_EINPUT, f->path, 0, "has no whole array '%s', expected %s [%zu, %zu]",
+                          a->name, a->dtype, a->rows, a->columns);
+    memcpy(a->values, f->data + begin, bytes_of(a));
+    return DS_OK;
+}
+
+void ds_saved_close(ds_saved_file *f)
+{
+    json_decref(f->header);
+    free(f->bytes);
+    free(f->path);
+    *f = (ds_saved_file){0};
+}

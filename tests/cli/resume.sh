@@ -1,0 +1,306 @@
+#!/bin/sh
+# Runs that were killed or stopped and go on: the same bits as without, one folder a run, what has changed in between.
+. tests/cli/lib.sh
+
+# pictures take longer than these runs
+mkdir "$T/bin"
+printf '#!/bin/sh\necho picture\n' >"$T/bin/gnuplot"
+chmod +x "$T/bin/gnuplot"
+PATH=$T/bin:$PATH
+
+tiny_idx "$T/idx"
+I=$T/idx
+data=$tiny_data
+
+# to FOLDER: $I/FOLDER.data, whose weights go to $T/FOLDER
+to() {
+    sed '/^ *backup/d' "$data" >"$I/$1.data"
+    echo "backup=$T/$1" >>"$I/$1.data"
+}
+
+# after_batch N SIGNAL COMMAND…: sends a signal after N lines of batches. A shell's background jobs would ignore some.
+after_batch() {
+    python3 -c 'import signal, subprocess, sys
+wanted, number = int(sys.argv[1]), getattr(signal, "SIG" + sys.argv[2])
+def plain():
+    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(s, signal.SIG_DFL)
+p = subprocess.Popen(sys.argv[3:], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=plain)
+lines = 0
+for line in p.stdout:
+    lines += " avg" in line
+    if lines == wanted:
+        p.send_signal(number)
+        lines += 1
+sys.stderr.write(p.stderr.read())
+sys.exit(p.wait() % 256)' "$@"
+}
+
+# The results without the speed.
+results() {
+    cut -d , -f 1-10 "$1" >"$2"
+}
+
+# The shape of an array of a checkpoint; "seen", "results": a counter. Any reader of safetensors would do.
+checkpoint() {
+    python3 -c 'import json, struct, sys
+b = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", b[:8])[0]
+h = json.loads(b[8:8 + n])
+assert all(isinstance(text, str) for text in h.pop("__metadata__").values())
+end = 0
+for name, t in h.items():
+    size = {"F32": 4, "F64": 8, "U64": 8}[t["dtype"]]
+    for d in t["shape"]:
+        size *= d
+    assert t["data_offsets"] == [end, end + size], (name, t)
+    end += size
+assert end == len(b) - 8 - n and n % 8 == 0, (end, len(b), n)
+counters = struct.unpack_from("<8Q", b, 8 + n + h["counters"]["data_offsets"][0])
+key = sys.argv[2]
+values = {"seen": counters[0], "results": counters[4]}
+print(values[key] if key in values else "x".join(map(str, h[key]["shape"])))' "$1" "$2"
+}
+
+net=$T/net.cfg
+tiny_cfg "$net" 1 3 '[sat]\ntarget=ema\nwarmup_epochs=1\n'
+adam=$T/adam.cfg
+sed -e 's/^decay=.*/&\nadam=1/' -e 's/^learning_rate=.*/learning_rate=0.003/' -e '/^\[connected\]/i [dropout]\nprobability=0.3\n' "$net" >"$adam"
+
+# ---- the same bits ----
+
+for kind in blend ema abstain adam; do
+    begin "killed and resumed, $kind: weights and results of a run that was never stopped"
+    cfg=$T/$kind.cfg
+    [ $kind = adam ] || tiny_cfg "$cfg" 1 3 "[sat]\ntarget=$kind\nwarmup_epochs=1\n"
+    to $kind-whole
+    to $kind
+    run "$D" classifier train "$I/$kind-whole.data" "$cfg" -epochs 5 -save-every 0 -seed 3
+    expect_status 0
+    # 7.5 batches an epoch: in the first, at the end of the second and inside it, with and without checkpoints inside epochs
+    for place in 3:0 16:0 2:0.0001 12:0.0001; do
+        run after_batch ${place%:*} KILL "$D" classifier train "$I/$kind.data" "$cfg" -epochs 5 -seed 3 -resume -save-every ${place#*:}
+        [ "$status" -eq 247 ] || complain "status $status, expected to be killed"
+    done
+    run "$D" classifier train "$I/$kind.data" "$cfg" -resume
+    expect_status 0
+    expect_err '; going on after [1-9][0-9]* images'
+    for file in $kind.weights ${kind}_best.weights $kind.backup; do
+        expect_same "$T/$kind/$file" "$T/$kind-whole/$file"
+    done
+    results "$T/$kind/${kind}_results.csv" "$T/1.csv"
+    results "$T/$kind-whole/${kind}_results.csv" "$T/2.csv"
+    expect_same "$T/1.csv" "$T/2.csv"
+    [ "$(ls -d "$T/$kind/"*/)" = "$T/$kind/$kind-1/" ] || complain "other folders: $(ls "$T/$kind")"
+    end
+done
+
+begin "the checkpoint opens as safetensors, and so does the one before"
+ckpt=$T/adam/adam-1/adam.ckpt
+[ "$(checkpoint "$ckpt" history)" = 120x3 ] || complain "history is $(checkpoint "$ckpt" history)"
+[ "$(checkpoint "$ckpt" images)" = 120x1 ] || complain "images are $(checkpoint "$ckpt" images)"
+[ "$(checkpoint "$ckpt" layers.3.weights.adam)" = 2x384 ] || complain "moments are $(checkpoint "$ckpt" layers.3.weights.adam)"
+[ "$(checkpoint "$ckpt" seen)" = 608 ] || complain "seen is $(checkpoint "$ckpt" seen)"
+[ "$(checkpoint "$ckpt.1" results)" = 4 ] || complain "the older one knows $(checkpoint "$ckpt.1" results) lines"
+end
+
+begin "a complete run says so, with status 0, and changes nothing"
+cksum "$T/adam/adam-1/"* >"$T/before"
+run "$D" classifier train "$I/adam.data" "$adam" -resume
+expect_status 0
+expect_err 'adam-1: the run is complete \(batch 38 of 38\)'
+[ ! -s "$T/out" ] || complain "batches were trained"
+cksum "$T/adam/adam-1/"* >"$T/after"
+expect_same "$T/before" "$T/after"
+end
+
+begin "more epochs go on"
+run "$D" classifier train "$I/adam.data" "$adam" -resume -epochs 6
+expect_status 0
+[ "$(checkpoint "$ckpt" seen)" = 720 ] || complain "seen is $(checkpoint "$ckpt" seen)"
+end
+
+begin "a damaged checkpoint: the one before is used"
+truncate -s -5 "$ckpt"
+run "$D" classifier train "$I/adam.data" "$adam" -resume -epochs 6
+expect_status 0
+expect_err '^warning: .*adam\.ckpt .*adam\.ckpt\.1'
+[ "$(checkpoint "$ckpt" seen)" = 720 ] || complain "seen is $(checkpoint "$ckpt" seen)"
+expect_file "$ckpt.damaged"
+for file in "$ckpt" "$ckpt.1"; do
+    head -c 300 "$ckpt" >"$T/cut" && cp "$T/cut" "$file"
+done
+run "$D" classifier train "$I/adam.data" "$adam" -resume
+expect_error 1 'adam\.ckpt.*expected'
+end
+
+# ---- folders ----
+
+begin "a second run has a folder of its own, the links move to it, the first keeps its files"
+cksum "$T/ema/ema-1/"* >"$T/before"
+run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -epochs 2 -seed 5 -save-period 2
+expect_status 0
+cksum "$T/ema/ema-1/"* >"$T/after"
+expect_same "$T/before" "$T/after"
+for file in ema.weights ema_best.weights ema.backup ema.ckpt ema_results.csv; do
+    [ "$(readlink "$T/ema/$file")" = "ema-2/$file" ] || complain "$file links to $(readlink "$T/ema/$file")"
+done
+expect_file "$T/ema/ema-2/ema_2.weights"
+expect_no_file "$T/ema/ema-2/ema_1.weights"
+end
+
+begin "-name and -exist-ok"
+for folder in own own-2; do
+    run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -epochs 2 -name own
+    expect_status 0
+    [ "$(readlink "$T/ema/ema.weights")" = "$folder/ema.weights" ] || complain "links to $(readlink "$T/ema/ema.weights")"
+done
+run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -epochs 2 -name own -exist-ok -seed 2
+expect_status 0
+[ "$(readlink "$T/ema/ema.weights")" = own/ema.weights ] || complain "links to $(readlink "$T/ema/ema.weights")"
+expect_different "$T/ema/own-2/ema.weights" "$T/ema/ema.weights"
+expect_no_file "$T/ema/own-3"
+run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -name a/b
+expect_error 2 'a/b.*expected the name of a folder'
+end
+
+begin "a file from before runs had folders is kept"
+to old
+mkdir "$T/old"
+echo precious >"$T/old/ema.weights"
+run "$D" classifier train "$I/old.data" "$T/ema.cfg" -epochs 2
+expect_status 0
+expect_err '^note: .*old/ema\.weights .*ema\.weights\.old'
+[ "$(cat "$T/old/ema.weights.old")" = precious ] || complain "it is not there"
+expect_same "$T/old/ema.weights" "$T/old/ema-1/ema.weights"
+end
+
+begin "two runs in one folder: the second ends with one message"
+to both
+"$D" classifier train "$I/both.data" "$T/ema.cfg" -epochs 20000 -save-every 0 >"$T/first" 2>&1 &
+first=$!
+until [ -e "$T/both/ema.ckpt" ]; do sleep 0.1; done
+run "$D" classifier train "$I/both.data" "$T/ema.cfg" -resume
+expect_error 1 'both/ema-1: another run writes there'
+[ "$(wc -l <"$T/err")" -eq 1 ] || complain "more than a message"
+kill -9 $first
+wait $first 2>/dev/null
+end
+
+# ---- signals ----
+
+for signal in TERM:143 HUP:129 INT:130; do
+    begin "SIG${signal%:*} saves and stops with status ${signal#*:}, and the run goes on to the same bits"
+    to stop
+    rm -rf "$T/stop"
+    run after_batch 11 ${signal%:*} "$D" classifier train "$I/stop.data" "$T/ema.cfg" -epochs 5 -seed 3
+    expect_status ${signal#*:}
+    expect_err '^error: interrupted after batch 1[1-9] of 38, saved in .*/ema-1; to go on: .* -resume$'
+    run "$D" classifier train "$I/stop.data" "$T/ema.cfg" -resume
+    expect_status 0
+    expect_same "$T/stop/ema.weights" "$T/ema-whole/ema.weights"
+    end
+done
+
+# ---- what may change, and what not ----
+
+begin "a changed cfg is refused with the lines that differ; a higher max_batches and comments are not"
+to changed
+run after_batch 3 KILL "$D" classifier train "$I/changed.data" "$T/ema.cfg" -save-every 0.0001
+cp "$T/ema.cfg" "$T/ema.kept"
+sed -e 's/^learning_rate=.*/learning_rate=0.25/' -e 's/^momentum=.*/momentum=0.5/' "$T/ema.kept" >"$T/ema.cfg"
+run "$D" classifier train "$I/changed.data" "$T/ema.cfg" -resume
+expect_error 1 "ema\.cfg:[0-9]+: .*'learning_rate=0\.25' was 'learning_rate=0\.05'; 'momentum=0\.5' was 'momentum=0\.9'"
+sed -e 's/^max_batches=.*/max_batches=20/' "$T/ema.kept" >"$T/ema.cfg"
+run "$D" classifier train "$I/changed.data" "$T/ema.cfg" -resume
+expect_error 1 "'max_batches=20' was"
+sed -e 's/^max_batches=.*/# longer\nmax_batches = 62/' "$T/ema.kept" >"$T/ema.cfg"
+run "$D" classifier train "$I/changed.data" "$T/ema.cfg" -resume
+expect_status 0
+[ "$(checkpoint "$T/changed/ema.ckpt" seen)" = 992 ] || complain "seen is $(checkpoint "$T/changed/ema.ckpt" seen)"
+cp "$T/ema.kept" "$T/ema.cfg"
+end
+
+# history CHECKPOINT: a line an image, its key and its row
+history() {
+    python3 -c 'import json, struct, sys
+b = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", b[:8])[0]
+h = json.loads(b[8:8 + n])
+def rows(name):
+    t = h[name]
+    begin, end = (8 + n + x for x in t["data_offsets"])
+    size = (end - begin) // t["shape"][0]
+    return [b[i:i + size].hex() for i in range(begin, end, size)]
+print("\n".join(sorted(" ".join(r) for r in zip(rows("images"), rows("history")))))' "$1"
+}
+
+begin "a changed list: history follows the images, new ones are told of"
+to list
+run "$D" classifier train "$I/list.data" "$T/ema.cfg"
+history "$T/list/ema.ckpt" >"$T/1.history"
+cp "$I/train.list" "$T/train.list"
+{ sed -n '2,120p' "$T/train.list" | sort; sed -n '1,2p' "$I/test.list"; } >"$I/train.list"
+sed -i 's/^max_batches=.*/max_batches=61/' "$T/ema.cfg"
+run "$D" classifier train "$I/list.data" "$T/ema.cfg" -resume
+expect_status 0
+expect_err '^note: .*train\.list: the list has changed .*: 120 images then, 121 now; 2 are new'
+history "$T/list/ema.ckpt" >"$T/2.history"
+# one batch has touched at most 16 of 119 rows
+kept=$(comm -12 "$T/1.history" "$T/2.history" | wc -l)
+[ "$kept" -ge 103 ] && [ "$kept" -lt 119 ] || complain "$kept rows have stayed"
+cp "$T/ema.kept" "$T/ema.cfg"
+cp "$T/train.list" "$I/train.list"
+end
+
+begin "-patience ends a run early and says so; it needs valid="
+to tired
+run "$D" classifier train "$I/tired.data" "$T/ema.cfg" -epochs 5000 -patience 2
+expect_status 0
+expect_err '^note: 2 epochs without a better result on valid=: the run ends after epoch [0-9]+$'
+epoch=$(sed -n 's/.*ends after epoch //p' "$T/err")
+best=$(sed -n 's/^best: epoch \([0-9]*\),.*/\1/p' "$T/err")
+[ "$epoch" -eq $((best + 2)) ] || complain "best is epoch $best, the end $epoch"
+expect_file "$T/tired/ema.weights"
+run "$D" classifier train "$I/tired.data" "$T/ema.cfg" -resume -patience 2
+expect_status 0
+expect_err 'the run is complete'
+sed '/^valid/d' "$I/tired.data" >"$I/blind.data"
+run "$D" classifier train "$I/blind.data" "$T/ema.cfg" -patience 2
+expect_error 2 'valid='
+end
+
+# ---- images that vanish ----
+
+begin "an image that vanishes in mid-run: saved, an error, and the run goes on when it is back"
+to gone
+image=$(sed -n 5p "$I/train.list")
+cat >"$T/vanish.py" <<'END'
+import os, subprocess, sys
+image, lines = sys.argv[1], 0
+p = subprocess.Popen(sys.argv[2:], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+for line in p.stdout:
+    lines += " avg" in line
+    if lines == 1 and os.path.exists(image):
+        os.rename(image, image + ".gone")
+sys.stderr.write(p.stderr.read())
+sys.exit(p.wait())
+END
+run python3 "$T/vanish.py" "$I/$image" "$D" classifier train "$I/gone.data" "$T/ema.cfg" -epochs 5 -seed 3 -cache 0
+expect_status 1
+expect_err "^error: .*$image: .*; saved in .*gone/ema-1 after batch [0-9]+, -resume goes on"
+mv "$I/$image.gone" "$I/$image"
+run "$D" classifier train "$I/gone.data" "$T/ema.cfg" -resume
+expect_status 0
+expect_same "$T/gone/ema.weights" "$T/ema-whole/ema.weights"
+end
+
+begin "with -skip-bad the run goes on without it"
+run python3 "$T/vanish.py" "$I/$image" "$D" classifier train "$I/gone.data" "$T/ema.cfg" -epochs 5 -cache 0 -skip-bad
+expect_status 0
+expect_err "^warning: .*$image: .*left out from now on"
+expect_err '^note: 1 of 120 training images were lost in mid-run and left out$'
+mv "$I/$image.gone" "$I/$image"
+end
+
+finish
