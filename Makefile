@@ -103,6 +103,7 @@ bench: all $(BENCH_PROGRAMS)
 
 check-long: all $(UNIT)
 	sh tests/long/demo.sh
+	sh tests/long/kill.sh
 	$(if $(WITH_ONEDNN),sh tests/long/stock.sh $(BUILD)/tests/test_onednn_nets)
 
 docs: all

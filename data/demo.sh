@@ -11,7 +11,7 @@ sed -i "s#\.\./data/fashion#data/fashion#" "$out/demo.data"
 
 for kind in softmax sat; do
     say "training cfg/fashion_$kind.cfg for $epochs epochs of 48,000 images: ./darknet classifier train"
-    ./darknet classifier train "$out/demo.data" "cfg/fashion_$kind.cfg" -epochs "$epochs" >"$out/$kind.log"
+    ./darknet classifier train "$out/demo.data" "cfg/fashion_$kind.cfg" -epochs "$epochs" -exist-ok >"$out/$kind.log"
     tail -n 3 "$out/$kind.log"
 done
 best=$out/fashion_sat_best.weights

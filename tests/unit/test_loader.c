@@ -228,6 +228,41 @@ static void test_undecodable_image(void **state)
     ds_loader_free(l);
 }
 
+static void count_lost(void *arg, uint32_t id, const ds_error *why)
+{
+    assert_int_equal(id, 9);
+    assert_non_null(strstr(why->text, "expected"));
+    ++*(int *)arg;
+}
+
+/* Image 9 is damaged still. Another image of its batch takes its place; a batch of lost ones alone is an error. */
+static void test_lost_image(void **state)
+{
+    (void)state;
+    int lost = 0;
+    ds_batch b;
+    ds_loader_setup s = endless(5, 2);
+    s.lost = count_lost;
+    s.arg = &lost;
+    ds_loader *l = open_loader(&s);
+    for (int i = 0; i < 2 * N / 5; i++) {
+        assert_int_equal(ds_loader_next(l, &b, NULL), 0);
+        for (int k = 0; k < b.n; k++) {
+            assert_int_not_equal(b.ids[k], 9);
+            assert_int_equal(b.labels[k], images.labels[b.ids[k]]);
+        }
+    }
+    assert_int_equal(lost, 2);
+    ds_loader_free(l);
+    s.batch = 1;
+    int rc = 0;
+    l = open_loader(&s);
+    for (int i = 0; i < N && !rc; i++)
+        rc = ds_loader_next(l, &b, NULL);
+    assert_int_not_equal(rc, 0);
+    ds_loader_free(l);
+}
+
 static void test_probe_and_drop(void **state)
 {
     (void)state;
@@ -341,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_start_continues_a_stream),
         cmocka_unit_test(test_a_list_once_with_padding),
         cmocka_unit_test(test_undecodable_image),
+        cmocka_unit_test(test_lost_image),
         cmocka_unit_test(test_probe_and_drop),
         cmocka_unit_test(test_free_at_any_moment),
         cmocka_unit_test(test_a_batch_stays_until_the_next_call),
