@@ -3,9 +3,10 @@
  *   layers.L.NAME F32           parameters and averages of layer L; NAME.2, … where it has several of a name
  *   layers.L.NAME.momentum F32  [n, 1]; with Adam .adam [2, n], its m and v
  *   history F32                 [images, row]: what the target remembers of each training image
- *   counters U64, numbers F64   see `gather`
- *   images U64                  [images, 1], last: their keys (see ds_images)
- *   metadata                    the cfg, the names of its files, the program */
+ *   counters U64, numbers F64   [8, 1], [6, 1]: see the enums
+ *   images U64                  [images, 1]: their keys (see ds_images)
+ *   cfg U8                      [bytes, 1], the last: the text of the cfg
+ *   metadata                    program; files, the ends of the names of those that belong to it */
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -16,9 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SEEN, STEPS, RIGHT, IMAGES, RESULTS, BEST, SEED, EPOCHS, COUNTERS };
+enum { RATE, AVERAGE, LOSS, SECONDS, BEST_TOP1, BEST_NLL, NUMBERS };
+
 typedef struct state {
-    uint64_t counters[8];
-    double numbers[6];
+    uint64_t counters[COUNTERS];
+    double numbers[NUMBERS];
     ds_saved *arrays; /* n, of this state and of the job's own memory */
     int n;
 } state;
@@ -26,24 +30,33 @@ typedef struct state {
 static void gather(const ds_job *job, state *s)
 {
     const ds_tally *t = &job->tally;
-    *s = (state){
-        .counters = {job->seen, *ds_optimizer_steps(job->optimizer), t->right, t->images,
-                     (uint64_t)job->results.n, (uint64_t)job->best.epoch, job->setup.seed,
-                     (uint64_t)job->setup.epochs},
-        .numbers = {job->rate, job->average, t->loss, t->seconds, job->best.valid_top1, job->best.valid_nll}};
+    *s = (state){.counters = {[SEEN] = job->seen,
+                              [STEPS] = *ds_optimizer_steps(job->optimizer),
+                              [RIGHT] = t->right,
+                              [IMAGES] = t->images,
+                              [RESULTS] = (uint64_t)job->results.n,
+                              [BEST] = (uint64_t)job->best.epoch,
+                              [SEED] = job->setup.seed,
+                              [EPOCHS] = (uint64_t)job->setup.epochs},
+                 .numbers = {[RATE] = job->rate,
+                             [AVERAGE] = job->average,
+                             [LOSS] = t->loss,
+                             [SECONDS] = t->seconds,
+                             [BEST_TOP1] = job->best.valid_top1,
+                             [BEST_NLL] = job->best.valid_nll}};
 }
 
 static void scatter(const state *s, ds_job *job)
 {
     const uint64_t *c = s->counters;
     const double *v = s->numbers;
-    job->seen = c[0];
-    *ds_optimizer_steps(job->optimizer) = c[1];
-    job->tally = (ds_tally){.right = c[2], .images = c[3], .loss = v[2], .seconds = v[3]};
-    job->results.n = (int)c[4];
-    job->best = (ds_result){.epoch = (int)c[5], .valid_top1 = v[4], .valid_nll = v[5]};
-    job->rate = v[0];
-    job->average = v[1];
+    job->seen = c[SEEN];
+    *ds_optimizer_steps(job->optimizer) = c[STEPS];
+    job->tally = (ds_tally){v[LOSS], v[SECONDS], c[RIGHT], c[IMAGES]};
+    job->results.n = (int)c[RESULTS];
+    job->best = (ds_result){.epoch = (int)c[BEST], .valid_top1 = v[BEST_TOP1], .valid_nll = v[BEST_NLL]};
+    job->rate = v[RATE];
+    job->average = v[AVERAGE];
 }
 
 static void add(state *s, const char *name, const char *dtype, size_t rows, size_t columns, void *values)
@@ -73,17 +86,8 @@ static void add_arrays(const ds_job *job, state *s)
         else if (p[i].gradient)
             add(s, more, "F32", p[i].n, 1, p[i].gradient);
     }
-    add(s, "counters", "U64", sizeof s->counters / sizeof *s->counters, 1, s->counters);
-    add(s, "numbers", "F64", sizeof s->numbers / sizeof *s->numbers, 1, s->numbers);
-}
-
-/* JSON texts are UTF-8, a comment of a cfg or a name may be anything. Fresh memory. */
-static char *ascii(const char *text)
-{
-    char *copy = ds_strdup(text);
-    for (char *p = copy; *p; p++)
-        *p = *p & 0x80 ? '?' : *p;
-    return copy;
+    add(s, "counters", "U64", COUNTERS, 1, s->counters);
+    add(s, "numbers", "F64", NUMBERS, 1, s->numbers);
 }
 
 int ds_checkpoint_write(ds_job *job, ds_error *e)
@@ -97,14 +101,12 @@ int ds_checkpoint_write(ds_job *job, ds_error *e)
     if (history)
         add(&s, "history", "F32", images, row, history);
     add(&s, "images", "U64", images, 1, job->train.keys);
+    add(&s, "cfg", "U8", strlen(job->cfg_text), 1, job->cfg_text);
     char *path = ds_job_path(job, ".ckpt");
-    char *cfg = ascii(job->cfg_text), *base = ascii(job->base);
-    json_t *texts = json_pack("{s: s, s: s, s: s+++++}", "program", job->setup.program, "cfg", cfg, "files",
-                              base, ".backup, ", base, "_best.weights, ", base, "_results.csv");
+    json_t *texts = json_pack("{s: s, s: s}", "program", job->setup.program, "files",
+                              ".backup _best.weights _results.csv");
     int rc = ds_saved_write(path, texts, s.arrays, s.n, e);
     json_decref(texts);
-    free(cfg);
-    free(base);
     free(path);
     free(s.arrays);
     job->saved = ds_now();
@@ -133,91 +135,84 @@ static bool same_line(const char *now, const char *then)
                                    sscanf(then, "max_batches = %d", &b) == 1 && a >= b));
 }
 
-/* In fresh memory the lines of `now` that are not those of `then`, empty when all are; *first: number of the first. */
-static char *differences(char *now, char *then, int *first)
+/* `kept` is cut up. */
+static int compare_cfg(const ds_job *job, char *kept, ds_error *e)
 {
-    enum { MOST = 6 };
-    ds_lines a = ds_lines_of(now), b = ds_lines_of(then);
-    char *text;
-    size_t size;
-    int n = 0;
-    FILE *f = ds_memstream(&text, &size);
-    for (const char *x = next_line(&a), *y = next_line(&b); x || y; x = next_line(&a), y = next_line(&b)) {
-        if (same_line(x, y))
+    char *copy = ds_strdup(job->cfg_text), text[800] = "";
+    ds_lines now = ds_lines_of(copy), then = ds_lines_of(kept);
+    int line = 0;
+    for (const char *x = "", *y = ""; x || y;) {
+        const size_t used = strlen(text);
+        x = next_line(&now);
+        y = next_line(&then);
+        if ((!x && !y) || same_line(x, y))
             continue;
-        *first = n++ ? *first : a.line;
-        if (n <= MOST)
-            fprintf(f, "%s'%.80s' was '%.80s'", n > 1 ? "; " : "", x ? x : "", y ? y : "");
+        line = used ? line : now.line;
+        snprintf(text + used, sizeof text - used, "'%.80s' was '%.80s'; ", x ? x : "", y ? y : "");
     }
-    fputs(n > MOST ? "; …" : "", f);
-    fclose(f);
-    return text;
-}
-
-static int compare_cfg(const ds_job *job, const char *kept, ds_error *e)
-{
-    char *now = ascii(job->cfg_text), *then = ds_strdup(kept);
-    int line = 0, rc = DS_OK;
-    char *text = differences(now, then, &line);
-    if (*text)
-        rc = ds_fail_at(
-            e, DS_EINPUT, job->setup.cfg, line,
-            "is not the cfg that the run in %s began with: %s; expected the same, but for a higher "
-            "max_batches (without -resume a new run begins)",
-            job->folder, text);
-    free(now);
-    free(then);
-    free(text);
-    return rc;
+    free(copy);
+    return !*text ? DS_OK
+                  : ds_fail_at(e, DS_EINPUT, job->setup.cfg, line,
+                               "is not the cfg that the run in %s began with: %sexpected the same, but for a "
+                               "higher max_batches (without -resume a new run begins)",
+                               job->folder, text);
 }
 
 /* ---- reading ---- */
 
-/* The numbers of a file, its images (*n) and its cfg, or that it is damaged. */
-static int open_one(ds_job *job, const char *suffix, state *s, const char **cfg, ds_error *e)
+/* The length of array `name`, 0 where there is none or the file is too short. */
+static size_t length_of(const ds_saved_file *f, const char *name)
 {
-    json_int_t n = 0, one, begin, end = -1;
+    json_int_t n, one, begin, end;
+    bool fits = !json_unpack(json_object_get(f->header, name), "{s: [I, I], s: [I, I]}", "shape", &n, &one,
+                             "data_offsets", &begin, &end) &&
+                n > 0 && end > 0 && (size_t)n <= f->n && (size_t)end <= f->n;
+    return fits ? (size_t)n : 0;
+}
+
+/* The numbers of a file and its cfg, fresh memory, or that it is damaged. */
+static int open_one(ds_job *job, const char *suffix, state *s, char **cfg, ds_error *e)
+{
     ds_saved_file *f = &job->checkpoint;
-    ds_saved counters = {"counters", "U64", sizeof s->counters / sizeof *s->counters, 1, s->counters};
     ds_saved_close(f);
     DS_TRY(ds_saved_open(f, ds_job_path(job, suffix), e));
-    if (json_unpack(f->header, "{s: {s: [I, I], s: [I, I]}, s: {s: s}}", "images", "shape", &n, &one,
-                    "data_offsets", &begin, &end, "__metadata__", "cfg", cfg) ||
-        end < 0 || (size_t)end != f->n || n < 0 || (size_t)n > f->n / sizeof(uint64_t))
-        return ds_fail_at(e, DS_EINPUT, f->path, 0, "is damaged, expected a whole checkpoint");
-    job->n_images = (size_t)n;
-    DS_TRY(ds_saved_read(f, &counters, e));
-    for (size_t i = 0; i < counters.rows; i++)
-        if (s->counters[i] > (i == 4 || i == 5 || i == 7 ? INT_MAX : INT64_MAX / 2))
+    const size_t length = length_of(f, "cfg");
+    job->n_images = length_of(f, "images");
+    DS_TRY(ds_saved_read(f, &(ds_saved){"counters", "U64", COUNTERS, 1, s->counters}, e));
+    for (size_t i = 0; i < COUNTERS; i++)
+        if (s->counters[i] > (i == RESULTS || i == BEST || i == EPOCHS ? INT_MAX : INT64_MAX / 2))
             return ds_fail_at(e, DS_EINPUT, f->path, 0, "has an impossible counter, expected a checkpoint");
-    return DS_OK;
+    *cfg = ds_xcalloc(length + 1, 1);
+    int rc = ds_saved_read(f, &(ds_saved){"cfg", "U8", length, 1, *cfg}, e);
+    if (rc)
+        free(*cfg);
+    return rc;
 }
 
 int ds_checkpoint_open(ds_job *job, ds_error *e)
 {
     state s;
-    const char *cfg;
-    char *path = ds_job_path(job, ".ckpt"), *old = ds_job_path(job, ".ckpt.1"),
-         *away = ds_job_path(job, ".ckpt.damaged");
-    bool is_there = ds_path_exists(path), is_old = ds_path_exists(old);
-    int rc = is_there ? open_one(job, ".ckpt", &s, &cfg, e) : DS_OK;
-    if (is_old && (rc || !is_there)) {
-        ds_note(job->setup.notes, "warning: %s %s: going on from %s", path, rc ? e->text : "is missing", old);
+    char *cfg, *path = ds_job_path(job, ".ckpt"), *old = ds_job_path(job, ".ckpt.1");
+    bool none = !ds_path_exists(path), older = ds_path_exists(old);
+    int rc = none ? DS_OK : open_one(job, ".ckpt", &s, &cfg, e);
+    if (older && (rc || none)) {
+        ds_note(job->setup.notes, "warning: %s %s: going on from %s", path, none ? "is missing" : e->text,
+                old);
         rc = open_one(job, ".ckpt.1", &s, &cfg, e);
-        if (!rc && is_there)
-            rename(path, away); /* the next one written must not take the place of the good one */
+        if (!rc) /* the next one written must not take the place of the good one */
+            rename(old, path);
     }
     free(path);
     free(old);
-    free(away);
     if (rc || !job->checkpoint.header)
         return rc;
-    DS_TRY(compare_cfg(job, cfg, e));
-    job->setup.seed = s.counters[6];
+    rc = compare_cfg(job, cfg, e);
+    free(cfg);
+    job->setup.seed = s.counters[SEED];
     if (!job->setup.epochs)
-        job->setup.epochs = (int)s.counters[7];
+        job->setup.epochs = (int)s.counters[EPOCHS];
     job->resumed = true;
-    return DS_OK;
+    return rc;
 }
 
 /* ---- the images ---- */

@@ -36,7 +36,7 @@ static int answer_all(ds_net *net, ds_loader *loader, const ds_eval_setup *s, ds
 int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error *e)
 {
     const ds_net_info *info = ds_net_get_info(net);
-    const ds_images images = {(int)a->n, a->paths, a->labels, a->file};
+    const ds_images images = {.n = (int)a->n, a->paths, a->labels, a->file};
     const ds_loader_setup s = {.images = &images,
                                .w = info->w,
                                .h = info->h,

@@ -85,8 +85,8 @@ void ds_folder_link(ds_job *job, const char *suffix);
 
 /* checkpoint.c: BASE.ckpt, all that the next batch depends on; the one before is kept. */
 int ds_checkpoint_write(ds_job *job, ds_error *e);
-/* Before the network is made: seed, -epochs, and whether the cfg is the same (DS_EINPUT). No checkpoint: a new
- * run. */
+/* Before the network is made: seed, -epochs, and whether the cfg is the same (DS_EINPUT). No checkpoint:
+ * a new run. */
 int ds_checkpoint_open(ds_job *job, ds_error *e);
 /* The rest, into network, optimizer and job. History follows the images by their keys. */
 int ds_checkpoint_restore(ds_job *job, ds_error *e);

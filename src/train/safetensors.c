@@ -10,7 +10,8 @@
 
 static size_t bytes_of(const ds_saved *a)
 {
-    return a->rows * a->columns * (strcmp(a->dtype, "F32") ? 8 : 4);
+    const size_t size = strstr(a->dtype, "64") ? 8 : strstr(a->dtype, "32") ? 4 : 1;
+    return a->rows * a->columns * size;
 }
 
 /* Fresh memory. Blanks at its end let the arrays begin at a multiple of 8. */

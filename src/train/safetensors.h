@@ -1,5 +1,5 @@
-/* Arrays in a file that other programs read too, safetensors (https://github.com/huggingface/safetensors): the header's length as 64
- * bits, the header {"NAME": {"dtype", "shape", "data_offsets"}, …, "__metadata__": {texts}}, the arrays. */
+/* Arrays in a file that other programs read too (https://github.com/huggingface/safetensors): the header's length
+ * as 64 bits, the header {"NAME": {"dtype", "shape", "data_offsets"}, …, "__metadata__": {texts}}, the arrays. */
 #ifndef DS_TRAIN_SAFETENSORS_H
 #define DS_TRAIN_SAFETENSORS_H
 
@@ -11,7 +11,7 @@
 /* rows x columns numbers, which are the caller's. */
 typedef struct ds_saved {
     char name[64];
-    const char *dtype; /* "F32", "F64", "U64" */
+    const char *dtype; /* "F32", "F64", "U64", "U8" */
     size_t rows, columns;
     void *values;
 } ds_saved;

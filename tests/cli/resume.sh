@@ -7,6 +7,8 @@ mkdir "$T/bin"
 printf '#!/bin/sh\necho picture\n' >"$T/bin/gnuplot"
 chmod +x "$T/bin/gnuplot"
 PATH=$T/bin:$PATH
+# threads that wait leave the cores to others
+export OMP_WAIT_POLICY=passive
 
 tiny_idx "$T/idx"
 I=$T/idx
@@ -50,7 +52,7 @@ h = json.loads(b[8:8 + n])
 assert all(isinstance(text, str) for text in h.pop("__metadata__").values())
 end = 0
 for name, t in h.items():
-    size = {"F32": 4, "F64": 8, "U64": 8}[t["dtype"]]
+    size = {"F32": 4, "F64": 8, "U64": 8, "U8": 1}[t["dtype"]]
     for d in t["shape"]:
         size *= d
     assert t["data_offsets"] == [end, end + size], (name, t)
@@ -126,7 +128,6 @@ run "$D" classifier train "$I/adam.data" "$adam" -resume -epochs 6
 expect_status 0
 expect_err '^warning: .*adam\.ckpt .*adam\.ckpt\.1'
 [ "$(checkpoint "$ckpt" seen)" = 720 ] || complain "seen is $(checkpoint "$ckpt" seen)"
-expect_file "$ckpt.damaged"
 for file in "$ckpt" "$ckpt.1"; do
     head -c 300 "$ckpt" >"$T/cut" && cp "$T/cut" "$file"
 done
