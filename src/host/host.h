@@ -69,7 +69,7 @@ const float *ds_net_logits(const ds_net *net);
  * steps. loss: batch losses; labels, ids: batch. DS_ENUMERIC when a loss is not a number. */
 int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
                  double *loss, ds_error *e);
-/* Images that went through training before (0 in a new network): dropout is a function of (seed, pass, layer). */
+/* Images that went through training before, 0 in a new network: dropout depends on (seed, pass, layer). */
 void ds_net_set_seen(ds_net *net, uint64_t seen);
 /* The target's memory of the training images, samples x *row (see plugin.h); NULL: it has none. */
 float *ds_net_history(const ds_net *net, size_t *row);

@@ -1,5 +1,6 @@
-/* Arrays in a file that other programs read too (https://github.com/huggingface/safetensors): the header's length
- * as 64 bits, the header {"NAME": {"dtype", "shape", "data_offsets"}, …, "__metadata__": {texts}}, the arrays. */
+/* Arrays in a file that other programs read too (https://github.com/huggingface/safetensors): the length of
+ * the header as 64 bits, the header {"NAME": {"dtype", "shape", "data_offsets"}, …, "__metadata__": {texts}},
+ * the arrays. */
 #ifndef DS_TRAIN_SAFETENSORS_H
 #define DS_TRAIN_SAFETENSORS_H
 
