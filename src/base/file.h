@@ -23,11 +23,12 @@ typedef struct ds_writer {
     char *temporary; /* NULL: a device or a pipe, written in place */
 } ds_writer;
 
-/* Open; a directory is an error. The temporary file lies beside the final one under a name that nobody can foresee, never behind
- * a link, with the rights of the file of before; one that a killed program left for the same file is removed. On failure
- * nothing is left behind and `w` is zeroed. */
+/* Open; a directory is an error. The temporary file lies beside the final one under a name that nobody can
+ * foresee, never behind a link, with the rights of the file of before; one that a killed program left for
+ * the same file is removed. On failure nothing is left behind and `w` is zeroed. */
 int ds_writer_open(ds_writer *w, const char *path, ds_error *e);
-/* Flush, sync, rename over the final name, sync the folder. On failure the old file stays and the temporary one is removed. */
+/* Flush, sync, rename over the final name, sync the folder. On failure the old file stays and the
+ * temporary one is removed. */
 int ds_writer_commit(ds_writer *w, ds_error *e);
 /* Forget everything; harmless on a zeroed or committed writer. */
 void ds_writer_abort(ds_writer *w);

@@ -10,8 +10,9 @@
 
 /* ---- what the decoder gets from us ---- */
 
-/* stb_image asks for as much memory as a file says, leaves it unset, and asserts what a file can break. So its memory
- * is cleared and counted, and belongs to the image at work: a failed assertion ends that image alone. */
+/* stb_image asks for as much memory as a file says, leaves it unset, and asserts what a file can break. So
+ * its memory is cleared and counted, and belongs to the image at work: a failed assertion ends that image
+ * alone. */
 enum { MOST_HELD = 64 }; /* a JPEG holds 14 blocks */
 typedef struct workshop {
     struct held {
@@ -129,8 +130,8 @@ static int refuse(const char *path, const char *reason, ds_error *e)
                       reason);
 }
 
-/* Do the Huffman tables of a segment (T.81, B.2.4.2) have at most 256 codes each? stb_image 2.27 writes behind its own
- * where they do not. */
+/* Do the Huffman tables of a segment (T.81, B.2.4.2) have at most 256 codes each? stb_image 2.27 writes
+ * behind its own where they do not. */
 static bool has_sound_tables(const unsigned char *at, const unsigned char *end)
 {
     enum { HEAD = 17, MOST_CODES = 256 };
@@ -145,7 +146,8 @@ static bool has_sound_tables(const unsigned char *at, const unsigned char *end)
     return true;
 }
 
-/* Behind a scan: the next marker that does not belong to its data (0 is a stuffed byte, d0 … d7 are restarts). */
+/* Behind a scan: the next marker that does not belong to its data (0 is a stuffed byte, d0 … d7 are
+ * restarts). */
 static const unsigned char *behind_scan(const unsigned char *at, const unsigned char *end)
 {
     while (end - at >= 2 && (at[0] != 0xff || at[1] == 0 || (at[1] >= 0xd0 && at[1] <= 0xd7)))
@@ -180,7 +182,8 @@ static uint32_t big_endian(const unsigned char *b)
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-/* The checksums of the chunks that matter (capital first letter), up to the last one. PNG specification, 5.3. */
+/* The checksums of the chunks that matter (capital first letter), up to the last one. PNG specification,
+ * 5.3. */
 static bool is_whole_png(const unsigned char *bytes, size_t n)
 {
     enum { SIGNATURE = 8, FRAME = 12 };
