@@ -14,6 +14,7 @@ int ds_model_read_list(const ds_model *m, const char *list, bool labelled, ds_an
     DS_TRY(ds_images_read(d, list, labelled, &images, e));
     if (!labelled)
         free(images.labels);
+    free(images.keys);
     a->n = (size_t)images.n;
     a->paths = images.paths;
     a->labels = labelled ? images.labels : NULL;
