@@ -83,6 +83,9 @@ static int take_entry(walk *w, const FTSENT *x, ds_error *e)
                                 "no images there, expected " DS_IMAGE_SUFFIXES " files")
                    : DS_OK;
     case FTS_F:
+        if (x->fts_level == 0)
+            return ds_fail_at(e, DS_EIO, x->fts_path, 0,
+                              "is a file, expected a folder with one folder a class");
         return x->fts_level >= IMAGE && ds_is_image_name(x->fts_name) ? add_image(w, x, e) : DS_OK;
     case FTS_DC:
         return ds_fail_at(e, DS_EINPUT, x->fts_path, 0, "is a link to a folder that holds it, expected none");

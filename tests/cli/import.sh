@@ -165,4 +165,7 @@ END_CASES
 error_case "a file where the folder should be" 1 'names\.txt' \
     "$D" classifier import idx "$A/train-images" "$A/train-labels" -out "$T/names.txt"
 
+error_case "folders: a file in the place of the folder" 1 "is a file, expected a folder" \
+    "$D" classifier import folders tests/cli/import.sh -out "$T/of_a_file"
+
 finish

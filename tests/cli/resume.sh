@@ -2,13 +2,7 @@
 # Runs that were killed or stopped and go on: the same bits as without, one folder a run, what has changed in between.
 . tests/cli/lib.sh
 
-# pictures take longer than these runs
-mkdir "$T/bin"
-printf '#!/bin/sh\necho picture\n' >"$T/bin/gnuplot"
-chmod +x "$T/bin/gnuplot"
-PATH=$T/bin:$PATH
-# threads that wait leave the cores to others
-export OMP_WAIT_POLICY=passive
+short_runs
 
 tiny_idx "$T/idx"
 I=$T/idx

@@ -4,12 +4,7 @@
 kills=${1:-100}
 . tests/cli/lib.sh
 
-mkdir "$T/bin"
-printf '#!/bin/sh\necho picture\n' >"$T/bin/gnuplot"
-chmod +x "$T/bin/gnuplot"
-PATH=$T/bin:$PATH
-# threads that wait leave the cores to others
-export OMP_WAIT_POLICY=passive
+short_runs
 tiny_idx "$T/idx"
 tiny_cfg "$T/net.cfg" 1 3 '[sat]\ntarget=ema\nwarmup_epochs=1\n'
 
