@@ -3,7 +3,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-
 static int fill(ds_error *e, ds_err code, const char *file, int line, const char *format, va_list args)
 {
     if (!e)
@@ -36,11 +35,10 @@ int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char 
 void ds_error_print(const ds_error *e, FILE *out)
 {
     fputs("error: ", out);
+    ds_put_name(out, e->file, 0);
     if (e->file[0] && e->line > 0)
-        fprintf(out, "%s:%d: ", e->file, e->line);
-    else if (e->file[0])
-        fprintf(out, "%s: ", e->file);
-    fprintf(out, "%s\n", e->text);
+        fprintf(out, ":%d", e->line);
+    ds_put_line(out, e->file[0] ? ": " : "", e->text);
 }
 
 int ds_error_status(int code)

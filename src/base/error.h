@@ -46,7 +46,7 @@ int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char 
             return failed_;   \
     } while (0)
 
-/* `error: file:line: text` and a newline. */
+/* `error: file:line: text` and a newline, by ds_put_name: a message is one line. */
 void ds_error_print(const ds_error *e, FILE *out);
 /* Exit status that belongs to a code. */
 int ds_error_status(int code);

@@ -94,6 +94,68 @@ char *ds_trim(char *s)
     return s;
 }
 
+/* ---- texts from outside ---- */
+
+int ds_letter(const char *s, uint32_t *code)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *p = (const unsigned char *)s;
+    int n = *p < 0x80 ? 1 : *p < 0xC0 ? 0 : *p < 0xE0 ? 2 : *p < 0xF0 ? 3 : *p < 0xF8 ? 4 : 0;
+    *code = n > 1 ? *p & (0x7Fu >> n) : *p;
+    for (int i = 1; i < n; i++) {
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+        *code = *code << 6 | (p[i] & 0x3F);
+    }
+    return *code < least[n] || *code > 0x10FFFF || (*code & ~0x7FFu) == 0xD800 ? 0 : n;
+}
+
+/* ASCII's and Latin-1's control characters; separators of lines; overrides of the direction of writing. */
+static bool is_control(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) ||
+           (c >= 0x2066 && c <= 0x2069);
+}
+
+static int put_byte(FILE *f, unsigned char byte)
+{
+    const char *known = byte ? strchr("\nn\tt\rr", byte) : NULL;
+    char text[8];
+    int n =
+        known ? snprintf(text, sizeof text, "\\%c", known[1]) : snprintf(text, sizeof text, "\\x%02x", byte);
+    if (f)
+        fputs(text, f);
+    return n;
+}
+
+int ds_put_name(FILE *f, const char *text, int width)
+{
+    int columns = 0;
+    uint32_t code;
+    while (*text) {
+        int n = ds_letter(text, &code);
+        if (n && !is_control(code)) {
+            if (f)
+                fwrite(text, 1, (size_t)n, f);
+            text += n;
+            columns++;
+            continue;
+        }
+        for (n = n ? n : 1; n > 0; n--)
+            columns += put_byte(f, (unsigned char)*text++);
+    }
+    if (f && columns < width)
+        fprintf(f, "%*s", width - columns, "");
+    return columns;
+}
+
+void ds_put_line(FILE *f, const char *what, const char *text)
+{
+    fputs(what, f);
+    ds_put_name(f, text, 0);
+    putc('\n', f);
+}
+
 char *ds_strdup(const char *s)
 {
     return s ? ds_strndup(s, strlen(s)) : NULL;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* The whole of `s` as a number: no blanks, no rest, no overflow. False otherwise. "nan" and "inf" are no
@@ -21,6 +22,15 @@ const char *ds_nearest(const char *word, const char *const *words, int n);
 
 /* Cut blanks, tabs, carriage returns and newlines off both ends, in place; returns the new start. */
 char *ds_trim(char *s);
+
+/* Bytes of the letter that `s` begins with, and its code point; 0: it begins with none of UTF-8 (RFC 3629). */
+int ds_letter(const char *s, uint32_t *code);
+/* A text from outside, as people may see it, on one line: control characters, what turns the direction of
+ * writing, and bytes that are not UTF-8 become \n, \t, \r, \xNN. Blanks fill it up to `width` columns, all
+ * letters being one wide. Returns the columns that it takes; f NULL: it only counts. */
+int ds_put_name(FILE *f, const char *text, int width);
+/* `what`, such a text, a newline. */
+void ds_put_line(FILE *f, const char *what, const char *text);
 
 /* Copies in fresh memory; NULL of NULL. */
 char *ds_strdup(const char *s);

@@ -294,7 +294,7 @@ static int write_results(calibration *c, const calibrate_flags *s, ds_error *e)
     if (!s->out)
         return print_keys(f, &k, e);
     if (f == stdout)
-        printf("written to %s\n", s->out);
+        ds_put_line(stdout, "written to ", s->out);
     return DS_OK;
 }
 

@@ -149,7 +149,7 @@ static void print_done(const ds_imported *done, const ds_import *s)
         printf(", %s %d", s->splits[i].name, s->splits[i].count);
     if (done->test > 0)
         printf(", test %d", done->test);
-    printf("\n%s\n", done->data_path);
+    ds_put_line(stdout, "\n", done->data_path);
 }
 
 static int run(const kind *k, import_state *state, int argc, char **argv, ds_error *e)

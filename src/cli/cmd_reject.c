@@ -346,7 +346,9 @@ static int write_page(const found *g, const reject_flags *s, ds_error *e)
     int rc = ds_report_folder(s->report, &page, e);
     ds_print_notes(&notes, stderr);
     DS_TRY(rc);
-    fprintf(stderr, "report: %s/%s\n", s->report, ds_report_files[0]);
+    char *path = ds_path_join(s->report, ds_report_files[0]);
+    ds_put_line(stderr, "report: ", path);
+    free(path);
     return DS_OK;
 }
 

@@ -1,5 +1,6 @@
 /* `classifier valid`: how often the answers are right and how honest their probabilities are. Nothing is
  * rejected here. */
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/model.h"
@@ -29,7 +30,9 @@ static int valid(ds_model *m, ds_answers *a, const char *const *files, const val
         printf("top %d: %.6f\n", top, means.top);
     printf("nll: %.6f\n", means.nll);
     printf("ece: %.6f (%d bins)\n", means.ece, DS_BINS);
-    printf("images: %zu (%s=%s)\n", a->quality.n, a->name, a->file);
+    printf("images: %zu (%s=", a->quality.n, a->name);
+    ds_put_name(stdout, a->file, 0);
+    puts(")");
     return DS_OK;
 }
 

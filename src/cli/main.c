@@ -257,7 +257,7 @@ static int run_command(const command *c, int argc, char **argv, ds_error *e)
 static int run(int argc, char **argv, ds_error *e)
 {
     if (argc == 1)
-        return ds_fail(e, DS_EUSAGE, "no command, expected one of those that follow\n");
+        return ds_fail(e, DS_EUSAGE, "no command, expected one of those that follow");
     if (is_help(argv[1]) || strcmp(argv[1], "help") == 0) {
         print_usage(stdout);
         return DS_OK;
@@ -315,10 +315,13 @@ int main(int argc, char **argv)
         let_threads_sleep(argv);
     fill_standard_files();
     signal(SIGPIPE, SIG_IGN);
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* a message is one write */
     int rc = finish_output(run(argc, argv, &e), &e);
     if (rc)
         ds_error_print(&e, stderr);
-    if (argc == 1)
+    if (argc == 1) {
+        fputc('\n', stderr);
         print_usage(stderr);
+    }
     return ds_error_status(rc);
 }

@@ -1,5 +1,7 @@
 #include "cli/print.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 
 /* "28 x 28 x 16", or the count where there is no image shape. */
@@ -79,6 +81,6 @@ void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out)
 void ds_print_notes(ds_notes *notes, FILE *out)
 {
     for (int i = 0; i < notes->n; i++)
-        fprintf(out, "%s\n", notes->text[i]);
+        ds_put_line(out, "", notes->text[i]);
     ds_notes_clear(notes);
 }

@@ -1,5 +1,6 @@
 #include "cli/progress.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "cli/print.h"
 
 #include <math.h>
@@ -68,7 +69,9 @@ static void leave_line(ds_progress_view *v, const char *how)
 static void on_bad_image(void *arg, const char *path, const char *reason)
 {
     (void)arg;
-    fprintf(stderr, "error: %s: %s\n", path, reason);
+    ds_error e;
+    ds_fail_at(&e, DS_EINPUT, path, 0, "%s", reason);
+    ds_error_print(&e, stderr);
 }
 
 static void on_ready(void *arg, const ds_net *net, const ds_train_plan *plan)
@@ -124,10 +127,12 @@ static void on_done(void *arg, const char *weights, const char *best, const ds_r
 {
     ds_progress_view *v = arg;
     ds_progress_end(v);
-    fprintf(v->log, "weights: %s\n", weights);
-    if (best)
-        fprintf(v->log, "best: epoch %d, top-1 %.2f %% and nll %.4f on valid=: %s\n", result->epoch,
-                100 * result->valid_top1, result->valid_nll, best);
+    ds_put_line(v->log, "weights: ", weights);
+    if (!best)
+        return;
+    fprintf(v->log, "best: epoch %d, top-1 %.2f %% and nll %.4f on valid=: ", result->epoch,
+            100 * result->valid_top1, result->valid_nll);
+    ds_put_line(v->log, "", best);
 }
 
 ds_train_events ds_progress_events(ds_progress_view *v)

@@ -40,8 +40,10 @@ const char *ds_percent_rest_text(double fraction, char text[DS_PERCENT_TEXT])
 
 static void text_line(FILE *f, const char *name, const char *text)
 {
-    if (text)
-        fprintf(f, "%-16s %s\n", name, text);
+    if (!text)
+        return;
+    fprintf(f, "%-16s", name);
+    ds_put_line(f, " ", text);
 }
 
 static void images(FILE *f, const ds_calibration *c)

@@ -1,5 +1,6 @@
 #include "report/predict.h"
 
+#include "base/text.h"
 #include "report/fields.h"
 #include "select/select.h"
 
@@ -38,15 +39,16 @@ static void put_verdict(const ds_answer_writer *to, const ds_answer *a)
 
 static void put_text(const ds_answer_writer *to, const ds_answer *a)
 {
-    fprintf(to->f, "%s\n", a->path);
+    ds_put_line(to->f, "", a->path);
     if (a->error) {
-        fprintf(to->f, "  error: %s\n", a->error);
+        ds_put_line(to->f, "  error: ", a->error);
         return;
     }
     for (int k = 0; k < to->top; k++) {
         char percent[48];
         number(percent, sizeof percent, "%.2f", 100 * a->top[k].probability);
-        fprintf(to->f, "  %6s%%  %s\n", percent, to->names[a->top[k].class]);
+        fprintf(to->f, "  %6s%%", percent);
+        ds_put_line(to->f, "  ", to->names[a->top[k].class]);
     }
     put_verdict(to, a);
 }

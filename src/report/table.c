@@ -41,8 +41,10 @@ static cell exact(double v, const char *infinite)
 
 static void text_line(FILE *f, const char *name, const char *text)
 {
-    if (text)
-        fprintf(f, "%-16s %s\n", name, text);
+    if (!text)
+        return;
+    fprintf(f, "%-16s", name);
+    ds_put_line(f, " ", text);
 }
 
 /* ---- the figures ---- */
@@ -136,21 +138,12 @@ static void coverage_table(FILE *f, const ds_figures *r)
 
 /* ---- classes ---- */
 
-/* Bytes of a text that take no column of their own on a terminal, all letters being one wide. */
-static int narrow(const char *text)
-{
-    int n = 0;
-    for (; *text; text++)
-        n += (*text & 0xC0) == 0x80;
-    return n;
-}
-
 static int widest(const ds_answers *a)
 {
     enum { MOST = 32 };
     int width = (int)sizeof "class" - 1;
     for (int i = 0; i < a->classes; i++) {
-        int w = (int)strlen(a->names[i]) - narrow(a->names[i]);
+        int w = ds_put_name(NULL, a->names[i], 0);
         width = w > width ? w : width;
     }
     return width < MOST ? width : MOST;
@@ -163,9 +156,10 @@ static void class_table(FILE *f, const ds_figures *r, int width)
             "accuracy", "reject rate", "risk");
     for (int i = 0; i < r->answers->classes; i++) {
         ds_rates rates = ds_rates_of(&r->classes[i], true);
-        fprintf(f, "  %-*s  %8zu  %10s  %11s  %10s\n", width + narrow(names[i]), names[i], r->classes[i].n,
-                percent(rates.accuracy.value).text, percent(rates.reject.value).text,
-                percent(rates.risk.value).text);
+        fputs("  ", f);
+        ds_put_name(f, names[i], width);
+        fprintf(f, "  %8zu  %10s  %11s  %10s\n", r->classes[i].n, percent(rates.accuracy.value).text,
+                percent(rates.reject.value).text, percent(rates.risk.value).text);
     }
 }
 
@@ -185,7 +179,8 @@ static void confusion_table(FILE *f, const ds_figures *r, int width)
     fputs("  rejected\n", f);
     for (int i = 0; i < n; i++) {
         const size_t *row = r->confusion + (size_t)i * ((size_t)n + 1);
-        fprintf(f, "  %2d  %-*s", i + 1, width + narrow(names[i]), names[i]);
+        fprintf(f, "  %2d  ", i + 1);
+        ds_put_name(f, names[i], width);
         for (int j = 0; j < n; j++)
             fprintf(f, " %6zu", row[j]);
         fprintf(f, "  %8zu\n", row[n]);
@@ -210,7 +205,9 @@ static void classes(FILE *f, const ds_figures *r)
 static void list_row(FILE *f, const char *name, const ds_counts *n, bool labelled, const char *auroc)
 {
     ds_rates r = ds_rates_of(n, labelled);
-    fprintf(f, "  %-16s  %8zu  %24s  %10s  %24s  %s\n", name, n->n, rate(&r.reject).text,
+    fputs("  ", f);
+    ds_put_name(f, name, 16);
+    fprintf(f, "  %8zu  %24s  %10s  %24s  %s\n", n->n, rate(&r.reject).text,
             labelled ? percent(r.accuracy.value).text : "no labels", labelled ? rate(&r.risk).text : "",
             auroc);
 }
@@ -221,7 +218,9 @@ static void lists(FILE *f, const ds_figures *r)
         return;
     const char *name = r->answers->name ? r->answers->name : "images";
     const ds_counts own = {r->curve.n, r->curve.n - r->curve.wrong, r->chosen.accepted, r->chosen.errors};
-    fprintf(f, "\nlists at the threshold (AUROC: an image of %s is surer than one of the list)\n", name);
+    fputs("\nlists at the threshold (AUROC: an image of ", f);
+    ds_put_name(f, name, 0);
+    fputs(" is surer than one of the list)\n", f);
     fprintf(f, "  %-16s  %8s  %24s  %10s  %24s  %s\n", "list", "images", "reject rate", "accuracy", "risk",
             "AUROC");
     list_row(f, name, &own, true, "-");
@@ -250,7 +249,8 @@ static void rival(FILE *f, const ds_figures *r, const ds_rival_figures *v)
     const ds_areas *a = &r->areas, *b = &v->other, *d = &v->difference;
     const ds_bootstrap *i = &v->boot;
     cell risk = undefined_or(100 * v->mine.coverage, "risk at %.4g %%", 0, 0);
-    fprintf(f, "\ncompared with %s\n  %-16s %9s %9s %10s", v->file, "", "this", "other", "difference");
+    ds_put_line(f, "\ncompared with ", v->file);
+    fprintf(f, "  %-16s %9s %9s %10s", "", "this", "other", "difference");
     if (i->replicates)
         fprintf(f, " (paired bootstrap, %d replicates)", i->replicates);
     fputc('\n', f);
