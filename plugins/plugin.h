@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_PLUGIN_ABI 3
+#define DS_PLUGIN_ABI 4
 
 typedef enum ds_role {
     DS_COST,   /* logits in, class probabilities out, loss and gradient in training */
@@ -68,6 +68,13 @@ typedef struct ds_progress {
     double alpha; /* weight of the network's own predictions in the target, NAN where that has no meaning */
 } ds_progress;
 
+/* What a target remembers of each training image: samples x row numbers. */
+typedef struct ds_history {
+    void *values; /* doubles where `wide`, else floats; NULL: nothing is remembered */
+    size_t row;
+    bool wide;
+} ds_history;
+
 typedef struct ds_layer {
     int abi;          /* DS_PLUGIN_ABI */
     const char *name; /* section name without brackets */
@@ -88,9 +95,9 @@ typedef struct ds_layer {
     int (*forward)(void *state, const ds_pass *pass, ds_error *e);
     /* (optional) Where the target stands in `epoch` of `epochs`; without it: not warming, alpha NAN. */
     void (*progress)(const void *state, int epoch, int epochs, ds_progress *out);
-    /* (optional) What it remembers of each training image, for checkpoints: samples x *row floats that may
-     * be read and written between passes; NULL: nothing. A new image's are those that init gave it. */
-    float *(*history)(void *state, size_t *row);
+    /* (optional) For checkpoints; may be read and written between passes. A new image's numbers are those
+     * that init gave it. */
+    ds_history (*history)(const void *state);
     /* (optional) Free what init allocated; also called after a failed init. The registry frees options. */
     void (*release)(void *state);
 } ds_layer;

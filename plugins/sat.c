@@ -19,7 +19,10 @@ typedef struct sat_state {
     double alpha_start, alpha_end, momentum, entropy, temperature;
     int inputs, classes; /* logits an image; C */
     size_t samples;
-    float *history;  /* ema: samples x C, zeros: not visited yet; abstain: samples; NULL: none is kept */
+    /* What is kept of the images, NULL where it is not. Targets of one number are doubles: gradient and loss
+     * are their small differences to 1 and to P_y. */
+    float *targets;  /* ema: samples x C, zeros: not visited yet */
+    double *kept;    /* abstain: samples */
     double *weights; /* n_weights: ema's of the rows so far */
     int n_weights;
 } sat_state;
@@ -32,8 +35,9 @@ static const ds_option sat_options[] = {
             .def = "5", OPT_RANGE(0, 1e6)),
     OPT_REAL("alpha_start", alpha_start, "weight of the network's own predictions at first", .def = "0",
              OPT_RANGE(0, 1), .when = "target=blend"),
-    OPT_REAL("alpha_end", alpha_end, "the same in the end, reached in equal steps after the warm-up",
-             .def = "0.9", OPT_RANGE(0, 1), .when = "target=blend"),
+    OPT_REAL("alpha_end", alpha_end,
+             "the same after the last epoch: alpha grows in equal steps from the warm-up on", .def = "0.9",
+             OPT_RANGE(0, 1), .when = "target=blend"),
     OPT_REAL("momentum", momentum, "share of the old target that each visit keeps", .def = "0.9",
              OPT_RANGE(0, 0.999999), .when = "target=ema|abstain"),
     OPT_REAL("entropy", entropy, "weight of the entropy of the class probabilities in the loss", .def = "0",
@@ -133,15 +137,15 @@ static double warmup_row(const sat_state *s, const ds_row *r, int y, float *grad
 
 static double ema_step(sat_state *s, const ds_row *r, int y, float *gradient)
 {
-    float *t = s->history + (size_t)r->pass->ids[r->b] * (size_t)s->classes;
+    float *t = s->targets + (size_t)r->pass->ids[r->b] * (size_t)s->classes;
     DS_PUSH(s->weights, s->n_weights, ema_update(r, y, s->momentum, t));
     return ema_row(r, t, gradient);
 }
 
 static double abstain_step(const sat_state *s, const ds_row *r, int y, float *gradient)
 {
-    float *t = s->history + r->pass->ids[r->b];
-    *t = (float)(s->momentum * *t + (1 - s->momentum) * r->p[y]);
+    double *t = s->kept + r->pass->ids[r->b];
+    *t = s->momentum * *t + (1 - s->momentum) * r->p[y];
     return abstain_row(r, y, *t, gradient);
 }
 
@@ -182,7 +186,7 @@ static int sat_check(void *state, const ds_pass *pass, ds_error *e)
     s->n_weights = 0;
     if (!adapting(s, pass))
         return DS_OK;
-    if (!s->history || !pass->ids)
+    if ((!s->targets && !s->kept) || !pass->ids)
         return ds_fail(e, DS_EINPUT,
                        "target=%s needs the number of each training image after the warm-up; train with "
                        "'classifier train'",
@@ -213,7 +217,8 @@ static int take_shape(sat_state *s, ds_setup *setup, ds_error *e)
 /* A target that never comes into play is a mistake, not a choice. */
 static int check_epochs(const sat_state *s, const ds_setup *setup, ds_error *e)
 {
-    if (!setup->samples || setup->epochs < 1 || setup->epochs > s->warmup_epochs)
+    /* blend's first epoch after the warm-up still has alpha_start */
+    if (!setup->samples || setup->epochs < 1 || setup->epochs > s->warmup_epochs + (s->target == BLEND))
         return DS_OK;
     const char *target = target_names[s->target], *plural = setup->epochs == 1 ? "" : "s";
     if (s->target != BLEND)
@@ -237,21 +242,25 @@ static double machine_memory(void)
 static int make_history(sat_state *s, size_t samples, ds_error *e)
 {
     const size_t row = s->target == EMA ? (size_t)s->classes : 1;
-    const double bytes = (double)samples * (double)row * sizeof *s->history;
+    const size_t size = row * (s->target == EMA ? sizeof *s->targets : sizeof *s->kept);
+    const double bytes = (double)samples * (double)size;
     s->samples = samples;
     if (!samples || s->target == BLEND)
         return DS_OK;
-    if (bytes <= machine_memory())
-        s->history = calloc(samples, row * sizeof *s->history);
-    if (!s->history)
+    void *history = bytes <= machine_memory() ? calloc(samples, size) : NULL;
+    if (!history)
         return ds_fail(
             e, DS_ENOMEM,
             "target=%s keeps %zu numbers for each of %zu images, %.1f GiB, expected at most the memory "
             "of this machine%s",
             target_names[s->target], row, samples, bytes / 0x1p30,
             s->target == EMA ? " (target=abstain keeps 1 number an image)" : "");
-    for (size_t i = 0; s->target == ABSTAIN && i < samples; i++)
-        s->history[i] = 1;
+    if (s->target == EMA)
+        s->targets = history;
+    else
+        s->kept = history;
+    for (size_t i = 0; s->kept && i < samples; i++)
+        s->kept[i] = 1;
     return DS_OK;
 }
 
@@ -275,17 +284,17 @@ static void sat_progress(const void *state, int epoch, int epochs, ds_progress *
     out->alpha = blend ? alpha_at(s, epoch, epochs) : NAN;
 }
 
-static float *sat_history(void *state, size_t *row)
+static ds_history sat_history(const void *state)
 {
-    sat_state *s = state;
-    *row = s->target == EMA ? (size_t)s->classes : 1;
-    return s->history;
+    const sat_state *s = state;
+    return s->kept ? (ds_history){s->kept, 1, true} : (ds_history){s->targets, (size_t)s->classes, false};
 }
 
 static void sat_release(void *state)
 {
     sat_state *s = state;
-    free(s->history);
+    free(s->targets);
+    free(s->kept);
     free(s->weights);
 }
 

@@ -71,8 +71,8 @@ int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint
                  double *loss, ds_error *e);
 /* Images that went through training before, 0 in a new network: dropout depends on (seed, pass, layer). */
 void ds_net_set_seen(ds_net *net, uint64_t seen);
-/* The target's memory of the training images, samples x *row (see plugin.h); NULL: it has none. */
-float *ds_net_history(const ds_net *net, size_t *row);
+/* The target's memory of the training images (see plugin.h). */
+ds_history ds_net_history(const ds_net *net);
 /* Where the target stands in an epoch (see plugin.h). */
 void ds_net_progress(const ds_net *net, int epoch, ds_progress *out);
 

@@ -214,11 +214,10 @@ void ds_net_set_seen(ds_net *n, uint64_t seen)
     n->step = seen / (uint64_t)n->info.batch;
 }
 
-float *ds_net_history(const ds_net *n, size_t *row)
+ds_history ds_net_history(const ds_net *n)
 {
     const ds_attached *a = ds_attached_of(&n->net->layers[n->info.cost]);
-    *row = 0;
-    return a->it.layer->history ? a->it.layer->history(a->it.state, row) : NULL;
+    return a->it.layer->history ? a->it.layer->history(a->it.state) : (ds_history){0};
 }
 
 void ds_net_progress(const ds_net *n, int epoch, ds_progress *out)

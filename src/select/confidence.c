@@ -103,7 +103,7 @@ double ds_score_row(const ds_score *score, const float *z, int n, bool abstain)
     double log_sum = log1p(s.rest), sum = 1 + s.rest;
     switch (score->kind) {
     case DS_MSP:
-        return exp(-log_sum);
+        return 1 / sum;
     case DS_MARGIN:
         return -expm1(s.second) / sum;
     case DS_ENTROPY:

@@ -2,7 +2,7 @@
  *
  *   layers.L.NAME F32           parameters and averages of layer L; NAME.2, … where it has several of a name
  *   layers.L.NAME.momentum F32  [n, 1]; with Adam .adam [2, n], its m and v
- *   history F32                 [images, row]: what the target remembers of each training image
+ *   history F32 or F64          [images, row]: what the target remembers of each training image
  *   counters U64, numbers F64   [8, 1], [6, 1]: see the enums
  *   images U64                  [images, 1]: their keys (see ds_images)
  *   cfg U8                      [bytes, 1], the last: the text of the cfg
@@ -90,16 +90,21 @@ static void add_arrays(const ds_job *job, state *s)
     add(s, "numbers", "F64", NUMBERS, 1, s->numbers);
 }
 
+static const char *dtype_of(const ds_history *h)
+{
+    return h->wide ? "F64" : "F32";
+}
+
 int ds_checkpoint_write(ds_job *job, ds_error *e)
 {
     state s;
-    size_t row, images = (size_t)job->train.n;
-    float *history = ds_net_history(job->net, &row);
+    size_t images = (size_t)job->train.n;
+    ds_history h = ds_net_history(job->net);
     DS_TRY(ds_job_check_finite(job, e));
     gather(job, &s);
     add_arrays(job, &s);
-    if (history)
-        add(&s, "history", "F32", images, row, history);
+    if (h.values)
+        add(&s, "history", dtype_of(&h), images, h.row, h.values);
     add(&s, "images", "U64", images, 1, job->train.keys);
     add(&s, "cfg", "U8", strlen(job->cfg_text), 1, job->cfg_text);
     char *path = ds_job_path(job, ".ckpt");
@@ -228,8 +233,9 @@ static int by_key(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Rows of `from` (n images with those keys) go to the images of today. Returns how many of these are new. */
-static int follow(const ds_job *job, const uint64_t *keys, size_t n, const float *from, size_t row, float *to)
+/* Rows of `from` (n images with those keys, rows of `size` bytes) go to the images of today. Returns how many
+ * of these are new. */
+static int follow(const ds_job *job, const uint64_t *keys, size_t n, const char *from, size_t size, char *to)
 {
     int fresh = 0;
     place *all;
@@ -241,34 +247,36 @@ static int follow(const ds_job *job, const uint64_t *keys, size_t n, const float
         const place wanted = {job->train.keys[i], 0}, *found = bsearch(&wanted, all, n, sizeof *all, by_key);
         fresh += !found;
         if (found && to)
-            memcpy(to + (size_t)i * row, from + found->row * row, row * sizeof *to);
+            memcpy(to + (size_t)i * size, from + found->row * size, size);
     }
     free(all);
     return fresh;
 }
 
-static int restore_images(ds_job *job, uint64_t *keys, float *from, float *history, size_t row, ds_error *e)
+/* keys, from: room for those of the file; size: bytes of a row. */
+static int restore_images(ds_job *job, uint64_t *keys, char *from, const ds_history *h, size_t size,
+                          ds_error *e)
 {
     const size_t n = job->n_images, now = (size_t)job->train.n;
     DS_TRY(ds_saved_read(&job->checkpoint, &(ds_saved){"images", "U64", n, 1, keys}, e));
-    if (history)
-        DS_TRY(ds_saved_read(&job->checkpoint, &(ds_saved){"history", "F32", n, row, from}, e));
+    if (h->values)
+        DS_TRY(ds_saved_read(&job->checkpoint, &(ds_saved){"history", dtype_of(h), n, h->row, from}, e));
     if (n == now && !memcmp(keys, job->train.keys, n * sizeof *keys)) {
-        memcpy(history ? history : from, from, n * row * sizeof *from);
+        memcpy(h->values ? h->values : from, from, n * size);
         return DS_OK;
     }
-    int fresh = follow(job, keys, n, from, row, history);
+    int fresh = follow(job, keys, n, from, size, h->values);
     ds_note(job->setup.notes,
             "note: %s: the list has changed since the run was saved: %zu images then, %zu now; %d are new%s",
-            job->train.list, n, now, fresh, history ? " and start with a fresh history" : "");
+            job->train.list, n, now, fresh, h->values ? " and start with a fresh history" : "");
     return DS_OK;
 }
 
 int ds_checkpoint_restore(ds_job *job, ds_error *e)
 {
     state s;
-    size_t row;
-    float *history = ds_net_history(job->net, &row), *from;
+    const ds_history h = ds_net_history(job->net);
+    const size_t size = h.values ? h.row * (h.wide ? sizeof(double) : sizeof(float)) : 0;
     uint64_t *keys;
     int rc = DS_OK;
     gather(job, &s);
@@ -279,9 +287,8 @@ int ds_checkpoint_restore(ds_job *job, ds_error *e)
     DS_TRY(rc);
     scatter(&s, job);
     DS_ALLOC(keys, job->n_images);
-    from = ds_xmalloc(
-        job->checkpoint.n < row * job->n_images * sizeof *from ? 0 : row * job->n_images * sizeof *from);
-    rc = restore_images(job, keys, from, history, row, e);
+    char *from = ds_xmalloc(job->checkpoint.n < size * job->n_images ? 0 : size * job->n_images);
+    rc = restore_images(job, keys, from, &h, size, e);
     free(keys);
     free(from);
     ds_net_changed(job->net);

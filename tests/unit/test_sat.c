@@ -89,6 +89,42 @@ static void integers(const vec_item *v, int *out)
         out[i] = (int)v->v[i];
 }
 
+static void near_losses(const bench *t, const vec_file *f, double relative)
+{
+    const vec_item *each = vec_get(f, "per_sample");
+    double sum = 0;
+    for (int b = 0; b < each->n; b++) {
+        near(t->loss[b], each->v[b], relative);
+        sum += t->loss[b];
+    }
+    near(sum / each->n, vec_number(f, "loss"), relative);
+}
+
+/* A file holds series of cases, NAME_SERIES_STEP; `names` (blanks between) stand for the whole series. */
+typedef struct series {
+    int number, n;
+    double said[64];
+} series;
+
+/* The step of the case; fails when a case says other things of its series than the one before. */
+static int step_of(const vec_file *f, const char *names, series *s)
+{
+    series now = {0};
+    int step;
+    char *copy = strdup(names), *rest = copy, *name;
+    assert_int_equal(sscanf(vec_case(f), "%*[a-z]_%d_%d", &now.number, &step), 2);
+    while ((name = strsep(&rest, " "))) {
+        const vec_item *item = vec_get(f, name);
+        for (int i = 0; i < item->n; i++)
+            now.said[now.n++] = item->v[i];
+    }
+    free(copy);
+    if (now.number == s->number)
+        assert_memory_equal(&now, s, sizeof now);
+    *s = now;
+    return step;
+}
+
 static void blend_vectors(void **unused)
 {
     (void)unused;
@@ -104,8 +140,7 @@ static void blend_vectors(void **unused)
         float *z = vec_floats(f, "logits");
         bench *t = open_layer("sat", options, logits->cols, 10, 20);
         assert_int_equal(pass(t, z, logits->rows, labels, NULL, 3, 20), 0);
-        for (int b = 0; b < logits->rows; b++)
-            near(t->loss[b], vec_get(f, "per_sample")->v[b], 1e-10);
+        near_losses(t, f, 1e-10);
         near_all(t->gradient, vec_get(f, "grad"), 1e-6);
         near_all(t->output, vec_get(f, "prob"), 1e-6);
         close_layer(t);
@@ -119,6 +154,7 @@ static void alpha_vectors(void **unused)
 {
     (void)unused;
     vec_file *f = vec_open("sat_alpha.txt");
+    series s = {.number = -1};
     int cases = 0;
     for (; vec_next(f); cases++) {
         char options[120];
@@ -127,6 +163,8 @@ static void alpha_vectors(void **unused)
                  vec_number(f, "alpha_start"), vec_number(f, "alpha_end"),
                  (int)vec_number(f, "warmup_epochs"));
         bench *t = open_layer("sat", options, 3, 0, 0);
+        assert_int_equal(step_of(f, "alpha_start alpha_end warmup_epochs total_epochs", &s),
+                         vec_number(f, "epoch"));
         t->it.layer->progress(t->it.state, (int)vec_number(f, "epoch"), (int)vec_number(f, "total_epochs"),
                               &at);
         near(at.alpha, vec_number(f, "alpha"), 1e-12);
@@ -137,8 +175,28 @@ static void alpha_vectors(void **unused)
     assert_true(cases >= 40);
 }
 
+/* Each number that is kept of each image; an image that ema has not seen has zeros instead of its label. */
+static void near_history(const bench *t, const vec_file *f)
+{
+    const vec_item *want = vec_get(f, "history"), *all = vec_get(f, "all_labels");
+    const ds_history h = t->it.layer->history(t->it.state);
+    assert_int_equal(h.row, want->cols);
+    assert_int_equal(want->rows, all->n);
+    for (int i = 0; i < want->n; i++) {
+        const int image = i / want->cols, class = i % want->cols;
+        const float *row = (const float *)h.values + image * want->cols;
+        bool seen = h.wide;
+        for (int j = 0; j < want->cols && !seen; j++)
+            seen = row[j] != 0;
+        if (h.wide)
+            near(((const double *)h.values)[i], want->v[i], 1e-12);
+        else
+            near(seen ? row[class] : class == all->v[image], want->v[i], 1e-6);
+    }
+}
+
 /* One step of a series that shares its history: the state lives from step 0 of the series on. */
-static void history_step(vec_file *f, bench *t)
+static void history_step(vec_file *f, bench *t, int step)
 {
     const vec_item *index = vec_get(f, "index"), *all = vec_get(f, "all_labels");
     int labels[64], epoch = (int)vec_number(f, "epoch");
@@ -148,34 +206,42 @@ static void history_step(vec_file *f, bench *t)
         labels[b] = (int)all->v[ids[b]];
     }
     float *z = vec_floats(f, "logits");
+    assert_int_equal(epoch, step / ((all->n + index->n - 1) / index->n));
+    assert_int_equal(all->n, vec_number(f, "samples"));
     assert_int_equal(pass(t, z, index->n, labels, ids, epoch, 100), 0);
-    bool warming = epoch < (int)vec_number(f, "warmup_epochs");
-    for (int b = 0; b < index->n; b++) /* the history is kept in float32 */
-        near(t->loss[b], vec_get(f, "per_sample")->v[b], warming ? 1e-10 : 1e-6);
-    near_all(t->gradient, vec_get(f, "grad"), 1e-5);
+    bool exact = epoch < (int)vec_number(f, "warmup_epochs") || t->it.layer->history(t->it.state).wide;
+    const vec_item *gradient = vec_get(f, "grad");
+    near_losses(t, f, exact ? 1e-10 : 1e-6);
+    if (exact)
+        near_all(t->gradient, gradient, 1e-6);
+    for (int i = 0; i < gradient->n; i++) /* p - t, where ema's t is a float */
+        assert_float_equal(t->gradient[i], gradient->v[i], 5e-7);
+    near_history(t, f);
     free(z);
 }
 
-static void history_vectors(const char *file, const char *target)
+/* said: what stands for a whole series. */
+static void history_vectors(const char *file, const char *target, const char *said)
 {
+    series s = {.number = -1};
     vec_file *f = vec_open(file);
     bench *t = NULL;
     int cases = 0;
     for (; vec_next(f); cases++) {
-        const char *step = strrchr(vec_case(f), '_');
+        const int step = step_of(f, said, &s);
         const vec_item *beta = vec_find(f, "beta");
         char options[160], entropy[40] = "";
         if (beta)
             snprintf(entropy, sizeof entropy, "entropy=%.17g", beta->v[0]);
         snprintf(options, sizeof options, "target=%s momentum=%.17g warmup_epochs=%d %s", target,
                  vec_number(f, "momentum"), (int)vec_number(f, "warmup_epochs"), entropy);
-        if (strcmp(step, "_0") == 0) {
+        if (step == 0) {
             if (t)
                 close_layer(t);
             t = open_layer("sat", options, vec_get(f, "logits")->cols, (size_t)vec_number(f, "samples"), 100);
             assert_int_equal(t->rc, 0);
         }
-        history_step(f, t);
+        history_step(f, t, step);
     }
     close_layer(t);
     vec_close(f);
@@ -185,13 +251,13 @@ static void history_vectors(const char *file, const char *target)
 static void ema_vectors(void **unused)
 {
     (void)unused;
-    history_vectors("sat_ema.txt", "ema");
+    history_vectors("sat_ema.txt", "ema", "samples momentum warmup_epochs all_labels");
 }
 
 static void abstain_vectors(void **unused)
 {
     (void)unused;
-    history_vectors("sat_abstain.txt", "abstain");
+    history_vectors("sat_abstain.txt", "abstain", "samples momentum warmup_epochs all_labels classes beta");
 }
 
 /* ---- finite differences, the target held ---- */
@@ -530,6 +596,14 @@ static void warm_up_as_long_as_the_run(void **unused)
     t = open_layer("sat", "target=ema", 5, 9, 6);
     assert_int_equal(t->rc, 0);
     close_layer(t);
+    for (int epochs = 6; epochs <= 7; epochs++) { /* alpha moves in the second epoch after the warm-up */
+        ds_progress at;
+        t = open_layer("sat", "", 5, 9, epochs);
+        t->it.layer->progress(t->it.state, epochs - 1, epochs, &at);
+        assert_int_equal(t->notes.n, at.alpha == 0);
+        assert_int_equal(t->notes.n, epochs == 6);
+        close_layer(t);
+    }
     t = open_layer("sat", "target=ema", 5, 0, 0);
     assert_int_equal(t->rc, 0);
     close_layer(t);

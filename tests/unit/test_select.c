@@ -38,6 +38,20 @@ static void check_score(const vec_file *f, const char *item, ds_score score, boo
     free(z);
 }
 
+static void check_log_msp(const vec_file *f)
+{
+    const vec_item *logits = vec_get(f, "logits"), *expected = vec_get(f, "log_msp");
+    float *z = vec_floats(f, "logits");
+    double *log_p = malloc((size_t)logits->cols * sizeof *log_p);
+    for (int i = 0; i < logits->rows; i++) {
+        const float *row = z + (size_t)i * (size_t)logits->cols;
+        ds_log_softmax(row, logits->cols, 1, log_p);
+        near("log_msp", log_p[ds_argmax(row, logits->cols)], expected->v[i], 1e-4);
+    }
+    free(log_p);
+    free(z);
+}
+
 static void confidences_equal_the_reference(void **state)
 {
     (void)state;
@@ -47,6 +61,7 @@ static void confidences_equal_the_reference(void **state)
         for (int k = 0; k < DS_CONFIDENCES; k++)
             if (k != DS_PNORM)
                 check_score(f, ds_confidence_names[k], (ds_score){(ds_confidence)k, 1, 2}, k == DS_ABSTAIN);
+        check_log_msp(f);
         check_score(f, "pnorm_1", (ds_score){DS_PNORM, 1, 1}, false);
         check_score(f, "pnorm_2", (ds_score){DS_PNORM, 1, 2}, false);
         check_score(f, "pnorm_5", (ds_score){DS_PNORM, 1, 5}, false);
@@ -92,6 +107,8 @@ static void small_differences_survive(void **state)
     near("entropy", score_of(DS_ENTROPY, 1, sure, 2, false), -51 * exp(-50), 0);
     const float a[] = {30, 0, 0}, b[] = {31, 0, 0};
     assert_true(score_of(DS_MSP, 1, a, 3, false) < score_of(DS_MSP, 1, b, 3, false));
+    for (int n = 2; n <= 1000; n++)
+        assert_true(score_of(DS_MSP, 1, (float[1000]){0}, n, false) == 1.0 / n);
     const float huge[] = {3e38f, -3e38f, 0};
     assert_true(score_of(DS_MSP, 1, huge, 3, false) == 1);
     assert_true(isfinite(score_of(DS_PNORM, 1, huge, 3, false)));
@@ -175,11 +192,31 @@ static void check_item(const vec_file *f, const char *item, double got)
     near(what, got, vec_number(f, item), 1);
 }
 
+/* Another tool's convention, whose numbers stand in the file too: the trapezoid over coverages from 1/n to 1
+ * of risks E_k/k, errors growing linearly inside a group. */
+static double trapezoid_of(const ds_curve *c)
+{
+    double sum = 0, before = NAN;
+    for (size_t g = 0, k = 0; g < c->groups; g++) {
+        const size_t first = k, base = g ? c->errors[g - 1] : 0;
+        for (k++; k <= c->accepted[g]; k++) {
+            double share = (double)(k - first) / (double)(c->accepted[g] - first);
+            double risk = ((double)base + share * (double)(c->errors[g] - base)) / (double)k;
+            sum += isnan(before) ? 0 : (before + risk) / 2 / (double)c->n;
+            before = risk;
+        }
+        k--;
+    }
+    return sum;
+}
+
 static void check_metrics(const vec_file *f, const ds_curve *c)
 {
     ds_areas a = ds_areas_of(c);
     check_item(f, "aurc", a.aurc);
     check_item(f, "eaurc", a.eaurc);
+    check_item(f, "aurc_oracle", a.aurc - a.eaurc);
+    check_item(f, "aurc_trapezoid", trapezoid_of(c));
     check_item(f, "augrc", a.augrc);
     check_item(f, "auroc", a.auroc);
     check_item(f, "risk_at_0.5", ds_cut_at_coverage(c, 0.5).risk);
@@ -201,7 +238,7 @@ static void metrics_equal_the_reference(void **state)
         const vec_item *confidence = vec_get(f, "conf"), *error = vec_get(f, "error");
         bool *wrong = calloc((size_t)error->n, sizeof *wrong);
         for (int i = 0; i < error->n; i++)
-            wrong[i] = error->v[i] != 0;
+            assert_true((wrong[i] = error->v[i] != 0) == error->v[i]);
         ds_curve c = curve_of(confidence->v, wrong, (size_t)error->n);
         check_metrics(f, &c);
         ds_curve_clear(&c);
@@ -400,6 +437,15 @@ static void many_images(void **state)
 
 /* ---- quality of probabilities ---- */
 
+static double largest_gap(const ds_quality *q)
+{
+    double most = 0;
+    for (int b = 0; b < DS_BINS; b++)
+        if (q->bin_n[b])
+            most = fmax(most, fabs((double)q->bin_right[b] - q->bin_confidence[b]) / (double)q->bin_n[b]);
+    return most;
+}
+
 static void calibration_equals_the_reference(void **state)
 {
     (void)state;
@@ -415,6 +461,7 @@ static void calibration_equals_the_reference(void **state)
             ds_quality_add(&q, log_p, logits->cols, (int)labels->v[i], 1);
         }
         check_item(f, "ece", ds_quality_means(&q).ece);
+        check_item(f, "mce", largest_gap(&q));
         check_item(f, "nll", ds_quality_means(&q).nll);
         check_item(f, "brier", ds_quality_means(&q).brier);
         check_item(f, "accuracy", ds_quality_means(&q).accuracy);
