@@ -120,8 +120,11 @@ static stbi_uc *load(source *s, int *w, int *h, int channels)
 
 /* ---- what is no image ---- */
 
-/* Far above any photograph; keeps a damaged header from asking for all memory. */
-static const long long most_pixels = 1LL << 26;
+/* Far above any photograph; keeps a damaged header from asking for all memory. (Fuzzing takes fewer.) */
+#ifndef DS_MOST_PIXELS
+#define DS_MOST_PIXELS (1LL << 26)
+#endif
+static const long long most_pixels = DS_MOST_PIXELS;
 
 static int refuse(const char *path, const char *reason, ds_error *e)
 {
@@ -130,8 +133,8 @@ static int refuse(const char *path, const char *reason, ds_error *e)
                       reason);
 }
 
-/* Do the Huffman tables of a segment (T.81, B.2.4.2) have at most 256 codes each? stb_image 2.27 writes
- * behind its own where they do not. */
+/* Do the Huffman tables of a segment (T.81, B.2.4.2) fill it, with at most 256 codes each? stb_image 2.27
+ * writes behind its own where one has more, and takes what begins in the segment beyond its end. */
 static bool has_sound_tables(const unsigned char *at, const unsigned char *end)
 {
     enum { HEAD = 17, MOST_CODES = 256 };
@@ -139,11 +142,11 @@ static bool has_sound_tables(const unsigned char *at, const unsigned char *end)
         int codes = 0;
         for (int i = 1; i < HEAD; i++)
             codes += at[i];
-        if (codes > MOST_CODES)
+        if (codes > MOST_CODES || codes > end - at - HEAD)
             return false;
         at += HEAD + codes;
     }
-    return true;
+    return at == end;
 }
 
 /* Behind a scan: the next marker that does not belong to its data (0 is a stuffed byte, d0 … d7 are
@@ -159,7 +162,7 @@ static const unsigned char *behind_scan(const unsigned char *at, const unsigned 
 static bool is_whole_jpeg(const unsigned char *bytes, size_t n)
 {
     enum { TABLES = 0xc4, END = 0xd9, SCAN = 0xda };
-    const unsigned char *at = bytes + 2, *end = bytes + n;
+    const unsigned char *at = bytes, *end = bytes + n;
     while ((at = memchr(at, 0xff, (size_t)(end - at)))) {
         while (at < end && *at == 0xff)
             at++;
@@ -203,7 +206,7 @@ static bool is_whole_png(const unsigned char *bytes, size_t n)
 
 static const char *damage_of(const unsigned char *bytes, size_t n)
 {
-    if (n > 2 && memcmp(bytes, "\xff\xd8", 2) == 0 && !is_whole_jpeg(bytes, n))
+    if (n > 2 && bytes[0] == 0xff && bytes[1] > 1 && !is_whole_jpeg(bytes, n)) /* no TGA has that */
         return "JPEG that is cut off or damaged";
     if (n > 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0 && !is_whole_png(bytes, n))
         return "PNG that is cut off or has a wrong checksum";
@@ -230,11 +233,12 @@ static int decode(workshop *work, const unsigned char *bytes, size_t n, const ch
     work->left = allowance(n, 0);
     if (!stbi_info_from_memory(bytes, (int)n, &w, &h, &c))
         return refuse(path, stbi_failure_reason(), e);
-    if (w < 1 || h < 1)
+    if (w < 1 || h == 0)
         return refuse(path, "no pixels", e);
-    if ((long long)w * h > most_pixels)
+    if (llabs((long long)w * h) > most_pixels) /* the height of a BMP from top to bottom is negative */
         return ds_fail_at(e, DS_EINPUT, path, 0, "cannot decode: %d x %d pixels, expected at most %lld", w, h,
                           most_pixels);
+    h = abs(h);
     source s = {.bytes = bytes, .n = n};
     work->left = allowance(n, (size_t)w * (size_t)h);
     stbi_uc *px = load(&s, &im->w, &im->h, channels);

@@ -155,6 +155,30 @@ static void test_png_round_trip(void **state)
     remove_file(path);
 }
 
+/* The rows of a BMP of negative height run from top to bottom. */
+static void test_bmp_from_top_to_bottom(void **state)
+{
+    (void)state;
+    enum { W = 4, H = 3, HEIGHT_AT = 22 };
+    const int32_t height = -H;
+    ds_image im = make_image(W, H, 3, 11), back;
+    char *path = path_of("b.bmp");
+    unsigned char *bytes;
+    size_t n;
+    assert_true(stbi_write_bmp(path, W, H, 3, im.px));
+    assert_int_equal(ds_file_read(path, "a BMP", &bytes, &n, NULL), 0);
+    memcpy(bytes + HEIGHT_AT, &height, sizeof height);
+    write_bytes(path, bytes, n);
+    assert_int_equal(ds_image_read(path, 3, &back, NULL), 0);
+    assert_int_equal(back.h, H);
+    for (int y = 0; y < H; y++)
+        assert_memory_equal(back.px + y * 3 * W, im.px + (H - 1 - y) * 3 * W, 3 * W);
+    ds_image_clear(&im);
+    ds_image_clear(&back);
+    free(bytes);
+    remove_file(path);
+}
+
 static void test_channels_are_converted(void **state)
 {
     (void)state;
@@ -691,6 +715,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_png_round_trip),
+        cmocka_unit_test(test_bmp_from_top_to_bottom),
         cmocka_unit_test(test_channels_are_converted),
         cmocka_unit_test(test_16_bit),
         cmocka_unit_test(test_bad_files),
