@@ -1,9 +1,13 @@
-# darknet-sat. Targets: all (default), demo, data, test, bench (BENCH="options"), check-long, check, docs, install, clean.
+# darknet-sat. Targets: all (default), demo, data, test, bench (BENCH="options"), check-long, check, docs, install, clean, and
+# fuzz: FUZZ="image checkpoint" (targets of tests/fuzz/targets.c; all), TIME=3600 (seconds for each), SANITIZE=memory.
 # DEV=1 turns warnings into errors; SANITIZE=address,undefined or thread builds with sanitizers; ONEDNN=0 leaves the oneDNN backend out.
 
 CC = gcc
 CFLAGS = -O3 -g
 PREFIX = /usr/local
+FUZZ_CC = clang
+FUZZ = $(sort $(notdir $(wildcard tests/fuzz/corpus/*)))
+TIME = 60
 ONEDNN = 1
 DARKNET_INCLUDE = /usr/lib/darknet/include
 
@@ -61,6 +65,8 @@ $(BUILD)/%.inc: %
 	   echo "    ;"; } >$@.tmp
 	@mv $@.tmp $@
 
+# stb_image counts on what compilers make of signed integers that overflow, and of a PSD's colours out of range
+$(BUILD)/src/data/image.o: ALL_CFLAGS += -fwrapv -fno-sanitize=float-cast-overflow
 # vectors are passed between inlined functions alone
 $(BUILD)/plugins/onednn/kernels.o: ALL_CFLAGS += -Wno-psabi
 $(BUILD)/src/report/page.o: $(patsubst %,$(BUILD)/src/report/report.%.inc,html css js)
@@ -75,6 +81,8 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/vectors.
 $(BUILD)/libds.a: $(call object,$(SOURCES))
 	@rm -f $@
 	ar rcs $@ $^
+
+$(BUILD)/tests/test_corpus: $(BUILD)/tests/fuzz/targets.o
 
 BENCH_PROGRAMS = $(addprefix $(BUILD)/bench/,step $(if $(WITH_ONEDNN),bound))
 
@@ -97,6 +105,17 @@ unit: $(UNIT)
 test: $(UNIT) $(BENCH_PROGRAMS) all
 	$(if $(SANITIZE),$(SANITIZER_ENV) DARKNET=$(CURDIR)/$(PROGRAM)) BENCH_DIR=$(BUILD)/bench sh tests/run.sh $(UNIT) \
 	    $(if $(SANITIZE),$(filter-out tests/cli/preload.sh,$(CLI_TESTS)),$(CLI_TESTS))
+
+# clang builds what the fuzzer runs in a folder of its own, without oneDNN
+FUZZ_SANITIZE = fuzzer-no-link,$(or $(SANITIZE),address$(comma)undefined)
+fuzz:
+	@$(MAKE) --no-print-directory CC="$(FUZZ_CC)" ONEDNN=0 OPENMP= DEV= SANITIZE=$(FUZZ_SANITIZE) fuzzer \
+	    CFLAGS="-O1 -g -DDS_MOST_PIXELS=1048576 -fno-sanitize-recover=all"
+	@sh tests/fuzz/run.sh build-host-$(subst $(comma),-,$(FUZZ_SANITIZE))/fuzz $(TIME) $(FUZZ)
+
+fuzzer: $(BUILD)/fuzz
+$(BUILD)/fuzz: $(call object,tests/fuzz/targets.c tests/fuzz/fuzzer.c) $(BUILD)/libds.a src/host/exports.list
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -fsanitize=fuzzer -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 bench: all $(BENCH_PROGRAMS)
 	@python3 bench/run.py -programs $(BUILD)/bench $(BENCH)
@@ -124,7 +143,7 @@ install: all
 	install -m 755 libdarknet-sat.so $(DESTDIR)$(PREFIX)/lib
 
 .SECONDARY:
-.PHONY: FORCE all demo data unit test bench check-long check docs install clean
+.PHONY: FORCE all demo data unit test fuzz fuzzer bench check-long check docs install clean
 
 clean:
 	rm -rf build build-* darknet libdarknet-sat.so

@@ -1,0 +1,18 @@
+#!/bin/sh
+# tests/fuzz/run.sh PROGRAM SECONDS TARGET…: fuzzes each target in turn. What is found new is kept beside the program, in
+# corpus/TARGET; an input that crashes, hangs, leaks or takes too much becomes crash-TARGET-… there, and ends it.
+set -eu
+program=$1 seconds=$2
+shift 2
+folder=$(dirname "$program")
+export ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS:-} UBSAN_OPTIONS=print_stacktrace=1
+export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
+for target; do
+    [ -d "tests/fuzz/corpus/$target" ] || { echo "error: no target '$target', expected a folder of tests/fuzz/corpus" >&2; exit 2; }
+    mkdir -p "$folder/corpus/$target"
+    dict=tests/fuzz/$target.dict
+    [ -f "$dict" ] && dict=-dict=$dict || dict=
+    echo "== $target"
+    FUZZ=$target "$program" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=8192 -print_final_stats=1 \
+        -verbosity=0 -artifact_prefix="$folder/crash-$target-" $dict "$folder/corpus/$target" "tests/fuzz/corpus/$target"
+done

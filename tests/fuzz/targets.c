@@ -1,0 +1,321 @@
+/* The readers of the product as the fuzzer and tests/unit/test_corpus.c call them. An input of several files is
+ * these files with a line "----" between them. */
+#include "tests/fuzz/targets.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "data/data.h"
+#include "data/image.h"
+#include "data/import.h"
+#include "data/labels.h"
+#include "data/lines.h"
+#include "report/report.h"
+#include "train/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ---- bytes as files ---- */
+
+/* Files in memory at fixed descriptors: "101" in the .data file is the second one. */
+enum { FIRST = 100, FILES = 4 };
+static const char *const paths[FILES] = {"/proc/self/fd/100", "/proc/self/fd/101", "/proc/self/fd/102",
+                                         "/proc/self/fd/103"};
+/* Lies below a file, so that nothing can be written there. */
+#define NOWHERE "/proc/self/fd/100/nowhere"
+
+static const char *put(int i, const void *bytes, size_t n)
+{
+    static bool made[FILES];
+    int fd = FIRST + i;
+    if (!made[i]) {
+        int file = memfd_create("fuzz", MFD_CLOEXEC);
+        if (file < 0 || dup2(file, fd) < 0 || close(file))
+            abort();
+        made[i] = true;
+    }
+    if (ftruncate(fd, 0) || pwrite(fd, bytes, n, 0) != (ssize_t)n)
+        abort();
+    return paths[i];
+}
+
+/* The parts of an input become the files; what is not there is empty. */
+static void put_parts(const uint8_t *bytes, size_t n)
+{
+    static const char border[] = "----\n";
+    const size_t border_length = sizeof border - 1;
+    for (int i = 0; i < FILES; i++) {
+        const uint8_t *end = i + 1 < FILES ? memmem(bytes, n, border, border_length) : NULL;
+        const size_t length = end ? (size_t)(end - bytes) : n;
+        put(i, bytes, length);
+        bytes += end ? length + border_length : n;
+        n -= end ? length + border_length : n;
+    }
+}
+
+/* ---- networks ---- */
+
+static void run_cfg(const uint8_t *bytes, size_t n)
+{
+    static const ds_pair reject[] = {{(char *)"threshold", (char *)"0.5", 0},
+                                     {(char *)"temperature", NULL, 0}};
+    const char *path = put(0, bytes, n);
+    ds_notes notes = {0};
+    ds_error e;
+    ds_cfg *cfg;
+    char *text;
+    int line;
+    ds_cfg_file_plugin(path, &line);
+    if (!ds_cfg_read(path, &cfg, &notes, &e)) {
+        ds_cfg_check_training(cfg, &notes, &e);
+        ds_cfg_cost(cfg, &line);
+        free(ds_cfg_base(cfg));
+        free(ds_cfg_lower(cfg, 0, 0));
+        free(ds_cfg_lower(cfg, 8, 2));
+        ds_cfg_free(cfg);
+        if (!ds_file_read_text(path, "a cfg", &text, &e)) {
+            char *edited;
+            if (!ds_cfg_edit_reject(text, path, reject, 2, &edited, &e))
+                free(edited);
+            free(text);
+        }
+    }
+    ds_notes_clear(&notes);
+}
+
+static const char small_cfg[] = "[net]\nwidth=2\nheight=2\nchannels=1\nbatch=2\nadam=1\n[conv]\nfilters=2\n"
+                                "batch_normalize=1\n[connected]\noutput=3\n[sat]\ntarget=ema\n";
+
+/* A network of 37 parameters, as a run of three images that is about to go on. */
+static ds_job *small_job(void)
+{
+    static ds_job job;
+    static uint64_t keys[] = {7, 5, 6};
+    static char *image_paths[] = {(char *)"a", (char *)"b", (char *)"c"};
+    const ds_net_setup setup = {.train = true, .samples = 3, .epochs = 9, .threads = 1, .backend = "host"};
+    ds_error e;
+    int n;
+    if (job.net)
+        return &job;
+    if (ds_cfg_parse(small_cfg, "small.cfg", &job.cfg, NULL, &e) ||
+        ds_net_new(job.cfg, &setup, &job.net, &e)) {
+        ds_error_print(&e, stderr);
+        abort();
+    }
+    job.cfg_text = ds_strdup(small_cfg);
+    job.base = ds_strdup("small");
+    job.info = ds_net_get_info(job.net);
+    job.train = (ds_images){.n = 3, .paths = image_paths, .keys = keys, .list = (char *)"list"};
+    const ds_param *params = ds_net_params(job.net, &n);
+    job.optimizer = ds_optimizer_new(&job.cfg->net, params, n, 2);
+    return &job;
+}
+
+static void run_weights(const uint8_t *bytes, size_t n)
+{
+    ds_net *net = small_job()->net;
+    ds_weights_info info;
+    for (int upto = -1; upto < 3; upto++)
+        ds_net_load_weights(net, put(0, bytes, n), upto, &info, NULL);
+}
+
+/* ---- checkpoints ---- */
+
+static char folder[] = "/tmp/ds_fuzz_XXXXXX";
+
+static void remove_folder(void)
+{
+    char *path = ds_path_join(folder, "small.ckpt");
+    unlink(path);
+    free(path);
+    rmdir(folder);
+}
+
+/* The checkpoint in the folder of a run is the first file. */
+static void make_folder(ds_job *job)
+{
+    char *path;
+    if (!mkdtemp(folder) || atexit(remove_folder))
+        abort();
+    job->folder = folder;
+    path = ds_job_path(job, ".ckpt");
+    if (symlink(paths[0], path))
+        abort();
+    free(path);
+}
+
+static void run_checkpoint(const uint8_t *bytes, size_t n)
+{
+    ds_job *job = small_job();
+    ds_error e;
+    if (!job->folder)
+        make_folder(job);
+    put(0, bytes, n);
+    if (!ds_checkpoint_open(job, &e))
+        ds_checkpoint_restore(job, &e);
+    ds_saved_close(&job->checkpoint);
+}
+
+/* ---- .data files, lists, labels ---- */
+
+/* Parts: the .data file, labels ("101"), names ("102"). */
+static void run_data(const uint8_t *bytes, size_t n)
+{
+    ds_datafile d;
+    ds_error e;
+    put_parts(bytes, n);
+    if (!ds_datafile_read(paths[0], &d, &e))
+        ds_datafile_clear(&d);
+}
+
+/* The list as a command reads it that answers images as they come. */
+static void run_feed(const char *path)
+{
+    ds_feed feed;
+    ds_error e;
+    char *line;
+    bool later;
+    if (ds_feed_open(&feed, path, &e))
+        return;
+    while (!ds_feed_next(&feed, -1, &line, &later, &e) && line)
+        ds_line_label(line);
+    ds_feed_close(&feed);
+}
+
+/* Parts: labels, the list. */
+static void run_list(const uint8_t *bytes, size_t n)
+{
+    static const char *const froms[] = {"substring", "directory", "filename", "list"};
+    put_parts(bytes, n);
+    for (int k = 0; k < 4; k++) {
+        ds_images images;
+        ds_datafile d;
+        ds_error e;
+        char *text = ds_format("labels=100\nlabels_from=%s\n", froms[k]);
+        int rc = ds_datafile_read(put(3, text, strlen(text)), &d, &e);
+        free(text);
+        if (rc)
+            break;
+        for (int labelled = 0; labelled < 2; labelled++)
+            if (!ds_images_read(&d, paths[1], labelled, &images, &e))
+                ds_images_clear(&images);
+        ds_datafile_clear(&d);
+    }
+    run_feed(paths[1]);
+}
+
+/* Parts: labels, a text to find them in. */
+static void run_labels(const uint8_t *bytes, size_t n)
+{
+    ds_label_index *index;
+    ds_matches matches = {0};
+    ds_error e;
+    char **labels, *text;
+    int count;
+    put_parts(bytes, n);
+    if (ds_labels_read(paths[0], "label", &labels, &count, &e))
+        return;
+    if (!ds_label_index_new(labels, count, paths[0], &index, &e) &&
+        !ds_file_read_text(paths[1], "a path", &text, &e)) {
+        ds_label_index_search(index, text, &matches);
+        free(text);
+    }
+    ds_label_index_free(index);
+    ds_free_texts(labels, count);
+}
+
+/* ---- answers ---- */
+
+static void run_csv(const uint8_t *bytes, size_t n)
+{
+    const char *path = put(0, bytes, n);
+    for (int labelled = 0; labelled < 2; labelled++) {
+        ds_answers a = {0}, again = {0};
+        ds_error e;
+        if (!ds_report_csv_read(path, labelled, &a, &e) && labelled && a.paths &&
+            (ds_report_csv_read(path, true, &again, &e) || ds_answers_match(&a, &again, &e)))
+            abort(); /* the same file matches itself */
+        ds_answers_clear(&a);
+        ds_answers_clear(&again);
+    }
+}
+
+/* ---- archives ---- */
+
+/* Read, but written nowhere. */
+static void import(ds_import s)
+{
+    ds_imported done;
+    ds_error e;
+    s.out = NOWHERE;
+    if (!ds_import_run(&s, &done, &e))
+        abort();
+}
+
+/* Parts: images, labels, names; each also as .gz. */
+static void run_idx(const uint8_t *bytes, size_t n)
+{
+    put_parts(bytes, n);
+    import((ds_import){.kind = DS_IDX, .source = { paths[0], paths[1] }});
+    import((ds_import){
+        .kind = DS_IDX, .source = {paths[0], paths[1]}, .test = {paths[0], paths[1]}, .names = paths[2]});
+}
+
+/* A .tar, .tar.gz or .zip. */
+static void run_cifar(const uint8_t *bytes, size_t n)
+{
+    const char *path = put(0, bytes, n);
+    for (ds_import_kind kind = DS_CIFAR10; kind <= DS_CIFAR100_COARSE; kind++)
+        import((ds_import){.kind = kind, .source = { path }});
+}
+
+/* ---- images ---- */
+
+static void run_image(const uint8_t *bytes, size_t n)
+{
+    const ds_augment augment = {.w = 8,
+                                .h = 8,
+                                .min_size = 8,
+                                .max_size = 16,
+                                .angle = 7,
+                                .aspect = .75,
+                                .saturation = .75,
+                                .exposure = .75,
+                                .hue = .1,
+                                .flip = true};
+    const char *path = put(0, bytes, n);
+    float out[3 * 8 * 8];
+    for (int channels = 1; channels <= 3; channels += 2) {
+        ds_image im;
+        ds_error e;
+        if (ds_image_read(path, channels, &im, &e))
+            continue;
+        ds_prepare_center(&im, 8, 8, false, out);
+        ds_prepare_augmented(&im, &augment, 1, 2, 3, out);
+        ds_image_clear(&im);
+    }
+}
+
+const ds_fuzz_target ds_fuzz_targets[] = {
+    {"cfg", run_cfg},
+    {"data", run_data},
+    {"list", run_list},
+    {"labels", run_labels},
+    {"csv", run_csv},
+    {"weights", run_weights},
+    {"checkpoint", run_checkpoint},
+    {"idx", run_idx},
+    {"cifar", run_cifar},
+    {"image", run_image},
+    {0},
+};
+
+const ds_fuzz_target *ds_fuzz_find(const char *name)
+{
+    for (const ds_fuzz_target *t = ds_fuzz_targets; t->name; t++)
+        if (name && strcmp(t->name, name) == 0)
+            return t;
+    return NULL;
+}

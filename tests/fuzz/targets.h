@@ -1,0 +1,17 @@
+/* What reads bytes that anyone may have written, each as a function of those bytes. */
+#ifndef DS_FUZZ_TARGETS_H
+#define DS_FUZZ_TARGETS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ds_fuzz_target {
+    const char *name; /* also of its folder in tests/fuzz/corpus */
+    void (*run)(const uint8_t *bytes, size_t n);
+} ds_fuzz_target;
+
+/* The last one has no name. */
+extern const ds_fuzz_target ds_fuzz_targets[];
+const ds_fuzz_target *ds_fuzz_find(const char *name);
+
+#endif
