@@ -16,7 +16,8 @@
     X(DS_EHOST, -7, 1)        /* libdarknet.so is missing or refused */  \
     X(DS_ENUMERIC, -8, 1)     /* not-a-number loss */                    \
     X(DS_ETERMINATE, -9, 143) /* as DS_EINTERRUPT, by SIGTERM */         \
-    X(DS_EHANGUP, -10, 129)   /* as DS_EINTERRUPT, by SIGHUP */
+    X(DS_EHANGUP, -10, 129)   /* as DS_EINTERRUPT, by SIGHUP */          \
+    X(DS_EPIPE, -11, 141)     /* the reader of standard output is gone: no message */
 
 typedef enum ds_err {
     DS_OK = 0,

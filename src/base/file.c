@@ -175,7 +175,9 @@ static bool sync_folder(const char *path)
 
 int ds_writer_commit(ds_writer *w, ds_error *e)
 {
-    bool ok = fflush(w->f) == 0 && !ferror(w->f) &&
+    bool failed = ferror(w->f);
+    errno = 0;
+    bool ok = fflush(w->f) == 0 && !failed &&
               (fsync(fileno(w->f)) == 0 || errno == EINVAL || errno == EROFS) &&
               (!w->temporary || rename(w->temporary, w->path) == 0);
     if (ok && w->temporary) {
@@ -191,7 +193,8 @@ int ds_writer_commit(ds_writer *w, ds_error *e)
         problem = errno;
     }
     int rc = ok ? DS_OK
-                : ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s%s", strerror(problem),
+                : ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s%s",
+                             problem ? strerror(problem) : "an earlier write failed",
                              w->temporary ? ", the file of before is unchanged" : "");
     ds_writer_abort(w);
     return rc;

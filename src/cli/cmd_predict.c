@@ -3,11 +3,11 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/model.h"
+#include "cli/place.h"
 #include "cli/print.h"
 #include "data/loader.h"
 #include "data/stream.h"
 #include "report/predict.h"
-#include "report/report.h"
 #include "select/select.h"
 #include "train/evaluate.h"
 
@@ -18,6 +18,7 @@
 typedef struct predict_state {
     double threshold;
     int format, top, batch;
+    bool csv_safe;
     ds_texts lists;
     ds_run_flags run;
 } predict_state;
@@ -28,6 +29,7 @@ const ds_option ds_predict_options[] = {
               "the images of the list F, a path a line; -: standard input, answered as it comes",
               .unit = "F"),
     OPT_ENUM("format", format, ds_answer_format_names, "how to write the answers", .def = "text"),
+    DS_CSV_SAFE,
     OPT_INT("top", top, "classes an image; without it top= of DATA", OPT_RANGE(1, 1048576), .unit = "K"),
     OPT_REAL("threshold", threshold, "accept confidences of at least T; without it that of [reject] in CFG",
              .unit = "T"),
@@ -56,6 +58,7 @@ static int predictor_init(predictor *p, const ds_model *m, const predict_state *
     *p = (predictor){.net = m->net, .info = info};
     p->to = (ds_answer_writer){.f = stdout,
                                .format = s->format,
+                               .csv_safe = s->csv_safe,
                                .names = (const char *const *)m->data.names,
                                .top = top < info->classes ? top : info->classes};
     ds_net_get_reject(m->net, &p->score, &p->to.threshold);
@@ -123,7 +126,7 @@ static int put_batch(predictor *p, const ds_stream_batch *b, ds_error *e)
     }
     p->images += (size_t)b->n;
     p->bad += (size_t)(b->n - b->images);
-    return ds_report_flush(stdout, e);
+    return ds_flush_output(e);
 }
 
 static int put_all(predictor *p, ds_stream *stream, ds_error *e)
@@ -174,6 +177,8 @@ static int predict_all(const predict_state *s, const char *const *operands, int 
 {
     static const char *const words[] = {"DATA", "CFG", "WEIGHTS", "IMAGE"};
     DS_TRY(ds_check_operands(words, s->lists.n ? 3 : 4, n, e));
+    if (s->csv_safe && s->format != DS_ANSWER_CSV)
+        return ds_fail(e, DS_EUSAGE, "-csv-safe without a CSV, expected -format csv");
     DS_TRY(ds_datafile_read(operands[0], &m->data, e));
     ds_paths_setup setup = {.operands = operands + 3,
                             .n_operands = n - 3,

@@ -23,7 +23,7 @@ typedef struct reject_flags {
     int confidence;                          /* -1: that of [reject] */
     int bootstrap;                           /* replicates, -1: not given */
     int seed;
-    bool classes;
+    bool classes, csv_safe;
     char *json, *csv, *from, *report;
     int thumbs; /* pictures in the report's page, at most */
     ds_texts lists, compare;
@@ -56,6 +56,7 @@ const ds_option ds_reject_options[] = {
     OPT_INT("seed", seed, "of the bootstrap", .def = "1", OPT_RANGE(0, INT_MAX)),
     OPT_TEXT("json", json, "write all figures to F; -: standard output", .unit = "F"),
     OPT_TEXT("csv", csv, "write a line an image to F; -: standard output", .unit = "F"),
+    DS_CSV_SAFE,
     OPT_TEXT("from", from,
              "take labels, predictions and confidences from the CSV file F instead of a network",
              .unit = "F"),
@@ -126,6 +127,8 @@ static int check_threshold(const reject_flags *s, ds_error *e)
 
 static int check_places(const reject_flags *s, ds_error *e)
 {
+    if (s->csv_safe && !s->csv && !s->report)
+        return ds_fail(e, DS_EUSAGE, "-csv-safe without a CSV, expected -csv F or -report DIR");
     if (!s->json || !s->csv)
         return DS_OK;
     if ((ds_is_stdout(s->json) && ds_is_stdout(s->csv)) || ds_path_same(s->json, s->csv))
@@ -341,8 +344,11 @@ static int open_places(found *g, const reject_flags *s, const char *const *opera
 static int write_page(const found *g, const reject_flags *s, ds_error *e)
 {
     ds_notes notes = {0};
-    const ds_page page = {
-        .figures = &g->figures, .thumbs = s->thumbs, .thumb = ds_thumb_png, .notes = &notes};
+    const ds_page page = {.csv_safe = s->csv_safe,
+                          .figures = &g->figures,
+                          .thumbs = s->thumbs,
+                          .thumb = ds_thumb_png,
+                          .notes = &notes};
     int rc = ds_report_folder(s->report, &page, e);
     ds_print_notes(&notes, stderr);
     DS_TRY(rc);
@@ -357,13 +363,13 @@ static int write_results(found *g, const reject_flags *s, ds_error *e)
 {
     const ds_figures *f = &g->figures;
     if (s->json)
-        DS_TRY(ds_report_json(g->json.f, f, e));
+        ds_report_json(g->json.f, f);
     if (s->csv)
-        DS_TRY(ds_report_csv_write(g->csv.f, &g->lists[0], f->chosen.threshold, e));
+        ds_report_csv_write(g->csv.f, &g->lists[0], f->chosen.threshold, s->csv_safe);
     DS_TRY(ds_place_commit(&g->json, e));
     DS_TRY(ds_place_commit(&g->csv, e));
     if (!ds_is_stdout(s->json) && !ds_is_stdout(s->csv))
-        DS_TRY(ds_report_text(stdout, f, e));
+        ds_report_text(stdout, f);
     return s->report ? write_page(g, s, e) : DS_OK;
 }
 

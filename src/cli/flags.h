@@ -41,6 +41,11 @@ extern const char *const ds_backend_names[];
     OPT_INT("loaders", run.loaders, "threads that decode images; 0: one a core, 8 at most", .def = "0", \
             OPT_RANGE(0, 256))
 
+/* The row of a command that writes a CSV, with `csv_safe` in its state. */
+#define DS_CSV_SAFE                \
+    OPT_FLAG("csv-safe", csv_safe, \
+             "put an apostrophe before texts of the CSV that a spreadsheet would compute (= + - @ first)")
+
 /* n operands came, `needed` are needed; `words` names them for the message. DS_EUSAGE names the first missing
  * one. */
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e);

@@ -2,9 +2,9 @@
  * nowhere else. */
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/place.h"
 #include "data/data.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -165,7 +165,8 @@ static void print_usage(FILE *out)
     fputs("\n`./darknet COMMAND --help` tells more, --version the version. Other commands of Darknet "
           "(detector, rnn, ...)\n"
           "are run by /usr/bin/darknet.\nStatus: 0 done, 1 bad input or failed run, 2 wrong usage, 3 no "
-          "feasible threshold, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.\n",
+          "feasible threshold, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 output that nobody "
+          "reads.\n",
           out);
 }
 
@@ -287,17 +288,6 @@ static void fill_standard_files(void)
             return;
 }
 
-/* What was printed must have arrived: a full disk or a closed pipe is a failed run. */
-static int finish_output(int rc, ds_error *e)
-{
-    bool failed = ferror(stdout);
-    errno = 0;
-    if ((fflush(stdout) || failed) && !rc)
-        rc = ds_fail(e, DS_EIO, "standard output: writing failed%s%s", errno ? ": " : "",
-                     errno ? strerror(errno) : "");
-    return rc;
-}
-
 /* Compute threads that wait should sleep soon: spinning on, as OpenMP does by default, takes the cores
  * from the loader's threads and makes a busy machine several times slower; sleeping at once makes many
  * short passes slower by some percent. 20,000 turns cost neither. OpenMP reads its environment before
@@ -316,8 +306,10 @@ int main(int argc, char **argv)
     fill_standard_files();
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* a message is one write */
-    int rc = finish_output(run(argc, argv, &e), &e);
-    if (rc)
+    int rc = run(argc, argv, &e);
+    if (!rc)
+        rc = ds_flush_output(&e);
+    if (rc && rc != DS_EPIPE)
         ds_error_print(&e, stderr);
     if (argc == 1) {
         fputc('\n', stderr);

@@ -1,9 +1,11 @@
 #include "cli/place.h"
 #include "data/lines.h"
-#include "report/report.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool ds_is_stdout(const char *path)
 {
@@ -20,11 +22,25 @@ int ds_place_open(ds_place *p, const char *path, ds_error *e)
     return DS_OK;
 }
 
+int ds_flush_output(ds_error *e)
+{
+    bool failed = ferror(stdout);
+    struct pollfd pipe = {.fd = STDOUT_FILENO};
+    errno = 0;
+    if (fflush(stdout) == 0 && !failed)
+        return DS_OK;
+    int problem = errno;
+    if (poll(&pipe, 1, 0) > 0 && pipe.revents & POLLERR)
+        return ds_fail(e, DS_EPIPE, "nobody reads standard output any more");
+    return ds_fail_at(e, DS_EIO, "standard output", 0, "cannot write: %s",
+                      problem ? strerror(problem) : "an earlier write failed");
+}
+
 int ds_place_commit(ds_place *p, ds_error *e)
 {
     if (!p->f)
         return DS_OK;
-    return p->f == stdout ? ds_report_flush(stdout, e) : ds_writer_commit(&p->file, e);
+    return p->f == stdout ? ds_flush_output(e) : ds_writer_commit(&p->file, e);
 }
 
 void ds_place_abort(ds_place *p)

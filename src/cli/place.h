@@ -20,7 +20,9 @@ bool ds_is_stdout(const char *path);
 /* Open before the work begins, so that an unwritable place is found early. path NULL: nothing is asked
  * for. */
 int ds_place_open(ds_place *p, const char *path, ds_error *e);
-/* Everything is written. DS_EIO. */
+/* What was printed must have arrived: DS_EIO; DS_EPIPE where nobody reads it any more. */
+int ds_flush_output(ds_error *e);
+/* Everything is written. DS_EIO, DS_EPIPE. */
 int ds_place_commit(ds_place *p, ds_error *e);
 /* Forget it; harmless when zeroed or committed. */
 void ds_place_abort(ds_place *p);

@@ -1,6 +1,5 @@
 #include "report/calibration.h"
 #include "base/text.h"
-#include "report/report.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -110,7 +109,7 @@ static void promise(FILE *f, const ds_calibration *c)
             ds_number_text(c->cost, cost));
 }
 
-int ds_calibration_text(FILE *f, const ds_calibration *c, ds_error *e)
+void ds_calibration_text(FILE *f, const ds_calibration *c)
 {
     text_line(f, "model", c->model);
     text_line(f, "list", c->list);
@@ -119,5 +118,4 @@ int ds_calibration_text(FILE *f, const ds_calibration *c, ds_error *e)
     confidence(f, c);
     cut(f, c);
     promise(f, c);
-    return ds_report_flush(f, e);
 }

@@ -3,7 +3,6 @@
 #ifndef DS_REPORT_CALIBRATION_H
 #define DS_REPORT_CALIBRATION_H
 
-#include "base/error.h"
 #include "select/answers.h"
 
 #include <stddef.h>
@@ -36,7 +35,7 @@ const char *ds_percent_text(double fraction, char text[DS_PERCENT_TEXT]);
 /* The same of 1 - fraction, as one subtracts on paper: 0.001 becomes "99.9 %". */
 const char *ds_percent_rest_text(double fraction, char text[DS_PERCENT_TEXT]);
 
-/* A line a figure, and the promise in a sentence. DS_EIO. */
-int ds_calibration_text(FILE *f, const ds_calibration *c, ds_error *e);
+/* A line a figure, and the promise in a sentence. */
+void ds_calibration_text(FILE *f, const ds_calibration *c);
 
 #endif

@@ -4,13 +4,20 @@
 #include <math.h>
 #include <string.h>
 
-void ds_csv_put_field(FILE *f, const char *text)
+bool ds_csv_is_formula(const char *text)
 {
+    text += strspn(text, "'");
+    return *text && strchr("=+-@\t\r", *text);
+}
+
+void ds_csv_put_field(FILE *f, const char *text, bool safe)
+{
+    const char *mark = safe && ds_csv_is_formula(text) ? "'" : "";
     if (!text[strcspn(text, ",\"\r\n")]) {
-        fputs(text, f);
+        fprintf(f, "%s%s", mark, text);
         return;
     }
-    putc('"', f);
+    fprintf(f, "\"%s", mark);
     for (const char *p = text; *p; p++) {
         if (*p == '"')
             putc('"', f);
@@ -28,22 +35,21 @@ void ds_csv_put_number(FILE *f, double v)
         fprintf(f, "%.17g", v);
 }
 
-static void put_row(FILE *f, const ds_answers *a, size_t i, double threshold)
+static void put_row(FILE *f, const ds_answers *a, size_t i, double threshold, bool safe)
 {
-    ds_csv_put_field(f, ds_answers_path(a, i));
+    ds_csv_put_field(f, ds_answers_path(a, i), safe);
     putc(',', f);
-    ds_csv_put_field(f, a->names[a->labels[i]]);
+    ds_csv_put_field(f, a->names[a->labels[i]], safe);
     putc(',', f);
-    ds_csv_put_field(f, a->names[a->predictions[i]]);
+    ds_csv_put_field(f, a->names[a->predictions[i]], safe);
     putc(',', f);
     ds_csv_put_number(f, a->confidences[i]);
     fputs(ds_accepts(a->confidences[i], threshold) ? ",1\n" : ",0\n", f);
 }
 
-int ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, ds_error *e)
+void ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, bool safe)
 {
     fputs("path,label,prediction,confidence,accepted\n", f);
     for (size_t i = 0; i < a->n && !ferror(f); i++)
-        put_row(f, a, i, threshold);
-    return ds_report_flush(f, e);
+        put_row(f, a, i, threshold, safe);
 }

@@ -1,7 +1,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "report/report.h"
+#include "report/fields.h"
 
 #include <math.h>
 #include <search.h>
@@ -183,6 +183,9 @@ static int read_row(reader *r, table *t, ds_error *e)
     if (n != c->n)
         return ds_fail_at(e, DS_EINPUT, r->file, line, "a row of %d field%s, expected %d as in the header", n,
                           n == 1 ? "" : "s", c->n);
+    for (int k = 0; k < KNOWN; k++)
+        if (fields[k] && *fields[k] == '\'' && ds_csv_is_formula(fields[k]))
+            fields[k]++;
     row made = {.path = fields[PATH]};
     if (!parse_confidence(fields[CONFIDENCE], &made.confidence))
         return ds_fail_at(e, DS_EINPUT, r->file, line, "confidence is '%.60s', expected a number or nan",

@@ -9,8 +9,10 @@
 
 /* ---- csv.c ---- */
 
-/* Quoted where RFC 4180 asks for it. */
-void ds_csv_put_field(FILE *f, const char *text);
+/* Quoted where RFC 4180 asks for it; safe: see ds_report_csv_write. */
+void ds_csv_put_field(FILE *f, const char *text, bool safe);
+/* Would a spreadsheet compute it, but for apostrophes before it? */
+bool ds_csv_is_formula(const char *text);
 /* All digits, or nan without a sign. */
 void ds_csv_put_number(FILE *f, double v);
 
@@ -20,7 +22,7 @@ void ds_csv_put_number(FILE *f, double v);
 json_t *ds_json_number(double v);
 /* [low, high], null when one of them is not finite. */
 json_t *ds_json_interval(ds_interval v);
-/* Bytes that are not UTF-8 become '?', NULL becomes null. */
+/* Any bytes, as ds_report_json puts them; NULL becomes null. */
 json_t *ds_json_text(const char *s);
 /* The array of one(from, 0) … one(from, n - 1). */
 json_t *ds_json_array(size_t n, json_t *(*one)(const void *from, size_t i), const void *from);
@@ -29,7 +31,7 @@ json_t *ds_json_join(json_t *a, json_t *b);
 /* What ds_report_json writes. */
 json_t *ds_report_json_object(const ds_figures *r);
 /* Write `json`, all digits of its numbers, and a newline; it is gone then. flags: JSON_INDENT(2),
- * JSON_COMPACT. What f could not take shows at the next flush (ds_report_flush). */
+ * JSON_COMPACT. */
 void ds_json_write(FILE *f, json_t *json, size_t flags);
 
 #endif

@@ -17,18 +17,29 @@ json_t *ds_json_interval(ds_interval v)
     return isfinite(v.low) && isfinite(v.high) ? json_pack("[f, f]", v.low, v.high) : json_null();
 }
 
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+
 /* A path may hold any bytes, a JSON text only UTF-8. */
 json_t *ds_json_text(const char *s)
 {
-    json_t *value = s ? json_string(s) : json_null();
-    if (value)
-        return value;
-    char *ascii = ds_strdup(s);
-    for (char *p = ascii; *p; p++)
-        if (*p & 0x80)
-            *p = '?';
-    value = json_string(ascii);
-    free(ascii);
+    if (!s)
+        return json_null();
+    char *text;
+    size_t size;
+    uint32_t code;
+    FILE *f = ds_memstream(&text, &size);
+    for (int n; *s; s += n) {
+        n = ds_letter(s, &code);
+        if (n && code != 0xFFFD) {
+            fwrite(s, 1, (size_t)n, f);
+        } else {
+            fprintf(f, REPLACEMENT "%02x", (unsigned char)*s);
+            n = 1;
+        }
+    }
+    fclose(f);
+    json_t *value = json_string(text);
+    free(text);
     return value;
 }
 
@@ -240,8 +251,7 @@ json_t *ds_report_json_object(const ds_figures *r)
     return ds_json_join(ds_json_join(figures(r), tables(r)), parts(r));
 }
 
-int ds_report_json(FILE *f, const ds_figures *r, ds_error *e)
+void ds_report_json(FILE *f, const ds_figures *r)
 {
     ds_json_write(f, ds_report_json_object(r), JSON_INDENT(2));
-    return ds_report_flush(f, e);
 }

@@ -13,7 +13,8 @@
 typedef struct ds_page {
     /* without the quality of their answers, confidences stand for probabilities if they can */
     const ds_figures *figures;
-    int thumbs; /* pictures in the page, at most */
+    int thumbs;    /* pictures in the page, at most */
+    bool csv_safe; /* predictions.csv, as ds_report_csv_write's `safe` */
     /* a small PNG of the image at `path`, *n bytes of fresh memory in *png; NULL: no pictures */
     int (*thumb)(const char *path, unsigned char **png, size_t *n, ds_error *e);
     const char *chart_js; /* where Chart.js is; NULL: where Debian's package puts it */

@@ -66,7 +66,7 @@ static void begin_csv(const ds_answer_writer *to)
 static void put_error_fields(const ds_answer_writer *to, const char *error)
 {
     fputs(",,,,", to->f);
-    ds_csv_put_field(to->f, error);
+    ds_csv_put_field(to->f, error, to->csv_safe);
     for (int k = 0; k < to->top; k++)
         fputs(",,", to->f);
 }
@@ -76,13 +76,13 @@ static void put_answer_fields(const ds_answer_writer *to, const ds_answer *a)
     bool accepted = is_accepted(to, a);
     putc(',', to->f);
     if (accepted)
-        ds_csv_put_field(to->f, to->names[a->top[0].class]);
+        ds_csv_put_field(to->f, to->names[a->top[0].class], to->csv_safe);
     fputs(accepted ? ",1," : ",0,", to->f);
     ds_csv_put_number(to->f, a->confidence);
     putc(',', to->f);
     for (int k = 0; k < to->top; k++) {
         putc(',', to->f);
-        ds_csv_put_field(to->f, to->names[a->top[k].class]);
+        ds_csv_put_field(to->f, to->names[a->top[k].class], to->csv_safe);
         putc(',', to->f);
         ds_csv_put_number(to->f, a->top[k].probability);
     }
@@ -90,7 +90,7 @@ static void put_answer_fields(const ds_answer_writer *to, const ds_answer *a)
 
 static void put_csv(const ds_answer_writer *to, const ds_answer *a)
 {
-    ds_csv_put_field(to->f, a->path);
+    ds_csv_put_field(to->f, a->path, to->csv_safe);
     if (a->error)
         put_error_fields(to, a->error);
     else

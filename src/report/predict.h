@@ -2,6 +2,7 @@
 #ifndef DS_REPORT_PREDICT_H
 #define DS_REPORT_PREDICT_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 typedef struct ds_ranked {
@@ -29,13 +30,13 @@ typedef enum ds_answer_format {
 } ds_answer_format;
 extern const char *const ds_answer_format_names[]; /* NULL ends them */
 
-/* Where answers go and what all of them share; the caller's. What f could not take shows at the next flush
- * (ds_report_flush). */
+/* Where answers go and what all of them share; the caller's. What f could not take shows at the next flush. */
 typedef struct ds_answer_writer {
     FILE *f;
     int format;               /* ds_answer_format */
     const char *const *names; /* of the classes */
     int top;                  /* classes an answer, >= 1 */
+    bool csv_safe;            /* as ds_report_csv_write's `safe` */
     const char *score;        /* name of the confidence */
     double threshold;         /* NAN: all but NaN are accepted */
 } ds_answer_writer;

@@ -1,5 +1,6 @@
 /* What a command found, as a table for people, as JSON for programs, as a CSV of the images; and that CSV
- * read again. Nothing here computes figures: they come from src/select. */
+ * read again. Nothing here computes figures: they come from src/select. What a stream could not take shows when
+ * its owner flushes it. */
 #ifndef DS_REPORT_H
 #define DS_REPORT_H
 
@@ -9,23 +10,19 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* ---- report.c ---- */
+/* ---- table.c, json.c ---- */
 
-/* The fractions that the tables ask for. */
+/* The fractions that both ask for. */
 enum { DS_REPORT_COVERAGES = 7, DS_REPORT_RISKS = 4 };
 extern const double ds_report_coverages[DS_REPORT_COVERAGES];
 extern const double ds_report_risks[DS_REPORT_RISKS];
 
-/* Flush `f`; DS_EIO when that or an earlier write failed. */
-int ds_report_flush(FILE *f, ds_error *e);
+/* For people. Rates in percent, thresholds with the fewest digits that give the same number again. */
+void ds_report_text(FILE *f, const ds_figures *r);
 
-/* ---- table.c, json.c ---- */
-
-/* For people. Rates in percent, thresholds with the fewest digits that give the same number again. DS_EIO. */
-int ds_report_text(FILE *f, const ds_figures *r, ds_error *e);
-
-/* One object; undefined, unknown, infinite and what was not asked for are null. Bytes that are not UTF-8 in a
- * text become '?'. DS_EIO.
+/* One object; undefined, unknown, infinite and what was not asked for are null. In every text a byte that is
+ * not UTF-8 becomes U+FFFD and its two hexadecimal digits, and U+FFFD itself the three of its bytes, so that
+ * every name is got back.
  *   n accuracy coverage reject_rate risk threshold aurc eaurc augrc auroc nll brier ece confidence model
  *   risk_at_coverage   array of {coverage accepted risk threshold}
  *   coverage_at_risk   array of {risk coverage reject_rate threshold accepted}
@@ -44,13 +41,14 @@ int ds_report_text(FILE *f, const ds_figures *r, ds_error *e);
  *                      difference {accuracy risk aurc eaurc augrc auroc} intervals {the same} p_aurc};
  *                      difference: this minus other; coverage, risk: at the coverage of the threshold, whole
  *                      groups of equal confidence */
-int ds_report_json(FILE *f, const ds_figures *r, ds_error *e);
+void ds_report_json(FILE *f, const ds_figures *r);
 
 /* ---- csv.c ---- */
 
 /* Header path,label,prediction,confidence,accepted and a line an image; RFC 4180 quoting, lines end in a
- * newline, confidence with 17 digits or nan, accepted (at the threshold) 0 or 1. DS_EIO. */
-int ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, ds_error *e);
+ * newline, confidence with 17 digits or nan, accepted (at the threshold) 0 or 1. safe: an apostrophe before
+ * texts that a spreadsheet would compute, which begin with = + - @ tab or CR (behind apostrophes, if any). */
+void ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, bool safe);
 
 /* ---- csv_read.c ---- */
 
@@ -58,7 +56,7 @@ int ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, ds_error
  * are found by the header, in any order: label, prediction, confidence and, when there, path; others are
  * ignored. Without `labelled` confidence alone is needed, label and prediction are ignored. Classes are
  * the distinct texts of both columns in natural order ("2" before "10"). A UTF-8 mark, CRLF, blank lines
- * and quoted fields with newlines are read; no rows below the header give n = 0. DS_EINPUT with file:line
+ * and quoted fields with newlines are read, the apostrophe of `safe` is taken off; no rows below the header give n = 0. DS_EINPUT with file:line
  * for a missing or doubled column, a row of another length, wrong quotes, a confidence that is neither a
  * finite number nor nan, an empty file or one with NUL bytes; DS_EIO. */
 int ds_report_csv_read(const char *path, bool labelled, ds_answers *a, ds_error *e);

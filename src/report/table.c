@@ -4,6 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+const double ds_report_coverages[DS_REPORT_COVERAGES] = {1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7};
+const double ds_report_risks[DS_REPORT_RISKS] = {0.005, 0.01, 0.02, 0.05};
+
 /* A formatted number; what a function returns lives as long as the call that prints it. */
 typedef struct cell {
     char text[48];
@@ -269,7 +272,7 @@ static void rival(FILE *f, const ds_figures *r, const ds_rival_figures *v)
 
 /* ---- all ---- */
 
-int ds_report_text(FILE *f, const ds_figures *r, ds_error *e)
+void ds_report_text(FILE *f, const ds_figures *r)
 {
     head(f, r);
     control(f, &r->control);
@@ -281,5 +284,4 @@ int ds_report_text(FILE *f, const ds_figures *r, ds_error *e)
     lists(f, r);
     for (int i = 0; i < r->n_rivals; i++)
         rival(f, r, &r->rivals[i]);
-    return ds_report_flush(f, e);
 }

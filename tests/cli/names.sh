@@ -53,6 +53,13 @@ expect_err "^error: $T/$seen/gone\.png: cannot open"
 [ "$(wc -l <"$T/out")" -eq 12 ] || complain "$(wc -l <"$T/out") lines, expected 5 an answer and 2 an error"
 end
 
+begin "predict -csv-safe: no cell is a formula"
+predict "$home/1.png" "=gone.png" -top 3 -format csv -csv-safe
+expect_status 1
+{ grep -aq ",\"'=upper,ish\",[0-9]" "$T/out" && grep -aq "^'=gone\\.png,," "$T/out"; } || show out
+! grep -aEq '(^|,)"?=' "$T/out" || show out
+end
+
 begin "a message"
 run "$D" classifier valid "$home/x.data" "$home/gone.cfg" "$W"
 expect_error 1 "$seen/gone\.cfg: cannot open"
@@ -84,6 +91,25 @@ expect_out '^   1  no\\ndog\\x1b\[2J  |^   2  no\\ndog\\x1b\[2J  '
 expect_out "^  $seen  "
 expect_out "^compared with $T/$seen/a\.csv$"
 expect_err "^report: $T/report\\\\x1b\[2J/report\.html"
+end
+
+begin "reject -csv-safe: the file is read again as what it was written from"
+for safe in "" -csv-safe; do
+    run "$D" classifier reject -from "$home/a.csv" -report "$T/report$safe" $safe -bootstrap 0
+    expect_status 0
+    run "$D" classifier reject -from "$T/report$safe/predictions.csv" -json - -compare "$home/a.csv" -bootstrap 0
+    expect_status 0
+    cp "$T/out" "$T/read$safe.json"
+done
+expect_same "$T/read.json" "$T/read-csv-safe.json"
+grep -q ",'=cat,'=cat," "$T/report-csv-safe/predictions.csv" || complain "$(cat "$T/report-csv-safe/predictions.csv")"
+end
+error_case "-csv-safe without a CSV" 2 'csv-safe without a CSV' "$D" classifier reject -from a.csv -csv-safe
+error_case "-csv-safe of answers in text" 2 'csv-safe without a CSV' "$D" classifier predict a b c d -csv-safe
+
+begin "a file that cannot be written is named"
+run "$D" classifier reject -from "$home/a.csv" -json /dev/full
+expect_error 1 '/dev/full: cannot write: No space left'
 end
 
 begin "calibrate"

@@ -58,7 +58,7 @@ static char *text_of(const ds_calibration *c)
     char *text;
     size_t size;
     FILE *f = open_memstream(&text, &size);
-    assert_int_equal(ds_calibration_text(f, c, NULL), 0);
+    ds_calibration_text(f, c);
     fclose(f);
     return text;
 }
@@ -121,24 +121,12 @@ static void test_text(void **state)
             "one)\n");
 }
 
-static void test_full_disk(void **state)
-{
-    (void)state;
-    ds_error e = {0};
-    ds_calibration c = {.list = "p", .images = 1, .temperature = 1, .nll = {NAN, NAN}};
-    FILE *f = fopen("/dev/full", "w");
-    assert_non_null(f);
-    assert_int_equal(ds_calibration_text(f, &c, &e), DS_EIO);
-    fclose(f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_percent),
         cmocka_unit_test(test_smallest),
         cmocka_unit_test(test_text),
-        cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

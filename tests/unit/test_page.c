@@ -397,7 +397,8 @@ static void test_folder(void **state)
     r.model = "dir/<&.weights";
     char *chart = ds_strdup(in_folder("chart.js"));
     write_bytes(chart, "chart('</script>')", 18);
-    const ds_page page = {&r, 3, tiny_picture, chart, &notes};
+    const ds_page page = {
+        .figures = &r, .thumbs = 3, .thumb = tiny_picture, .chart_js = chart, .notes = &notes};
     assert_int_equal(ds_report_folder(folder, &page, &e), DS_OK);
     char *html;
     read_text(in_folder("report.html"), &html);
