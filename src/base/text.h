@@ -23,7 +23,8 @@ const char *ds_nearest(const char *word, const char *const *words, int n);
 /* Cut blanks, tabs, carriage returns and newlines off both ends, in place; returns the new start. */
 char *ds_trim(char *s);
 
-/* Bytes of the letter that `s` begins with, and its code point; 0: it begins with none of UTF-8 (RFC 3629). */
+/* Bytes of the letter that `s` begins with, and its code point; 0: it begins with none of UTF-8 (RFC
+ * 3629). */
 int ds_letter(const char *s, uint32_t *code);
 /* A text from outside, as people may see it, on one line: control characters, what turns the direction of
  * writing, and bytes that are not UTF-8 become \n, \t, \r, \xNN. Blanks fill it up to `width` columns, all

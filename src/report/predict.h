@@ -30,7 +30,8 @@ typedef enum ds_answer_format {
 } ds_answer_format;
 extern const char *const ds_answer_format_names[]; /* NULL ends them */
 
-/* Where answers go and what all of them share; the caller's. What f could not take shows at the next flush. */
+/* Where answers go and what all of them share; the caller's. What f could not take shows at the next
+ * flush. */
 typedef struct ds_answer_writer {
     FILE *f;
     int format;               /* ds_answer_format */

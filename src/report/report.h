@@ -1,6 +1,6 @@
 /* What a command found, as a table for people, as JSON for programs, as a CSV of the images; and that CSV
- * read again. Nothing here computes figures: they come from src/select. What a stream could not take shows when
- * its owner flushes it. */
+ * read again. Nothing here computes figures: they come from src/select. What a stream could not take shows
+ * when its owner flushes it. */
 #ifndef DS_REPORT_H
 #define DS_REPORT_H
 

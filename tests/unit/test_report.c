@@ -384,7 +384,8 @@ static void json_has_every_key(void **state)
     assert_true(json_number(o, "aurc") == r.areas.aurc && json_number(o, "nll") == 0.1);
     assert_true(json_is_null(json_object_get(o, "brier")) && json_is_null(json_object_get(o, "ece")));
     assert_string_equal(json_string_value(json_object_get(o, "confidence")), "msp");
-    assert_string_equal(json_string_value(json_object_get(o, "model")), "back?up/??.weights");
+    assert_string_equal(json_string_value(json_object_get(o, "model")), "back\xef\xbf\xbd"
+                                                                        "ffup/\xC3\xA9.weights");
     json_t *sentences = json_object_get(o, "conventions");
     assert_true(json_object_size(sentences) == 5 && json_is_string(json_object_get(sentences, "augrc")));
     assert_true(json_is_object(json_object_get(o, "intervals")));
