@@ -285,7 +285,7 @@ static const ds_bench_mode modes[] = {
 
 int main(int argc, char **argv)
 {
-    ds_error e;
+    ds_error e = {0};
     state s = {0};
     int rc = ds_bench_open(&s.b, argc, argv, false, &e);
     if (!rc)

@@ -9,6 +9,7 @@ static int fill(ds_error *e, ds_err code, const char *file, int line, const char
         return code;
     e->code = code;
     e->line = line;
+    e->kept = false;
     snprintf(e->file, sizeof e->file, "%s", file ? file : "");
     vsnprintf(e->text, sizeof e->text, format, args);
     return code;
@@ -32,13 +33,23 @@ int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char 
     return code;
 }
 
+int ds_error_pass(ds_error *to, const ds_error *from)
+{
+    return ds_fail_at(to, from->code, from->file, from->line, "%s", from->text);
+}
+
+void ds_put_message(FILE *out, const char *severity, const char *file, int line, const char *text)
+{
+    fprintf(out, "%s: ", severity);
+    ds_put_name(out, file, 0);
+    if (file[0] && line > 0)
+        fprintf(out, ":%d", line);
+    ds_put_line(out, file[0] ? ": " : "", text);
+}
+
 void ds_error_print(const ds_error *e, FILE *out)
 {
-    fputs("error: ", out);
-    ds_put_name(out, e->file, 0);
-    if (e->file[0] && e->line > 0)
-        fprintf(out, ":%d", e->line);
-    ds_put_line(out, e->file[0] ? ": " : "", e->text);
+    ds_put_message(out, "error", e->file, e->line, e->text);
 }
 
 int ds_error_status(int code)

@@ -3,6 +3,7 @@
 #define DS_BASE_ERROR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* Every error code, its value, and the exit status of a command that ends with it. */
@@ -26,12 +27,14 @@ typedef enum ds_err {
 #undef DS_ERR_ENUM
 } ds_err;
 
-/* One failure. `file` is empty and `line` 0 where they say nothing. */
+/* One failure. `file` is empty and `line` 0 where they say nothing. Zero-initialise. */
 typedef struct ds_error {
     ds_err code;
     int line;
     char file[512];
     char text[1536];
+    struct ds_problems *all; /* NULL, or where failures go that the work can go on after: see problem.h */
+    bool kept;               /* this one is there already */
 } ds_error;
 
 /* Fill `e` (may be NULL) and return `code`, so that a caller can `return ds_fail(...)`. */
@@ -39,6 +42,8 @@ int ds_fail(ds_error *e, ds_err code, const char *format, ...) __attribute__((fo
 /* The same with a place; `line` 0 leaves the line out. */
 int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* What `from` says into `to` (may be NULL), which collects where it did before. Returns its code. */
+int ds_error_pass(ds_error *to, const ds_error *from);
 /* Do a step; return from the calling function with its code when it failed. */
 #define DS_TRY(step)          \
     do {                      \
@@ -47,7 +52,8 @@ int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char 
             return failed_;   \
     } while (0)
 
-/* `error: file:line: text` and a newline, by ds_put_name: a message is one line. */
+/* `SEVERITY: file:line: text` and a newline, by ds_put_name: a message is one line. */
+void ds_put_message(FILE *out, const char *severity, const char *file, int line, const char *text);
 void ds_error_print(const ds_error *e, FILE *out);
 /* Exit status that belongs to a code. */
 int ds_error_status(int code);

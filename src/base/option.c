@@ -1,4 +1,5 @@
 #include "base/option.h"
+#include "base/problem.h"
 #include "base/text.h"
 
 #include <assert.h>
@@ -259,20 +260,26 @@ static int unknown_key(const source *s, const ds_pair *pair, ds_error *e)
                       near ? "'?" : "");
 }
 
+static int fill_one(const source *s, void *state, int i, ds_error *e)
+{
+    const ds_pair *pair = &s->pairs[i];
+    const ds_option *o = ds_option_find(s->table, pair->key);
+    if (!o)
+        return unknown_key(s, pair, e);
+    DS_TRY(check_duplicate(s, i, e));
+    DS_TRY(check_when(s, o, pair->line, e));
+    return ds_option_set(o, state, pair->value, s->file, pair->line, e);
+}
+
 int ds_option_fill(const ds_option *table, void *state, const ds_pair *pairs, int n, const char *place,
                    const char *file, ds_error *e)
 {
+    const int before = ds_failures(e);
     source s = {table, pairs, n, place, file};
     ds_option_defaults(table, state);
-    for (int i = 0; i < n; i++) {
-        const ds_option *o = ds_option_find(table, pairs[i].key);
-        if (!o)
-            return unknown_key(&s, &pairs[i], e);
-        DS_TRY(check_duplicate(&s, i, e));
-        DS_TRY(check_when(&s, o, pairs[i].line, e));
-        DS_TRY(ds_option_set(o, state, pairs[i].value, file, pairs[i].line, e));
-    }
-    return DS_OK;
+    for (int i = 0; i < n; i++)
+        DS_TRY(ds_keep(e, fill_one(&s, state, i, e)));
+    return ds_failed_since(e, before);
 }
 
 void ds_option_clear(const ds_option *table, void *state)

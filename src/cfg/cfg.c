@@ -9,18 +9,24 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static int parse(ds_cfg *cfg, const char *text, ds_notes *notes, ds_error *e)
+{
+    const int before = ds_failures(e);
+    DS_TRY(ds_keep(e, ds_cfg_read_sections(cfg, text, e)));
+    DS_TRY(cfg->n ? ds_keep(e, ds_cfg_check_sections(cfg, notes, e)) : DS_OK);
+    DS_TRY(cfg->n ? ds_keep(e, ds_cfg_read_shapes(cfg, notes, e)) : DS_OK);
+    return ds_failed_since(e, before);
+}
+
 int ds_cfg_parse(const char *text, const char *path, ds_cfg **out, ds_notes *notes, ds_error *e)
 {
-    ds_cfg *cfg = ds_xcalloc(1, sizeof *cfg);
+    ds_cfg *cfg = *out = ds_xcalloc(1, sizeof *cfg);
     cfg->path = ds_strdup(path);
-    int rc = ds_cfg_read_sections(cfg, text, e);
-    if (!rc)
-        rc = ds_cfg_check_sections(cfg, notes, e);
-    if (!rc)
-        rc = ds_cfg_read_shapes(cfg, e);
-    *out = rc ? NULL : cfg;
-    if (rc)
+    int rc = parse(cfg, text, notes, e);
+    if (rc && !ds_collects(e)) {
         ds_cfg_free(cfg);
+        *out = NULL;
+    }
     return rc;
 }
 

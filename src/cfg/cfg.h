@@ -19,6 +19,7 @@ typedef struct ds_section {
      * plugin knows. */
     const ds_layer *plugin;
     ds_setup setup; /* of a plugin, with the answers of its init: what it is without training */
+    bool broken;    /* what it says cannot be told; shapes end before it */
 } ds_section;
 
 /* Shape that leaves a layer; h = w = c = 0 where there is no image shape. */
@@ -55,7 +56,7 @@ typedef struct ds_cfg {
 
 /* Read and check everything that can be known before parsing: sections, keys, values, references,
  * shapes. Every error has file:line. Notes tell of what is accepted but has no part (a stock [cost]
- * after [softmax]). */
+ * after [softmax]). On failure *cfg is NULL, unless `e` collects: then it is what could be read. */
 int ds_cfg_read(const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
 /* The same from text in memory; `path` is for messages. */
 int ds_cfg_parse(const char *text, const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
@@ -85,7 +86,7 @@ char *ds_cfg_lower(const ds_cfg *cfg, int batch, int subdivisions);
 int ds_cfg_cost(const ds_cfg *cfg, int *reject);
 
 /* Can `classifier train` train this network rightly? Refuses sections whose gradient the host gets wrong or
- * that have no place in a classifier; warns of batch=1 with batch normalisation. */
+ * that have no place in a classifier; warns of batch=1 with batch normalisation. `cfg` may be broken. */
 int ds_cfg_check_training(const ds_cfg *cfg, ds_notes *notes, ds_error *e);
 
 /* A copy of `text`, a whole cfg, whose [reject] has the n pairs (their lines mean nothing): the value of a

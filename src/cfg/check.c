@@ -32,18 +32,24 @@ const ds_layer *ds_section_plugin(const char *name)
     return ds_kind_find(name) ? NULL : ds_layer_find(name);
 }
 
+static bool is_known(const ds_section *s)
+{
+    return s->kind || s->plugin;
+}
+
 static int check_name(const ds_cfg *cfg, ds_section *s, ds_error *e)
 {
     bool first = s == cfg->sections;
     s->kind = ds_kind_find(s->name);
     s->plugin = ds_section_plugin(s->name);
-    bool net = ds_section_is(s, "net");
+    bool net = ds_section_is(s, "net"), unread = s->broken && !is_known(s);
+    s->broken |= first != net || !is_known(s);
     if (first && !net)
         return ds_section_fail(cfg, s, "", e, "first section is [%.60s], expected [net]", s->name);
     if (!first && net)
         return ds_section_fail(cfg, s, "", e, "second [%s], expected one (first in line %d)", s->name,
                                cfg->sections[0].line);
-    return s->kind || s->plugin ? DS_OK : unknown_section(cfg, s, e);
+    return is_known(s) || unread ? DS_OK : unknown_section(cfg, s, e);
 }
 
 /* ---- keys ---- */
@@ -52,12 +58,17 @@ static int check_keys(ds_cfg *cfg, ds_section *s, ds_notes *notes, ds_error *e)
 {
     char place[80];
     snprintf(place, sizeof place, "[%s]", s->name);
-    if (s == cfg->sections)
+    bool net = ds_section_is(s, "net");
+    if (net && s == cfg->sections)
         return ds_cfg_read_net(cfg, notes, e);
+    if (net || !is_known(s))
+        return DS_OK; /* which has been told */
     if (s->kind)
         DS_ZALLOC(s->keys, 1);
     const ds_option *table = s->kind ? s->kind->keys : s->plugin->options;
-    return ds_option_fill(table, s->keys, s->pairs, s->n, place, cfg->path, e);
+    int rc = ds_option_fill(table, s->keys, s->pairs, s->n, place, cfg->path, e);
+    s->broken |= rc != DS_OK;
+    return rc;
 }
 
 /* ---- the end of the network ---- */
@@ -96,6 +107,8 @@ static int adopt_softmax(const ds_cfg *cfg, int i, ds_error *e)
         if (strcmp(s->pairs[k].key, "groups") == 0 || !ds_option_find(layer->options, s->pairs[k].key))
             ds_section_drop(s, k);
     s->plugin = layer;
+    if (s->broken)
+        return DS_OK;
     return ds_option_fill(layer->options, NULL, s->pairs, s->n, "[softmax]", cfg->path, e);
 }
 
@@ -122,7 +135,7 @@ static int check_cost(const ds_cfg *cfg, int i, ds_notes *notes, ds_error *e)
 static int check_reject(const ds_cfg *cfg, int i, ds_error *e)
 {
     const ds_section *s = &cfg->sections[i];
-    if (!ds_section_has_role(s - 1, DS_COST))
+    if (!ds_section_has_role(s - 1, DS_COST) && is_known(s - 1))
         return ds_section_fail(
             cfg, s, "", e,
             "[%s] after [%s], expected it directly after a cost section ([sat], or a plain "
@@ -137,23 +150,27 @@ static int check_reject(const ds_cfg *cfg, int i, ds_error *e)
 static int check_order(const ds_cfg *cfg, ds_notes *notes, ds_error *e)
 {
     for (int i = 1; i < cfg->n; i++)
-        DS_TRY(adopt_softmax(cfg, i, e));
+        DS_TRY(ds_keep(e, adopt_softmax(cfg, i, e)));
     for (int i = 1; i < cfg->n; i++) {
-        if (ds_section_has_role(&cfg->sections[i], DS_COST))
-            DS_TRY(check_cost(cfg, i, notes, e));
-        else if (ds_section_has_role(&cfg->sections[i], DS_REJECT))
-            DS_TRY(check_reject(cfg, i, e));
+        ds_section *s = &cfg->sections[i];
+        int rc = ds_section_has_role(s, DS_COST)     ? check_cost(cfg, i, notes, e)
+                 : ds_section_has_role(s, DS_REJECT) ? check_reject(cfg, i, e)
+                                                     : DS_OK;
+        s->broken |= rc != DS_OK;
+        DS_TRY(ds_keep(e, rc));
     }
     return DS_OK;
 }
 
 int ds_cfg_check_sections(ds_cfg *cfg, ds_notes *notes, ds_error *e)
 {
+    const int before = ds_failures(e);
     for (int i = 0; i < cfg->n; i++)
-        DS_TRY(check_name(cfg, &cfg->sections[i], e));
+        DS_TRY(ds_keep(e, check_name(cfg, &cfg->sections[i], e)));
     for (int i = 0; i < cfg->n; i++)
-        DS_TRY(check_keys(cfg, &cfg->sections[i], notes, e));
+        DS_TRY(ds_keep(e, check_keys(cfg, &cfg->sections[i], notes, e)));
     if (cfg->n == 1)
         return ds_section_fail(cfg, cfg->sections, "", e, "[net] has no layers, expected at least one");
-    return check_order(cfg, notes, e);
+    DS_TRY(check_order(cfg, notes, e));
+    return ds_failed_since(e, before);
 }

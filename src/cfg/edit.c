@@ -116,13 +116,17 @@ int ds_cfg_edit_reject(const char *text, const char *path, const ds_pair *pairs,
 {
     ds_cfg *cfg;
     *edited = NULL;
-    DS_TRY(ds_cfg_parse(text, path, &cfg, NULL, e));
+    int rc = ds_cfg_parse(text, path, &cfg, NULL, e);
+    if (rc) {
+        ds_cfg_free(cfg);
+        return rc;
+    }
     editor d = plan(cfg, text, pairs, n);
     d.out = ds_memstream(&d.written, &d.n_written);
     write_all(&d, text);
     fclose(d.out);
     ds_cfg_free(cfg);
-    int rc = ds_cfg_parse(d.written, path, &cfg, NULL, e); /* what is written must be a network too */
+    rc = ds_cfg_parse(d.written, path, &cfg, NULL, e); /* what is written must be a network too */
     ds_cfg_free(cfg);
     if (rc)
         free(d.written);

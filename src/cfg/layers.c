@@ -502,7 +502,7 @@ static int shape_layer(const ds_cfg *cfg, int i, long long batch, ds_error *e)
     return check_count(&p, "outputs * batch", PRODUCT(p.out->outputs, batch));
 }
 
-int ds_cfg_read_shapes(ds_cfg *cfg, ds_error *e)
+static int read_shapes(ds_cfg *cfg, int *i, ds_error *e)
 {
     const ds_net_options *n = &cfg->net;
     const long long batch = PRODUCT(n->batch / n->subdivisions, n->time_steps);
@@ -511,7 +511,17 @@ int ds_cfg_read_shapes(ds_cfg *cfg, ds_error *e)
     DS_TRY(check_count(&p, "inputs * batch", PRODUCT(inputs, batch)));
     DS_ZALLOC(cfg->shapes, (size_t)cfg->n);
     cfg->shapes[0] = (ds_shape){n->height, n->width, n->channels, (int)inputs};
-    for (int i = 1; i < cfg->n; i++)
-        DS_TRY(shape_layer(cfg, i, batch, e));
+    for (*i = 1; *i < cfg->n && !cfg->sections[*i].broken; ++*i)
+        DS_TRY(shape_layer(cfg, *i, batch, e));
+    return DS_OK;
+}
+
+int ds_cfg_read_shapes(ds_cfg *cfg, ds_notes *notes, ds_error *e)
+{
+    int i = 0;
+    DS_TRY(cfg->sections[0].broken ? DS_OK : read_shapes(cfg, &i, e));
+    if (i < cfg->n - 1)
+        ds_note(notes, "note: %s:%d: whether the layers fit together is not known from here on", cfg->path,
+                cfg->sections[i].line);
     return DS_OK;
 }

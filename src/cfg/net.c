@@ -70,6 +70,16 @@ static int check_input(const ds_cfg *cfg, ds_error *e)
     return DS_OK;
 }
 
+static int check_batch(const ds_cfg *cfg, ds_error *e)
+{
+    const ds_net_options *n = &cfg->net;
+    if (n->batch % n->subdivisions == 0)
+        return DS_OK;
+    return ds_section_fail(cfg, cfg->sections, "subdivisions", e,
+                           "batch=%d is no multiple of subdivisions=%d, expected a number that divides it",
+                           n->batch, n->subdivisions);
+}
+
 static int check_policy(const ds_cfg *cfg, ds_error *e)
 {
     int steps = cfg->net.steps.n, scales = cfg->net.scales.n;
@@ -82,17 +92,18 @@ static int check_policy(const ds_cfg *cfg, ds_error *e)
 
 int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e)
 {
-    const ds_section *s = &cfg->sections[0];
+    const int before = ds_failures(e);
+    ds_section *s = &cfg->sections[0];
     ds_net_options *n = &cfg->net;
-    DS_TRY(ds_option_fill(ds_net_keys, n, s->pairs, s->n, "[net]", cfg->path, e));
+    DS_TRY(ds_keep(e, ds_option_fill(ds_net_keys, n, s->pairs, s->n, "[net]", cfg->path, e)));
     if (ds_section_get(s, "seen"))
         ds_note(notes, "note: %s:%d: key 'seen' is ignored by Darknet", cfg->path,
                 ds_section_line(s, "seen"));
-    DS_TRY(check_input(cfg, e));
-    if (n->batch % n->subdivisions)
-        return ds_section_fail(
-            cfg, cfg->sections, "subdivisions", e,
-            "batch=%d is no multiple of subdivisions=%d, expected a number that divides it", n->batch,
-            n->subdivisions);
-    return check_policy(cfg, e);
+    bool whole = ds_failures(e) == before; /* else it is told already what is missing */
+    int input = check_input(cfg, whole ? e : NULL);
+    s->broken = input != DS_OK;
+    DS_TRY(whole ? ds_keep(e, input) : DS_OK);
+    DS_TRY(ds_keep(e, check_batch(cfg, e)));
+    DS_TRY(ds_keep(e, check_policy(cfg, e)));
+    return ds_failed_since(e, before);
 }

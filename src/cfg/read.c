@@ -77,14 +77,15 @@ static int open_section(const reader *r, const char *line)
     ds_cfg *cfg = r->cfg;
     size_t n = strlen(line);
     const char *close = strchr(line, ']');
+    const bool broken = close != line + n - 1 || n == 2;
+    ds_section s = {.name = ds_strndup(line + 1, broken ? n : n - 2), .line = r->line, .broken = broken};
+    DS_PUSH(cfg->sections, cfg->n, s);
     if (!close)
         return ds_fail_at(r->e, DS_EINPUT, cfg->path, r->line,
                           "unterminated section '%.80s', expected '[name]'", line);
-    if (close != line + n - 1 || n == 2)
+    if (broken)
         return ds_fail_at(r->e, DS_EINPUT, cfg->path, r->line,
                           "cannot read '%.80s', expected '[name]' alone on its line", line);
-    ds_section s = {.name = ds_strndup(line + 1, n - 2), .line = r->line};
-    DS_PUSH(cfg->sections, cfg->n, s);
     return DS_OK;
 }
 
@@ -121,6 +122,7 @@ static int read_line(const reader *r, const char *line)
 
 int ds_cfg_read_sections(ds_cfg *cfg, const char *text, ds_error *e)
 {
+    const int before = ds_failures(e);
     reader r = {.cfg = cfg, .e = e};
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
         text += 3;
@@ -130,12 +132,13 @@ int ds_cfg_read_sections(ds_cfg *cfg, const char *text, ds_error *e)
         r.line++;
         int rc = read_line(&r, line);
         free(line);
-        if (rc)
-            return rc;
+        if (rc && cfg->n)
+            cfg->sections[cfg->n - 1].broken = true;
+        DS_TRY(ds_keep(e, rc));
         text += n + (text[n] == '\n');
     }
     if (cfg->n == 0)
         return ds_fail_at(e, DS_EINPUT, cfg->path, 0,
                           "has no sections, expected a network that begins with [net]");
-    return DS_OK;
+    return ds_failed_since(e, before);
 }

@@ -2,6 +2,7 @@
 #ifndef DS_CFG_SECTIONS_H
 #define DS_CFG_SECTIONS_H
 
+#include "base/problem.h"
 #include "cfg/cfg.h"
 
 /* The keys of the host's layers that shapes and checks need; 0 where a layer has none of that name. */
@@ -46,7 +47,7 @@ int ds_cfg_read_sections(ds_cfg *cfg, const char *text, ds_error *e);
 int ds_cfg_check_sections(ds_cfg *cfg, ds_notes *notes, ds_error *e);
 /* [net] into cfg->net. */
 int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e);
-/* cfg->shapes, and the setup of plugin sections. */
-int ds_cfg_read_shapes(ds_cfg *cfg, ds_error *e);
+/* cfg->shapes, and the setup of plugin sections, up to the first that is broken. */
+int ds_cfg_read_shapes(ds_cfg *cfg, ds_notes *notes, ds_error *e);
 
 #endif

@@ -26,7 +26,7 @@ static int check_input(const ds_cfg *cfg, ds_error *e)
 static int check_end(const ds_cfg *cfg, ds_error *e)
 {
     const ds_section *last = &cfg->sections[cfg->n - 1];
-    if (ds_cfg_cost(cfg, NULL) >= 0)
+    if (ds_cfg_cost(cfg, NULL) >= 0 || last->broken)
         return DS_OK;
     return ds_section_fail(
         cfg, last, "", e,
@@ -49,7 +49,7 @@ static int check_softmax(const ds_cfg *cfg, const ds_section *s, ds_error *e)
 static int check_reference(const ds_cfg *cfg, int i, const char *key, int value, ds_error *e)
 {
     int layer = value < 0 ? i - 1 + value : value;
-    if (layer < 0 || !ds_section_is(&cfg->sections[layer + 1], "crop"))
+    if (layer < 0 || layer >= cfg->n - 1 || !ds_section_is(&cfg->sections[layer + 1], "crop"))
         return DS_OK;
     return refuse(cfg, &cfg->sections[i], key,
                   "it reads a [crop], which takes no gradient, expected another layer", e);
@@ -70,7 +70,7 @@ static int check_references(const ds_cfg *cfg, int i, ds_error *e)
 static int check_layer(const ds_cfg *cfg, int i, ds_error *e)
 {
     const ds_section *s = &cfg->sections[i];
-    if (s->plugin)
+    if (s->plugin || !s->keys)
         return DS_OK;
     if (s->kind->refuse)
         return refuse(cfg, s, "", s->kind->refuse, e);
@@ -117,11 +117,14 @@ static void tell(const ds_cfg *cfg, ds_notes *notes)
 
 int ds_cfg_check_training(const ds_cfg *cfg, ds_notes *notes, ds_error *e)
 {
-    DS_TRY(check_input(cfg, e));
+    const int before = ds_failures(e);
+    if (!cfg->n || cfg->sections[0].broken)
+        return DS_OK;
+    DS_TRY(ds_keep(e, check_input(cfg, e)));
     for (int i = 1; i < cfg->n; i++)
-        DS_TRY(check_layer(cfg, i, e));
-    DS_TRY(check_end(cfg, e));
+        DS_TRY(ds_keep(e, check_layer(cfg, i, e)));
+    DS_TRY(ds_keep(e, check_end(cfg, e)));
     tell_batchnorm(cfg, notes);
     tell(cfg, notes);
-    return DS_OK;
+    return ds_failed_since(e, before);
 }

@@ -214,8 +214,11 @@ static void add_hint(const char *name, const char *file, ds_error *e)
 static int read_images(const found *g, const reject_flags *s, ds_answers *a, bool labelled, ds_error *e)
 {
     char *file = a->file;
+    struct ds_problems *all = e->all;
     a->file = NULL;
+    e->all = NULL; /* the hint is worth more than a message for each line */
     int rc = ds_model_read_list(&g->model, file, labelled, a, e);
+    e->all = all;
     if (rc == DS_EINPUT && labelled && e->line)
         add_hint(a->name, file, e);
     if (!rc) /* found beside the .data file, it has another name than on the command line */

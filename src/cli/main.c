@@ -1,5 +1,6 @@
 /* The program: one table of commands drives dispatch, help and suggestions. Errors are printed here and
  * nowhere else. */
+#include "base/problem.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/place.h"
@@ -300,7 +301,8 @@ static void let_threads_sleep(char **argv)
 
 int main(int argc, char **argv)
 {
-    ds_error e = {0};
+    ds_problems all = {0};
+    ds_error e = {.all = &all};
     if (argc > 1 && strcmp(argv[1], "classifier") == 0)
         let_threads_sleep(argv);
     fill_standard_files();
@@ -309,8 +311,10 @@ int main(int argc, char **argv)
     int rc = run(argc, argv, &e);
     if (!rc)
         rc = ds_flush_output(&e);
-    if (rc && rc != DS_EPIPE)
+    ds_problems_print(&all, stderr);
+    if (rc && rc != DS_EPIPE && !e.kept)
         ds_error_print(&e, stderr);
+    ds_problems_clear(&all);
     if (argc == 1) {
         fputc('\n', stderr);
         print_usage(stderr);

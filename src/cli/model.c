@@ -11,7 +11,11 @@ int ds_model_read_list(const ds_model *m, const char *list, bool labelled, ds_an
 {
     const ds_datafile *d = &m->data;
     ds_images images;
-    DS_TRY(ds_images_read(d, list, labelled, &images, e));
+    int rc = ds_images_read(d, list, labelled, &images, e);
+    if (rc) {
+        ds_images_clear(&images);
+        return rc;
+    }
     if (!labelled)
         free(images.labels);
     free(images.keys);
@@ -61,16 +65,11 @@ ds_net_setup ds_net_setup_of(const ds_run_flags *flags)
 
 static int make_net(ds_model *m, const ds_answers *a, const ds_run_flags *flags, ds_error *e)
 {
-    int reject;
-    if (ds_cfg_cost(m->cfg, &reject) < 0)
-        return ds_fail_at(
-            e, DS_EINPUT, m->cfg->path, m->cfg->sections[m->cfg->n - 1].line,
-            "the network ends without class probabilities, expected a cost section ([softmax], [sat])");
+    DS_TRY(ds_check_classes(&m->data, m->cfg, e));
     ds_net_setup setup = ds_net_setup_of(flags);
     setup.batch = a ? evaluation_batch(m->cfg, a->n) : m->batch;
     setup.notes = &m->notes;
-    DS_TRY(ds_net_new(m->cfg, &setup, &m->net, e));
-    return ds_check_classes(&m->data, m->net, m->cfg, e);
+    return ds_net_new(m->cfg, &setup, &m->net, e);
 }
 
 static int load_weights(ds_model *m, const char *path, ds_error *e)

@@ -27,7 +27,8 @@ typedef struct ds_datafile {
 
 extern const ds_option ds_datafile_options[];
 /* Reads the file and its labels. labels= and names= are found from the current folder or beside the .data
- * file; `backup` defaults to "backup". Errors with file:line; `d` is cleared then. */
+ * file; `backup` defaults to "backup". Errors with file:line; `d` is cleared then, unless `e` collects: then
+ * it is what could be read, without `index` where the labels could not. */
 int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e);
 void ds_datafile_clear(ds_datafile *d);
 
@@ -35,15 +36,16 @@ void ds_datafile_clear(ds_datafile *d);
 
 typedef struct ds_images {
     int n;
-    char **paths; /* as they can be opened */
-    int *labels;  /* n class indices; -1: unknown */
-    char *list;   /* path of the list, for messages */
+    char **paths;   /* as they can be opened */
+    int *labels;    /* n class indices; -1: unknown */
+    char *list;     /* path of the list, for messages */
     uint64_t *keys; /* n: 64-bit FNV-1a of the path as the list has it */
 } ds_images;
 
 /* Read the list at `list` (train=, valid= … of d); relative paths: current folder, else the list's folder.
  * labelled: an image with no or several labels is an error at list:line that names the image and the labels;
- * else labels do not matter or are none of d's, and every label is -1. */
+ * else labels do not matter or are none of d's, and every label is -1. After an error `images` is empty,
+ * unless `e` collects: then it is what could be read, with the label -1 where that is wrong. */
 int ds_images_read(const ds_datafile *d, const char *list, bool labelled, ds_images *images, ds_error *e);
 /* Label of one path under the rules of d (not DS_LIST): class index or an error. */
 int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e);

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "base/problem.h"
 #include "base/text.h"
 #include "data/data.h"
 #include "data/labels.h"
@@ -62,7 +63,7 @@ static int parse(char *text, pairs *p, const char *path, ds_error *e)
     char *line;
     while ((line = ds_lines_next(&lines)))
         if (*line && *line != '#' && *line != ';')
-            DS_TRY(add_pair(p, line, lines.line, path, e));
+            DS_TRY(ds_keep(e, add_pair(p, line, lines.line, path, e)));
     return p->n ? DS_OK : ds_fail_at(e, DS_EINPUT, path, 0, "has no key=value, expected a .data file");
 }
 
@@ -125,20 +126,24 @@ static int read_names(ds_datafile *d, const pairs *p, ds_error *e)
         return DS_OK;
     }
     ds_free_texts(names, n);
+    if (!d->classes) /* the labels could not be read */
+        return DS_OK;
     return ds_fail_at(e, DS_EINPUT, d->path, ds_pair_find(p->v, p->n, "names")->line,
                       "names=%s has %d names, expected %d, one a label", d->names_path, n, d->classes);
 }
 
 static int fill(ds_datafile *d, char *text, pairs *p, ds_error *e)
 {
-    DS_TRY(parse(text, p, d->path, e));
-    DS_TRY(ds_option_fill(ds_datafile_options, d, p->v, p->n, ".data", d->path, e));
-    DS_TRY(refuse_hierarchy(p, d->path, e));
-    DS_TRY(read_labels(d, p, e));
+    const int before = ds_failures(e);
+    DS_TRY(ds_keep(e, parse(text, p, d->path, e)));
+    DS_TRY(ds_keep(e, ds_option_fill(ds_datafile_options, d, p->v, p->n, ".data", d->path, e)));
+    DS_TRY(ds_keep(e, refuse_hierarchy(p, d->path, e)));
+    DS_TRY(ds_keep(e, read_labels(d, p, e)));
     if (d->names_path)
-        return read_names(d, p, e);
-    copy_labels(d);
-    return DS_OK;
+        DS_TRY(ds_keep(e, read_names(d, p, e)));
+    if (!d->names)
+        copy_labels(d);
+    return ds_failed_since(e, before);
 }
 
 int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e)
@@ -151,7 +156,7 @@ int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e)
     int rc = fill(d, text, &p, e);
     free(p.v);
     free(text);
-    if (rc)
+    if (rc && !ds_collects(e))
         ds_datafile_clear(d);
     return rc;
 }

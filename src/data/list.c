@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/problem.h"
 #include "base/text.h"
 #include "data/data.h"
 #include "data/image.h"
@@ -107,19 +108,16 @@ static int add_image(const ds_datafile *d, bool labelled, ds_images *images, cha
         rc = find_label(d, line, text, &label, e);
     else if (labelled)
         rc = ds_label_of(d, d->labels_from == DS_DIRECTORY ? path : line, &label, e);
-    if (rc) {
-        free(path);
-        return rc;
-    }
     int n = images->n, keys = n;
     DS_PUSH(images->labels, n, label);
     DS_PUSH(images->keys, keys, key_of(line));
     DS_PUSH(images->paths, images->n, path);
-    return DS_OK;
+    return rc;
 }
 
 static int read_lines(const ds_datafile *d, bool labelled, ds_images *images, char *text, ds_error *e)
 {
+    const int before = ds_failures(e);
     ds_lines lines = ds_lines_of(text);
     char *line;
     while ((line = ds_lines_next(&lines))) {
@@ -128,9 +126,9 @@ static int read_lines(const ds_datafile *d, bool labelled, ds_images *images, ch
             snprintf(e->file, sizeof e->file, "%s", images->list);
             e->line = lines.line;
         }
-        DS_TRY(rc);
+        DS_TRY(ds_keep(e, rc));
     }
-    return images->n ? DS_OK
+    return images->n ? ds_failed_since(e, before)
                      : ds_fail_at(e, DS_EINPUT, images->list, 0, "has no images, expected one path a line");
 }
 
@@ -142,7 +140,7 @@ int ds_images_read(const ds_datafile *d, const char *list, bool labelled, ds_ima
     if (!rc)
         rc = read_lines(d, labelled, images, text, e);
     free(text);
-    if (rc)
+    if (rc && !ds_collects(e))
         ds_images_clear(images);
     return rc;
 }

@@ -150,9 +150,7 @@ static bool replace(ds_loader *l, size_t first, int n, size_t lost)
 static int fail(const ds_loader *l, ds_batch *b, ds_error *e)
 {
     *b = (ds_batch){0};
-    if (e)
-        *e = l->error;
-    return l->rc;
+    return ds_error_pass(e, &l->error);
 }
 
 int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e)

@@ -75,11 +75,8 @@ int ds_stream_next(ds_stream *s, ds_stream_batch *b, ds_error *e)
     ask(s);
     size_t n = ds_ring_jobs(s->ring);
     *b = (ds_stream_batch){.items = s->items, .pixels = s->batch};
-    if (n == 0) {
-        if (s->rc && e)
-            *e = s->error;
-        return s->rc;
-    }
+    if (n == 0)
+        return s->rc ? ds_error_pass(e, &s->error) : DS_OK;
     b->n = n < (size_t)s->setup.most ? (int)n : s->setup.most;
     size_t first = ds_ring_take(s->ring, (size_t)b->n);
     for (int i = 0; i < b->n; i++) {

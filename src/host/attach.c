@@ -24,8 +24,7 @@ void ds_context_record(ds_context *c, int rc, const ds_error *e)
     if (c->fatal)
         c->fatal(e);
     c->code = rc;
-    if (c->error)
-        *c->error = *e;
+    ds_error_pass(c->error, e);
 }
 
 static void shim_forward(layer l, network net)

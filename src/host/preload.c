@@ -41,7 +41,7 @@ static const ds_host *host_of(void *caller)
 static network *parse_ours(const ds_host *host, const char *path)
 {
     static ds_context context = {.fatal = fatal};
-    ds_error e;
+    ds_error e = {0};
     ds_cfg *cfg;
     network *net = NULL;
     ds_setup setup = {0};

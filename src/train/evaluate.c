@@ -53,20 +53,20 @@ int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error
     return rc;
 }
 
-int ds_check_classes(const ds_datafile *data, const ds_net *net, const ds_cfg *cfg, ds_error *e)
+int ds_check_classes(const ds_datafile *data, const ds_cfg *cfg, ds_error *e)
 {
-    const ds_net_info *info = ds_net_get_info(net);
-    if (info->cost < 0)
+    const int cost = ds_cfg_cost(cfg, NULL), channels = cfg->net.channels;
+    if (cost < 0)
         return ds_fail_at(e, DS_EINPUT, cfg->path, cfg->sections[cfg->n - 1].line,
                           "the network has no cost section, expected one ([softmax], [sat]) at its end");
-    if (info->c != 1 && info->c != 3)
+    if (channels != 1 && channels != 3)
         return ds_fail_at(e, DS_EINPUT, cfg->path, cfg->sections[0].line,
-                          "channels=%d, expected 1 or 3 for images", info->c);
-    if (info->classes == data->classes)
+                          "channels=%d, expected 1 or 3 for images", channels);
+    const ds_section *s = &cfg->sections[cost + 1];
+    if (s->setup.classes == data->classes)
         return DS_OK;
-    const ds_section *cost = &cfg->sections[info->cost + 1];
-    return ds_fail_at(e, DS_EINPUT, cfg->path, cost->line,
-                      "[%s] has %d classes%s, expected %d, the number of labels of %s (labels=%s)",
-                      cost->name, info->classes, info->abstain ? " and one output to abstain" : "",
-                      data->classes, data->path, data->labels_path ? data->labels_path : "");
+    return ds_fail_at(e, DS_EINPUT, cfg->path, s->line,
+                      "[%s] has %d classes%s, expected %d, the number of labels of %s (labels=%s)", s->name,
+                      s->setup.classes, s->setup.abstain ? " and one output to abstain" : "", data->classes,
+                      data->path, data->labels_path ? data->labels_path : "");
 }

@@ -31,6 +31,6 @@ int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error
 
 /* Does the network end in a cost section with as many classes as there are labels, and take images of 1 or 3
  * channels? DS_EINPUT at the section's line, naming both files. */
-int ds_check_classes(const ds_datafile *data, const ds_net *net, const ds_cfg *cfg, ds_error *e);
+int ds_check_classes(const ds_datafile *data, const ds_cfg *cfg, ds_error *e);
 
 #endif

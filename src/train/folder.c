@@ -108,6 +108,7 @@ static int describe(const ds_job *job, ds_error *e)
 int ds_folder_begin(ds_job *job, ds_error *e)
 {
     char *text;
+    DS_TRY(ds_make_dirs(job->data.backup, e));
     if (!job->folder && job->setup.exist_ok)
         DS_TRY(ds_folder_find(job, e));
     DS_TRY(job->folder ? DS_OK : make(job, e));

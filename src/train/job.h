@@ -53,8 +53,7 @@ typedef struct ds_job {
     bool unplotted; /* it cannot be drawn, which is noted */
 } ds_job;
 
-/* prepare.c: read and check everything, leave nothing changed but the backup folder, which is made. Close
- * in any case. */
+/* prepare.c: read and check everything, leave nothing changed. Close in any case. */
 int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e);
 void ds_job_close(ds_job *job);
 /* An endless stream of augmented training images from position `start` on, `batch` at a time. */

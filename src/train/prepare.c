@@ -1,5 +1,6 @@
 #include "train/job.h"
 #include "base/file.h"
+#include "base/problem.h"
 #include "base/text.h"
 #include "train/evaluate.h"
 
@@ -64,37 +65,90 @@ int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t 
 
 /* ---- what is read ---- */
 
-static int read_inputs(ds_job *job, ds_error *e)
+static int read_cfg(ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = &job->setup;
-    if (s->name && (!*s->name || *s->name == '.' || strchr(s->name, '/')))
-        return ds_fail(e, DS_EUSAGE, "-name %s, expected the name of a folder inside backup=", s->name);
     DS_TRY(ds_file_read_text(s->cfg, "a network .cfg", &job->cfg_text, e));
-    DS_TRY(ds_cfg_parse(job->cfg_text, s->cfg, &job->cfg, s->notes, e));
-    DS_TRY(ds_cfg_check_training(job->cfg, s->notes, e));
-    DS_TRY(ds_datafile_read(s->data, &job->data, e));
-    if (!job->data.train)
-        return ds_fail_at(e, DS_EINPUT, s->data, 0,
-                          "train= is missing, expected the list of training images");
+    int rc = ds_cfg_parse(job->cfg_text, s->cfg, &job->cfg, s->notes, e);
+    DS_TRY(ds_keep(e, rc));
+    DS_TRY(ds_keep(e, ds_cfg_check_training(job->cfg, s->notes, e)));
     job->base = ds_cfg_base(job->cfg);
-    DS_TRY(s->resume ? ds_folder_find(job, e) : DS_OK);
-    DS_TRY(job->folder ? ds_checkpoint_open(job, e) : DS_OK);
-    DS_TRY(ds_images_read(&job->data, job->data.train, true, &job->train, e));
-    if (s->patience && !job->data.valid)
-        return ds_fail(e, DS_EUSAGE, "-patience %d, expected valid= in %s", s->patience, s->data);
-    return job->data.valid ? ds_images_read(&job->data, job->data.valid, true, &job->valid, e) : DS_OK;
+    return rc;
 }
 
-/* Opening a temporary file is the only test that knows all of permissions, read-only mounts and quotas. */
+/* Without labels there is at least the list. */
+static int read_list(const ds_job *job, const char *list, ds_images *images, ds_error *e)
+{
+    return list ? ds_images_read(&job->data, list, job->data.index != NULL, images, e) : DS_OK;
+}
+
+/* Opening a temporary file is the only test that knows all of permissions, read-only mounts and quotas; in
+ * the nearest folder that is there. */
 static int check_backup(const ds_job *job, ds_error *e)
 {
     ds_writer w;
-    DS_TRY(ds_make_dirs(job->data.backup, e));
-    char *path = ds_path_join(job->data.backup, job->base);
-    int rc = ds_writer_open(&w, path, e);
+    char *dir = ds_strdup(job->data.backup), *up;
+    while (!ds_path_exists(dir) && strcmp(dir, ".")) {
+        up = ds_path_dir(dir);
+        free(dir);
+        dir = up;
+    }
+    ds_error why = {0};
+    char *path = ds_path_join(dir, ".check");
+    int rc = ds_writer_open(&w, path, &why);
     ds_writer_abort(&w);
+    if (rc)
+        ds_fail_at(e, rc, dir, 0, "%s, expected a folder for backup=%s", why.text, job->data.backup);
     free(path);
+    free(dir);
     return rc;
+}
+
+static int make_plan(ds_job *job, ds_error *e)
+{
+    ds_net_options *o = &job->cfg->net;
+    const int64_t n = job->train.n, asked = job->setup.epochs;
+    const int line = ds_section_line(&job->cfg->sections[0], "max_batches");
+    int64_t batches = asked > 0 ? (asked * n + o->batch - 1) / o->batch : o->max_batches;
+    int64_t epochs = asked > 0 ? asked : (batches * o->batch + n - 1) / n;
+    if (batches <= 0)
+        return ds_fail_at(
+            e, DS_EINPUT, job->cfg->path, line,
+            "max_batches is missing or 0, expected the number of batches to train (or -epochs E)");
+    if (batches > INT_MAX || epochs > INT_MAX)
+        return ds_fail_at(e, DS_EINPUT, job->cfg->path, line,
+                          "%lld batches over %lld epochs, expected at most %d of each", (long long)batches,
+                          (long long)epochs, INT_MAX);
+    o->max_batches = (int)batches; /* policy=poly ends there too */
+    job->plan = (ds_train_plan){.images = job->train.n,
+                                .valid_images = job->valid.n,
+                                .batch = o->batch,
+                                .max_batches = (long)batches,
+                                .epochs = (int)epochs};
+    return DS_OK;
+}
+
+/* All that can be known without a network and without pixels; where `e` collects, all that is wrong. */
+static int read_inputs(ds_job *job, ds_error *e)
+{
+    const int before = ds_failures(e);
+    const ds_train_setup *s = &job->setup;
+    ds_datafile *d = &job->data;
+    int cfg = read_cfg(job, e);
+    DS_TRY(ds_keep(e, cfg));
+    DS_TRY(ds_keep(e, ds_datafile_read(s->data, d, e)));
+    if (d->path && !d->train)
+        DS_TRY(ds_keep(e, ds_fail_at(e, DS_EINPUT, s->data, 0,
+                                     "train= is missing, expected the list of training images")));
+    DS_TRY(ds_keep(e, read_list(job, d->train, &job->train, e)));
+    DS_TRY(ds_keep(e, read_list(job, d->valid, &job->valid, e)));
+    if (!cfg && d->index)
+        DS_TRY(ds_keep(e, ds_check_classes(d, job->cfg, e)));
+    if (job->cfg && job->cfg->shapes && job->train.n && !s->resume) /* else the checkpoint has a say */
+        DS_TRY(ds_keep(e, make_plan(job, e)));
+    if (d->backup)
+        DS_TRY(ds_keep(e, check_backup(job, e)));
+    return ds_failed_since(e, before);
 }
 
 /* ---- undecodable images ---- */
@@ -152,34 +206,9 @@ static int check_images(ds_job *job, ds_error *e)
 
 /* ---- the network ---- */
 
-static int make_plan(ds_job *job, ds_error *e)
-{
-    ds_net_options *o = &job->cfg->net;
-    const int64_t n = job->train.n, asked = job->setup.epochs;
-    const int line = ds_section_line(&job->cfg->sections[0], "max_batches");
-    int64_t batches = asked > 0 ? (asked * n + o->batch - 1) / o->batch : o->max_batches;
-    int64_t epochs = asked > 0 ? asked : (batches * o->batch + n - 1) / n;
-    if (batches <= 0)
-        return ds_fail_at(
-            e, DS_EINPUT, job->cfg->path, line,
-            "max_batches is missing or 0, expected the number of batches to train (or -epochs E)");
-    if (batches > INT_MAX || epochs > INT_MAX)
-        return ds_fail_at(e, DS_EINPUT, job->cfg->path, line,
-                          "%lld batches over %lld epochs, expected at most %d of each", (long long)batches,
-                          (long long)epochs, INT_MAX);
-    o->max_batches = (int)batches; /* policy=poly ends there too */
-    job->plan = (ds_train_plan){.images = job->train.n,
-                                .valid_images = job->valid.n,
-                                .batch = o->batch,
-                                .max_batches = (long)batches,
-                                .epochs = (int)epochs};
-    return DS_OK;
-}
-
 static int make_net(ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = &job->setup;
-    DS_TRY(make_plan(job, e));
     const ds_net_setup setup = {.train = true,
                                 .samples = (size_t)job->train.n,
                                 .epochs = job->plan.epochs,
@@ -190,7 +219,7 @@ static int make_net(ds_job *job, ds_error *e)
                                 .notes = s->notes};
     DS_TRY(ds_net_new(job->cfg, &setup, &job->net, e));
     job->info = ds_net_get_info(job->net);
-    return ds_check_classes(&job->data, job->net, job->cfg, e);
+    return DS_OK;
 }
 
 /* Which layers a partial file left as they were. */
@@ -218,8 +247,6 @@ static int load_weights(ds_job *job, ds_error *e)
     const ds_train_setup *s = &job->setup;
     const int layers = job->info->layers;
     ds_weights_info w = {0};
-    if (s->upto && !s->weights)
-        return ds_fail(e, DS_EUSAGE, "-upto %d without weights, expected WEIGHTS after CFG", s->upto);
     if (s->upto > layers)
         return ds_fail(e, DS_EUSAGE, "-upto %d, expected at most %d, the layers of %s", s->upto, layers,
                        s->cfg);
@@ -247,14 +274,14 @@ static int make_all(ds_job *job, ds_error *e)
     ds_notes *notes = job->setup.notes;
     DS_TRY(make_net(job, e));
     DS_TRY(load_weights(job, e));
-    DS_TRY(check_backup(job, e));
     DS_TRY(check_images(job, e));
     if (job->train.n == listed)
         return DS_OK;
     ds_net_free(job->net);
     job->net = NULL;
     job->setup.notes = NULL; /* all is said */
-    int rc = make_net(job, e);
+    int rc = make_plan(job, e);
+    rc = rc ? rc : make_net(job, e);
     rc = rc ? rc : load_weights(job, e);
     job->setup.notes = notes;
     return rc;
@@ -295,12 +322,35 @@ static int warmup_epochs(const ds_job *job)
     return job->plan.epochs;
 }
 
+static int check_usage(const ds_job *job, ds_error *e)
+{
+    const ds_train_setup *s = &job->setup;
+    if (s->name && (!*s->name || *s->name == '.' || strchr(s->name, '/')))
+        return ds_fail(e, DS_EUSAGE, "-name %s, expected the name of a folder inside backup=", s->name);
+    if (s->upto && !s->weights)
+        return ds_fail(e, DS_EUSAGE, "-upto %d without weights, expected WEIGHTS after CFG", s->upto);
+    return DS_OK;
+}
+
+/* The run to go on with, if any. */
+static int find_run(ds_job *job, ds_error *e)
+{
+    const ds_train_setup *s = &job->setup;
+    if (s->patience && !job->data.valid)
+        return ds_fail(e, DS_EUSAGE, "-patience %d, expected valid= in %s", s->patience, s->data);
+    DS_TRY(s->resume ? ds_folder_find(job, e) : DS_OK);
+    DS_TRY(job->folder ? ds_checkpoint_open(job, e) : DS_OK);
+    return make_plan(job, e);
+}
+
 int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e)
 {
     int n;
     *job = (ds_job){.setup = *setup, .events = events, .average = NAN, .best.valid_top1 = NAN};
     job->setup.loaders = ds_loader_threads(setup->loaders);
+    DS_TRY(check_usage(job, e));
     DS_TRY(read_inputs(job, e));
+    DS_TRY(find_run(job, e));
     DS_TRY(make_all(job, e));
     const ds_param *params = ds_net_params(job->net, &n);
     job->optimizer = ds_optimizer_new(&job->cfg->net, params, n, job->plan.batch);

@@ -45,7 +45,7 @@ static inline void check(int rc, const ds_error *e, const char *text)
 
 static inline ds_net *build(const ds_cfg *cfg, int backend, int batch, bool train, int threads)
 {
-    ds_error e;
+    ds_error e = {0};
     ds_net *net;
     ds_net_setup s = {.batch = batch,
                       .train = train,
@@ -106,7 +106,7 @@ static inline pair pair_of(const char *text, int batch, bool train, int first, i
 {
     const int backends[2] = {first, second};
     pair p = {.text = text};
-    ds_error e;
+    ds_error e = {0};
     check(ds_cfg_parse(text, "test.cfg", &p.cfg, NULL, &e), &e, text);
     for (int k = HOST; k <= ONEDNN; k++) {
         p.net[k] = build(p.cfg, backends[k], batch, train, 2);
@@ -162,14 +162,14 @@ static inline double logits_apart(const pair *p)
 
 static inline void pair_forward(pair *p)
 {
-    ds_error e;
+    ds_error e = {0};
     for (int k = HOST; k <= ONEDNN; k++)
         check(ds_net_forward(p->net[k], p->pixels, p->net[k]->info.batch, &e), &e, p->text);
 }
 
 static inline void pair_train(pair *p)
 {
-    ds_error e;
+    ds_error e = {0};
     for (int k = HOST; k <= ONEDNN; k++)
         check(ds_net_train(p->net[k], p->pixels, p->labels, p->ids, 0, p->loss[k], &e), &e, p->text);
 }

@@ -62,7 +62,7 @@ static int read_data(ds_datafile *d, ds_error *e)
 
 static void read_well(ds_datafile *d, const char *text)
 {
-    ds_error e;
+    ds_error e = {0};
     put("a.data", text);
     if (read_data(d, &e))
         fail_msg("%s:%d: %s", e.file, e.line, e.text);
@@ -81,7 +81,7 @@ static void expect_error(const ds_error *e, const char *name, int line, const ch
 static void expect_bad_data(const char *text, const char *name, int line, const char *words)
 {
     ds_datafile d;
-    ds_error e;
+    ds_error e = {0};
     put("a.data", text);
     assert_int_not_equal(read_data(&d, &e), 0);
     expect_error(&e, name, line, words);
@@ -162,7 +162,7 @@ static void test_bad_files(void **state)
 {
     (void)state;
     ds_datafile d;
-    ds_error e;
+    ds_error e = {0};
     assert_int_equal(ds_datafile_read(dir, &d, &e), DS_EIO);
     assert_non_null(strstr(e.text, "is a directory"));
     put_bytes("a.data", "train=\0x", 8);
@@ -266,7 +266,7 @@ static int read_list(const ds_datafile *d, const char *text, ds_images *images, 
 static void expect_bad_list(const ds_datafile *d, const char *text, int line, const char *words)
 {
     ds_images images;
-    ds_error e;
+    ds_error e = {0};
     assert_int_equal(read_list(d, text, &images, &e), DS_EINPUT);
     expect_error(&e, "list.txt", line, words);
     assert_null(images.paths);
@@ -277,7 +277,7 @@ static void test_list(void **state)
     (void)state;
     ds_datafile d;
     ds_images images;
-    ds_error e;
+    ds_error e = {0};
     put("labels.txt", "cat\ndog\n");
     read_well(&d, "labels=labels.txt\n");
     /* "tests" is a folder here, so that path stays; the others lie beside the list */
@@ -309,7 +309,7 @@ static void test_list_relative_to_current_folder(void **state)
     (void)state;
     ds_datafile d;
     ds_images images;
-    ds_error e;
+    ds_error e = {0};
     put("labels.txt", "src\nplugins\n");
     read_well(&d, "labels=labels.txt\nlabels_from=directory\n");
     assert_int_equal(read_list(&d, "src/data\nsrc/nothing here\n", &images, &e), 0);
@@ -324,7 +324,7 @@ static void test_list_with_labels(void **state)
     (void)state;
     ds_datafile d;
     ds_images images;
-    ds_error e;
+    ds_error e = {0};
     put("labels.txt", "cat\nred fox\n");
     read_well(&d, "labels=labels.txt\nlabels_from=list\n");
     assert_int_equal(read_list(&d, "/a b.png\tred fox\r\n/c.png\t cat \n/with\ttab.png\tcat\n", &images, &e),

@@ -46,7 +46,7 @@ static void expect_text(const char *path, const char *text)
 static void replace(const char *path, const char *text)
 {
     ds_writer w;
-    ds_error e;
+    ds_error e = {0};
     assert_int_equal(ds_writer_open(&w, path, &e), DS_OK);
     fputs(text, w.f);
     assert_int_equal(ds_writer_commit(&w, &e), DS_OK);
@@ -149,7 +149,7 @@ static void test_errors(void **state)
 {
     (void)state;
     ds_writer w;
-    ds_error e;
+    ds_error e = {0};
     assert_int_equal(ds_writer_open(&w, folder, &e), DS_EIO);
     assert_non_null(strstr(e.text, "is a directory"));
     assert_int_equal(ds_writer_open(&w, at("none/file"), &e), DS_EIO);

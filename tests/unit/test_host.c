@@ -40,7 +40,7 @@ static void check(int rc, const ds_error *e)
 static struct bench setup_text(const char *text, bool train)
 {
     struct bench b = {0};
-    ds_error e;
+    ds_error e = {0};
     check(ds_cfg_parse(text, "test.cfg", &b.cfg, NULL, &e), &e);
     ds_net_setup s = {
         .train = train, .samples = 20, .epochs = 10, .seed = 3, .threads = 2, .backend = backend};
@@ -94,7 +94,7 @@ static double difference(struct bench *b, const double *g, float *w, double h)
 static void check_gradients(const char *text, double tolerance)
 {
     struct bench b = setup_text(text, true);
-    ds_error e;
+    ds_error e = {0};
     double loss[6];
     check(ds_net_train(b.net, b.pixels, b.labels, b.ids, 7, loss, &e), &e);
     int n = b.net->info.batch * b.net->info.logits, arrays;
@@ -204,7 +204,7 @@ static void gradients_targets(void **state)
 /* Plain SGD, enough to move the batch statistics. */
 static void train_steps(struct bench *b, int steps)
 {
-    ds_error e;
+    ds_error e = {0};
     int arrays;
     const ds_param *p = ds_net_params(b->net, &arrays);
     for (int s = 0; s < steps; s++) {
@@ -223,7 +223,7 @@ static void statistics_follow_training(void **state)
 {
     (void)state;
     struct bench b = setup_text(NET CONV(8, 3, BN) CONV(8, 3, BN) HEAD(4) "[softmax]\n", true);
-    ds_error e;
+    ds_error e = {0};
     train_steps(&b, 30);
     assert_true(ds_net_has_batchnorm(b.net));
     ds_walk_forward(b.net, b.pixels, b.net->info.cost - 1, true);
@@ -257,7 +257,7 @@ static void check_rows(const char *what, int n, int row, const float *values, co
 static void check_pieces(const char *text)
 {
     struct bench b = setup_text(text, true);
-    ds_error e;
+    ds_error e = {0};
     float logits[6 * 8];
     int row = b.net->info.logits;
     for (int round = 0; round < 2; round++) { /* again with other averages and weights */
@@ -304,7 +304,7 @@ static void resize_file(const char *path, long by)
 {
     unsigned char *bytes;
     size_t n;
-    ds_error e;
+    ds_error e = {0};
     check(ds_file_read(path, "", &bytes, &n, &e), &e);
     FILE *f = fopen(path, "wb");
     fwrite(bytes, 1, by < 0 ? n - (size_t)-by : n, f);
@@ -320,7 +320,7 @@ static void weights_round_trip(void **state)
 {
     (void)state;
     struct bench a = setup_text(two_layers, false), b = setup_text(two_layers, false);
-    ds_error e;
+    ds_error e = {0};
     ds_weights_info info;
     char *path = temporary();
     int arrays;
@@ -343,7 +343,7 @@ static void weights_of_wrong_size(void **state)
 {
     (void)state;
     struct bench b = setup_text(two_layers, false);
-    ds_error e;
+    ds_error e = {0};
     ds_weights_info info;
     char *path = temporary();
     int arrays;
@@ -386,7 +386,7 @@ static void stock_predicts_the_same(void **state)
     static const char text[] =
         NET CONV(4, 3, BN) "[maxpool]\nsize=2\nstride=2\n" CONV(6, 1, BN) HEAD(4) "[softmax]\n";
     struct bench b = setup_text(text, true);
-    ds_error e;
+    ds_error e = {0};
     train_steps(&b, 3);
     char *weights = temporary(), *cfg = temporary();
     check(ds_net_save_weights(b.net, weights, 18, &e), &e);
@@ -422,7 +422,7 @@ static void sane_averages(ds_net *net)
 /* max |a - b| / max |b| of the logits of one random image, ours against the stock forward pass. */
 static double against_stock(const char *name)
 {
-    ds_error e;
+    ds_error e = {0};
     ds_cfg *cfg;
     ds_net *net;
     char *path = ds_format("/usr/share/darknet/cfg/%s", name), *weights = temporary();
@@ -489,7 +489,7 @@ static void reject_gives_zeros(void **state)
     (void)state;
     struct bench b =
         setup_text(NET CONV(4, 3, "") HEAD(5) "[sat]\ntarget=abstain\n[reject]\nthreshold=1\n", false);
-    ds_error e;
+    ds_error e = {0};
     check(ds_net_forward(b.net, b.pixels, b.net->info.batch, &e), &e);
     for (int i = 0; i < 6 * 4; i++)
         assert_true(b.net->net->output[i] == 0);
@@ -503,7 +503,7 @@ static void not_a_number_is_reported(void **state)
 {
     (void)state;
     struct bench b = setup_text(NET CONV(4, 3, "") HEAD(4) "[softmax]\n", true);
-    ds_error e;
+    ds_error e = {0};
     b.pixels[3] = NAN;
     assert_int_equal(ds_net_train(b.net, b.pixels, b.labels, b.ids, 0, NULL, &e), DS_ENUMERIC);
     teardown(&b);

@@ -362,7 +362,7 @@ static void threads(void **state)
 
 static void poison(pair *p)
 {
-    ds_error e;
+    ds_error e = {0};
     size_t n = (size_t)p->net[HOST]->info.batch * (size_t)p->net[HOST]->info.inputs;
     float *pixels = malloc(n * sizeof *pixels);
     for (size_t i = 0; i < n; i++)
@@ -459,7 +459,7 @@ static char *draw_layer(ds_rng *r, int layers)
 static bool is_valid(const char *text)
 {
     ds_cfg *cfg;
-    ds_error e;
+    ds_error e = {0};
     char *whole = ds_format("%s%s", text, HEAD);
     int rc = ds_cfg_parse(whole, "test.cfg", &cfg, NULL, &e);
     free(whole);
@@ -494,7 +494,7 @@ static char *draw_network(uint64_t seed)
 static bool is_steady(const char *text, int batch)
 {
     pair p = pair_of(text, batch, true, HOST, HOST);
-    ds_error e;
+    ds_error e = {0};
     check(ds_net_train(p.net[0], p.pixels, p.labels, p.ids, 0, p.loss[0], &e), &e, text);
     for (int i = 0; i < batch * p.net[0]->info.inputs; i++)
         p.pixels[i] *= i % 2 ? 1 + 3e-7f : 1 - 3e-7f;

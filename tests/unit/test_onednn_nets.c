@@ -38,7 +38,7 @@ static const float *last_output(const ds_net *net, int *outputs)
 static float *results(const ds_cfg *cfg, int backend, int batch, size_t *n)
 {
     ds_net *net = build(cfg, backend, batch, false, 2);
-    ds_error e;
+    ds_error e = {0};
     sane_averages(net);
     ds_rng r = ds_rng_make(1, 2, 3);
     size_t inputs = (size_t)net->info.batch * (size_t)net->info.inputs; /* with time_steps */
@@ -61,7 +61,7 @@ static float *results(const ds_cfg *cfg, int backend, int batch, size_t *n)
 static void compare_file(const char *path, int batch)
 {
     ds_cfg *cfg;
-    ds_error e;
+    ds_error e = {0};
     size_t n;
     check(ds_cfg_read(path, &cfg, NULL, &e), &e, path);
     float *a = results(cfg, HOST, batch, &n), *b = results(cfg, ONEDNN, batch, &n);
@@ -92,7 +92,7 @@ static void small_networks(void **state)
 static void named_file(void **state)
 {
     ds_cfg *cfg;
-    ds_error e;
+    ds_error e = {0};
     if (ds_cfg_read(*state, &cfg, NULL, &e)) {
         print_message("%s:%d: %s\n", e.file, e.line, e.text);
         skip();

@@ -44,7 +44,7 @@ static void clear_gradients(ds_net *net)
 
 static void train_once(ds_net *net, const pair *p)
 {
-    ds_error e;
+    ds_error e = {0};
     clear_gradients(net);
     check(ds_net_train(net, p->pixels, p->labels, p->ids, 0, p->loss[0], &e), &e, p->text);
 }
@@ -167,7 +167,7 @@ static void statistics(void **state)
         CONV(17, 1, 1, "tanh", BN) "[dropout]\nprobability=.5\n[batchnorm]\n" MAXPOOL(2, 2)
             CONNECTED(9, "tanh", BN) HEAD;
     pair p = pair_new(text, 5, true);
-    ds_error e;
+    ds_error e = {0};
     for (int k = HOST; k <= ONEDNN; k++) {
         ds_net_statistics_start(p.net[k]);
         for (int s = 0; s < 3; s++) {
@@ -209,7 +209,7 @@ static void changes_are_seen(void **state)
 {
     (void)state;
     pair p = pair_new(small_net, 5, true);
-    ds_error e;
+    ds_error e = {0};
     ds_weights_info info;
     ds_optimizer *o[2];
     char *path = temporary();
@@ -248,7 +248,7 @@ static void passes_do_not_disturb(void **state)
     (void)state;
     pair p = pair_of(small_net, 5, true, ONEDNN, ONEDNN);
     size_t n;
-    ds_error e;
+    ds_error e = {0};
     for (int s = 0; s < 3; s++) {
         check(ds_net_forward(p.net[1], p.pixels, p.net[1]->info.batch, &e), &e, small_net);
         pair_train(&p);
@@ -361,7 +361,7 @@ static void memory_stays(void **state)
     pair p = pair_of(text, 2, true, ONEDNN, ONEDNN);
     ds_net_free(p.net[0]);
     p.net[0] = build(p.cfg, ONEDNN, 2, true, 1);
-    ds_error e;
+    ds_error e = {0};
     long before = 0;
     for (int s = 0; s < 1020; s++) {
         train_once(p.net[0], &p);
@@ -386,7 +386,7 @@ static void weights_go_both_ways(void **state)
     for (int from = HOST; from <= ONEDNN; from++) {
         pair p = pair_new(small_net, 5, true), q = pair_new(small_net, 5, false);
         ds_net *source = p.net[from], *target = q.net[!from];
-        ds_error e;
+        ds_error e = {0};
         ds_weights_info info;
         ds_optimizer *o;
         int n;
@@ -415,7 +415,7 @@ static void stock_reads_them(void **state)
 {
     (void)state;
     pair p = pair_of(small_net, 4, true, ONEDNN, ONEDNN);
-    ds_error e;
+    ds_error e = {0};
     char *weights = temporary(), *cfg = temporary();
     for (int s = 0; s < 3; s++)
         train_once(p.net[0], &p);
@@ -469,7 +469,7 @@ static void single_values_are_refused(void **state)
     };
     for (size_t i = 0; i < COUNT(nets); i++)
         for (int backend = HOST; backend <= ONEDNN; backend++) {
-            ds_error e;
+            ds_error e = {0};
             assert_int_equal(try_new(nets[i], backend, 1, true, &e), DS_EINPUT);
             assert_non_null(strstr(e.text, "layer 1"));
             assert_non_null(strstr(e.text, "single value"));

@@ -82,7 +82,7 @@ static int check(const char *const *others, int n, int threads, ds_notes *notes,
 
 static void expect_shared(const char *const *others, int n, int line, const char *words)
 {
-    ds_error e;
+    ds_error e = {0};
     char *list = place("calib");
     for (int threads = 1; threads <= 3; threads++) {
         assert_int_equal(check(others, n, threads, NULL, &e), DS_EINPUT);
@@ -95,7 +95,7 @@ static void expect_shared(const char *const *others, int n, int line, const char
 
 static void expect_apart(const char *const *others, int n)
 {
-    ds_error e;
+    ds_error e = {0};
     ds_notes notes = {0};
     if (check(others, n, 2, &notes, &e))
         fail_msg("%s:%d: %s", e.file, e.line, e.text);
@@ -197,7 +197,7 @@ static void test_labels_in_the_list(void **state)
 static void test_missing(void **state)
 {
     (void)state;
-    ds_error e;
+    ds_error e = {0};
     ds_notes notes = {0};
     put_text("calib", "5.png\n4.png\n");
     put_text("train", "3.png\nno.png\nno_either.png\n");

@@ -96,7 +96,7 @@ static void another_abi_is_refused(void **unused)
     (void)unused;
     ds_layer old = probe_layer;
     ds_instance it = {.layer = &old};
-    ds_error e;
+    ds_error e = {0};
     old.abi = DS_PLUGIN_ABI + 1;
     assert_false(ds_layer_usable(&old));
     assert_true(ds_layer_usable(&probe_layer));
@@ -110,7 +110,7 @@ static void a_state_is_filled_and_freed(void **unused)
 {
     (void)unused;
     ds_instance it = {.layer = &probe_layer};
-    ds_error e;
+    ds_error e = {0};
     assert_int_equal(make(&it, "word", &e), 0);
     assert_string_equal(((probe *)it.state)->word, "1");
     assert_int_equal(it.setup.classes, 4);
@@ -124,7 +124,7 @@ static void a_state_is_filled_and_freed(void **unused)
 static void fails_at(const char *key, const char *file, int line)
 {
     ds_instance it = {.layer = &probe_layer};
-    ds_error e;
+    ds_error e = {0};
     assert_int_equal(make(&it, key, &e), DS_EINPUT);
     assert_null(it.state);
     assert_int_equal(releases, 1);
@@ -144,7 +144,7 @@ static void a_bad_key_has_its_line(void **unused)
 {
     (void)unused;
     ds_instance it = {.layer = &probe_layer};
-    ds_error e;
+    ds_error e = {0};
     assert_int_equal(make(&it, "wort", &e), DS_EINPUT);
     assert_null(it.state);
     assert_int_equal(e.line, 8);

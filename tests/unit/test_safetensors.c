@@ -47,7 +47,7 @@ static void write_file(float first)
 static int read_a(const char *of, float a[6])
 {
     ds_saved_file f;
-    ds_error e;
+    ds_error e = {0};
     int rc = ds_saved_open(&f, ds_strdup(of), &e);
     if (!rc)
         rc = ds_saved_read(&f, &(ds_saved){"a", "F32", 2, 3, a}, &e);

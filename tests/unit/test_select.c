@@ -134,7 +134,7 @@ static void undefined_scores_are_nan(void **state)
 static void shapes_are_checked(void **state)
 {
     (void)state;
-    ds_error e;
+    ds_error e = {0};
     for (int k = 0; k < DS_ABSTAIN; k++)
         assert_int_equal(ds_score_check(&(ds_score){(ds_confidence)k, 1, 2}, 3, false, &e), 0);
     assert_int_equal(ds_score_check(&(ds_score){DS_ABSTAIN, 1, 2}, 3, true, &e), 0);

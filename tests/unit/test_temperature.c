@@ -14,7 +14,7 @@
 static double fit(const float *z, const int *labels, size_t n, int row, int classes)
 {
     double temperature = NAN;
-    ds_error e;
+    ds_error e = {0};
     const ds_answers a = {
         .n = n, .logits = (float *)z, .labels = (int *)labels, .classes = classes, .abstain = row > classes};
     if (ds_temperature_fit(&a, &temperature, &e))
@@ -146,7 +146,7 @@ static void images_without_a_likelihood_are_left_out(void **state)
 
 static void check_refused(const float *z, const int *labels, size_t n, const char *words)
 {
-    ds_error e;
+    ds_error e = {0};
     double temperature = 7;
     const ds_answers a = {.n = n, .logits = (float *)z, .labels = (int *)labels, .classes = 2};
     assert_int_equal(ds_temperature_fit(&a, &temperature, &e), DS_EINPUT);

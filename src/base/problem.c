@@ -1,0 +1,108 @@
+#include "base/problem.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const ds_severity_names[] = {"error", "warning", "note"};
+
+static bool is_like(const ds_problem *a, const ds_problem *b)
+{
+    return a->severity == b->severity && a->kind == b->kind && strcmp(a->file, b->file) == 0;
+}
+
+/* Those of a file in the order of its lines: readers go over it several times. */
+static void add(ds_problems *p, ds_severity severity, char *file, int line, char *text)
+{
+    const ds_problem fresh = {severity, p->kind, file, line, text};
+    p->count[severity]++;
+    DS_PUSH(p->v, p->n, fresh);
+    ds_problem *v = p->v + p->n - 1;
+    for (; v > p->v && is_like(v - 1, &fresh) && v[-1].line > line; v--)
+        *v = v[-1];
+    *v = fresh;
+}
+
+void ds_problem_add(ds_problems *p, ds_severity severity, const char *file, int line, const char *format, ...)
+{
+    char *text;
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0)
+        ds_out_of_memory();
+    va_end(args);
+    add(p, severity, ds_strdup(file), line, text);
+}
+
+void ds_problems_take(ds_problems *p, ds_notes *notes)
+{
+    for (int i = 0; i < notes->n; i++) {
+        const char *text = strchr(notes->text[i], ' ') + 1, *colon = text;
+        int line = 0, n = 0;
+        while ((colon = strchr(colon, ':')) && !(sscanf(colon, ":%d:%n", &line, &n) == 1 && n))
+            colon++;
+        add(p, *notes->text[i] == 'w' ? DS_WARNING : DS_NOTE,
+            ds_strndup(text, colon ? (size_t)(colon - text) : 0), colon ? line : 0,
+            ds_strdup(colon ? colon + n + 1 : text));
+    }
+    ds_notes_clear(notes);
+}
+
+void ds_problems_print(const ds_problems *p, FILE *out)
+{
+    enum { MOST = 20 };
+    for (int i = 0, row = 0; i < p->n; i++) {
+        const ds_problem *v = &p->v[i];
+        const bool last = i + 1 == p->n || !is_like(v, v + 1);
+        char more[64];
+        row++;
+        snprintf(more, sizeof more, "and %d more of this kind", row - MOST);
+        if (row <= MOST)
+            ds_put_message(out, ds_severity_names[v->severity], v->file, v->line, v->text);
+        else if (last)
+            ds_put_message(out, ds_severity_names[v->severity], v->file, 0, more);
+        row = last ? 0 : row;
+    }
+}
+
+void ds_problems_clear(ds_problems *p)
+{
+    for (int i = 0; i < p->n; i++) {
+        free(p->v[i].file);
+        free(p->v[i].text);
+    }
+    free(p->v);
+    *p = (ds_problems){0};
+}
+
+/* ---- an error that collects ---- */
+
+bool ds_collects(const ds_error *e)
+{
+    return e && e->all;
+}
+
+int ds_keep(ds_error *e, int rc)
+{
+    if (!rc || !ds_collects(e))
+        return rc;
+    if (!e->kept)
+        ds_problem_add(e->all, DS_ERROR, e->file, e->line, "%s", e->text);
+    e->kept = true;
+    return DS_OK;
+}
+
+int ds_failures(const ds_error *e)
+{
+    return ds_collects(e) ? e->all->count[DS_ERROR] : 0;
+}
+
+int ds_failed_since(ds_error *e, int before)
+{
+    if (ds_failures(e) == before)
+        return DS_OK;
+    e->kept = true;
+    return e->code;
+}
