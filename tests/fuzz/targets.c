@@ -63,7 +63,7 @@ static void run_cfg(const uint8_t *bytes, size_t n)
                                      {(char *)"temperature", NULL, 0}};
     const char *path = put(0, bytes, n);
     ds_notes notes = {0};
-    ds_error e;
+    ds_error e = {0};
     ds_cfg *cfg;
     char *text;
     int line;
@@ -95,7 +95,7 @@ static ds_job *small_job(void)
     static uint64_t keys[] = {7, 5, 6};
     static char *image_paths[] = {(char *)"a", (char *)"b", (char *)"c"};
     const ds_net_setup setup = {.train = true, .samples = 3, .epochs = 9, .threads = 1, .backend = "host"};
-    ds_error e;
+    ds_error e = {0};
     int n;
     if (job.net)
         return &job;
@@ -149,7 +149,7 @@ static void make_folder(ds_job *job)
 static void run_checkpoint(const uint8_t *bytes, size_t n)
 {
     ds_job *job = small_job();
-    ds_error e;
+    ds_error e = {0};
     if (!job->folder)
         make_folder(job);
     put(0, bytes, n);
@@ -164,7 +164,7 @@ static void run_checkpoint(const uint8_t *bytes, size_t n)
 static void run_data(const uint8_t *bytes, size_t n)
 {
     ds_datafile d;
-    ds_error e;
+    ds_error e = {0};
     put_parts(bytes, n);
     if (!ds_datafile_read(paths[0], &d, &e))
         ds_datafile_clear(&d);
@@ -174,7 +174,7 @@ static void run_data(const uint8_t *bytes, size_t n)
 static void run_feed(const char *path)
 {
     ds_feed feed;
-    ds_error e;
+    ds_error e = {0};
     char *line;
     bool later;
     if (ds_feed_open(&feed, path, &e))
@@ -192,7 +192,7 @@ static void run_list(const uint8_t *bytes, size_t n)
     for (int k = 0; k < 4; k++) {
         ds_images images;
         ds_datafile d;
-        ds_error e;
+        ds_error e = {0};
         char *text = ds_format("labels=100\nlabels_from=%s\n", froms[k]);
         int rc = ds_datafile_read(put(3, text, strlen(text)), &d, &e);
         free(text);
@@ -211,7 +211,7 @@ static void run_labels(const uint8_t *bytes, size_t n)
 {
     ds_label_index *index;
     ds_matches matches = {0};
-    ds_error e;
+    ds_error e = {0};
     char **labels, *text;
     int count;
     put_parts(bytes, n);
@@ -233,7 +233,7 @@ static void run_csv(const uint8_t *bytes, size_t n)
     const char *path = put(0, bytes, n);
     for (int labelled = 0; labelled < 2; labelled++) {
         ds_answers a = {0}, again = {0};
-        ds_error e;
+        ds_error e = {0};
         if (!ds_report_csv_read(path, labelled, &a, &e) && labelled && a.paths &&
             (ds_report_csv_read(path, true, &again, &e) || ds_answers_match(&a, &again, &e)))
             abort(); /* the same file matches itself */
@@ -248,7 +248,7 @@ static void run_csv(const uint8_t *bytes, size_t n)
 static void import(ds_import s)
 {
     ds_imported done;
-    ds_error e;
+    ds_error e = {0};
     s.out = NOWHERE;
     if (!ds_import_run(&s, &done, &e))
         abort();
@@ -289,7 +289,7 @@ static void run_image(const uint8_t *bytes, size_t n)
     float out[3 * 8 * 8];
     for (int channels = 1; channels <= 3; channels += 2) {
         ds_image im;
-        ds_error e;
+        ds_error e = {0};
         if (ds_image_read(path, channels, &im, &e))
             continue;
         ds_prepare_center(&im, 8, 8, false, out);
