@@ -110,7 +110,7 @@ test: $(UNIT) $(BENCH_PROGRAMS) all
 FUZZ_SANITIZE = fuzzer-no-link,$(or $(SANITIZE),address$(comma)undefined)
 fuzz:
 	@$(MAKE) --no-print-directory CC="$(FUZZ_CC)" ONEDNN=0 OPENMP= DEV= SANITIZE=$(FUZZ_SANITIZE) fuzzer \
-	    CFLAGS="-O1 -g -DDS_MOST_PIXELS=1048576 -fno-sanitize-recover=all"
+	    CFLAGS="-O2 -g -DDS_MOST_PIXELS=262144 -fno-sanitize-recover=all"
 	@sh tests/fuzz/run.sh build-host-$(subst $(comma),-,$(FUZZ_SANITIZE))/fuzz $(TIME) $(FUZZ)
 
 fuzzer: $(BUILD)/fuzz

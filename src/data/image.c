@@ -14,6 +14,7 @@
  * its memory is cleared and counted, and belongs to the image at work: a failed assertion ends that image
  * alone. */
 enum { MOST_HELD = 64 }; /* a JPEG holds 14 blocks */
+enum { DAMAGED = 1, CUT_OFF };
 typedef struct workshop {
     struct held {
         void *p;
@@ -66,7 +67,7 @@ static void free_held(void *p)
 #define STBI_MALLOC(n) resize_held(NULL, n)
 #define STBI_REALLOC(p, n) resize_held(p, n)
 #define STBI_FREE(p) free_held(p)
-#define STBI_ASSERT(x) ((x) ? (void)0 : longjmp(at_work->broken, 1))
+#define STBI_ASSERT(x) ((x) ? (void)0 : longjmp(at_work->broken, DAMAGED))
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_NO_STDIO
@@ -78,19 +79,19 @@ static void free_held(void *p)
 #define stbi__unpremultiply_on_load_thread stbi_set_unpremultiply_on_load_thread
 #include <stb/stb_image.h> /* by this name a system header: its warnings are not ours */
 
-/* The file in memory. stb_image reads zeros, or nothing, behind its end and goes on. */
+/* The file in memory. stb_image would read zeros, or nothing, behind its end and go on. */
 typedef struct source {
     const unsigned char *bytes;
     size_t n, at;
     const void *ahead; /* stb_image's buffer: what goes there is read ahead and may end early */
-    bool missed;       /* more was wanted than there is */
 } source;
 
 static int source_read(void *arg, char *to, int size)
 {
     source *s = arg;
     size_t rest = s->at < s->n ? s->n - s->at : 0, n = (size_t)size < rest ? (size_t)size : rest;
-    s->missed |= (const void *)to == s->ahead ? rest == 0 : n < (size_t)size;
+    if ((const void *)to == s->ahead ? rest == 0 : n < (size_t)size)
+        longjmp(at_work->broken, CUT_OFF);
     memcpy(to, s->bytes + (rest ? s->at : 0), n);
     s->at += n;
     return (int)n;
@@ -158,10 +159,13 @@ static const unsigned char *behind_scan(const unsigned char *at, const unsigned 
     return at;
 }
 
-/* Walks over the segments as stb_image does, which takes any end of the data for that of the picture. */
+/* Walks over the segments as stb_image does, which takes any end of the data for that of the picture. A scan of
+ * no data costs as much as a whole picture: without a progressive frame there is one a component, with one about
+ * ten. */
 static bool is_whole_jpeg(const unsigned char *bytes, size_t n)
 {
-    enum { TABLES = 0xc4, END = 0xd9, SCAN = 0xda };
+    enum { PROGRESSIVE = 0xc2, TABLES = 0xc4, END = 0xd9, SCAN = 0xda };
+    int scans = 4;
     const unsigned char *at = bytes, *end = bytes + n;
     while ((at = memchr(at, 0xff, (size_t)(end - at)))) {
         while (at < end && *at == 0xff)
@@ -173,8 +177,9 @@ static bool is_whole_jpeg(const unsigned char *bytes, size_t n)
             continue;
         size_t length = (size_t)at[0] << 8 | at[1];
         if (length < 2 || length > (size_t)(end - at) ||
-            (marker == TABLES && !has_sound_tables(at + 2, at + length)))
+            (marker == TABLES && !has_sound_tables(at + 2, at + length)) || (marker == SCAN && scans-- == 0))
             return false;
+        scans = marker == PROGRESSIVE ? 100 : scans;
         at = marker == SCAN ? behind_scan(at + length, end) : at + length;
     }
     return false;
@@ -245,8 +250,8 @@ static int decode(workshop *work, const unsigned char *bytes, size_t n, const ch
     if (work->exceeded)
         return ds_fail_at(e, DS_EINPUT, path, 0, "cannot decode: takes more memory than %d x %d pixels need",
                           w, h);
-    if (!px || s.missed)
-        return refuse(path, px ? "file without its end" : stbi_failure_reason(), e);
+    if (!px)
+        return refuse(path, stbi_failure_reason(), e);
     *find_held(px) = (struct held){0}; /* is the caller's from here on */
     im->px = px;
     im->c = channels;
@@ -262,8 +267,17 @@ static int decode_guarded(const unsigned char *bytes, size_t n, const char *path
         return refuse(path, "file above 2 GB", e);
     workshop work = {0};
     at_work = &work;
-    int rc = setjmp(work.broken) ? refuse(path, "damaged file", e)
-                                 : decode(&work, bytes, n, path, channels, im, e);
+    int rc = DS_OK;
+    switch (setjmp(work.broken)) {
+    case 0:
+        rc = decode(&work, bytes, n, path, channels, im, e);
+        break;
+    case CUT_OFF:
+        rc = refuse(path, "file without its end", e);
+        break;
+    default:
+        rc = refuse(path, "damaged file", e);
+    }
     for (int i = 0; i < MOST_HELD; i++)
         free(work.held[i].p);
     at_work = NULL;

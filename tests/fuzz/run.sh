@@ -5,7 +5,7 @@ set -eu
 program=$1 seconds=$2
 shift 2
 folder=$(dirname "$program")
-export ASAN_OPTIONS=allocator_may_return_null=1:${ASAN_OPTIONS:-} UBSAN_OPTIONS=print_stacktrace=1
+export ASAN_OPTIONS=allocator_may_return_null=1:quarantine_size_mb=16:${ASAN_OPTIONS:-} UBSAN_OPTIONS=print_stacktrace=1
 export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
 for target; do
     [ -d "tests/fuzz/corpus/$target" ] || { echo "error: no target '$target', expected a folder of tests/fuzz/corpus" >&2; exit 2; }
