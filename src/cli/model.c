@@ -19,6 +19,7 @@ int ds_model_read_list(const ds_model *m, const char *list, bool labelled, ds_an
     if (!labelled)
         free(images.labels);
     free(images.keys);
+    free(images.lines);
     a->n = (size_t)images.n;
     a->paths = images.paths;
     a->labels = labelled ? images.labels : NULL;

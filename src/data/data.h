@@ -40,6 +40,7 @@ typedef struct ds_images {
     int *labels;    /* n class indices; -1: unknown */
     char *list;     /* path of the list, for messages */
     uint64_t *keys; /* n: 64-bit FNV-1a of the path as the list has it */
+    int *lines;     /* n: where they stand in the list */
 } ds_images;
 
 /* Read the list at `list` (train=, valid= … of d); relative paths: current folder, else the list's folder.
@@ -50,19 +51,37 @@ int ds_images_read(const ds_datafile *d, const char *list, bool labelled, ds_ima
 /* Label of one path under the rules of d (not DS_LIST): class index or an error. */
 int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e);
 void ds_images_clear(ds_images *images);
-/* Decode every image once, on `threads` threads: bad[i] tells the undecodable ones, reasons[i] (the caller's
- * to free; NULL for the others) says why. Returns the number of bad ones. */
-int ds_images_probe(const ds_images *images, int channels, int threads, bool *bad, char **reasons);
-/* Take the marked images out of the list. */
-void ds_images_drop(ds_images *images, const bool *bad);
+/* What is in an image's file. */
+typedef struct ds_probe {
+    int w, h, channels;
+    char *reason; /* why it cannot be decoded; NULL: it can. Owned */
+} ds_probe;
 
-/* ---- overlap.c: lists that must not share an image ---- */
+/* Decode every image once, on `threads` threads, into `found` (n, zeroed; release with ds_probe_free).
+ * tick(arg, images done so far), which may be NULL, is called by one of the threads. Returns the number of
+ * images that cannot be decoded. */
+int ds_images_probe(const ds_images *images, int channels, int threads, ds_probe *found,
+                    void (*tick)(void *arg, int done), void *arg);
+void ds_probe_free(ds_probe *found, int n);
+/* Take those that cannot be decoded out of the list. */
+void ds_images_drop(ds_images *images, const ds_probe *found);
 
-/* Is every image of `list` in none of the `others` (n lists as written in d; NULL ones are skipped)? An image
- * is the same when it is the same file, links seen through, or has the same bytes; `threads` threads read
- * those files that have a counterpart of equal size. DS_EINPUT at the first line of `list` that another list
- * holds too: names that list's line, and how many more there are. Images of `others` that cannot be read are
- * not compared, which a note says. */
+/* ---- overlap.c: images that are the same: one file, links seen through, or the same bytes ---- */
+
+typedef struct ds_same {
+    int list, image;  /* lists[list].paths[image] */
+    uint64_t file[2]; /* what is equal for one file by whatever name */
+    uint64_t key[3];  /* what is equal for the same bytes */
+} ds_same;
+
+/* All images of n lists that equal another of them, those of equal bytes one after the other in the order of
+ * lists and lines, in fresh memory; returns how many. `threads` threads read those files that have a
+ * counterpart of equal size; one that cannot be read is left out. */
+int ds_images_same(const ds_images *lists, int n, int threads, ds_same **same);
+
+/* Is every image of `list` in none of the `others` (n lists as written in d; NULL ones are skipped)?
+ * DS_EINPUT at the first line of `list` that another list holds too: names that list's line, and how many
+ * more there are. Images of `others` that cannot be read are not compared, which a note says. */
 int ds_list_check_apart(const ds_datafile *d, const char *list, const char *const *others, int n, int threads,
                         ds_notes *notes, ds_error *e);
 

@@ -255,6 +255,7 @@ static int decode(workshop *work, const unsigned char *bytes, size_t n, const ch
     *find_held(px) = (struct held){0}; /* is the caller's from here on */
     im->px = px;
     im->c = channels;
+    im->file_channels = c;
     return DS_OK;
 }
 

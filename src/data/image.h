@@ -13,6 +13,7 @@
 typedef struct ds_image {
     int w, h, c;
     unsigned char *px; /* owned */
+    int file_channels; /* 1 to 4, of the file that it was decoded from; 0: of none */
 } ds_image;
 
 /* Decode from a file (stb_image, from memory) to `channels` 1 or 3; grey, alpha, 16 bit are converted.

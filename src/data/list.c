@@ -7,6 +7,7 @@
 #include "data/labels.h"
 #include "data/lines.h"
 
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,7 +100,8 @@ static uint64_t key_of(const char *path)
 
 /* A label in the path is looked for in what the list says, not in the folder that it stands in; only the
  * parent folder of a bare file name has to come from there. */
-static int add_image(const ds_datafile *d, bool labelled, ds_images *images, char *line, ds_error *e)
+static int add_image(const ds_datafile *d, bool labelled, ds_images *images, char *line, int number,
+                     ds_error *e)
 {
     int label = -1, rc = DS_OK;
     char *text = d->labels_from == DS_LIST ? ds_line_label(line) : NULL;
@@ -108,9 +110,10 @@ static int add_image(const ds_datafile *d, bool labelled, ds_images *images, cha
         rc = find_label(d, line, text, &label, e);
     else if (labelled)
         rc = ds_label_of(d, d->labels_from == DS_DIRECTORY ? path : line, &label, e);
-    int n = images->n, keys = n;
+    int n = images->n, keys = n, lines = n;
     DS_PUSH(images->labels, n, label);
     DS_PUSH(images->keys, keys, key_of(line));
+    DS_PUSH(images->lines, lines, number);
     DS_PUSH(images->paths, images->n, path);
     return rc;
 }
@@ -121,7 +124,7 @@ static int read_lines(const ds_datafile *d, bool labelled, ds_images *images, ch
     ds_lines lines = ds_lines_of(text);
     char *line;
     while ((line = ds_lines_next(&lines))) {
-        int rc = *line ? add_image(d, labelled, images, line, e) : DS_OK;
+        int rc = *line ? add_image(d, labelled, images, line, lines.line, e) : DS_OK;
         if (rc && e) {
             snprintf(e->file, sizeof e->file, "%s", images->list);
             e->line = lines.line;
@@ -145,38 +148,51 @@ int ds_images_read(const ds_datafile *d, const char *list, bool labelled, ds_ima
     return rc;
 }
 
-static bool is_bad(const char *path, int channels, char **reason)
+static void probe(const char *path, int channels, ds_probe *found)
 {
     ds_image im;
-    ds_error e;
-    bool bad = ds_image_read(path, channels, &im, &e);
-    *reason = bad ? ds_strdup(e.text) : NULL;
+    ds_error e = {0};
+    if (ds_image_read(path, channels, &im, &e))
+        found->reason = ds_strdup(e.text);
+    else
+        *found = (ds_probe){.w = im.w, .h = im.h, .channels = im.file_channels};
     ds_image_clear(&im);
+}
+
+int ds_images_probe(const ds_images *images, int channels, int threads, ds_probe *found,
+                    void (*tick)(void *arg, int done), void *arg)
+{
+    int bad = 0, done = 0;
+    (void)threads;
+#pragma omp parallel for schedule(dynamic) num_threads(threads) reduction(+ : bad)
+    for (int i = 0; i < images->n; i++) {
+        probe(images->paths[i], channels, &found[i]);
+        bad += found[i].reason != NULL;
+        int so_far = __atomic_add_fetch(&done, 1, __ATOMIC_RELAXED);
+        if (tick && omp_get_thread_num() == 0)
+            tick(arg, so_far);
+    }
     return bad;
 }
 
-int ds_images_probe(const ds_images *images, int channels, int threads, bool *bad, char **reasons)
+void ds_probe_free(ds_probe *found, int n)
 {
-    int found = 0;
-    (void)threads;
-#pragma omp parallel for schedule(dynamic) num_threads(threads) reduction(+ : found)
-    for (int i = 0; i < images->n; i++) {
-        bad[i] = is_bad(images->paths[i], channels, &reasons[i]);
-        found += bad[i];
-    }
-    return found;
+    for (int i = 0; found && i < n; i++)
+        free(found[i].reason);
+    free(found);
 }
 
-void ds_images_drop(ds_images *images, const bool *bad)
+void ds_images_drop(ds_images *images, const ds_probe *found)
 {
     int kept = 0;
     for (int i = 0; i < images->n; i++) {
-        if (bad[i]) {
+        if (found[i].reason) {
             free(images->paths[i]);
             continue;
         }
         images->paths[kept] = images->paths[i];
         images->keys[kept] = images->keys[i];
+        images->lines[kept] = images->lines[i];
         images->labels[kept++] = images->labels[i];
     }
     images->n = kept;
@@ -189,6 +205,7 @@ void ds_images_clear(ds_images *images)
     free(images->paths);
     free(images->labels);
     free(images->keys);
+    free(images->lines);
     free(images->list);
     *images = (ds_images){0};
 }

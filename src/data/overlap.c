@@ -1,11 +1,7 @@
 /* Do lists share an image? By the file that a path leads to, and by the bytes in it. */
-#include "base/file.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "data/data.h"
-#include "data/lines.h"
 
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,44 +13,18 @@ enum {
     CHUNK = 32768, /* bytes read at once, a multiple of 8 */
 };
 
-/* A line of a list. List 0 is the one that shall be apart from the others. */
-typedef struct entry {
-    char *path; /* owned */
-    int list, line;
-    bool readable, same_file;
-    uint64_t size;
-    uint64_t key[3];             /* equal keys: equal as far as is known */
-    const struct entry *partner; /* of list 0: first entry of another list with an equal key; NULL: none */
-} entry;
+/* ---- what is known of a file; `list` is -1 where it cannot be read ---- */
 
-/* ---- reading ---- */
-
-static int read_list(const ds_datafile *d, const char *path, int list, entry **v, size_t *n, ds_error *e)
-{
-    char *text, *line;
-    DS_TRY(ds_file_read_text(path, "a list of images, one path a line", &text, e));
-    ds_lines lines = ds_lines_of(text);
-    while ((line = ds_lines_next(&lines))) {
-        if (d->labels_from == DS_LIST)
-            ds_line_label(line);
-        if (*line)
-            DS_PUSH(*v, *n, ((entry){.path = ds_path_near(line, path), .list = list, .line = lines.line}));
-    }
-    free(text);
-    return DS_OK;
-}
-
-/* ---- what is known of a file ---- */
-
-static void look(entry *x)
+static void look(const char *path, ds_same *x)
 {
     struct stat s;
-    x->readable = stat(x->path, &s) == 0 && S_ISREG(s.st_mode);
-    if (!x->readable)
+    if (stat(path, &s) || !S_ISREG(s.st_mode)) {
+        x->list = -1;
         return;
-    x->size = (uint64_t)s.st_size;
-    x->key[0] = (uint64_t)s.st_dev;
-    x->key[1] = (uint64_t)s.st_ino;
+    }
+    x->file[0] = (uint64_t)s.st_dev;
+    x->file[1] = (uint64_t)s.st_ino;
+    x->key[0] = (uint64_t)s.st_size;
 }
 
 /* Two lanes of multiply and fold, eight bytes a step. Each step is one-to-one in the state and in the word,
@@ -73,11 +43,11 @@ static void hash_words(const unsigned char *bytes, size_t n, uint64_t h[2])
 }
 
 /* The key becomes the size and the hash of the first `limit` bytes. */
-static void hash_file(entry *x, uint64_t limit)
+static void hash_file(const char *path, ds_same *x, uint64_t limit)
 {
     unsigned char bytes[CHUNK];
     uint64_t h[2] = {0x243f6a8885a308d3u, 0x13198a2e03707344u};
-    FILE *f = fopen(x->path, "rbe");
+    FILE *f = fopen(path, "rbe");
     size_t got = 0;
     for (uint64_t left = limit; f && left > 0; left -= got) {
         got = fread(bytes, 1, left < CHUNK ? (size_t)left : CHUNK, f);
@@ -86,23 +56,17 @@ static void hash_file(entry *x, uint64_t limit)
         memset(bytes + got, 0, -got & 7);
         hash_words(bytes, got, h);
     }
-    x->readable = f && !ferror(f);
+    if (!f || ferror(f))
+        x->list = -1;
     if (f)
         fclose(f);
-    x->key[0] = x->size;
     x->key[1] = h[0];
     x->key[2] = h[1];
 }
 
-/* ---- comparing: the entries that may still have a partner ---- */
+/* ---- comparing ---- */
 
-typedef struct candidates {
-    entry **v; /* n */
-    size_t n;
-    int threads;
-} candidates;
-
-static int compare_keys(const entry *x, const entry *y)
+static int compare_keys(const ds_same *x, const ds_same *y)
 {
     for (int k = 0; k < 3; k++)
         if (x->key[k] != y->key[k])
@@ -112,146 +76,134 @@ static int compare_keys(const entry *x, const entry *y)
 
 static int compare(const void *a, const void *b)
 {
-    const entry *x = *(entry *const *)a, *y = *(entry *const *)b;
+    const ds_same *x = a, *y = b;
     int order = compare_keys(x, y);
     order = order ? order : x->list - y->list;
-    return order ? order : x->line - y->line;
+    return order ? order : x->image - y->image;
 }
 
-/* Those whose key no other side has are left out. */
-static void match(candidates *c)
+/* Those whose key no other one has are left out. Returns how many stay. */
+static int match(ds_same *v, int n)
 {
-    size_t kept = 0, end, other;
-    qsort(c->v, c->n, sizeof *c->v, compare);
-    for (size_t i = 0; i < c->n; i = end) {
-        for (end = i; end < c->n && compare_keys(c->v[i], c->v[end]) == 0; end++)
+    int kept = 0, end;
+    for (int i = 0; i < n; i++)
+        if (v[i].list >= 0)
+            v[kept++] = v[i];
+    n = kept;
+    kept = 0;
+    qsort(v, (size_t)n, sizeof *v, compare);
+    for (int i = 0; i < n; i = end) {
+        for (end = i; end < n && compare_keys(&v[i], &v[end]) == 0; end++)
             ;
-        for (other = i; other < end && c->v[other]->list == 0; other++)
-            ;
-        bool shared = other > i && other < end;
-        for (size_t k = i; k < other; k++)
-            c->v[k]->partner = shared ? c->v[other] : NULL;
-        for (size_t k = i; k < end && shared; k++)
-            c->v[kept++] = c->v[k];
+        for (int k = i; k < end && end > i + 1; k++)
+            v[kept++] = v[k];
     }
-    c->n = kept;
-}
-
-static void match_files(candidates *c, entry *all, size_t n)
-{
-#pragma omp parallel for schedule(dynamic, 256) num_threads(c->threads)
-    for (size_t i = 0; i < n; i++)
-        look(&all[i]);
-    for (size_t i = 0; i < n; i++)
-        if (all[i].readable)
-            c->v[c->n++] = &all[i];
-    match(c);
-    for (size_t i = 0; i < c->n; i++)
-        c->v[i]->same_file = c->v[i]->list == 0;
-}
-
-static void match_sizes(candidates *c, entry *all, size_t n)
-{
-    c->n = 0;
-    for (size_t i = 0; i < n; i++) {
-        all[i].key[0] = all[i].size;
-        all[i].key[1] = all[i].key[2] = 0;
-        if (all[i].readable && !all[i].same_file)
-            c->v[c->n++] = &all[i];
-    }
-    match(c);
+    return kept;
 }
 
 /* By the first `limit` bytes, of which `known` are compared already. */
-static void match_bytes(candidates *c, uint64_t known, uint64_t limit)
+static int match_bytes(const ds_images *lists, int threads, ds_same *v, int n, uint64_t known, uint64_t limit)
 {
-    size_t kept = 0;
-#pragma omp parallel for schedule(dynamic, 64) num_threads(c->threads)
-    for (size_t i = 0; i < c->n; i++)
-        if (c->v[i]->size > known)
-            hash_file(c->v[i], limit);
-    for (size_t i = 0; i < c->n; i++) {
-        c->v[i]->partner = NULL;
-        if (c->v[i]->readable)
-            c->v[kept++] = c->v[i];
-    }
-    c->n = kept;
-    match(c);
+    (void)threads;
+#pragma omp parallel for schedule(dynamic, 64) num_threads(threads)
+    for (int i = 0; i < n; i++)
+        if (v[i].key[0] > known)
+            hash_file(lists[v[i].list].paths[v[i].image], &v[i], limit);
+    return match(v, n);
 }
 
-/* ---- the verdict ---- */
-
-/* paths: of the lists, as they were opened. */
-static int tell_shared(const entry *all, size_t n, char *const *paths, ds_error *e)
+int ds_images_same(const ds_images *lists, int n, int threads, ds_same **same)
 {
-    size_t shared = 0;
-    const entry *first = NULL;
-    for (size_t i = 0; i < n; i++)
-        if (all[i].list == 0 && all[i].partner && shared++ == 0)
-            first = &all[i];
+    int all = 0;
+    ds_same *v = NULL;
+    for (int list = 0; list < n; list++)
+        for (int i = 0; i < lists[list].n; i++)
+            DS_PUSH(v, all, ((ds_same){.list = list, .image = i}));
+#pragma omp parallel for schedule(dynamic, 256) num_threads(threads)
+    for (int i = 0; i < all; i++)
+        look(lists[v[i].list].paths[v[i].image], &v[i]);
+    all = match(v, all);
+    all = match_bytes(lists, threads, v, all, 0, PREFIX);
+    all = match_bytes(lists, threads, v, all, PREFIX, UINT64_MAX);
+    *same = v;
+    return all;
+}
+
+/* ---- lists that must not share an image ---- */
+
+/* The image of another list that equals x, which is one of list 0: the same file, if it can be. */
+static const ds_same *partner_of(const ds_same *x, const ds_same *end)
+{
+    const ds_same *found = NULL;
+    for (const ds_same *y = x + 1; y < end && compare_keys(x, y) == 0; y++)
+        if (y->list > 0 && (!found || (memcmp(y->file, x->file, sizeof x->file) == 0 &&
+                                       memcmp(found->file, x->file, sizeof x->file) != 0)))
+            found = y;
+    return found;
+}
+
+static int tell_shared(const ds_images *lists, const ds_same *v, int n, ds_error *e)
+{
+    const ds_same *first = NULL, *partner = NULL;
+    int shared = 0;
+    for (int i = 0; i < n; i++) {
+        const ds_same *other = v[i].list == 0 ? partner_of(&v[i], v + n) : NULL;
+        shared += other != NULL;
+        if (other && (!first || v[i].image < first->image)) {
+            first = &v[i];
+            partner = other;
+        }
+    }
     if (!first)
         return DS_OK;
-    const entry *partner = first->partner;
+    const ds_images *other = &lists[partner->list];
+    const bool same_file = memcmp(first->file, partner->file, sizeof first->file) == 0;
     char more[64] = "";
     if (shared > 1)
-        snprintf(more, sizeof more, " (and %zu more)", shared - 1);
-    const char *expected = "expected lists that share no image";
-    if (first->same_file)
-        return ds_fail_at(e, DS_EINPUT, paths[0], first->line, "image '%s' is also in %s:%d%s, %s",
-                          first->path, paths[partner->list], partner->line, more, expected);
-    return ds_fail_at(e, DS_EINPUT, paths[0], first->line, "image '%s' has the bytes of '%s' in %s:%d%s, %s",
-                      first->path, partner->path, paths[partner->list], partner->line, more, expected);
+        snprintf(more, sizeof more, " (and %d more)", shared - 1);
+    return ds_fail_at(e, DS_EINPUT, lists->list, lists->lines[first->image],
+                      "image '%s' %s%s%s%s:%d%s, expected lists that share no image",
+                      lists->paths[first->image], same_file ? "is also in " : "has the bytes of '",
+                      same_file ? "" : other->paths[partner->image], same_file ? "" : "' in ", other->list,
+                      other->lines[partner->image], more);
 }
 
-static void tell_unreadable(const entry *all, size_t n, char *const *paths, ds_notes *notes)
+static void tell_unreadable(const ds_images *lists, int n, ds_notes *notes)
 {
-    size_t unreadable = 0;
-    const entry *first = NULL;
-    for (size_t i = 0; i < n; i++)
-        if (all[i].list && !all[i].readable && unreadable++ == 0)
-            first = &all[i];
+    int unreadable = 0, line = 0;
+    const ds_images *first = NULL;
+    const char *path = NULL;
+    for (const ds_images *l = lists + 1; l < lists + n; l++)
+        for (int i = 0; i < l->n; i++)
+            if (access(l->paths[i], R_OK) && unreadable++ == 0) {
+                first = l;
+                path = l->paths[i];
+                line = l->lines[i];
+            }
     if (first)
         ds_note(notes,
-                "warning: %s:%d: image '%s' cannot be read, so it is not compared with %s (%zu such images)",
-                paths[first->list], first->line, first->path, paths[0], unreadable);
-}
-
-/* Files are read only as far as needed: sizes, then the first bytes, then all. */
-static int check(entry *all, size_t n, char *const *paths, int threads, ds_notes *notes, ds_error *e)
-{
-    candidates c = {.threads = threads};
-    DS_ALLOC(c.v, n);
-    match_files(&c, all, n);
-    match_sizes(&c, all, n);
-    match_bytes(&c, 0, PREFIX);
-    match_bytes(&c, PREFIX, UINT64_MAX);
-    free(c.v);
-    tell_unreadable(all, n, paths, notes);
-    return tell_shared(all, n, paths, e);
+                "warning: %s:%d: image '%s' cannot be read, so it is not compared with %s (%d such images)",
+                first->list, line, path, lists->list, unreadable);
 }
 
 int ds_list_check_apart(const ds_datafile *d, const char *list, const char *const *others, int n, int threads,
                         ds_notes *notes, ds_error *e)
 {
-    entry *all = NULL;
-    size_t entries = 0;
+    ds_same *same = NULL;
     int rc = DS_OK;
-    char **paths;
-    DS_ZALLOC(paths, (size_t)n + 1);
-    for (int i = 0; i <= n && !rc; i++) {
-        const char *name = i ? others[i - 1] : list;
-        if (name) {
-            paths[i] = ds_path_near(name, d->path);
-            rc = read_list(d, paths[i], i, &all, &entries, e);
-        }
+    ds_images *lists;
+    DS_ZALLOC(lists, (size_t)n + 1);
+    for (int i = 0; i <= n && !rc; i++)
+        if (i == 0 || others[i - 1])
+            rc = ds_images_read(d, i ? others[i - 1] : list, false, &lists[i], e);
+    if (!rc) {
+        int found = ds_images_same(lists, n + 1, threads, &same);
+        tell_unreadable(lists, n + 1, notes);
+        rc = tell_shared(lists, same, found, e);
     }
-    if (!rc)
-        rc = check(all, entries, paths, threads, notes, e);
-    for (size_t i = 0; i < entries; i++)
-        free(all[i].path);
     for (int i = 0; i <= n; i++)
-        free(paths[i]);
-    free(all);
-    free(paths);
+        ds_images_clear(&lists[i]);
+    free(lists);
+    free(same);
     return rc;
 }

@@ -153,40 +153,34 @@ static int read_inputs(ds_job *job, ds_error *e)
 
 /* ---- undecodable images ---- */
 
-/* Takes the `found` bad images out of the list, or tells of each of them. */
-static int answer_bad(const ds_job *job, ds_images *images, int found, const bool *bad, char *const *reasons,
-                      ds_error *e)
+/* Takes the `bad` ones out of the list, or tells of each of them. */
+static int answer_bad(const ds_job *job, ds_images *images, int bad, const ds_probe *found, ds_error *e)
 {
     const ds_train_events *ev = job->events;
     if (!job->setup.skip_bad) {
         for (int i = 0; i < images->n && ev->bad_image; i++)
-            if (bad[i])
-                ev->bad_image(ev->arg, images->paths[i], reasons[i]);
+            if (found[i].reason)
+                ev->bad_image(ev->arg, images->paths[i], found[i].reason);
         return DS_OK;
     }
     ds_note(job->setup.notes, "note: %s: %d of %d images cannot be decoded and are left out", images->list,
-            found, images->n);
-    if (found == images->n)
+            bad, images->n);
+    if (bad == images->n)
         return ds_fail_at(e, DS_EINPUT, images->list, 0,
-                          "none of the %d images can be decoded, expected image files", found);
-    ds_images_drop(images, bad);
+                          "none of the %d images can be decoded, expected image files", bad);
+    ds_images_drop(images, found);
     return DS_OK;
 }
 
 int ds_job_probe(const ds_job *job, ds_images *images, int *sum, ds_error *e)
 {
     const int n = images->n;
-    char **reasons;
-    bool *bad;
-    DS_ZALLOC(reasons, (size_t)n);
-    DS_ZALLOC(bad, (size_t)n);
-    int found = ds_images_probe(images, job->info->c, job->setup.loaders, bad, reasons);
-    int rc = found ? answer_bad(job, images, found, bad, reasons, e) : DS_OK;
-    for (int i = 0; i < n; i++)
-        free(reasons[i]);
-    free(reasons);
-    free(bad);
-    *sum += found;
+    ds_probe *found;
+    DS_ZALLOC(found, (size_t)n);
+    int bad = ds_images_probe(images, job->info->c, job->setup.loaders, found, NULL, NULL);
+    int rc = bad ? answer_bad(job, images, bad, found, e) : DS_OK;
+    ds_probe_free(found, n);
+    *sum += bad;
     return rc;
 }
 

@@ -263,35 +263,50 @@ static void test_lost_image(void **state)
     ds_loader_free(l);
 }
 
+static void on_tick(void *arg, int done)
+{
+    int *last = arg;
+    assert_in_range(done, 1, N);
+    *last = done;
+}
+
 static void test_probe_and_drop(void **state)
 {
     (void)state;
-    bool bad[N];
-    char *reasons[N];
+    ds_probe *found = NULL;
     assert_int_equal(unlink(images.paths[20]), 0);
     for (int threads = 1; threads <= 3; threads += 2) {
-        assert_int_equal(ds_images_probe(&images, 3, threads, bad, reasons), 2);
+        int last = 0;
+        ds_probe_free(found, N);
+        found = calloc(N, sizeof *found);
+        assert_int_equal(ds_images_probe(&images, 1, threads, found, on_tick, &last), 2);
+        assert_int_equal(last, threads == 1 ? N : last);
         for (int i = 0; i < N; i++) {
-            assert_int_equal(bad[i], i == 9 || i == 20);
-            assert_int_equal(reasons[i] != NULL, bad[i]);
-            free(reasons[i]);
+            assert_int_equal(found[i].reason != NULL, i == 9 || i == 20);
+            assert_int_equal(found[i].channels, found[i].reason ? 0 : 3);
+            assert_int_equal(found[i].w > 0 && found[i].h > 0, !found[i].reason);
         }
     }
-    ds_images copy = {
-        .n = N, calloc(N, sizeof(char *)), calloc(N, sizeof(int)), NULL, calloc(N, sizeof(uint64_t))};
+    ds_images copy = {.n = N,
+                      .paths = calloc(N, sizeof(char *)),
+                      .labels = calloc(N, sizeof(int)),
+                      .keys = calloc(N, sizeof(uint64_t)),
+                      .lines = calloc(N, sizeof(int))};
     for (int i = 0; i < N; i++) {
         copy.paths[i] = ds_strdup(images.paths[i]);
-        copy.labels[i] = i;
+        copy.labels[i] = copy.lines[i] = i;
         copy.keys[i] = (uint64_t)i;
     }
-    ds_images_drop(&copy, bad);
+    ds_images_drop(&copy, found);
     assert_int_equal(copy.n, N - 2);
     for (int i = 0; i < copy.n; i++) {
         assert_int_equal(copy.labels[i], i + (i >= 9) + (i >= 19));
         assert_int_equal(copy.keys[i], copy.labels[i]);
+        assert_int_equal(copy.lines[i], copy.labels[i]);
         assert_string_equal(copy.paths[i], images.paths[copy.labels[i]]);
     }
     ds_images_clear(&copy);
+    ds_probe_free(found, N);
     write_png(images.paths[9], 9);
     write_png(images.paths[20], 20);
 }

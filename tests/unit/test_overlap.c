@@ -210,6 +210,36 @@ static void test_missing(void **state)
     assert_non_null(strstr(e.file, "no_list"));
 }
 
+/* Groups within and between lists; equal files are told from equal bytes. */
+static void test_same(void **state)
+{
+    (void)state;
+    ds_images lists[2];
+    ds_same *v;
+    char text[200] = "";
+    put_image("0.png", 50, 1, false);
+    put_image("1.png", 60, 2, true);
+    put_image("copy.png", 60, 2, true);
+    put_image("5.png", 60, 3, true);
+    put_text("a", "no.png\n1.png\n5.png\n0.png\n");
+    put_text("b", "copy.png\n1.png\n0.png\n");
+    assert_int_equal(ds_images_read(&data, "a", false, &lists[0], NULL), 0);
+    assert_int_equal(ds_images_read(&data, "b", false, &lists[1], NULL), 0);
+    int n = ds_images_same(lists, 2, 2, &v);
+    assert_int_equal(n, 5);
+    for (int i = 0; i < n; i++) {
+        bool last = i + 1 == n || memcmp(v[i].key, v[i + 1].key, sizeof v->key) != 0;
+        size_t at = strlen(text);
+        snprintf(text + at, sizeof text - at, "%d:%d %s", v[i].list, v[i].image, last ? "| " : "");
+    }
+    assert_string_equal(text, "0:3 1:2 | 0:1 1:0 1:1 | "); /* the shorter file comes first */
+    for (int i = 0; i + 1 < n; i++)
+        assert_int_equal(memcmp(v[i].file, v[i + 1].file, sizeof v->file) == 0, i == 0);
+    free(v);
+    ds_images_clear(&lists[0]);
+    ds_images_clear(&lists[1]);
+}
+
 /* Lists of 60,000 lines, all of one size, so that every file is read. */
 static void test_many(void **state)
 {
@@ -249,7 +279,8 @@ int main(void)
         cmocka_unit_test(test_paths),    cmocka_unit_test(test_links),
         cmocka_unit_test(test_contents), cmocka_unit_test(test_both_kinds_are_counted),
         cmocka_unit_test(test_doubles),  cmocka_unit_test(test_labels_in_the_list),
-        cmocka_unit_test(test_missing),  cmocka_unit_test(test_many),
+        cmocka_unit_test(test_missing),  cmocka_unit_test(test_same),
+        cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
