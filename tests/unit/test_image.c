@@ -71,7 +71,7 @@ static int teardown(void **state)
 static ds_image make_image(int w, int h, int c, uint64_t seed)
 {
     ds_rng r = ds_rng_make(seed, 1, 2);
-    ds_image im = {w, h, c, malloc((size_t)(w * h * c))};
+    ds_image im = {.w = w, .h = h, .c = c, .px = malloc((size_t)(w * h * c))};
     assert_non_null(im.px);
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++)
@@ -533,7 +533,7 @@ static void test_augment_equals_host(void **state)
 static void test_colours_equal_host(void **state)
 {
     (void)state;
-    ds_image im = {16, 8, 3, malloc(16 * 8 * 3)};
+    ds_image im = {.w = 16, .h = 8, .c = 3, .px = malloc(16 * 8 * 3)};
     static const unsigned char levels[5] = {0, 64, 128, 200, 255};
     for (int i = 0; i < 125; i++) {
         im.px[3 * i] = levels[i % 5];
