@@ -218,6 +218,12 @@ static bool is_image(const ds_shape *s)
 
 /* ---- layers with kernels ---- */
 
+/* h x w windows of size x size in c channels: the host numbers what they see, pooling takes as many steps. */
+static int check_windows(const ds_place *p, long long h, long long w, long long c, long long size)
+{
+    return check_count(p, "the number of values in all its windows", PRODUCT(h, w, c, size, size));
+}
+
 static int check_weights(const ds_place *p)
 {
     const ds_keys *k = p->k;
@@ -241,6 +247,7 @@ static int shape_convolutional(const ds_place *p)
                    "size=1 with padding=%lld, which Darknet computes wrongly, expected padding=0", pad);
     DS_TRY(set_image(p, (p->in.h + 2 * pad - size) / k->stride + 1,
                      (p->in.w + 2 * pad - size) / k->stride + 1, k->filters));
+    DS_TRY(check_windows(p, p->out->h, p->out->w, p->in.c / k->groups, size));
     return check_weights(p);
 }
 
@@ -250,6 +257,7 @@ static int shape_deconvolutional(const ds_place *p)
     const long long size = k->size, stride = k->stride, cut = 2LL * (k->half ? k->size / 2 : k->padding);
     DS_TRY(
         set_image(p, (p->in.h - 1) * stride + size - cut, (p->in.w - 1) * stride + size - cut, k->filters));
+    DS_TRY(check_windows(p, p->in.h, p->in.w, k->filters, size));
     return check_weights(p);
 }
 
@@ -272,6 +280,7 @@ static int shape_maxpool(const ds_place *p)
     const long long pad = ds_section_get(p->s, "padding") ? p->k->padding : size - 1;
     long long h = (p->in.h + pad - size) / stride + 1, w = (p->in.w + pad - size) / stride + 1;
     DS_TRY(set_image(p, h, w, p->in.c));
+    DS_TRY(check_windows(p, h, w, p->in.c, size));
     if (pad / 2 >= size || (h - 1) * stride - pad / 2 >= p->in.h || (w - 1) * stride - pad / 2 >= p->in.w)
         return bad(p, "padding",
                    "padding=%lld leaves windows without a pixel, expected size - 1 = %lld or less", pad,

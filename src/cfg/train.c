@@ -1,6 +1,8 @@
 /* Can this network be trained rightly? */
 #include "cfg/sections.h"
 
+#include <limits.h>
+
 static int refuse(const ds_cfg *cfg, const ds_section *s, const char *key, const char *why, ds_error *e)
 {
     return ds_section_fail(cfg, s, key, e, "[%s] cannot be trained here: %s", s->name, why);
@@ -20,6 +22,10 @@ static int check_input(const ds_cfg *cfg, ds_error *e)
     if (n->time_steps != 1)
         return ds_section_fail(cfg, s, "time_steps", e, "time_steps=%d, expected 1 to train on images",
                                n->time_steps);
+    if (cfg->shapes && (long long)n->batch * cfg->shapes[0].outputs > INT_MAX)
+        return ds_section_fail(cfg, s, "batch", e,
+                               "batch=%d images of %d numbers, expected less than 2^31 in all", n->batch,
+                               cfg->shapes[0].outputs);
     return DS_OK;
 }
 

@@ -88,6 +88,9 @@ classes unlike the outputs|classes|s/^classes=3/classes=4/
 outputs unlike the labels|classes|s/^output=4/output=6/;s/^classes=3//
 reference to a layer that is not there|layers?|s/^\[maxpool\]/[route]\nlayers=-9\n\n&/
 reference to a layer that comes later|layers?|s/^\[maxpool\]/[route]\nlayers=7\n\n&/
+window beyond measure|too large|s/^size=2/size=2147483647/
+kernel beyond measure|too large|s/^size=3/size=9001/
+batch beyond measure|batch=2147483647 images|s/^batch=16/batch=2147483647/;s/^subdivisions=2/subdivisions=2147483647/
 shapes that do not fit|8 x 8|s/^\[connected\]/[route]\nlayers=-1,0\n\n&/
 [cost] after [sat]|cost|s/^\[reject\]/[cost]\n\n&/
 [reject] without a cost section|reject|/^\[sat\]/,/^$/d
