@@ -46,9 +46,9 @@ typedef struct predictor {
     const ds_net_info *info;
     ds_score score;
     ds_answer_writer to;
-    double *log_p;  /* classes, owned */
-    ds_ranked *top; /* to.top, owned */
-    size_t images, bad;
+    double *log_p;            /* classes, owned */
+    ds_ranked *top;           /* to.top, owned */
+    size_t images, bad, none; /* none: the answer is not-a-number */
 } predictor;
 
 static int predictor_init(predictor *p, const ds_model *m, const predict_state *s, ds_error *e)
@@ -94,9 +94,10 @@ static void rank(const predictor *p)
     }
 }
 
-static void put_image(const predictor *p, const char *path, const float *logits)
+static void put_image(predictor *p, const char *path, const float *logits)
 {
     ds_log_softmax(logits, p->info->classes, p->info->cost_temperature, p->log_p);
+    p->none += isnan(p->log_p[0]);
     rank(p);
     double confidence = ds_score_row(&p->score, logits, p->info->logits, p->info->abstain);
     ds_answer_put(&p->to, &(ds_answer){.path = path, .top = p->top, .confidence = confidence});
@@ -137,6 +138,7 @@ static int put_all(predictor *p, ds_stream *stream, ds_error *e)
         DS_TRY(ds_stream_next(stream, &b, e));
         DS_TRY(put_batch(p, &b, e));
     } while (b.n);
+    ds_print_unanswered(p->none, p->images, stderr);
     if (p->bad)
         return ds_fail(e, DS_EINPUT, "%zu of %zu images could not be read", p->bad, p->images);
     return DS_OK;

@@ -41,6 +41,7 @@ int ds_forward(int argc, char **argv, ds_error *e)
                 layer->name);
     }
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     execv(HOST_PROGRAM, argv);
     if (errno == ENOENT)
         return ds_fail(e, DS_EHOST, "%s is missing, '%s' needs it: install Debian's package darknet",

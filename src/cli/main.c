@@ -6,11 +6,13 @@
 #include "cli/place.h"
 #include "data/data.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 typedef struct command {
@@ -82,7 +84,8 @@ static const command commands[] = {
      "model was made with.\n"},
     {.words = "classifier import"},
     {"classifier import idx", 1, ds_cmd_import, ds_import_idx_options, "IMAGES LABELS",
-     "turn MNIST-style archives into folders of PNG files with lists and a .data file", NULL},
+     "turn MNIST-style archives into folders of PNG files with lists and a .data file",
+     "The archives are read as they are, and as .gz or .zip.\n"},
     {"classifier import cifar10", 1, ds_cmd_import, ds_import_cifar10_options, "DIR|FILE.tar.gz",
      "turn the binary version of CIFAR-10 into PNG files, lists and a .data file",
      CIFAR_MORE "data_batch_1.bin to data_batch_5.bin, test_batch.bin, batches.meta.txt.\n"},
@@ -305,8 +308,10 @@ int main(int argc, char **argv)
     ds_error e = {.all = &all};
     if (argc > 1 && strcmp(argv[1], "classifier") == 0)
         let_threads_sleep(argv);
+    prctl(PR_SET_NAME, program_invocation_short_name); /* the second start is one of "exe" */
     fill_standard_files();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);              /* a limit of sizes is an error of writing */
     setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* a message is one write */
     int rc = run(argc, argv, &e);
     if (!rc)

@@ -114,6 +114,10 @@ int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, d
     if (flags->profile)
         ds_net_profile_start(m->net);
     DS_TRY(ds_evaluate(m->net, &how, a, e));
+    size_t none = 0;
+    for (size_t i = 0; i < a->n; i++)
+        none += a->predictions[i] < 0;
+    ds_print_unanswered(none, a->n, stderr);
     if (flags->profile)
         ds_print_profile(m->net, &times, stderr);
     return DS_OK;

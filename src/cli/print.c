@@ -78,6 +78,16 @@ void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out)
     fprintf(out, "%.1f images/s\n", (double)p->passes * p->images / p->total);
 }
 
+void ds_print_unanswered(size_t none, size_t images, FILE *out)
+{
+    if (none)
+        fprintf(
+            out,
+            "warning: %zu of %zu images have an answer that is not-a-number (training diverged?): none is "
+            "right, none is accepted\n",
+            none, images);
+}
+
 void ds_print_notes(ds_notes *notes, FILE *out)
 {
     for (int i = 0; i < notes->n; i++)

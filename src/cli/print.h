@@ -13,6 +13,9 @@ void ds_print_layers(const ds_net *net, FILE *out);
 /* A line a note; the notes are gone afterwards. */
 void ds_print_notes(ds_notes *notes, FILE *out);
 
+/* A warning where the network's answers to some of the images are not-a-number. */
+void ds_print_unanswered(size_t none, size_t images, FILE *out);
+
 /* A line a layer, from ds_net_profile. */
 void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 /* ---- what the decoder gets from us ---- */
@@ -190,6 +191,11 @@ static uint32_t big_endian(const unsigned char *b)
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
+static bool is_png(const unsigned char *bytes, size_t n)
+{
+    return n > 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0;
+}
+
 /* The checksums of the chunks that matter (capital first letter), up to the last one. PNG specification,
  * 5.3. */
 static bool is_whole_png(const unsigned char *bytes, size_t n)
@@ -213,7 +219,7 @@ static const char *damage_of(const unsigned char *bytes, size_t n)
 {
     if (n > 2 && bytes[0] == 0xff && bytes[1] > 1 && !is_whole_jpeg(bytes, n)) /* no TGA has that */
         return "JPEG that is cut off or damaged";
-    if (n > 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0 && !is_whole_png(bytes, n))
+    if (is_png(bytes, n) && !is_whole_png(bytes, n))
         return "PNG that is cut off or has a wrong checksum";
     if (bytes[0] == 'P' && stbi_is_16_bit_from_memory(bytes, (int)n))
         return "16-bit PNM"; /* stb_image mixes up its bytes */
@@ -228,6 +234,14 @@ static size_t allowance(size_t n, size_t pixels)
     return ((size_t)8 << 20) + 4 * n + 32 * pixels;
 }
 
+static int check_size(const char *path, long long w, long long h, ds_error *e)
+{
+    if (w > 0 && h > 0 && w <= most_pixels / h)
+        return DS_OK;
+    return ds_fail_at(e, DS_EINPUT, path, 0, "cannot decode: %lld x %lld pixels, expected 1 to %lld of them",
+                      w, h, most_pixels);
+}
+
 static int decode(workshop *work, const unsigned char *bytes, size_t n, const char *path, int channels,
                   ds_image *im, ds_error *e)
 {
@@ -236,15 +250,15 @@ static int decode(workshop *work, const unsigned char *bytes, size_t n, const ch
     if (damage)
         return refuse(path, damage, e);
     work->left = allowance(n, 0);
-    if (!stbi_info_from_memory(bytes, (int)n, &w, &h, &c))
-        return refuse(path, stbi_failure_reason(), e);
-    if (w < 1 || h == 0)
-        return refuse(path, "no pixels", e);
-    if (llabs((long long)w * h) > most_pixels) /* the height of a BMP from top to bottom is negative */
-        return ds_fail_at(e, DS_EINPUT, path, 0, "cannot decode: %d x %d pixels, expected at most %lld", w, h,
-                          most_pixels);
-    h = abs(h);
     source s = {.bytes = bytes, .n = n};
+    if (is_png(bytes, n)) /* stb_image keeps sizes to itself that it takes for too large */
+        DS_TRY(check_size(path, big_endian(bytes + 16), big_endian(bytes + 20), e));
+    if (!stbi_info_from_memory(bytes, (int)n, &w, &h, &c)) {
+        load(&s, &w, &h, channels); /* says what is wrong with a format that it knows */
+        return refuse(path, stbi_failure_reason(), e);
+    }
+    h = h > -INT_MAX ? abs(h) : 0; /* of a BMP from top to bottom it is negative */
+    DS_TRY(check_size(path, w, h, e));
     work->left = allowance(n, (size_t)w * (size_t)h);
     stbi_uc *px = load(&s, &im->w, &im->h, channels);
     if (work->exceeded)
@@ -285,11 +299,24 @@ static int decode_guarded(const unsigned char *bytes, size_t n, const char *path
     return rc;
 }
 
+/* Who opens a pipe or a device may wait without end. */
+static int check_regular(const char *path, ds_error *e)
+{
+    struct stat st;
+    if (stat(path, &st) || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+        return DS_OK; /* reading says what is wrong */
+    return ds_fail_at(e, DS_EIO, path, 0, "is a %s, expected a regular file",
+                      S_ISFIFO(st.st_mode)   ? "named pipe"
+                      : S_ISSOCK(st.st_mode) ? "socket"
+                                             : "device");
+}
+
 int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e)
 {
     unsigned char *bytes;
     size_t n;
     *im = (ds_image){0};
+    DS_TRY(check_regular(path, e));
     DS_TRY(ds_file_read(path, "an image", &bytes, &n, e));
     int rc = decode_guarded(bytes, n, path, channels, im, e);
     free(bytes);

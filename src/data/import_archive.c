@@ -95,7 +95,10 @@ static int fill(const source *s, ds_import_file *file)
 static int read_file(const source *s, ds_import_file *file, long long bytes)
 {
     if (file->bytes)
-        return ds_fail_at(s->e, DS_EINPUT, s->path, 0, "holds two files '%s', expected one", file->name);
+        return ds_fail_at(s->e, DS_EINPUT, s->path, 0,
+                          file->name ? "holds two files '%s', expected one"
+                                     : "holds several files%s, expected one",
+                          file->name ? file->name : "");
     if (file->name && (unsigned long long)bytes > file->most)
         return ds_fail_at(s->e, DS_EINPUT, s->path, 0, "'%s' in it has %lld bytes, expected at most %zu",
                           file->name, bytes, file->most);
@@ -140,12 +143,11 @@ int ds_import_read_files(const char *archive, const char *what, ds_import_file *
     if (!s.reader)
         ds_out_of_memory();
     archive_read_support_format_empty(s.reader);
-    if (files[0].name) {
+    archive_read_support_format_zip(s.reader);
+    if (files[0].name)
         archive_read_support_format_tar(s.reader);
-        archive_read_support_format_zip(s.reader);
-    } else {
+    else
         archive_read_support_format_raw(s.reader);
-    }
     int rc = open_source(&s);
     if (!rc)
         rc = archive_read_open(s.reader, &s, NULL, unpack, NULL) ? failed(&s) : read_members(&s, files, n);

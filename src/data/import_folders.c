@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Levels below the folder given: a class's folder, and what lies in it. */
 enum { CLASS = 1, IMAGE = 2 };
@@ -92,10 +93,11 @@ static int take_entry(walk *w, const FTSENT *x, ds_error *e)
     case FTS_DEFAULT:
         return DS_OK;
     }
-    /* what is left cannot be read; a link to nothing has no error number */
-    return class && x->fts_info != FTS_DNR ? DS_OK
-                                           : ds_fail_at(e, DS_EIO, x->fts_path, 0, "cannot open: %s",
-                                                        strerror(x->fts_errno ? x->fts_errno : ENOENT));
+    /* what is left cannot be read; a link to nothing, or to itself, has no error number */
+    int reason = x->fts_errno ? x->fts_errno : access(x->fts_path, F_OK) ? errno : ENOENT;
+    return class && x->fts_info != FTS_DNR
+               ? DS_OK
+               : ds_fail_at(e, DS_EIO, x->fts_path, 0, "cannot open: %s", strerror(reason));
 }
 
 /* By bytes, so that every locale gives the same order. */

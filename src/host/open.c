@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <malloc.h>
+#include <unistd.h>
 #ifdef __SSE__
 #include <xmmintrin.h>
 #endif
@@ -34,13 +35,13 @@ int ds_host_bind(void *handle, ds_host *host, ds_error *e)
 int ds_host_open(const ds_host **host, ds_error *e)
 {
     static ds_host table; /* the library stays open for good: dlclose gives nothing back */
+    static void *handle;
     static bool bound;
     if (!bound) {
-        void *handle = dlopen(DS_DARKNET_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+        handle = handle ? handle : dlopen(DS_DARKNET_LIBRARY, RTLD_NOW | RTLD_LOCAL);
         if (!handle)
-            return ds_fail(e, DS_EHOST,
-                           "cannot open " DS_DARKNET_LIBRARY ": install Debian's package 'darknet' (%s)",
-                           dlerror());
+            return ds_fail(e, DS_EHOST, "cannot open " DS_DARKNET_LIBRARY ": %s%s", dlerror(),
+                           access(DS_DARKNET_LIBRARY, F_OK) ? ", expected Debian's package 'darknet'" : "");
         DS_TRY(ds_host_bind(handle, &table, e));
         /* big arrays straight from mmap: those that nobody touches then stay out of memory */
         mallopt(M_MMAP_THRESHOLD, 1 << 20);

@@ -19,12 +19,17 @@ static void parse(void *arg)
     call->net = call->host->parse_network_cfg(call->path);
 }
 
-static int text_to_memfd(const char *text, ds_error *e)
+/* path: where the host finds it. */
+static int text_to_memfd(const char *text, char *path, size_t size, ds_error *e)
 {
     int fd = memfd_create("lowered.cfg", MFD_CLOEXEC);
-    if (fd >= 0 && dprintf(fd, "%s", text) >= 0)
-        return fd;
-    ds_fail(e, DS_EIO, "cannot keep the lowered cfg in memory: %s", strerror(errno));
+    if (fd >= 0 && dprintf(fd, "%s", text) >= 0) {
+        snprintf(path, size, "/proc/self/fd/%d", fd);
+        if (access(path, R_OK) == 0)
+            return fd;
+        ds_fail(e, DS_EIO, "%s: /proc is not mounted, expected it: Darknet reads the cfg there", path);
+    } else
+        ds_fail(e, DS_EIO, "cannot keep the lowered cfg in memory: %s", strerror(errno));
     if (fd >= 0)
         close(fd);
     return DS_EIO;
@@ -53,11 +58,10 @@ static void unmute(int saved)
 
 int ds_host_parse(const ds_host *host, const char *text, ds_guard *guard, network **net, ds_error *e)
 {
-    int fd = text_to_memfd(text, e);
+    struct parse_call call = {.host = host};
+    int fd = text_to_memfd(text, call.path, sizeof call.path, e);
     if (fd < 0)
         return fd;
-    struct parse_call call = {.host = host};
-    snprintf(call.path, sizeof call.path, "/proc/self/fd/%d", fd);
     int rc = DS_OK;
     if (guard) {
         int saved = mute();

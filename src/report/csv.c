@@ -41,7 +41,8 @@ static void put_row(FILE *f, const ds_answers *a, size_t i, double threshold, bo
     putc(',', f);
     ds_csv_put_field(f, a->names[a->labels[i]], safe);
     putc(',', f);
-    ds_csv_put_field(f, a->names[a->predictions[i]], safe);
+    if (a->predictions[i] >= 0)
+        ds_csv_put_field(f, a->names[a->predictions[i]], safe);
     putc(',', f);
     ds_csv_put_number(f, a->confidences[i]);
     fputs(ds_accepts(a->confidences[i], threshold) ? ",1\n" : ",0\n", f);

@@ -130,7 +130,7 @@ typedef struct class
 typedef struct row {
     const char *path;
     double confidence;
-    const class *label, *prediction;
+    const class *label, *prediction; /* prediction NULL: none, as of an answer that is not-a-number */
 } row;
 
 /* What is read; classes are a tree of <search.h> in the natural order of their texts ("2" before "10"). */
@@ -193,7 +193,8 @@ static int read_row(reader *r, table *t, ds_error *e)
     if (c->labelled) {
         made.label = find_class(&t->classes, fields[LABEL]);
         bool right = strcmp(fields[LABEL], fields[PREDICTION]) == 0;
-        made.prediction = right ? made.label : find_class(&t->classes, fields[PREDICTION]);
+        if (right || *fields[PREDICTION] || !isnan(made.confidence))
+            made.prediction = right ? made.label : find_class(&t->classes, fields[PREDICTION]);
     }
     DS_PUSH(t->rows, t->n, made);
     return DS_OK;
@@ -229,7 +230,7 @@ static void take_rows(ds_answers *a, const table *t)
         if (!a->labels)
             continue;
         a->labels[i] = r->label->number;
-        a->predictions[i] = r->prediction->number;
+        a->predictions[i] = r->prediction ? r->prediction->number : -1;
         a->wrong[i] = r->label != r->prediction;
     }
 }

@@ -46,8 +46,9 @@ void ds_report_json(FILE *f, const ds_figures *r);
 /* ---- csv.c ---- */
 
 /* Header path,label,prediction,confidence,accepted and a line an image; RFC 4180 quoting, lines end in a
- * newline, confidence with 17 digits or nan, accepted (at the threshold) 0 or 1. safe: an apostrophe before
- * texts that a spreadsheet would compute, which begin with = + - @ tab or CR (behind apostrophes, if any). */
+ * newline, confidence with 17 digits or nan, accepted (at the threshold) 0 or 1; an answer that is not-a-number
+ * has an empty prediction. safe: an apostrophe before texts that a spreadsheet would compute, which begin
+ * with = + - @ tab or CR (behind apostrophes, if any). */
 void ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, bool safe);
 
 /* ---- csv_read.c ---- */
@@ -55,8 +56,9 @@ void ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, bool sa
 /* Read such a CSV into `a`, which is zeroed but for its name and file, and unchanged on failure. Columns
  * are found by the header, in any order: label, prediction, confidence and, when there, path; others are
  * ignored. Without `labelled` confidence alone is needed, label and prediction are ignored. Classes are
- * the distinct texts of both columns in natural order ("2" before "10"). A UTF-8 mark, CRLF, blank lines
- * and quoted fields with newlines are read, the apostrophe of `safe` is taken off; no rows below the header give n = 0. DS_EINPUT with file:line
+ * the distinct texts of both columns in natural order ("2" before "10"), but for an empty prediction of
+ * confidence nan. A UTF-8 mark, CRLF, blank lines and quoted fields with newlines are read, the apostrophe of
+ * `safe` is taken off; no rows below the header give n = 0. DS_EINPUT with file:line
  * for a missing or doubled column, a row of another length, wrong quotes, a confidence that is neither a
  * finite number nor nan, an empty file or one with NUL bytes; DS_EIO. */
 int ds_report_csv_read(const char *path, bool labelled, ds_answers *a, ds_error *e);

@@ -393,7 +393,7 @@ function sorted(items, how) {
 }
 
 function card(item) {
-    const right = item.label === item.prediction, label = names[item.label], answer = names[item.prediction];
+    const right = item.label === item.prediction, label = names[item.label], answer = names[item.prediction] ?? "no answer";
     const picture = item.picture
         ? make("img", {src: item.picture, alt: right ? label : label + ", taken for " + answer})
         : make("div", {class: "blank"}, item.problem ? "cannot be shown" : "no picture");

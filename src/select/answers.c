@@ -57,7 +57,7 @@ void ds_answers_put(ds_answers *a, size_t i, const float *z, const ds_score *sco
                     int top)
 {
     const size_t row = row_of(a);
-    a->predictions[i] = ds_argmax(z, a->classes);
+    a->predictions[i] = ds_logits_valid(z, a->classes) ? ds_argmax(z, a->classes) : -1;
     a->confidences[i] = ds_score_row(score, z, (int)row, a->abstain);
     if (a->logits)
         memcpy(a->logits + i * row, z, row * sizeof *z);

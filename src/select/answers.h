@@ -16,7 +16,7 @@ typedef struct ds_answers {
     size_t n;            /* images */
     char **paths;        /* n; NULL: unknown */
     int *labels;         /* n, 0 … classes-1; NULL: unlabelled */
-    int *predictions;    /* n, 0 … classes-1; NULL: unknown (a CSV without labels) */
+    int *predictions;    /* n, 0 … classes-1, -1: not-a-number; NULL: unknown (a CSV without labels) */
     double *confidences; /* n; NAN: none, never accepted */
     bool *wrong;         /* n: is the prediction another class than the label? NULL: unlabelled */
     char **names;        /* of the classes */

@@ -93,6 +93,15 @@ expect_status 0
 diff -r "$T/ten" "$T/tar" >/dev/null || complain "folder and archive differ"
 end
 
+begin "idx: a .zip of one file is read as .gz is, of two it is refused"
+(cd "$A" && python3 -m zipfile -c images.zip train-images && python3 -m zipfile -c two.zip train-images train-labels)
+import idx "$A/images.zip" "$A/train-labels" -out "$T/zipped/set"
+expect_status 0
+[ "$(find "$T/zipped/set" -name '*.png' | wc -l)" -eq 150 ] || complain "not 150 images"
+import idx "$A/two.zip" "$A/train-labels" -out "$T/two"
+expect_error 1 'two\.zip: holds several files, expected one'
+end
+
 begin "cifar10: a .zip of the folder gives the same"
 (cd "$T/cifar" && python3 -m zipfile -c ten.zip cifar-10-batches-bin)
 import cifar10 "$T/cifar/ten.zip" -split valid=10 -out "$T/zip/set"

@@ -262,7 +262,11 @@ static void test_bad_files(void **state)
     write_bytes(path, "hello, this is no image", 23);
     expect_failure(path, "cannot decode: ", DS_EINPUT);
     write_bytes(path, "P6 20000 20000 255\n", 19);
-    expect_failure(path, "20000 x 20000 pixels, expected at most", DS_EINPUT);
+    expect_failure(path, "20000 x 20000 pixels, expected 1 to 67108864 of them", DS_EINPUT);
+    write_bytes(path, "P6 0 5 255\n1234", 15);
+    expect_failure(path, "0 x 5 pixels, expected 1 to", DS_EINPUT);
+    write_bytes(path, "\xff\xd8\xff\xc0\0\x11\x08\0\0\0\x05\3\1\x22\0\2\x11\1\3\x11\1\xff\xd9", 23);
+    expect_failure(path, "delayed height", DS_EINPUT); /* a JPEG without a height */
     write_bytes(path, "P5 ", 3);
     expect_failure(path, "cannot decode: ", DS_EINPUT); /* newer versions of stb_image say why themselves */
     write_bytes(path, "P5 #2\n 2 2\n255\nabc", 18);
@@ -271,6 +275,30 @@ static void test_bad_files(void **state)
     expect_failure(path, "file without its end", DS_EINPUT);
     write_bytes(path, "P5 2 1 65535\n\x12\x34\xfe\x01", 17);
     expect_failure(path, "16-bit PNM", DS_EINPUT);
+    remove_file(path);
+}
+
+/* A PNG whose header is sound but for its sizes. */
+static void test_png_sizes(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned char w[4], h[4];
+        const char *words;
+    } sizes[] = {{{0}, {0, 0, 0, 5}, "0 x 5 pixels, expected 1 to 67108864 of them"},
+                 {{0, 0, 0, 5}, {0}, "5 x 0 pixels"},
+                 {{0, 0, 0x4e, 0x20}, {0, 0, 0x4e, 0x20}, "20000 x 20000 pixels"},
+                 {{0xff, 0xff, 0xff, 0xff}, {0xff, 0xff, 0xff, 0xff}, "4294967295 x 4294967295 pixels"}};
+    char *path = path_of("sizes.png");
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char file[64] = "\x89PNG\r\n\x1a\n", header[13] = {[8] = 8};
+        memcpy(header, sizes[i].w, 4);
+        memcpy(header + 4, sizes[i].h, 4);
+        size_t n = 8 + put_chunk(file + 8, "IHDR", header, 13);
+        n += put_chunk(file + n, "IEND", "", 0);
+        write_bytes(path, file, n);
+        expect_failure(path, sizes[i].words, DS_EINPUT);
+    }
     remove_file(path);
 }
 
@@ -719,6 +747,7 @@ int main(void)
         cmocka_unit_test(test_channels_are_converted),
         cmocka_unit_test(test_16_bit),
         cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_png_sizes),
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_small_files_truncated),
         cmocka_unit_test(test_jpeg_without_tables),

@@ -551,6 +551,9 @@ static void test_bad_folders(void **state)
     assert_int_equal(symlink("..", "photos/dog/up"), 0);
     refuse_folders(&s, "+photos/dog/up", "link to a folder that holds it");
     assert_int_equal(unlink("photos/dog/up"), 0);
+    assert_int_equal(symlink("self.png", "photos/dog/self.png"), 0);
+    refuse_folders(&s, "+photos/dog/self.png", "Too many levels of symbolic links");
+    assert_int_equal(unlink("photos/dog/self.png"), 0);
     put_images("photos/new\nline", 1);
     refuse_folders(&s, "+photos", "tab or line break");
 }
