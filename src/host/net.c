@@ -18,7 +18,8 @@ static void fill_info(ds_net *n)
                           .layers = net->n,
                           .cost = -1,
                           .reject = -1,
-                          .cost_temperature = 1};
+                          .cost_temperature = 1,
+                          .threads = omp_get_max_threads()};
     info->cost = ds_cfg_cost(n->cfg, &info->reject);
     const ds_attached *a = info->cost >= 0 ? ds_attached_of(&net->layers[info->cost]) : NULL;
     if (!a)

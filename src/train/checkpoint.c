@@ -6,7 +6,8 @@
  *   counters U64, numbers F64   [8, 1], [6, 1]: see the enums
  *   images U64                  [images, 1]: their keys (see ds_images)
  *   cfg U8                      [bytes, 1], the last: the text of the cfg
- *   metadata                    program; files, the ends of the names of those that belong to it */
+ *   metadata                    program; computed: see ds_job_computed; files, the ends of the names of
+ *                               those that belong to it */
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -95,6 +96,12 @@ static const char *dtype_of(const ds_history *h)
     return h->wide ? "F64" : "F32";
 }
 
+char *ds_job_computed(const ds_job *job)
+{
+    const int n = job->info->threads;
+    return ds_format("%s, %d thread%s", ds_net_backend(job->net), n, n == 1 ? "" : "s");
+}
+
 int ds_checkpoint_write(ds_job *job, ds_error *e)
 {
     state s;
@@ -107,16 +114,15 @@ int ds_checkpoint_write(ds_job *job, ds_error *e)
         add(&s, "history", dtype_of(&h), images, h.row, h.values);
     add(&s, "images", "U64", images, 1, job->train.keys);
     add(&s, "cfg", "U8", strlen(job->cfg_text), 1, job->cfg_text);
-    char *path = ds_job_path(job, ".ckpt");
-    json_t *texts = json_pack("{s: s, s: s}", "program", job->setup.program, "files",
-                              ".backup _best.weights _results.csv");
+    char *path = ds_job_path(job, ".ckpt"), *computed = ds_job_computed(job);
+    json_t *texts = json_pack("{s: s, s: s, s: s}", "program", job->setup.program, "computed", computed,
+                              "files", ".backup _best.weights _results.csv");
     int rc = ds_saved_write(path, texts, s.arrays, s.n, e);
     json_decref(texts);
+    free(computed);
     free(path);
     free(s.arrays);
     job->saved = ds_now();
-    if (!rc)
-        ds_folder_link(job, ".ckpt");
     return rc;
 }
 
@@ -272,6 +278,19 @@ static int restore_images(ds_job *job, uint64_t *keys, char *from, const ds_hist
     return DS_OK;
 }
 
+static void note_computed(const ds_job *job)
+{
+    const char *then;
+    char *now = ds_job_computed(job);
+    if (!json_unpack(job->checkpoint.header, "{s: {s: s}}", "__metadata__", "computed", &then) &&
+        strcmp(then, now) != 0)
+        ds_note(job->setup.notes,
+                "note: the run was computed by %s so far, by %s from now on: its end will not be bit for bit "
+                "that of a run that was never stopped",
+                then, now);
+    free(now);
+}
+
 int ds_checkpoint_restore(ds_job *job, ds_error *e)
 {
     state s;
@@ -286,6 +305,7 @@ int ds_checkpoint_restore(ds_job *job, ds_error *e)
     free(s.arrays);
     DS_TRY(rc);
     scatter(&s, job);
+    note_computed(job);
     DS_ALLOC(keys, job->n_images);
     char *from = ds_xmalloc(job->checkpoint.n < size * job->n_images ? 0 : size * job->n_images);
     rc = restore_images(job, keys, from, &h, size, e);

@@ -1,4 +1,5 @@
 #include "train/job.h"
+#include "base/clock.h"
 #include "select/select.h"
 #include "train/evaluate.h"
 
@@ -93,6 +94,26 @@ static int validate(ds_job *job, ds_result *row, ds_error *e)
 
 /* ---- files ---- */
 
+/* A picture takes about as long as a short epoch: not more often than this, and at the end. */
+enum { SECONDS_BETWEEN_PLOTS = 10 };
+
+/* No picture is no failure. */
+static void plot(ds_job *job, bool last)
+{
+    ds_error why;
+    const double now = ds_now();
+    if (job->unplotted || (!last && job->plotted > 0 && now - job->plotted < SECONDS_BETWEEN_PLOTS))
+        return;
+    char *path = ds_job_path(job, "_results.png");
+    job->unplotted = ds_results_plot(&job->results, path, &why) != DS_OK;
+    if (job->unplotted)
+        ds_note(job->setup.notes, "note: %s: %s", path, why.text);
+    else
+        ds_folder_link(job, "_results.png");
+    free(path);
+    job->plotted = now;
+}
+
 /* The checkpoint comes last: all that it knows of is there. */
 static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_error *e)
 {
@@ -111,27 +132,8 @@ static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_
     job->tally = (ds_tally){0};
     if (ds_job_done(job))
         DS_TRY(ds_job_save(job, ".weights", e));
+    plot(job, ds_job_done(job));
     return ds_checkpoint_write(job, e);
-}
-
-/* A picture takes about as long as a short epoch: not more often than this, and at the end. */
-enum { SECONDS_BETWEEN_PLOTS = 10 };
-
-/* No picture is no failure. */
-static void plot(ds_job *job, bool last)
-{
-    ds_error why;
-    time_t now = time(NULL);
-    if (job->unplotted || (!last && now - job->plotted < SECONDS_BETWEEN_PLOTS))
-        return;
-    char *path = ds_job_path(job, "_results.png");
-    job->unplotted = ds_results_plot(&job->results, path, &why) != DS_OK;
-    if (job->unplotted)
-        ds_note(job->setup.notes, "note: %s: %s", path, why.text);
-    else
-        ds_folder_link(job, "_results.png");
-    free(path);
-    job->plotted = now;
 }
 
 /* ---- the end of an epoch ---- */
@@ -167,7 +169,6 @@ int ds_epoch_end(ds_job *job, ds_error *e)
     DS_TRY(validate(job, &row, e));
     bool best = !progress.warming && ds_result_better(&row, &job->best);
     DS_TRY(save(job, &row, best, complete, e));
-    plot(job, ds_job_done(job));
     if (job->events->epoch)
         job->events->epoch(job->events->arg, &row, best);
     if (ds_job_done(job) && ds_job_batch(job) < job->plan.max_batches)

@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 char *ds_job_path(const ds_job *job, const char *suffix)
@@ -90,19 +91,31 @@ static int describe(const ds_job *job, ds_error *e)
     time_t now = time(NULL);
     struct utsname host = {0};
     uname(&host);
+    char *computed = ds_job_computed(job);
     if (job->resumed)
         ds_file_read_text(path, "run.txt", &before, NULL);
     char *text =
         ds_format("%sbegun    %safter %llu images\ncommand  %s\nprogram  %s\nbackend  %s\nhost     %s "
                   "%s %s\nseed     %llu\n\n",
                   before ? before : "", ctime_r(&now, (char[32]){0}), (unsigned long long)job->seen,
-                  s->command ? s->command : "", s->program ? s->program : "", ds_net_backend(job->net),
-                  host.sysname, host.release, host.machine, (unsigned long long)s->seed);
+                  s->command ? s->command : "", s->program ? s->program : "", computed, host.sysname,
+                  host.release, host.machine, (unsigned long long)s->seed);
     int rc = write_text(job, "run.txt", text, e);
     free(path);
     free(before);
+    free(computed);
     free(text);
     return rc;
+}
+
+/* What a run that begins again in its folder must not go on from. */
+static void forget_checkpoints(const ds_job *job)
+{
+    char *path = ds_job_path(job, ".ckpt"), *old = ds_job_path(job, ".ckpt.1");
+    unlink(old);
+    unlink(path);
+    free(path);
+    free(old);
 }
 
 int ds_folder_begin(ds_job *job, ds_error *e)
@@ -112,6 +125,9 @@ int ds_folder_begin(ds_job *job, ds_error *e)
     if (!job->folder && job->setup.exist_ok)
         DS_TRY(ds_folder_find(job, e));
     DS_TRY(job->folder ? DS_OK : make(job, e));
+    if (!job->resumed)
+        forget_checkpoints(job);
+    ds_folder_link(job, ".ckpt"); /* from here on this run is the newest, wherever it is killed */
     DS_TRY(describe(job, e));
     if (job->resumed)
         return DS_OK;
@@ -148,7 +164,7 @@ void ds_folder_link(ds_job *job, const char *suffix)
     if (i == sizeof all / sizeof *all || job->linked >> i & 1)
         return;
     job->linked |= 1u << i;
-    char *path = link_path(job, suffix), *fresh = ds_format("%s.link%ld", path, (long)getpid());
+    char *path = link_path(job, suffix), *fresh = ds_path_join(job->folder, ".link");
     char *target = ds_format("%s/%s%s", ds_path_base(job->folder), job->base, suffix);
     unlink(fresh);
     if (!move_away(job, path) || symlink(target, fresh) || rename(fresh, path)) {

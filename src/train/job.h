@@ -9,8 +9,6 @@
 #include "train/safetensors.h"
 #include "train/train.h"
 
-#include <time.h>
-
 /* Sums since the last epoch's end. */
 typedef struct ds_tally {
     double loss, seconds;
@@ -49,7 +47,7 @@ typedef struct ds_job {
     bool *lost;     /* train.n: could not be read in mid-run; n_lost of them */
     int n_lost;
     double saved;   /* when the checkpoint was written last, seconds of the monotonic clock */
-    time_t plotted; /* when BASE_results.png was drawn last; 0: never */
+    double plotted; /* the same of BASE_results.png; 0: never */
     bool unplotted; /* it cannot be drawn, which is noted */
 } ds_job;
 
@@ -76,13 +74,15 @@ char *ds_job_path(const ds_job *job, const char *suffix);
 /* The folder of -name, or where the link BASE.ckpt leads, locked; there is none: job->folder stays NULL.
  * DS_EINPUT: another run has it. */
 int ds_folder_find(ds_job *job, ds_error *e);
-/* Unless there is one, the first free name, or with -exist-ok the folder found; the cfg and .data file in it,
- * and run.txt: command, versions, seed. */
+/* Unless there is one, the first free name, or with -exist-ok the folder found, whose checkpoints go; the link
+ * BASE.ckpt leads there from now on; the cfg and .data file in it, and run.txt: command, versions, seed. */
 int ds_folder_begin(ds_job *job, ds_error *e);
 /* Make BASE and `suffix` in backup= a link to this run's, once. No link is no failure. */
 void ds_folder_link(ds_job *job, const char *suffix);
 
-/* checkpoint.c: BASE.ckpt, all that the next batch depends on; the one before is kept. */
+/* checkpoint.c: "onednn (2.6.3, AVX-512), 2 threads": what the bits of a run depend on; fresh memory. */
+char *ds_job_computed(const ds_job *job);
+/* BASE.ckpt, all that the next batch depends on; the one before is kept. */
 int ds_checkpoint_write(ds_job *job, ds_error *e);
 /* Before the network is made: seed, -epochs, and whether the cfg is the same (DS_EINPUT). No checkpoint:
  * a new run. */

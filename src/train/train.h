@@ -12,8 +12,8 @@
  *   BASE_best.weights     highest top-1 on valid=, then lower nll; epochs of a warm-up do not count
  *   BASE_<epoch>.weights  every so many epochs, when asked for
  *   BASE.weights          the end
- *   BASE.ckpt             last of all, and every save_minutes: what -resume reads; BASE.ckpt.1: one older
  *   BASE_results.png      a picture of that table: now and then, and at the end
+ *   BASE.ckpt             last of all, and every save_minutes: what -resume reads; BASE.ckpt.1: one older
  *
  * with copies of the cfg and .data file and run.txt (command, versions, seed). BACKUP has links
  * to the files above, but the epochs' and the older checkpoint, of the run that wrote there last.

@@ -151,6 +151,11 @@ tiny_cfg() {
     done
 }
 
+# adam_cfg FILE: the same network with Adam and dropout.
+adam_cfg() {
+    sed -e 's/^decay=.*/&\nadam=1/' -e 's/^learning_rate=.*/learning_rate=0.003/' -e '/^\[connected\]/i [dropout]\nprobability=0.3\n' "$1"
+}
+
 # tiny_idx DIR: imports the tiny archives; the .data file is in $tiny_data. -split takes 30 of the 150 training images as valid=.
 tiny_idx() {
     python3 tests/cli/tiny.py idx "$1.archives" &&

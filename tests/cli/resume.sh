@@ -61,7 +61,7 @@ print(values[key] if key in values else "x".join(map(str, h[key]["shape"])))' "$
 net=$T/net.cfg
 tiny_cfg "$net" 1 3 '[sat]\ntarget=ema\nwarmup_epochs=1\n'
 adam=$T/adam.cfg
-sed -e 's/^decay=.*/&\nadam=1/' -e 's/^learning_rate=.*/learning_rate=0.003/' -e '/^\[connected\]/i [dropout]\nprobability=0.3\n' "$net" >"$adam"
+adam_cfg "$net" >"$adam"
 
 # ---- the same bits ----
 
@@ -110,9 +110,10 @@ cksum "$T/adam/adam-1/"* >"$T/after"
 expect_same "$T/before" "$T/after"
 end
 
-begin "more epochs go on"
-run "$D" classifier train "$I/adam.data" "$adam" -resume -epochs 6
+begin "more epochs go on; other threads are told of"
+run "$D" classifier train "$I/adam.data" "$adam" -resume -epochs 6 -threads 3
 expect_status 0
+expect_err '^note: the run was computed by .* so far, by .*, 3 threads from now on'
 [ "$(checkpoint "$ckpt" seen)" = 720 ] || complain "seen is $(checkpoint "$ckpt" seen)"
 end
 
@@ -155,6 +156,8 @@ expect_status 0
 [ "$(readlink "$T/ema/ema.weights")" = own/ema.weights ] || complain "links to $(readlink "$T/ema/ema.weights")"
 expect_different "$T/ema/own-2/ema.weights" "$T/ema/ema.weights"
 expect_no_file "$T/ema/own-3"
+run after_batch 2 INT "$D" classifier train "$I/ema.data" "$T/ema.cfg" -name own
+expect_err '; to go on: .* -name own -resume, but with -name own-3$'
 run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -name a/b
 expect_error 2 'a/b.*expected the name of a folder'
 end
