@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_BACKEND_ABI 1
+#define DS_BACKEND_ABI 2
 
 typedef enum ds_op {
     DS_OP_HOST, /* no backend's business: computed by the host on plain arrays */
@@ -41,6 +41,10 @@ typedef struct ds_node {
     /* The host's arrays. `output` is read by layers that the host computes, `delta` gets their gradient
      * (minus dL/dy, zeroed before). */
     float *output, *delta;
+    /* The mean of each channel over its places, for every pass without training: image b's channel c goes to
+     * average[b * average_row + c]. NULL: not wanted. */
+    float *average;
+    size_t average_row;
     float *weights, *biases, *scales, *mean, *variance, *rolling_mean, *rolling_variance;
     /* Gradients are added; NULL: not trained. */
     float *weight_updates, *bias_updates, *scale_updates;

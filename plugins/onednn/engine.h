@@ -22,6 +22,9 @@ typedef struct ds_tensor {
     bool from_host; /* written by the host (or the pixels) */
     bool to_host;   /* read by the host */
     int importer;   /* from_host: the step that copies it, -1: none needs a copy */
+    float *average; /* see ds_node; NULL: not wanted in this plan */
+    size_t average_row;
+    int averager; /* the step that averages it */
     bool wants_gradient;
     int contributions; /* gradients that will arrive in a pass */
     int value_buffer, grad_buffer[2];
@@ -133,6 +136,8 @@ void ds_tensor_add(const ds_plan *p, const ds_tensor *t, const float *from, floa
 float *ds_tensor_join(const ds_plan *p, const ds_tensor *t);
 /* Padded channels of v, a tensor like t, become zero. */
 void ds_tensor_clear_padding(const ds_plan *p, const ds_tensor *t, float *v);
+/* The averages of plane i of t, if they are wanted. */
+void ds_tensor_average(const ds_plan *p, const ds_tensor *t, size_t i);
 /* The host's activation of a step, where no slope describes it: of its output, of the gradient g. */
 void ds_odd_activate(const ds_plan *p, const ds_step *s);
 void ds_odd_gradient(const ds_plan *p, const ds_step *s, float *g);

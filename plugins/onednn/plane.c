@@ -9,9 +9,13 @@
 static int forward(const ds_plan *p, ds_step *s)
 {
     const ds_tensor *in = s->inputs[0], *out = s->out;
+    bool averages = in->average && in->averager == s->number;
 #pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < out->planes; i++)
+    for (size_t i = 0; i < out->planes; i++) {
         s->kind->plane(p, s, i, in->value + i * in->plane, out->value + i * out->plane);
+        if (averages)
+            ds_tensor_average(p, in, i);
+    }
     return DS_OK;
 }
 

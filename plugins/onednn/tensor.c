@@ -78,6 +78,14 @@ void ds_tensor_clear_padding(const ds_plan *p, const ds_tensor *t, float *v)
             memset(v + i * t->plane + place * p->block - padded, 0, padded * sizeof *v);
 }
 
+void ds_tensor_average(const ds_plan *p, const ds_tensor *t, size_t i)
+{
+    _Alignas(64) float mean[16];
+    size_t image = i / (size_t)t->blocks, first = i % (size_t)t->blocks * p->block;
+    p->k->average(t->value + i * t->plane, t->places, mean);
+    memcpy(t->average + image * t->average_row + first, mean, (size_t)channels_of(p, t, i) * sizeof *mean);
+}
+
 void ds_odd_activate(const ds_plan *p, const ds_step *s)
 {
     const ds_graph *g = p->graph;

@@ -52,15 +52,6 @@ static float slope_of(const layer *l)
     return l->activation == RELU ? 0 : l->activation == LEAKY ? .1f : NAN;
 }
 
-/* Some layers of the host know only how many numbers they have. */
-static void set_shape(const ds_shape *s, int numbers, int *c, int *h, int *w)
-{
-    bool image = s->w > 0 && s->h > 0 && s->w * s->h * s->c == numbers;
-    *c = image ? s->c : numbers;
-    *h = image ? s->h : 1;
-    *w = image ? s->w : 1;
-}
-
 static void set_node(const ds_net *n, int i, ds_node *node)
 {
     const layer *l = &n->net->layers[i];
@@ -75,6 +66,8 @@ static void set_node(const ds_net *n, int i, ds_node *node)
                       .activation = (int)l->activation,
                       .slope = slope_of(l),
                       .normalized = l->batch_normalize || l->type == BATCHNORM,
+                      .average = n->slots[i].average,
+                      .average_row = n->depths.row,
                       .output = l->output,
                       .delta = l->delta,
                       .weights = l->weights,
@@ -88,8 +81,8 @@ static void set_node(const ds_net *n, int i, ds_node *node)
                       .bias_updates = trained ? l->bias_updates : NULL,
                       .scale_updates = trained ? l->scale_updates : NULL};
     node->inputs = ds_inputs_of(n, i, &node->n_inputs);
-    set_shape(&n->cfg->shapes[i], l->inputs, &node->c, &node->h, &node->w);
-    set_shape(&n->cfg->shapes[i + 1], l->outputs, &node->out_c, &node->out_h, &node->out_w);
+    ds_shape_of(&n->cfg->shapes[i], l->inputs, &node->c, &node->h, &node->w);
+    ds_shape_of(&n->cfg->shapes[i + 1], l->outputs, &node->out_c, &node->out_h, &node->out_w);
 }
 
 /* ---- activations ---- */

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cfg/cfg.h"
 #include "plugins/plugin.h"
+#include "select/novelty.h"
 #include "select/select.h"
 
 #include <stdbool.h>
@@ -17,6 +18,7 @@ typedef struct ds_net ds_net; /* opaque */
 typedef struct ds_net_setup {
     int batch;           /* images that go through at once; 0: the cfg's batch / subdivisions */
     bool train;          /* gradients wanted */
+    bool features;       /* ds_net_features wanted; not with `train` */
     size_t samples;      /* training images, 0 without training */
     int epochs;          /* total epochs of the run, 0 without training */
     uint64_t seed;       /* of initial weights and dropout */
@@ -65,6 +67,10 @@ void ds_net_layer_row(const ds_net *net, int i, ds_layer_row *row);
 int ds_net_forward(ds_net *net, const float *pixels, int n, ds_error *e);
 /* n x info.logits, raw logits of the cost section, of the last pass; valid until the next. */
 const float *ds_net_logits(const ds_net *net);
+
+/* Features of the images of the last pass, n x (*depths)->row; valid until the next. NULL without
+ * setup.features. */
+const float *ds_net_features(const ds_net *net, const ds_depths **depths);
 
 /* Forward and backward of one sub-batch; adds to ds_param.gradient, which the caller scales or clears between
  * steps. loss: batch losses; labels, ids: batch. DS_ENUMERIC when a loss is not a number. */

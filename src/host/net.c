@@ -70,6 +70,9 @@ static int build(ds_net *n, const ds_net_setup *setup, ds_error *e)
         DS_TRY(check_values(n, e));
     ds_params_list(n);
     ds_walk_plan(n, setup->train);
+    ds_depths_of(n->cfg, n->net, &n->depths);
+    if (setup->features)
+        ds_features_make(n);
     ds_takeover(n);
     return ds_backend_attach(n, setup, e);
 }
@@ -115,6 +118,7 @@ void ds_net_free(ds_net *n)
     free(n->scratch);
     free(n->taken);
     free(n->loss);
+    free(n->features);
     free(n->statistics);
     free(n->times);
     free(n);
@@ -147,6 +151,13 @@ static void set_batch(ds_net *n, int images)
         n->net->layers[i].batch = images;
 }
 
+/* Rows [0, images) belong to the images from `first` on. */
+static void move_rows(float *rows, size_t row, int first, int images)
+{
+    if (rows && first > 0)
+        memmove(rows + (size_t)first * row, rows, (size_t)images * row * sizeof *rows);
+}
+
 static int forward_piece(ds_net *n, const float *pixels, int first, int images, ds_error *e)
 {
     bool part = images < n->info.batch;
@@ -157,11 +168,9 @@ static int forward_piece(ds_net *n, const float *pixels, int first, int images, 
     if (part)
         set_batch(n, n->info.batch);
     ds_backend_select(n, n->info.batch, e);
-    if (first > 0 && n->info.cost > 0) { /* rows [0, images) belong to the images from there on */
-        float *logits = n->net->layers[n->info.cost - 1].output;
-        size_t row = (size_t)n->info.logits;
-        memmove(logits + (size_t)first * row, logits, (size_t)images * row * sizeof *logits);
-    }
+    if (n->info.cost > 0)
+        move_rows(n->net->layers[n->info.cost - 1].output, (size_t)n->info.logits, first, images);
+    move_rows(n->features, n->depths.row, first, images);
     return n->context.code;
 }
 

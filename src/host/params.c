@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static size_t weights_of(const layer *l)
+size_t ds_weights_of(const layer *l)
 {
     switch (l->type) {
     case CONVOLUTIONAL:
@@ -42,7 +42,7 @@ static void add_averages(ds_net *n, int i, size_t channels)
 static void add_layer(ds_net *n, int i)
 {
     const layer *l = &n->net->layers[i];
-    size_t weights = weights_of(l), channels = (size_t)(l->type == BATCHNORM ? l->c : l->out_c);
+    size_t weights = ds_weights_of(l), channels = (size_t)(l->type == BATCHNORM ? l->c : l->out_c);
     bool averages = l->type == BATCHNORM || (weights && l->batch_normalize);
     if (weights)
         add(n, i, "biases", l->biases, l->bias_updates, l->type == LOCAL ? (size_t)l->outputs : channels);
@@ -59,7 +59,7 @@ static int first_trained(const network *net)
 {
     int first = net->n;
     for (int i = net->n - 1; i >= 0 && !net->layers[i].stopbackward; i--)
-        if (weights_of(&net->layers[i]) || net->layers[i].type == BATCHNORM)
+        if (ds_weights_of(&net->layers[i]) || net->layers[i].type == BATCHNORM)
             first = i;
     return first;
 }
@@ -92,7 +92,7 @@ void ds_net_layer_row(const ds_net *n, int i, ds_layer_row *row)
                           .out_h = out->h,
                           .out_c = out->c,
                           .outputs = l->outputs,
-                          .flops = 2 * uses * (double)weights_of(l)};
+                          .flops = 2 * uses * (double)ds_weights_of(l)};
     snprintf(row->name, sizeof row->name, "%s", n->cfg->sections[i + 1].name);
     for (int k = 0; k < n->n_params; k++)
         if (n->params[k].layer == i)

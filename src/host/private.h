@@ -6,6 +6,7 @@
 #include "host/host.h"
 #include "plugins/backend.h"
 #include "plugins/registry.h"
+#include "select/novelty.h"
 #include "select/select.h"
 
 #include <darknet.h>
@@ -98,6 +99,8 @@ typedef struct ds_slot {
     bool own_buffers; /* output and delta are ours ([dropout]) */
     bool owned;       /* computed by the backend */
     bool plain;       /* the host reads or writes its output: the plain arrays count */
+    float *average;   /* where the averages of its channels go (features.c), NULL: not wanted */
+    int channels;     /* of them */
 } ds_slot;
 
 struct ds_net {
@@ -115,6 +118,8 @@ struct ds_net {
     bool dropout_active;
     uint64_t seed, step;
     double *loss; /* batch */
+    ds_depths depths;
+    float *features; /* batch x depths.row, of the last pass; NULL: not wanted */
     /* backend.c */
     const ds_backend *backend; /* NULL: the host computes all */
     char backend_name[64];
@@ -166,7 +171,22 @@ void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train);
 /* From the cost layer down to the first that trains. */
 void ds_walk_backward(ds_net *n, const float *pixels);
 
+/* ---- features.c ---- */
+
+/* Channels, rows and columns of so many numbers; some layers of the host know only how many they have. */
+void ds_shape_of(const ds_shape *s, int numbers, int *c, int *h, int *w);
+/* Where a network is looked at: the outputs before each pooling or strided layer and the one before the last
+ * layer with weights. */
+void ds_depths_of(const ds_cfg *cfg, const network *net, ds_depths *d);
+/* The mean of each channel of what a layer has put out; image b's goes to to[b * row]. */
+void ds_average_output(const layer *l, int channels, float *to, size_t row);
+/* Passes without training leave features from now on. */
+void ds_features_make(ds_net *n);
+
 /* ---- params.c ---- */
+
+/* How many weights a layer has. */
+size_t ds_weights_of(const layer *l);
 
 /* The parameters, and where training begins. */
 void ds_params_list(ds_net *n);

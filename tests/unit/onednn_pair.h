@@ -49,6 +49,7 @@ static inline ds_net *build(const ds_cfg *cfg, int backend, int batch, bool trai
     ds_net *net;
     ds_net_setup s = {.batch = batch,
                       .train = train,
+                      .features = !train,
                       .samples = 1000,
                       .epochs = 10,
                       .seed = 3,
@@ -265,12 +266,24 @@ static inline void compare_training(const char *text, int batch, double toleranc
     pair_free(&p);
 }
 
+/* What layers put out, averaged by the backend on its way. */
+static inline void check_features(const pair *p, double tolerance)
+{
+    const ds_depths *d;
+    const float *a = ds_net_features(p->net[ONEDNN], &d), *b = ds_net_features(p->net[HOST], &d);
+    assert_true(d->n > 0);
+    double off = apart(a, b, (size_t)p->net[HOST]->info.batch * d->row, 0);
+    if (!(off <= tolerance))
+        fail_msg("features are %.2g apart\n%s", off, p->text);
+}
+
 static inline void compare_inference(const char *text, int batch, double tolerance)
 {
     pair p = pair_new(text, batch, false);
     check_owned(&p);
     pair_forward(&p);
     check_logits(&p, "inference alone", tolerance);
+    check_features(&p, tolerance);
     pair_free(&p);
 }
 
