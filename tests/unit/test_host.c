@@ -42,8 +42,13 @@ static struct bench setup_text(const char *text, bool train)
     struct bench b = {0};
     ds_error e = {0};
     check(ds_cfg_parse(text, "test.cfg", &b.cfg, NULL, &e), &e);
-    ds_net_setup s = {
-        .train = train, .samples = 20, .epochs = 10, .seed = 3, .threads = 2, .backend = backend};
+    ds_net_setup s = {.train = train,
+                      .features = true,
+                      .samples = 20,
+                      .epochs = 10,
+                      .seed = 3,
+                      .threads = 2,
+                      .backend = backend};
     check(ds_net_new(b.cfg, &s, &b.net, &e), &e);
     const ds_net_info *info = ds_net_get_info(b.net);
     ds_rng r = ds_rng_make(5, 0, 0);
@@ -258,16 +263,22 @@ static void check_pieces(const char *text)
 {
     struct bench b = setup_text(text, true);
     ds_error e = {0};
-    float logits[6 * 8];
+    const ds_depths *depths;
+    float logits[6 * 8], features[6 * 40];
     int row = b.net->info.logits;
     for (int round = 0; round < 2; round++) { /* again with other averages and weights */
         train_steps(&b, 2);
         check(ds_net_forward(b.net, b.pixels, 6, &e), &e);
         memcpy(logits, ds_net_logits(b.net), (size_t)(6 * row) * sizeof *logits);
+        float *kept = (float *)ds_net_features(b.net, &depths);
+        assert_true(depths->row > 0 && depths->row <= 40);
+        memcpy(features, kept, 6 * depths->row * sizeof *features);
         for (int n = 1; n <= 6; n++) {
             memset((float *)ds_net_logits(b.net), 0, (size_t)(6 * row) * sizeof *logits);
+            memset(kept, 0, 6 * depths->row * sizeof *kept);
             check(ds_net_forward(b.net, b.pixels, n, &e), &e);
             check_rows("logits", n, row, ds_net_logits(b.net), logits);
+            check_rows("features", n, (int)depths->row, kept, features);
         }
     }
     double loss[6];
@@ -291,6 +302,52 @@ static void pieces_of_a_batch(void **state)
                       4) "[softmax]\n");
     check_pieces(NET CONV(4, 3, "") CONV(4, 1, BN) "[shortcut]\nfrom=-2\nactivation=leaky\n" HEAD(
         4) "[softmax]\n[cost]\ntype=sse\n");
+}
+
+/* Those of the layers in `expected`, -1 ends them; `last`: channels of the last one. */
+static void check_depths(const char *text, const int *expected, int last)
+{
+    struct bench b = setup_text(text, false);
+    const ds_depths *d;
+    assert_non_null(ds_net_features(b.net, &d));
+    for (int k = 0; k < d->n; k++)
+        assert_int_equal(d->layer[k], expected[k]);
+    assert_int_equal(expected[d->n], -1);
+    assert_int_equal(d->channels[d->n - 1], last);
+    teardown(&b);
+}
+
+static void features_come_from(void **state)
+{
+    (void)state;
+    static const char pool[] = "[maxpool]\nsize=2\nstride=2\n";
+    char *text = ds_format("%s%s%s%s", NET CONV(4, 3, "") "[dropout]\nprobability=.5\n", pool,
+                           CONV(6, 3, BN) "[route]\nlayers=-1\n" CONV(5, 3, "") "[avgpool]\n[dropout]\n",
+                           HEAD(5) "[sat]\ntarget=abstain\n[reject]\n");
+    check_depths(text, (int[]){0, 5, -1}, 5); /* what only passes on or averages is looked through */
+    free(text);
+    check_depths(NET CONV(4, 3, "") "[convolutional]\nfilters=7\nsize=1\nstride=2\nactivation=leaky\n" CONV(
+                     3, 1, "") "[avgpool]\n[softmax]\n",
+                 (int[]){0, 1, -1}, 7);
+    check_depths(NET HEAD(6) HEAD(4) "[softmax]\n", (int[]){0, -1}, 6);
+    check_depths(NET HEAD(4) "[softmax]\n", (int[]){0, -1}, 4); /* none comes before it */
+}
+
+static void features_are_averages(void **state)
+{
+    (void)state;
+    struct bench b = setup_text(NET CONV(4, 3, "") HEAD(4) "[softmax]\n", false);
+    ds_error e = {0};
+    const ds_depths *d;
+    check(ds_net_forward(b.net, b.pixels, 6, &e), &e);
+    const float *features = ds_net_features(b.net, &d), *x = b.net->net->layers[0].output;
+    for (int i = 0; i < 6 * 4 && x; i++) { /* the backend keeps that output to itself */
+        double sum = 0;
+        for (int k = 0; k < 64; k++)
+            sum += x[64 * i + k];
+        assert_true(fabs(features[i] - sum / 64) < 1e-6);
+    }
+    teardown(&b);
 }
 
 static char *temporary(void)
@@ -524,6 +581,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(stock_predicts_the_same), cmocka_unit_test(seeds_decide),
         cmocka_unit_test(reject_gives_zeros),      cmocka_unit_test(not_a_number_is_reported),
         cmocka_unit_test(pieces_of_a_batch),       cmocka_unit_test(stock_networks),
+        cmocka_unit_test(features_come_from),      cmocka_unit_test(features_are_averages),
     };
     int failed = 0;
     const ds_backend *const *other = ds_backends();
