@@ -90,6 +90,9 @@ $(BENCH_PROGRAMS): %: %.o $(BUILD)/bench/serve.o $(BUILD)/libds.a src/host/expor
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) -Wl,--whole-archive $(BUILD)/libds.a \
 	      -Wl,--no-whole-archive $(LIBS)
 
+$(BUILD)/bench/guarantee: %: %.o $(BUILD)/libds.a src/host/exports.list
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $< -Wl,--whole-archive $(BUILD)/libds.a -Wl,--no-whole-archive $(LIBS)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 UNIT = $(addprefix $(BUILD)/tests/,$(TESTS))

@@ -1,59 +1,88 @@
 #include "select/select.h"
 
 #include <math.h>
+#include <stdint.h>
 
-enum { CHAINS = 4 };
+/* Why delta is kept. Cuts are tried from the surest on, each at the sum of the levels that came in since
+ * the last failure (the fallback procedure, Wiens & Dmitrienko 2005). So the first cut that is too risky,
+ * and each one that is tried after a too risky one has failed, has its own part of delta: with probability
+ * at most delta one of them passes, if each test keeps its level. It does: let t be the confidence below
+ * which the true risk is above R. Given how many images are surer than t, their errors are independent, of
+ * rate R, and those of the images behind them are as likely or more, if the risk grows with coverage: all
+ * errors of a too risky cut are at least as many as Bin(accepted, R) has. Which cuts are tried at which
+ * levels is a matter of n, R, delta and the confidences, never of labels. Ties, and risks that rise and
+ * fall, are simulated in test_guarantee.c. */
+
+enum { MOST = 64 };
+static const double whole = 0.05; /* of delta, for the cut that accepts all */
+
+/* The cuts that bring a level with them, in the order of their ranks; the last accepts all. */
+typedef struct starts {
+    size_t rank[MOST + 1];
+    double level[MOST + 1];
+    int n;
+} starts;
 
 static size_t acceptable(const ds_curve *c)
 {
     return c->groups ? c->accepted[c->groups - 1] : 0;
 }
 
-static bool passes(const ds_curve *c, size_t groups, double risk, double level)
+/* m0: with fewer accepted even no error at all proves nothing. */
+static double fewest(double risk, double level)
 {
-    return ds_binomial_cdf(c->errors[groups - 1], c->accepted[groups - 1], risk) <= level;
+    return ceil(log(level) / log1p(-risk));
 }
 
-/* m0: with fewer accepted even no error at all proves nothing. Too many for the curve: acceptable + 1. */
-static size_t first_rank(const ds_curve *c, double risk, double level)
+/* m0 2^s for as many s as begin in the first half of the images, at least one, and all images. */
+static starts starts_of(const ds_curve *c, double risk, double delta)
 {
-    double m0 = ceil(log(level) / log1p(-risk));
-    return m0 <= (double)acceptable(c) ? (size_t)m0 : acceptable(c) + 1;
-}
-
-/* The groups of the largest cut that passes before the first failure, 0 for none. */
-static size_t walk_chain(const ds_curve *c, size_t rank, double risk, double level)
-{
-    size_t passed = 0, step = c->n < 200 ? 1 : c->n / 100;
-    for (; rank <= acceptable(c); rank += step) {
-        size_t groups = ds_curve_groups_of(c, (double)rank);
-        if (groups == passed)
-            continue;
-        if (!passes(c, groups, risk, level))
-            break;
-        passed = groups;
+    const double n = (double)acceptable(c), share = delta * (1 - whole);
+    starts s = {.n = 1};
+    while (s.n < MOST && ldexp(fewest(risk, share / (s.n + 1)), s.n) <= n / 2)
+        s.n++;
+    double first = fewest(risk, share / s.n);
+    for (int i = 0; i < s.n; i++) {
+        s.rank[i] = first <= n ? (size_t)first << i : acceptable(c) + 1;
+        s.level[i] = share / s.n;
     }
-    return passed;
+    s.rank[s.n] = acceptable(c);
+    s.level[s.n++] = delta * whole;
+    return s;
 }
 
-/* Does any chain pass its first cut? */
-static bool feasible(const ds_curve *c, double risk, double level)
+/* The groups of the largest cut that passes, 0 for none. */
+static size_t walk(const ds_curve *c, double risk, double delta)
 {
-    size_t rank = first_rank(c, risk, level);
-    for (int s = 0; s < CHAINS; s++)
-        if (rank << s <= acceptable(c) && passes(c, ds_curve_groups_of(c, (double)(rank << s)), risk, level))
-            return true;
-    return false;
+    const starts s = starts_of(c, risk, delta);
+    const size_t n = acceptable(c), step = n < 400 ? 1 : n / 200;
+    size_t best = 0, tried = 0, next;
+    double carried = 0;
+    int used = 0;
+    for (size_t rank = s.rank[0]; rank <= n; rank = next) {
+        const size_t groups = ds_curve_groups_of(c, (double)rank), accepted = c->accepted[groups - 1];
+        for (; used < s.n && s.rank[used] <= accepted; used++)
+            carried += s.level[used];
+        if (groups != tried && ds_binomial_cdf(c->errors[groups - 1], accepted, risk) <= carried)
+            best = groups;
+        else if (groups != tried)
+            carried = 0;
+        tried = groups;
+        next = carried > 0 ? rank + step : SIZE_MAX;
+        if (used < s.n && s.rank[used] < next)
+            next = s.rank[used];
+    }
+    return best;
 }
 
-/* Larger risks have other chains, so that a feasible one may have an infeasible one above it: the steps are
+/* Larger risks have other starts, so that a feasible one may have an infeasible one above it: the steps are
  * tried one by one. */
-static double smallest_feasible(const ds_curve *c, double above, double level)
+static double smallest_feasible(const ds_curve *c, double above, double delta)
 {
     if (!acceptable(c))
         return NAN;
     /* below this m0 exceeds the images */
-    double floor_risk = fmax(above, -expm1(log(level) / (double)acceptable(c)));
+    double floor_risk = fmax(above, -expm1(log(delta * (1 - whole)) / (double)acceptable(c)));
     int exponent = 2 - (int)floor(log10(floor_risk));
     double unit = pow(10, exponent), digits = floor(floor_risk * unit), risk;
     for (; (risk = digits / unit) < 1; digits++) {
@@ -61,7 +90,7 @@ static double smallest_feasible(const ds_curve *c, double above, double level)
             digits = 100;
             unit /= 10;
         }
-        if (risk > above && feasible(c, risk, level))
+        if (risk > above && walk(c, risk, delta))
             return risk;
     }
     return NAN;
@@ -69,19 +98,14 @@ static double smallest_feasible(const ds_curve *c, double above, double level)
 
 ds_guarantee ds_guarantee_at(const ds_curve *c, double risk, double delta)
 {
-    double level = delta / CHAINS;
     ds_guarantee g = {.feasible_risk = NAN};
     g.cut = (ds_cut){.threshold = INFINITY, .coverage = c->n ? 0 : NAN, .risk = NAN};
     if (!(risk > 0 && risk < 1 && delta > 0 && delta < 1))
         return g;
-    size_t rank = first_rank(c, risk, level), groups = 0;
-    for (int s = 0; s < CHAINS; s++) {
-        size_t passed = walk_chain(c, rank << s, risk, level);
-        groups = passed > groups ? passed : groups;
-    }
+    const size_t groups = walk(c, risk, delta);
     g.feasible = groups > 0;
     if (g.feasible)
         g.cut = ds_cut_at_threshold(c, c->threshold[groups - 1]);
-    g.feasible_risk = g.feasible ? risk : smallest_feasible(c, risk, level);
+    g.feasible_risk = g.feasible ? risk : smallest_feasible(c, risk, delta);
     return g;
 }

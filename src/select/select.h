@@ -159,11 +159,14 @@ typedef struct ds_guarantee {
 } ds_guarantee;
 /* The threshold of which, with probability at least 1 - delta over the draw of the calibration images, the
  * error rate among accepted images of the same kind is at most `risk`. Fixed-sequence testing
- * (Learn-then-Test, Angelopoulos et al. 2021) in four chains at level delta/4: chain s begins with the
- * m0 2^s surest images, m0 = ceil(log(delta/4) / log(1 - risk)), grows by max(1, floor(n/100)), always to
- * the end of a tie group, and stops where Pr[Bin(accepted, risk) <= errors] > delta/4 for the first time.
- * Which cuts are tried is a matter of the confidences alone. The largest that passed is taken.
- * 0 < risk < 1, 0 < delta < 1: not feasible outside. */
+ * (Learn-then-Test, Angelopoulos et al. 2021) with several starts and the fallback of Wiens & Dmitrienko
+ * (2005), on the n images whose confidence is a number. Starts are the m0 2^s surest, s = 0 ... K-1, at
+ * level .95 delta/K each, and all n at .05 delta; m0 = ceil(log(.95 delta/K) / log(1 - risk)), K the
+ * largest with m0 2^(K-1) <= n/2, at least 1. A cut, always to the end of a tie group, passes when
+ * Pr[Bin(accepted, risk) <= errors] is at most the level: those of the starts it takes in and, if the cut
+ * tried before it has passed, the level of that one. After one that has passed the next is max(1,
+ * floor(n/200)) images later, or at a start; after a failure at the next start. The largest that passed is
+ * taken. 0 < risk < 1, 0 < delta < 1: not feasible outside. */
 ds_guarantee ds_guarantee_at(const ds_curve *c, double risk, double delta);
 
 #endif

@@ -252,32 +252,32 @@ END
 
 # ---- an asked risk ----
 
-# 36 right answers are the fewest that allow a risk of 10 %: .9^36 <= .1/4.
-for n in 35 36; do
+# 23 right answers are the fewest that allow a risk of 10 %: .9^23 <= .95 * .1
+for n in 22 23; do
     python3 -c 'import sys
 print("label,prediction,confidence")
 for i in range(int(sys.argv[1])): print("a,a,%g" % (1 - i / 100))' $n >"$T/right$n.csv"
 done
 begin "-risk and -delta: optimistic, and said to be"
-reject -from "$T/right36.csv" -risk 0.1 -delta 0.1
+reject -from "$T/right23.csv" -risk 0.1 -delta 0.1
 expect_status 0
 expect_out '^risk asked for +10 % with probability 90 %: feasible$'
 expect_out 'optimistic figures'
 expect_out 'classifier calibrate'
-expect_out '^threshold +0\.65 \(for -risk, chosen on these images: optimistic\)$'
-reject -from "$T/right36.csv" -risk 0.1 -delta 0.1 -json -
+expect_out '^threshold +0\.78 \(for -risk, chosen on these images: optimistic\)$'
+reject -from "$T/right23.csv" -risk 0.1 -delta 0.1 -json -
 expect_at 'v["risk_control"]["feasible"]' True
-expect_at 'v["threshold"]' 0.65
+expect_at 'v["threshold"]' 0.78
 end
 
 begin "no feasible threshold: status 3, and the figures of rejecting all"
-reject -from "$T/right35.csv" -risk 0.1 -delta 0.1 -json "$T/none.json"
-expect_error 3 'no feasible threshold for -risk 0\.1 -delta 0\.1 .*-risk 0\.101 would be feasible'
-expect_out '^risk asked for +10 % with probability 90 %: no feasible threshold, 10\.1 % would be$'
+reject -from "$T/right22.csv" -risk 0.1 -delta 0.1 -json "$T/none.json"
+expect_error 3 'no feasible threshold for -risk 0\.1 -delta 0\.1 .*-risk 0\.102 would be feasible'
+expect_out '^risk asked for +10 % with probability 90 %: no feasible threshold, 10\.2 % would be$'
 expect_out '^coverage +0\.00 %'
 cp "$T/none.json" "$T/out"
 expect_at 'v["risk_control"]["feasible"]' False
-expect_at 'v["risk_control"]["feasible_risk"]' 0.101
+expect_at 'v["risk_control"]["feasible_risk"]' 0.102
 expect_at 'v["coverage"]' 0
 end
 
