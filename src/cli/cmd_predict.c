@@ -5,7 +5,9 @@
 #include "cli/model.h"
 #include "cli/place.h"
 #include "cli/print.h"
+#include "data/image.h"
 #include "data/loader.h"
+#include "data/sandbox.h"
 #include "data/stream.h"
 #include "report/predict.h"
 #include "select/select.h"
@@ -21,6 +23,8 @@ typedef struct predict_state {
     bool csv_safe;
     ds_texts lists;
     ds_run_flags run;
+    bool untrusted;
+    ds_sandbox *decoder; /* of untrusted images, owned */
 } predict_state;
 
 #define DS_STATE predict_state
@@ -34,6 +38,7 @@ const ds_option ds_predict_options[] = {
     OPT_REAL("threshold", threshold, "accept confidences of at least T; without it that of [reject] in CFG",
              .unit = "T"),
     OPT_INT("batch", batch, "images at once, fewer where no more are there", .def = "32", OPT_RANGE(1, 4096)),
+    OPT_FLAG("untrusted", untrusted, DS_UNTRUSTED_HELP),
     DS_RUN_THREADS,
     DS_RUN_LOADERS,
     DS_RUN_BACKEND,
@@ -152,7 +157,8 @@ static int predict_stream(predictor *p, ds_paths *paths, const predict_state *s,
                              .h = p->info->h,
                              .c = p->info->c,
                              .most = p->info->batch,
-                             .threads = ds_loader_threads(s->run.loaders)};
+                             .threads = ds_loader_threads(s->run.loaders),
+                             .decoder = s->decoder};
     DS_TRY(ds_stream_new(&setup, &stream, e));
     int rc = put_all(p, stream, e);
     ds_stream_free(stream);
@@ -201,8 +207,11 @@ int ds_cmd_predict(int argc, char **argv, ds_error *e)
     const char **operands;
     DS_ALLOC(operands, (size_t)argc + 1);
     int n, rc = ds_flags_parse(ds_predict_options, &s, argc, argv, operands, argc, &n, e);
+    if (!rc && s.untrusted)
+        rc = ds_decoder_new(&s.decoder, e);
     if (!rc)
         rc = predict_all(&s, operands, n, &m, e);
+    ds_sandbox_free(s.decoder);
     ds_model_close(&m);
     ds_option_clear(ds_predict_options, &s);
     free(operands);

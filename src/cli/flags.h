@@ -40,6 +40,8 @@ extern const char *const ds_backend_names[];
 #define DS_RUN_LOADERS                                                                                  \
     OPT_INT("loaders", run.loaders, "threads that decode images; 0: one a core, 8 at most", .def = "0", \
             OPT_RANGE(0, 256))
+/* Of commands that decode images of strangers. */
+#define DS_UNTRUSTED_HELP "decode the images in processes without rights: a hostile one costs itself alone"
 
 /* The row of a command that writes a CSV, with `csv_safe` in its state. */
 #define DS_CSV_SAFE                \

@@ -122,12 +122,6 @@ static stbi_uc *load(source *s, int *w, int *h, int channels)
 
 /* ---- what is no image ---- */
 
-/* Far above any photograph; keeps a damaged header from asking for all memory. (Fuzzing takes fewer.) */
-#ifndef DS_MOST_PIXELS
-#define DS_MOST_PIXELS (1LL << 26)
-#endif
-static const long long most_pixels = DS_MOST_PIXELS;
-
 static int refuse(const char *path, const char *reason, ds_error *e)
 {
     return ds_fail_at(e, DS_EINPUT, path, 0,
@@ -236,10 +230,10 @@ static size_t allowance(size_t n, size_t pixels)
 
 static int check_size(const char *path, long long w, long long h, ds_error *e)
 {
-    if (w > 0 && h > 0 && w <= most_pixels / h)
+    if (w > 0 && h > 0 && w <= DS_MOST_PIXELS / h)
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, path, 0, "cannot decode: %lld x %lld pixels, expected 1 to %lld of them",
-                      w, h, most_pixels);
+                      w, h, DS_MOST_PIXELS);
 }
 
 static int decode(workshop *work, const unsigned char *bytes, size_t n, const char *path, int channels,
@@ -273,8 +267,8 @@ static int decode(workshop *work, const unsigned char *bytes, size_t n, const ch
     return DS_OK;
 }
 
-static int decode_guarded(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im,
-                          ds_error *e)
+int ds_image_decode(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im,
+                    ds_error *e)
 {
     if (n == 0)
         return refuse(path, "empty file", e);
@@ -318,7 +312,7 @@ int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e)
     *im = (ds_image){0};
     DS_TRY(check_regular(path, e));
     DS_TRY(ds_file_read(path, "an image", &bytes, &n, e));
-    int rc = decode_guarded(bytes, n, path, channels, im, e);
+    int rc = ds_image_decode(bytes, n, path, channels, im, e);
     free(bytes);
     return rc;
 }

@@ -19,7 +19,23 @@ typedef struct ds_image {
 /* Decode from a file (stb_image, from memory) to `channels` 1 or 3; grey, alpha, 16 bit are converted.
  * An error names the path and the reason. */
 int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e);
+/* The same of n bytes in memory; *im zeroed in. */
+int ds_image_decode(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im,
+                    ds_error *e);
 void ds_image_clear(ds_image *im);
+
+/* Far above any photograph; keeps a damaged header from asking for all memory. (Fuzzing takes fewer.) */
+#ifndef DS_MOST_PIXELS
+#define DS_MOST_PIXELS (1LL << 26)
+#endif
+
+/* decoder.c: as ds_image_read, but decoded in a child without rights (decoder NULL: here). What the child
+ * does not survive is an error of that image alone. */
+struct ds_sandbox;
+int ds_decoder_read(struct ds_sandbox *decoder, const char *path, int channels, ds_image *im, ds_error *e);
+/* To be called while the program has one thread; freed by ds_sandbox_free. DS_EIO: the system does not let a
+ * child give its rights up. */
+int ds_decoder_new(struct ds_sandbox **decoder, ds_error *e);
 
 /* The suffix of an image, in whatever case. */
 bool ds_is_image_name(const char *name);

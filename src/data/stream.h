@@ -8,10 +8,11 @@
 typedef struct ds_stream ds_stream; /* opaque */
 
 typedef struct ds_stream_setup {
-    ds_paths *paths; /* must outlive the stream, which alone uses them */
-    int w, h, c;     /* of the network; c is 1 or 3 */
-    int most;        /* images a batch */
-    int threads;     /* >= 1 */
+    ds_paths *paths;            /* must outlive the stream, which alone uses them */
+    int w, h, c;                /* of the network; c is 1 or 3 */
+    int most;                   /* images a batch */
+    int threads;                /* >= 1 */
+    struct ds_sandbox *decoder; /* of untrusted images (image.h); NULL: the threads decode */
 } ds_stream_setup;
 
 typedef struct ds_stream_item {
