@@ -18,7 +18,7 @@ comma = ,
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wno-unknown-pragmas $(if $(DEV),-Werror)
 # the thread sanitizer does not know OpenMP's barriers
 OPENMP = $(if $(findstring thread,$(SANITIZE)),,-fopenmp)
-SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -DDS_SANITIZED=1)
 # -fno-math-errno: a loop with a square root becomes one over vectors
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-math-errno $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
              $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -Isrc -I. -I$(BUILD)/src -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)

@@ -19,10 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED 1
-#else
-#define SANITIZED 0
+#ifndef DS_SANITIZED
+#define DS_SANITIZED 0
 #endif
 
 enum { CHANNEL = 0, CONTROL = 2 }; /* descriptors of a child, of the keeper */
@@ -75,7 +73,7 @@ static scmp_filter_ctx make_filter(void)
         SCMP_SYS(exit),
         SCMP_SYS(exit_group),
         SCMP_SYS(rt_sigreturn),
-#if SANITIZED /* for their runtime */
+#if DS_SANITIZED /* for the runtime of the sanitizers, which also maps terabytes */
         SCMP_SYS(mmap),
         SCMP_SYS(mprotect),
         SCMP_SYS(sched_yield),
@@ -97,7 +95,7 @@ static scmp_filter_ctx make_filter(void)
 
 static bool limit(const ds_sandbox_setup *s)
 {
-    const rlim_t limits[][2] = {{RLIMIT_AS, SANITIZED ? RLIM_INFINITY : s->memory}, /* they map terabytes */
+    const rlim_t limits[][2] = {{RLIMIT_AS, DS_SANITIZED ? RLIM_INFINITY : s->memory},
                                 {RLIMIT_CPU, 4 * (rlim_t)s->seconds},
                                 {RLIMIT_CORE, 0},
                                 {RLIMIT_FSIZE, 0},
