@@ -64,6 +64,7 @@ darknet.h src/host/private.h
 dnnl.h plugins/onednn/dnnl.c
 archive.h src/data/import_archive.c
 archive_entry.h src/data/import_archive.c
+seccomp.h src/data/sandbox.c
 LIST
 
 # Functions begin and end with a brace in the first column.

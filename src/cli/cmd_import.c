@@ -14,12 +14,15 @@ typedef struct import_state {
     ds_texts test, split;
     char *names, *out;
     int seed;
+    bool untrusted;
     int labels;       /* index into label_names */
     ds_split *splits; /* what `split` says; owned, the names in there */
 } import_state;
 
 #define DS_STATE import_state
 #define OPT_TEST(unit_, help_) OPT_TEXTS("test", test, help_, .unit = unit_)
+#define OPT_UNTRUSTED \
+    OPT_FLAG("untrusted", untrusted, "unpack in a process without rights: a hostile archive is an error")
 #define OPT_NAMES(help_) OPT_TEXT("names", names, help_, .unit = "FILE")
 /* The last rows of every table. */
 #define OPT_REST(what_)                                                                              \
@@ -32,6 +35,7 @@ typedef struct import_state {
 const ds_option ds_import_idx_options[] = {
     OPT_TEST("IMAGES LABELS", "archives of the test images"),
     OPT_NAMES("names of the classes, one a line; otherwise they are called 0, 1, …"),
+    OPT_UNTRUSTED,
     OPT_REST("the images, the lists"),
 };
 
@@ -39,6 +43,7 @@ const ds_option ds_import_idx_options[] = {
 
 const ds_option ds_import_cifar10_options[] = {
     OPT_NAMES(CIFAR_NAMES),
+    OPT_UNTRUSTED,
     OPT_REST("the images, the lists"),
 };
 
@@ -48,6 +53,7 @@ const ds_option ds_import_cifar100_options[] = {
     OPT_ENUM("labels", labels, label_names, "the classes: the 100 fine labels or the 20 coarse ones",
              .def = "fine"),
     OPT_NAMES(CIFAR_NAMES),
+    OPT_UNTRUSTED,
     OPT_REST("the images, the lists"),
 };
 
@@ -168,6 +174,7 @@ static int run(const kind *k, import_state *state, int argc, char **argv, ds_err
     s.n_splits = state->split.n;
     s.seed = (uint64_t)state->seed;
     s.out = state->out;
+    s.untrusted = state->untrusted;
     DS_TRY(ds_import_run(&s, &done, e));
     print_done(&done, &s);
     free(done.data_path);

@@ -84,9 +84,12 @@ int ds_decoder_read(ds_sandbox *decoder, const char *path, int channels, ds_imag
         return ds_fail_at(e, DS_EINPUT, path, 0, "has %lld bytes, expected at most %d (untrusted image)",
                           (long long)st.st_size, MOST_BYTES);
     DS_TRY(ds_file_read(path, "an image", &bytes, &r.n, e));
-    int rc = decode(decoder, path, false, &r, bytes, im, e);
+    ds_error ended = {0};
+    int rc = decode(decoder, path, false, &r, bytes, im, &ended);
     if (rc == DS_EIO) /* what an earlier image did to that child may have ended it; a new one tells */
         rc = decode(decoder, path, true, &r, bytes, im, e);
+    else if (rc && e)
+        *e = ended;
     free(bytes);
     return rc;
 }

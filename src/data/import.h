@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct ds_split {
@@ -31,6 +32,7 @@ typedef struct ds_import {
     int n_splits;
     uint64_t seed;
     const char *out; /* folder */
+    bool untrusted;  /* unpack archives in a child without rights: for a program of one thread */
 } ds_import;
 
 /* What was written, for the message. */

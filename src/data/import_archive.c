@@ -4,19 +4,28 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "data/sandbox.h"
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <iconv.h>
+#include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <zlib.h>
 
 enum { FIRST_ROOM = 1 << 20 };
+static const size_t most_handed_over = (size_t)9 << 30; /* bytes of a file */
 
 typedef struct source {
     const char *path, *what;
+    ds_import_file *files;
+    int n; /* of them */
+    int fd;
     gzFile f;
     struct archive *reader;
     ds_error *e;
@@ -31,8 +40,10 @@ static int open_source(source *s)
     struct stat st;
     if (stat(s->path, &st) == 0 && S_ISDIR(st.st_mode))
         return ds_fail_at(s->e, DS_EIO, s->path, 0, "is a directory, expected %s", s->what);
-    if (!(s->f = gzopen(s->path, "rbe")))
+    if ((s->fd = open(s->path, O_RDONLY | O_CLOEXEC)) < 0)
         return ds_fail_at(s->e, DS_EIO, s->path, 0, "cannot open: %s, expected %s", strerror(errno), s->what);
+    if (!(s->f = gzdopen(s->fd, "rb")))
+        ds_out_of_memory();
     return DS_OK;
 }
 
@@ -110,24 +121,24 @@ static int read_file(const source *s, ds_import_file *file, long long bytes)
 }
 
 /* The wanted file that a member is, or NULL. */
-static ds_import_file *wanted(struct archive_entry *member, ds_import_file *files, int n)
+static ds_import_file *wanted(const source *s, struct archive_entry *member)
 {
     const char *path = archive_entry_pathname(member);
     bool regular = archive_entry_filetype(member) == AE_IFREG && !archive_entry_hardlink(member);
-    for (int i = 0; i < n && path && regular; i++)
-        if (!files[i].name || strcmp(ds_path_base(path), files[i].name) == 0)
-            return &files[i];
+    for (int i = 0; i < s->n && path && regular; i++)
+        if (!s->files[i].name || strcmp(ds_path_base(path), s->files[i].name) == 0)
+            return &s->files[i];
     return NULL;
 }
 
-static int read_members(source *s, ds_import_file *files, int n)
+static int read_members(source *s)
 {
     struct archive_entry *member;
     const void *block;
     int rc;
     /* a warning: names in another encoding */
     while ((rc = archive_read_next_header(s->reader, &member)) == ARCHIVE_OK || rc == ARCHIVE_WARN) {
-        ds_import_file *file = wanted(member, files, n);
+        ds_import_file *file = wanted(s, member);
         if (file)
             DS_TRY(read_file(s, file, archive_entry_size(member)));
     }
@@ -137,9 +148,80 @@ static int read_members(source *s, ds_import_file *files, int n)
     return rc == ARCHIVE_EOF ? s->rc : failed(s);
 }
 
-int ds_import_read_files(const char *archive, const char *what, ds_import_file *files, int n, ds_error *e)
+static int read_all(source *s)
 {
-    source s = {.path = archive, .what = what, .reader = archive_read_new(), .e = e};
+    DS_TRY(archive_read_open(s->reader, s, NULL, unpack, NULL) ? failed(s) : read_members(s));
+    for (int i = 0; i < s->n; i++)
+        if (!s->files[i].bytes)
+            return ds_fail_at(s->e, DS_EINPUT, s->path, 0,
+                              s->files[i].name ? "has no file '%s', expected %s" : "is empty%s, expected %s",
+                              s->files[i].name ? s->files[i].name : "", s->what);
+    return DS_OK;
+}
+
+/* ---- archives of strangers ---- */
+
+/* So that reading members opens no files of time zones and character sets. */
+static void prepare(void)
+{
+    setenv("TZ", "UTC0", 1);
+    tzset();
+    iconv_close(iconv_open("UTF-8", nl_langinfo(CODESET)));
+}
+
+/* In a child without rights: what came of it, and each file's size and bytes. */
+static void hand_over(void *arg)
+{
+    source *s = arg;
+    ds_error e = {0};
+    s->e = &e;
+    int rc = read_all(s);
+    ds_child_write(&e, sizeof e);
+    for (int i = 0; i < s->n && !rc; i++) {
+        ds_child_write(&s->files[i].n, sizeof s->files[i].n);
+        ds_child_write(s->files[i].bytes, s->files[i].n);
+    }
+}
+
+static int receive_file(ds_cell *cell, ds_import_file *file, ds_error *e)
+{
+    size_t n;
+    DS_TRY(ds_cell_receive(cell, &n, sizeof n, e));
+    if (n > most_handed_over || !(file->bytes = malloc(n + 1)))
+        return ds_cell_end(cell, "sent more than there is memory for", e);
+    DS_TRY(ds_cell_receive(cell, file->bytes, n, e));
+    file->bytes[n] = 0;
+    file->n = n;
+    return file->look ? file->look(file, e) : DS_OK;
+}
+
+static int read_untrusted(source *s)
+{
+    ds_sandbox_setup setup = {.prepare = prepare,
+                              .work = hand_over,
+                              .arg = s,
+                              .material = "archive",
+                              .fd = s->fd,
+                              .seconds = 600,
+                              .memory = most_handed_over + ((size_t)1 << 30)};
+    ds_sandbox *sandbox;
+    ds_cell *cell;
+    DS_TRY(ds_sandbox_new(&setup, &sandbox, s->e));
+    int rc = ds_sandbox_take(sandbox, s->path, false, &cell, s->e);
+    if (!rc) {
+        rc = ds_cell_verdict(cell, s->e);
+        for (int i = 0; i < s->n && !rc; i++)
+            rc = receive_file(cell, &s->files[i], s->e);
+        ds_sandbox_give(sandbox, cell);
+    }
+    ds_sandbox_free(sandbox);
+    return rc;
+}
+
+int ds_import_read_files(const ds_import *setup, const char *archive, const char *what, ds_import_file *files,
+                         int n, ds_error *e)
+{
+    source s = {.path = archive, .what = what, .files = files, .n = n, .reader = archive_read_new(), .e = e};
     if (!s.reader)
         ds_out_of_memory();
     archive_read_support_format_empty(s.reader);
@@ -150,14 +232,9 @@ int ds_import_read_files(const char *archive, const char *what, ds_import_file *
         archive_read_support_format_raw(s.reader);
     int rc = open_source(&s);
     if (!rc)
-        rc = archive_read_open(s.reader, &s, NULL, unpack, NULL) ? failed(&s) : read_members(&s, files, n);
+        rc = setup->untrusted ? read_untrusted(&s) : read_all(&s);
     archive_read_free(s.reader);
     if (s.f)
         gzclose(s.f);
-    for (int i = 0; i < n && !rc; i++)
-        if (!files[i].bytes)
-            rc = ds_fail_at(e, DS_EINPUT, archive, 0,
-                            files[i].name ? "has no file '%s', expected %s" : "is empty%s, expected %s",
-                            files[i].name ? files[i].name : "", what);
     return rc;
 }

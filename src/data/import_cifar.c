@@ -35,8 +35,9 @@ static const format formats[] = {
 };
 
 /* The first n files of a format, in a folder or packed. */
-static int read_files(const format *f, const char *from, ds_import_file *files, int n, ds_error *e)
+static int read_files(const format *f, const ds_import *setup, ds_import_file *files, int n, ds_error *e)
 {
+    const char *from = setup->source[0];
     struct stat st;
     for (int i = 0; i < n; i++) {
         files[i].name = f->files[i];
@@ -44,7 +45,7 @@ static int read_files(const format *f, const char *from, ds_import_file *files, 
         files[i].most = MOST_BYTES;
     }
     if (stat(from, &st) || !S_ISDIR(st.st_mode))
-        return ds_import_read_files(from, f->what, files, n, e);
+        return ds_import_read_files(setup, from, f->what, files, n, e);
     for (int i = 0; i < n; i++)
         DS_TRY(ds_file_read(files[i].path, f->what, &files[i].bytes, &files[i].n, e));
     return DS_OK;
@@ -87,7 +88,7 @@ int ds_import_read_cifar(ds_import_job *job, ds_error *e)
 {
     const format *f = &formats[job->setup->kind];
     ds_import_file *files = job->files, *test = files + f->batches, *names = test + 1;
-    DS_TRY(read_files(f, job->setup->source[0], files, f->batches + (job->setup->names ? 1 : 2), e));
+    DS_TRY(read_files(f, job->setup, files, f->batches + (job->setup->names ? 1 : 2), e));
     DS_TRY(read_names(f, names, job, e));
     for (ds_import_file *file = files; file <= test; file++)
         DS_TRY(add_batch(f, file, job, file == test ? &job->test : &job->train, e));

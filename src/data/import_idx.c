@@ -43,10 +43,10 @@ static int check_head(ds_import_file *file, ds_error *e)
     return DS_OK;
 }
 
-static int read_idx(const char *path, size_t head, ds_import_file *file, ds_error *e)
+static int read_idx(const ds_import *setup, const char *path, size_t head, ds_import_file *file, ds_error *e)
 {
     *file = (ds_import_file){.path = ds_strdup(path), .most = head, .look = check_head};
-    DS_TRY(ds_import_read_files(path, head == IMAGES_HEAD ? IMAGES : LABELS, file, 1, e));
+    DS_TRY(ds_import_read_files(setup, path, head == IMAGES_HEAD ? IMAGES : LABELS, file, 1, e));
     size_t got = file->n - head, promised = file->most - head - 1;
     if (got < promised)
         return ds_fail_at(e, DS_EINPUT, path, 0, "ends after %zu bytes of data, its header promises %zu", got,
@@ -58,10 +58,10 @@ static int read_idx(const char *path, size_t head, ds_import_file *file, ds_erro
 }
 
 /* paths: images, labels. files: two, for their bytes. */
-static int read_pair(const char *const *paths, ds_import_file *files, ds_error *e)
+static int read_pair(const ds_import *setup, const char *const *paths, ds_import_file *files, ds_error *e)
 {
-    DS_TRY(read_idx(paths[1], LABELS_HEAD, &files[1], e));
-    DS_TRY(read_idx(paths[0], IMAGES_HEAD, &files[0], e));
+    DS_TRY(read_idx(setup, paths[1], LABELS_HEAD, &files[1], e));
+    DS_TRY(read_idx(setup, paths[0], IMAGES_HEAD, &files[0], e));
     if (number(&files[0], 1) != number(&files[1], 1))
         return ds_fail_at(e, DS_EINPUT, paths[1], 0,
                           "holds %u labels, expected %u: as many as '%s' holds images", number(&files[1], 1),
@@ -96,9 +96,9 @@ int ds_import_read_idx(ds_import_job *job, ds_error *e)
 {
     const ds_import *s = job->setup;
     ds_import_file *train = job->files, *test = job->files + 2;
-    DS_TRY(read_pair(s->source, train, e));
+    DS_TRY(read_pair(s, s->source, train, e));
     if (s->test[0])
-        DS_TRY(read_pair(s->test, test, e));
+        DS_TRY(read_pair(s, s->test, test, e));
     job->classes_path = s->names ? s->names : train[1].path;
     if (s->names)
         DS_TRY(ds_labels_read(s->names, "class name", &job->names, &job->classes, e));

@@ -63,8 +63,9 @@ int ds_import_add_pixels(const ds_import_job *job, ds_import_set *set, const uns
 
 /* Read n files, each of another name, from a .tar, .tar.gz or .zip, or one without a name; name, most and
  * look are set before. `what` says what was expected there, for messages. Missing, damaged or cut short:
- * an error that names the archive. */
-int ds_import_read_files(const char *archive, const char *what, ds_import_file *files, int n, ds_error *e);
+ * an error that names the archive. With setup->untrusted a child without rights unpacks it. */
+int ds_import_read_files(const ds_import *setup, const char *archive, const char *what, ds_import_file *files,
+                         int n, ds_error *e);
 
 /* ---- import_classes.c ---- */
 

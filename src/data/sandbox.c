@@ -38,7 +38,8 @@ struct ds_cell {
     const char *path;
     pid_t pid; /* 0: has ended */
     int channel;
-    double busy; /* seconds; the child has not computed longer */
+    double since; /* when it was taken; behind a stop, when that ended */
+    double busy;  /* seconds before; the child has not computed longer */
     ds_cell *next;
 };
 
@@ -62,40 +63,25 @@ void ds_child_write(const void *from, size_t n)
  * system has no such filters. */
 static scmp_filter_ctx make_filter(void)
 {
-    static const int calls[] = {
-        SCMP_SYS(read),
-        SCMP_SYS(write),
-        SCMP_SYS(brk),
-        SCMP_SYS(munmap),
-        SCMP_SYS(mremap),
-        SCMP_SYS(madvise),
-        SCMP_SYS(futex),
-        SCMP_SYS(exit),
-        SCMP_SYS(exit_group),
-        SCMP_SYS(rt_sigreturn),
-#if DS_SANITIZED /* for the runtime of the sanitizers, which also maps terabytes */
-        SCMP_SYS(mmap),
-        SCMP_SYS(mprotect),
-        SCMP_SYS(sched_yield),
-        SCMP_SYS(sigaltstack),
-        SCMP_SYS(getpid),
-        SCMP_SYS(gettid),
-        SCMP_SYS(rt_sigprocmask),
-#endif
-    };
+    static const int calls[] = {SCMP_SYS(read),         SCMP_SYS(write),      SCMP_SYS(brk),
+                                SCMP_SYS(munmap),       SCMP_SYS(mremap),     SCMP_SYS(madvise),
+                                SCMP_SYS(futex),        SCMP_SYS(exit),       SCMP_SYS(exit_group),
+                                SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack)};
+    /* the last one is for the runtime of the address sanitizer */
+    const size_t n = sizeof calls / sizeof *calls - !DS_SANITIZED;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     bool whole = filter && !seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1) &&
                  !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
                                    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
                                    SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
-    for (size_t i = 0; whole && i < sizeof calls / sizeof *calls; i++)
+    for (size_t i = 0; whole && i < n; i++)
         whole = !seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
     return whole ? filter : NULL;
 }
 
 static bool limit(const ds_sandbox_setup *s)
 {
-    const rlim_t limits[][2] = {{RLIMIT_AS, DS_SANITIZED ? RLIM_INFINITY : s->memory},
+    const rlim_t limits[][2] = {{RLIMIT_AS, DS_SANITIZED ? RLIM_INFINITY : s->memory}, /* it maps terabytes */
                                 {RLIMIT_CPU, 4 * (rlim_t)s->seconds},
                                 {RLIMIT_CORE, 0},
                                 {RLIMIT_FSIZE, 0},
@@ -157,6 +143,8 @@ static struct msghdr *address(order *o)
 static _Noreturn void keep(const ds_sandbox_setup *setup, int control)
 {
     scmp_filter_ctx filter = make_filter();
+    if (setup->prepare)
+        setup->prepare();
     /* where the kernel can be told so, children go before the program when memory runs out */
     dprintf(open("/proc/self/oom_score_adj", O_WRONLY), "1000");
     dup2(control, CONTROL);
@@ -215,21 +203,19 @@ int ds_cell_end(ds_cell *c, const char *why, ds_error *e)
 
 static int transfer(ds_cell *c, char *at, size_t n, bool out, ds_error *e)
 {
-    double start = ds_now(), seconds = c->sandbox->setup.seconds;
     while (n > 0) {
         ssize_t k = out ? send(c->channel, at, n, MSG_NOSIGNAL) : recv(c->channel, at, n, MSG_WAITALL);
         if (k < 0 && errno == EINTR) { /* after Ctrl-Z and fg */
-            start = ds_now();
+            c->since = ds_now();
             continue;
         }
-        if ((k < 0 && errno == EAGAIN) || ds_now() - start > seconds)
+        if ((k < 0 && errno == EAGAIN) || ds_now() - c->since > c->sandbox->setup.seconds)
             return ds_cell_end(c, "took too long", e);
         if (k <= 0)
             return ds_cell_end(c, NULL, e);
         at += k;
         n -= (size_t)k;
     }
-    c->busy += ds_now() - start;
     return DS_OK;
 }
 
@@ -290,6 +276,7 @@ int ds_sandbox_take(ds_sandbox *s, const char *path, bool fresh, ds_cell **cell,
         DS_ZALLOC(c, 1);
     c->sandbox = s;
     c->path = path;
+    c->since = ds_now();
     if (!c->pid && (rc = start(c, e)))
         free(c);
     *cell = c;
@@ -298,6 +285,7 @@ int ds_sandbox_take(ds_sandbox *s, const char *path, bool fresh, ds_cell **cell,
 
 void ds_sandbox_give(ds_sandbox *s, ds_cell *c)
 {
+    c->busy += ds_now() - c->since;
     if (c->pid && c->busy > s->setup.seconds)
         reap(c);
     if (!c->pid) {

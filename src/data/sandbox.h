@@ -12,11 +12,12 @@ typedef struct ds_sandbox ds_sandbox; /* opaque; for any number of threads */
 typedef struct ds_cell ds_cell;       /* opaque: a child, for one thread at a time */
 
 typedef struct ds_sandbox_setup {
+    void (*prepare)(void);   /* before, with all rights, where children are forked; NULL: nothing */
     void (*work)(void *arg); /* in the child, which ends with it */
     void *arg;
     const char *material; /* in messages: "image" */
     int fd;               /* a descriptor that children keep; 0: none */
-    int seconds;          /* for a send or a receive; a child may compute four times as long */
+    int seconds;          /* from take to give; a child may compute four times as long */
     size_t memory;        /* bytes of a child's address space */
 } ds_sandbox_setup;
 

@@ -263,9 +263,6 @@ static void test_calls_kill(void **state)
     ds_sandbox *s = open_sandbox(obey);
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         job j = {.what = CALL};
-        bool runtime = calls[i][0] == SYS_mmap || calls[i][0] == SYS_mprotect;
-        if (SANITIZED && runtime)
-            continue;
         memcpy(j.call, calls[i], sizeof j.call);
         expect_end(s, j, DS_EIO, "the decoder was killed by signal 31 (untrusted thing)");
     }
@@ -427,7 +424,9 @@ static void test_lies_are_errors(void **state)
     setup.arg = &small;
     assert_int_equal(ds_sandbox_new(&setup, &s, &e), 0);
     for (int i = 0; i < 3; i++) {
+        e = (ds_error){0};
         assert_int_equal(ds_decoder_read(s, image_path, 1, &im, &e), 0);
+        assert_int_equal(e.code, 0);
         assert_true(im.w == 2 && im.h == 2 && im.c == 1);
         ds_image_clear(&im);
     }
