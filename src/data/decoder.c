@@ -1,10 +1,8 @@
 /* Images of strangers: the program reads the file, a child without rights decodes it. */
-#include "base/file.h"
 #include "data/image.h"
 #include "data/sandbox.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MOST_BYTES = 256 << 20 }; /* of a file */
@@ -52,10 +50,11 @@ static int ask(ds_cell *cell, const request *r, const unsigned char *bytes, ds_i
     DS_TRY(ds_cell_send(cell, bytes, r->n, e));
     DS_TRY(ds_cell_verdict(cell, e));
     DS_TRY(ds_cell_receive(cell, &sent, sizeof sent, e));
-    if (sent.w < 1 || sent.h < 1 || (long long)sent.w * sent.h > DS_MOST_PIXELS)
+    if (sent.w < 1 || sent.h < 1 || (long long)sent.w * sent.h > DS_MOST_PIXELS || sent.file_channels < 1 ||
+        sent.file_channels > 4)
         return ds_cell_end(cell, "sent no image", e);
     size_t n = (size_t)sent.w * (size_t)sent.h * (size_t)r->channels;
-    *im = (ds_image){sent.w, sent.h, r->channels, malloc(n)};
+    *im = (ds_image){sent.w, sent.h, r->channels, malloc(n), sent.file_channels};
     return im->px ? ds_cell_receive(cell, im->px, n, e)
                   : ds_cell_end(cell, "sent more pixels than there is memory for", e);
 }
@@ -72,24 +71,18 @@ static int decode(ds_sandbox *decoder, const char *path, bool fresh, const reque
     return rc;
 }
 
-int ds_decoder_read(ds_sandbox *decoder, const char *path, int channels, ds_image *im, ds_error *e)
+int ds_decoder_decode(ds_sandbox *decoder, const unsigned char *bytes, size_t n, const char *path,
+                      int channels, ds_image *im, ds_error *e)
 {
-    struct stat st;
-    unsigned char *bytes;
-    request r = {.channels = channels};
-    if (!decoder)
-        return ds_image_read(path, channels, im, e);
-    *im = (ds_image){0};
-    if (stat(path, &st) == 0 && st.st_size > MOST_BYTES)
-        return ds_fail_at(e, DS_EINPUT, path, 0, "has %lld bytes, expected at most %d (untrusted image)",
-                          (long long)st.st_size, MOST_BYTES);
-    DS_TRY(ds_file_read(path, "an image", &bytes, &r.n, e));
+    request r = {n, channels};
     ds_error ended = {0};
+    if (n > MOST_BYTES)
+        return ds_fail_at(e, DS_EINPUT, path, 0, "has %zu bytes, expected at most %d (untrusted image)", n,
+                          MOST_BYTES);
     int rc = decode(decoder, path, false, &r, bytes, im, &ended);
     if (rc == DS_EIO) /* what an earlier image did to that child may have ended it; a new one tells */
-        rc = decode(decoder, path, true, &r, bytes, im, e);
-    else if (rc && e)
+        return decode(decoder, path, true, &r, bytes, im, e);
+    if (rc && e)
         *e = ended;
-    free(bytes);
     return rc;
 }

@@ -305,16 +305,22 @@ static int check_regular(const char *path, ds_error *e)
                                              : "device");
 }
 
-int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e)
+int ds_image_read_by(struct ds_sandbox *decoder, const char *path, int channels, ds_image *im, ds_error *e)
 {
     unsigned char *bytes;
     size_t n;
     *im = (ds_image){0};
     DS_TRY(check_regular(path, e));
     DS_TRY(ds_file_read(path, "an image", &bytes, &n, e));
-    int rc = ds_image_decode(bytes, n, path, channels, im, e);
+    int rc = decoder ? ds_decoder_decode(decoder, bytes, n, path, channels, im, e)
+                     : ds_image_decode(bytes, n, path, channels, im, e);
     free(bytes);
     return rc;
+}
+
+int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e)
+{
+    return ds_image_read_by(NULL, path, channels, im, e);
 }
 
 void ds_image_clear(ds_image *im)

@@ -29,13 +29,15 @@ void ds_image_clear(ds_image *im);
 #define DS_MOST_PIXELS (1LL << 26)
 #endif
 
-/* decoder.c: as ds_image_read, but decoded in a child without rights (decoder NULL: here). What the child
- * does not survive is an error of that image alone. */
+/* decoder.c: images of strangers, decoded in children without rights (sandbox.h); what these do not survive
+ * is an error of that image alone. To be called while the program has one thread; freed by ds_sandbox_free.
+ * DS_EIO: the system does not let a child give up its rights. */
 struct ds_sandbox;
-int ds_decoder_read(struct ds_sandbox *decoder, const char *path, int channels, ds_image *im, ds_error *e);
-/* To be called while the program has one thread; freed by ds_sandbox_free. DS_EIO: the system does not let a
- * child give its rights up. */
 int ds_decoder_new(struct ds_sandbox **decoder, ds_error *e);
+/* As ds_image_read and ds_image_decode; decoder NULL: ds_image_read. */
+int ds_image_read_by(struct ds_sandbox *decoder, const char *path, int channels, ds_image *im, ds_error *e);
+int ds_decoder_decode(struct ds_sandbox *decoder, const unsigned char *bytes, size_t n, const char *path,
+                      int channels, ds_image *im, ds_error *e);
 
 /* The suffix of an image, in whatever case. */
 bool ds_is_image_name(const char *name);

@@ -363,11 +363,11 @@ static void test_corpus_decodes_the_same(void **state)
             ds_image a, b;
             ds_error ea = {0}, eb = {0};
             int rc = ds_image_read(path, c, &a, &ea);
-            assert_int_equal(ds_decoder_read(decoder, path, c, &b, &eb) != 0, rc != 0);
+            assert_int_equal(ds_image_read_by(decoder, path, c, &b, &eb) != 0, rc != 0);
             assert_string_equal(ea.text, eb.text);
             assert_string_equal(ea.file, eb.file);
             if (!rc) {
-                assert_true(a.w == b.w && a.h == b.h && a.c == b.c);
+                assert_true(a.w == b.w && a.h == b.h && a.c == b.c && a.file_channels == b.file_channels);
                 assert_memory_equal(a.px, b.px, (size_t)(a.w * a.h * a.c));
             }
             images += !rc;
@@ -399,25 +399,25 @@ static void lie(void *arg)
 static void test_lies_are_errors(void **state)
 {
     (void)state;
-    ds_image lies[] = {{.w = 0, .h = 2},
-                       {.w = 2, .h = -2},
-                       {.w = -2, .h = -2},
-                       {.w = 1 << 30, .h = 4},
-                       {.w = 65536, .h = 65536}};
-    ds_image im, small = {.w = 2, .h = 2, .c = 7, .px = (unsigned char *)1};
+    ds_image lies[] = {
+        {.w = 0, .h = 2, .file_channels = 1},         {.w = 2, .h = -2, .file_channels = 1},
+        {.w = -2, .h = -2, .file_channels = 1},       {.w = 1 << 30, .h = 4, .file_channels = 1},
+        {.w = 65536, .h = 65536, .file_channels = 1}, {.w = 2, .h = 2},
+        {.w = 2, .h = 2, .file_channels = 5}};
+    ds_image im, small = {.w = 2, .h = 2, .c = 7, .file_channels = 4, .px = (unsigned char *)1};
     ds_error e;
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         ds_sandbox_setup setup = setup_of(lie);
         ds_sandbox *s;
         setup.arg = &lies[i];
         assert_int_equal(ds_sandbox_new(&setup, &s, &e), 0);
-        assert_int_equal(ds_decoder_read(s, image_path, 1, &im, &e), DS_EINPUT);
+        assert_int_equal(ds_image_read_by(s, image_path, 1, &im, &e), DS_EINPUT);
         assert_string_equal(e.text, "the decoder sent no image (untrusted thing)");
         assert_null(im.px);
         ds_sandbox_free(s);
     }
     ds_sandbox *s = open_sandbox(lie);
-    assert_int_equal(ds_decoder_read(s, image_path, 1, &im, &e), DS_EINPUT);
+    assert_int_equal(ds_image_read_by(s, image_path, 1, &im, &e), DS_EINPUT);
     assert_int_equal(strlen(e.text), sizeof e.text - 1);
     ds_sandbox_free(s);
     /* it ends after each image, as one does whose memory an image has spoiled: this costs none */
@@ -426,7 +426,7 @@ static void test_lies_are_errors(void **state)
     assert_int_equal(ds_sandbox_new(&setup, &s, &e), 0);
     for (int i = 0; i < 3; i++) {
         e = (ds_error){0};
-        assert_int_equal(ds_decoder_read(s, image_path, 1, &im, &e), 0);
+        assert_int_equal(ds_image_read_by(s, image_path, 1, &im, &e), 0);
         assert_int_equal(e.code, 0);
         assert_true(im.w == 2 && im.h == 2 && im.c == 1);
         ds_image_clear(&im);
@@ -441,10 +441,10 @@ static void test_files_that_cannot_be_sent(void **state)
     ds_image im;
     ds_error e = {0};
     assert_int_equal(ds_decoder_new(&decoder, &e), 0);
-    assert_int_equal(ds_decoder_read(decoder, "/nowhere", 1, &im, &e), DS_EIO);
+    assert_int_equal(ds_image_read_by(decoder, "/nowhere", 1, &im, &e), DS_EIO);
     assert_non_null(strstr(e.text, "cannot open"));
     assert_int_equal(truncate(image_path, (256 << 20) + 1), 0);
-    assert_int_equal(ds_decoder_read(decoder, image_path, 1, &im, &e), DS_EINPUT);
+    assert_int_equal(ds_image_read_by(decoder, image_path, 1, &im, &e), DS_EINPUT);
     assert_non_null(strstr(e.text, "expected at most 268435456 (untrusted image)"));
     ds_sandbox_free(decoder);
 }
