@@ -24,6 +24,13 @@ typedef enum ds_op {
     DS_OP_ACTIVATION,
 } ds_op;
 
+/* Of activations, their gradients, and convolutions' weights inside the backend. Plain arrays, sums,
+ * parameters and their gradients, statistics of batch normalisation are floats in any case. */
+typedef enum ds_precision {
+    DS_F32,
+    DS_BF16, /* bfloat16: 8 bits of exponent, 8 of mantissa */
+} ds_precision;
+
 /* One layer. Plain arrays are batch x c x h x w. */
 typedef struct ds_node {
     ds_op op;
@@ -54,6 +61,7 @@ typedef struct ds_graph {
     const ds_node *nodes;
     int n, batch;
     bool train; /* training passes will come, besides inference */
+    ds_precision precision;
     int first;  /* first layer that trains: outputs of layers before it need no gradient */
     uint64_t seed;
     /* The host's activations, in place, where `slope` does not do: x = f(x); delta *= f'(y), y = f(x). */
@@ -76,6 +84,8 @@ typedef struct ds_backend {
     const char *help; /* one line */
     /* Version and instruction set, for reports. */
     const char *(*describe)(void);
+    /* Why this machine cannot compute in a precision, or would be slower than in DS_F32; NULL: it can. */
+    const char *(*lacks)(ds_precision precision);
     /* Plan and allocate. The graph's nodes and arrays must outlive the state; the graph itself need not.
      * owned: n answers, which layers will be computed here. Smaller batches are states of their own, made
      * later from the same graph without training: they use the first images of the same arrays, and `owned`

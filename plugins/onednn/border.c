@@ -26,7 +26,7 @@ ds_target ds_target_make(ds_plan *p, const ds_step *s, ds_tensor *t, bool can_ad
     return to;
 }
 
-float *ds_target_open(const ds_plan *p, const ds_target *to)
+void *ds_target_open(const ds_plan *p, const ds_target *to)
 {
     if (!to->t)
         return NULL;
@@ -38,33 +38,33 @@ void ds_target_close(const ds_plan *p, const ds_target *to)
     if (!to->t)
         return;
     if (to->scratch_buffer)
-        ds_tensor_add(p, to->t, ds_arena_at(&p->arena, to->scratch_buffer), to->t->grad[to->part]);
+        ds_tensor_move(to->t, ds_arena_at(&p->arena, to->scratch_buffer), true, to->t->grad[to->part]);
     bool last = to->arrival == to->t->contributions; /* a host's tensor is complete: hand it over */
     if (last && to->t->from_host && to->t->delta)
-        ds_tensor_to_plain(p, to->t, ds_tensor_join(p, to->t), true, to->t->delta);
+        ds_tensor_to_plain(to->t, ds_tensor_join(to->t), true, to->t->delta);
 }
 
-void ds_border_before_forward(const ds_plan *p, const ds_step *s)
+void ds_border_before_forward(const ds_step *s)
 {
     for (int k = 0; k < s->n_inputs; k++)
         if (s->inputs[k]->importer == s->number)
-            ds_tensor_from_plain(p, s->inputs[k], s->inputs[k]->plain, s->inputs[k]->value);
+            ds_tensor_from_plain(s->inputs[k], s->inputs[k]->plain, s->inputs[k]->value);
 }
 
-void ds_border_after_forward(const ds_plan *p, const ds_step *s)
+void ds_border_after_forward(const ds_step *s)
 {
     bool averages = s->out->average && s->out->averager == s->number;
 #pragma omp parallel for schedule(static) if (averages)
     for (size_t i = 0; i < (averages ? s->out->planes : 0); i++)
-        ds_tensor_average(p, s->out, i);
+        ds_tensor_average(s->out, i);
     if (s->out->to_host)
-        ds_tensor_to_plain(p, s->out, s->out->value, false, s->out->plain);
+        ds_tensor_to_plain(s->out, s->out->value, false, s->out->plain);
 }
 
 void ds_border_before_backward(const ds_plan *p, const ds_step *s)
 {
-    float *to = ds_target_open(p, &s->from_host);
+    void *to = ds_target_open(p, &s->from_host);
     if (to)
-        ds_tensor_from_plain(p, s->out, s->out->delta, to);
+        ds_tensor_from_plain(s->out, s->out->delta, to);
     ds_target_close(p, &s->from_host);
 }

@@ -14,14 +14,14 @@ typedef dnnl_memory_desc_t desc;
 #if DNNL_VERSION_MAJOR >= 3
 typedef const_dnnl_memory_desc_t view;
 #define VIEW(d) (d)
-#define DESC_MAKE(d, n, dims, tag) dnnl_memory_desc_create_with_tag(d, n, dims, dnnl_f32, tag)
+#define DESC_MAKE(d, n, dims, type, tag) dnnl_memory_desc_create_with_tag(d, n, dims, type, tag)
 #define DESC_FREE(d) dnnl_memory_desc_destroy(d)
 #define APPEND_SUM(ops) dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef)
 #define APPEND_LEAKY(ops, slope) dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_relu, slope, 0)
 #else
 typedef const dnnl_memory_desc_t *view;
 #define VIEW(d) (&(d))
-#define DESC_MAKE(d, n, dims, tag) dnnl_memory_desc_init_by_tag(d, n, dims, dnnl_f32, tag)
+#define DESC_MAKE(d, n, dims, type, tag) dnnl_memory_desc_init_by_tag(d, n, dims, type, tag)
 #define DESC_FREE(d) ((void)(d))
 #define APPEND_SUM(ops) dnnl_post_ops_append_sum(ops, 1)
 #define APPEND_LEAKY(ops, slope) dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, slope, 0)
@@ -32,6 +32,7 @@ typedef struct shape {
     dnnl_engine_t engine;
     desc source, weights, bias, destination;
     desc plain; /* the host's layout of the weights */
+    desc hint;  /* weights for `forward` of a backward direction */
     dnnl_dims_t strides, dilates, padding;
     dnnl_alg_kind_t algorithm;
     dnnl_primitive_attr_t attributes;
@@ -107,9 +108,17 @@ void ds_dnnl_free(ds_dnnl *d)
     free(d);
 }
 
+bool ds_dnnl_has_amx(void)
+{
+    int isa = (int)dnnl_get_effective_cpu_isa();
+    return (isa & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx;
+}
+
 static const char *isa_name(void)
 {
     int isa = (int)dnnl_get_effective_cpu_isa();
+    if (ds_dnnl_has_amx())
+        return "AMX";
     if ((isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core)
         return "AVX-512";
     if ((isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2)
@@ -136,6 +145,10 @@ struct ds_conv {
     dnnl_primitive_desc_t pd;
     dnnl_primitive_t primitive, reorder; /* reorder: between the host's layout of the weights and ours */
     dnnl_memory_t memory[SIDES], plain;  /* their handles change from call to call */
+    /* The host's weights are `filters` rows; padded: of ours more and longer ones. */
+    bool padded;
+    int filters;
+    size_t row, padded_row, padded_bytes;
 };
 
 /* By kind and side: the name of the argument, and the query for its layout. */
@@ -172,11 +185,12 @@ static view layout(const ds_conv *c, int side)
     return dnnl_primitive_desc_query_md(c->pd, sides[c->kind][side].layout, side == BIAS);
 }
 
-static int describe_weights(desc *d, const ds_conv_spec *s, dnnl_format_tag_t grouped, dnnl_format_tag_t one)
+static int describe_weights(desc *d, const ds_conv_spec *s, dnnl_data_type_t type, dnnl_format_tag_t grouped,
+                            dnnl_format_tag_t one)
 {
     const dnnl_dims_t by_group = {s->groups, s->n / s->groups, s->c / s->groups, s->size, s->size};
     const dnnl_dims_t all = {s->n, s->c, s->size, s->size};
-    return s->groups > 1 ? DESC_MAKE(d, 5, by_group, grouped) : DESC_MAKE(d, 4, all, one);
+    return s->groups > 1 ? DESC_MAKE(d, 5, by_group, type, grouped) : DESC_MAKE(d, 4, all, type, one);
 }
 
 static int make_attributes(bool add, bool activate, float slope, dnnl_primitive_attr_t *attr)
@@ -199,18 +213,22 @@ static int make_attributes(bool add, bool activate, float slope, dnnl_primitive_
 
 static int make_shape(const ds_conv_spec *s, shape *out)
 {
-    dnnl_format_tag_t blocked = s->block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
+    dnnl_format_tag_t layout = s->bf16 ? dnnl_nhwc : s->block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
+    dnnl_data_type_t type = s->bf16 ? dnnl_bf16 : dnnl_f32;
     const dnnl_dims_t source = {s->batch, s->c, s->h, s->w}, bias = {s->n};
     const dnnl_dims_t destination = {s->batch, s->n, s->out_h, s->out_w};
     out->algorithm = s->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
     out->strides[0] = out->strides[1] = s->stride;
     out->padding[0] = out->padding[1] = s->pad;
-    DS_TRY(DESC_MAKE(&out->source, 4, source, s->plain_input ? dnnl_nchw : blocked));
-    DS_TRY(DESC_MAKE(&out->destination, 4, destination, blocked));
-    DS_TRY(describe_weights(&out->weights, s, dnnl_format_tag_any, dnnl_format_tag_any));
-    DS_TRY(describe_weights(&out->plain, s, dnnl_goihw, dnnl_oihw));
+    bool forward = s->kind == DS_CONV_TRAIN || s->kind == DS_CONV_INFER;
+    DS_TRY(DESC_MAKE(&out->source, 4, source, type, s->plain_input ? dnnl_nchw : layout));
+    DS_TRY(DESC_MAKE(&out->destination, 4, destination, s->wide_output && forward ? dnnl_f32 : type, layout));
+    DS_TRY(describe_weights(&out->weights, s, s->kind == DS_CONV_GRAD_WEIGHTS ? dnnl_f32 : type,
+                            dnnl_format_tag_any, dnnl_format_tag_any));
+    DS_TRY(describe_weights(&out->hint, s, type, dnnl_format_tag_any, dnnl_format_tag_any));
+    DS_TRY(describe_weights(&out->plain, s, dnnl_f32, dnnl_goihw, dnnl_oihw));
     if (s->kind == DS_CONV_INFER)
-        DS_TRY(DESC_MAKE(&out->bias, 1, bias, dnnl_x));
+        DS_TRY(DESC_MAKE(&out->bias, 1, bias, dnnl_f32, dnnl_x));
     return make_attributes(s->add, s->activate, s->slope, &out->attributes);
 }
 
@@ -221,6 +239,7 @@ static void free_shape(shape *s)
     DESC_FREE(s->bias);
     DESC_FREE(s->destination);
     DESC_FREE(s->plain);
+    DESC_FREE(s->hint);
     dnnl_primitive_attr_destroy(s->attributes);
     dnnl_primitive_desc_destroy(s->forward);
 }
@@ -233,10 +252,12 @@ static int make_descriptor(ds_conv *c, shape *s)
     bool constant = c->kind == DS_CONV_INFER && s->algorithm == dnnl_convolution_direct;
     if (c->kind == DS_CONV_TRAIN || c->kind == DS_CONV_INFER)
         return describe(&c->pd, constant ? dnnl_forward_inference : dnnl_forward_training, s, s->attributes);
-    shape direct = *s;
-    direct.algorithm = dnnl_convolution_direct;
-    if (describe(&s->forward, dnnl_forward_training, s, NULL))
-        DS_TRY(describe(&s->forward, dnnl_forward_training, &direct, NULL));
+    shape hint = *s;
+    hint.weights = s->hint;
+    if (describe(&s->forward, dnnl_forward_training, &hint, NULL)) {
+        hint.algorithm = dnnl_convolution_direct;
+        DS_TRY(describe(&s->forward, dnnl_forward_training, &hint, NULL));
+    }
     return describe(&c->pd, c->kind == DS_CONV_GRAD_DATA ? dnnl_backward_data : dnnl_backward_weights, s,
                     s->attributes);
 }
@@ -280,13 +301,39 @@ static int make(ds_conv *c, const ds_conv_spec *spec, shape *s)
     return make_reorder(c, s);
 }
 
-int ds_conv_new(ds_dnnl *d, const ds_conv_spec *spec, ds_conv **out, ds_error *e)
+static int rounded(int channels, int block)
+{
+    return (channels + block - 1) / block * block;
+}
+
+/* Channels of a bfloat16 convolution are whole blocks; what is added has weights 0. */
+static int pad(ds_conv *c, ds_conv_spec *s)
+{
+    c->filters = s->n;
+    c->row = (size_t)(s->c / s->groups) * (size_t)(s->size * s->size);
+    if (!s->bf16)
+        return dnnl_success;
+    if (s->groups > 1 && (s->c % s->block || s->n % s->block))
+        return dnnl_unimplemented;
+    int channels = rounded(s->c, s->block), filters = rounded(s->n, s->block);
+    c->padded = channels != s->c || filters != s->n;
+    s->c = channels;
+    s->n = filters;
+    c->padded_row = (size_t)(channels / s->groups) * (size_t)(s->size * s->size);
+    c->padded_bytes = (size_t)filters * c->padded_row * sizeof(float);
+    return dnnl_success;
+}
+
+int ds_conv_new(ds_dnnl *d, const ds_conv_spec *wanted, ds_conv **out, ds_error *e)
 {
     ds_conv *c = DS_ZALLOC(*out, 1);
     shape s = {.engine = d->engine};
+    ds_conv_spec spec = *wanted;
     c->d = d;
-    c->kind = spec->kind;
-    int rc = make(c, spec, &s);
+    c->kind = spec.kind;
+    int rc = pad(c, &spec);
+    if (!rc)
+        rc = make(c, &spec, &s);
     free_shape(&s);
     if (!rc)
         return DS_OK;
@@ -362,14 +409,33 @@ static int move(ds_conv *c, dnnl_memory_t from, const void *from_handle, dnnl_me
     return execute(c, c->reorder, 2, args);
 }
 
+/* Padded weights in the host's layout are a copy. */
+static float *copy_of(const ds_conv *c)
+{
+    float *copy = ds_xmalloc(c->padded_bytes);
+    memset(copy, 0, c->padded_bytes);
+    return copy;
+}
+
 int ds_conv_weights_in(ds_conv *c, const float *plain, void *weights)
 {
-    return move(c, c->plain, plain, c->memory[WEIGHTS], weights);
+    float *copy = c->padded ? copy_of(c) : NULL;
+    for (size_t f = 0; copy && f < (size_t)c->filters; f++)
+        memcpy(copy + f * c->padded_row, plain + f * c->row, c->row * sizeof *copy);
+    int rc = move(c, c->plain, copy ? copy : plain, c->memory[WEIGHTS], weights);
+    free(copy);
+    return rc;
 }
 
 int ds_conv_add_weights(ds_conv *c, const void *weights, float *plain)
 {
-    return move(c, c->memory[WEIGHTS], weights, c->plain, plain);
+    float *copy = c->padded ? copy_of(c) : NULL;
+    int rc = move(c, c->memory[WEIGHTS], weights, c->plain, copy ? copy : plain);
+    for (size_t f = 0; copy && !rc && f < (size_t)c->filters; f++)
+        for (size_t i = 0; i < c->row; i++)
+            plain[f * c->row + i] += copy[f * c->padded_row + i];
+    free(copy);
+    return rc;
 }
 
 int ds_dnnl_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,

@@ -15,9 +15,12 @@ typedef struct ds_conv ds_conv; /* opaque: one convolution in one direction */
 /* DS_EHOST when oneDNN cannot work here; free *d in any case. */
 int ds_dnnl_new(ds_dnnl **d, ds_error *e);
 void ds_dnnl_free(ds_dnnl *d);
-/* "2.6.3, AVX-512": version and instruction set, lowered by ONEDNN_MAX_CPU_ISA (DNNL_MAX_CPU_ISA in 2.6).
+/* "2.6.3, AVX-512", "… AMX": version and instruction set, lowered by ONEDNN_MAX_CPU_ISA (DNNL_MAX_CPU_ISA in 2.6).
  * Static memory. */
 const char *ds_dnnl_describe(void);
+
+/* Has the processor AMX tiles for bfloat16, and does the environment allow them? */
+bool ds_dnnl_has_amx(void);
 
 typedef enum ds_conv_kind {
     DS_CONV_TRAIN,     /* forward, the weights change between calls */
@@ -29,6 +32,9 @@ typedef enum ds_conv_kind {
 typedef struct ds_conv_spec {
     ds_conv_kind kind;
     int block; /* channels that lie together in the tensors: 8 or 16 */
+    /* Input, weights and output are bfloat16, the tensors batch x row x column x channel, channels rounded up
+     * to a multiple of `block`. */
+    bool bf16, wide_output; /* wide_output: but for TRAIN's and INFER's output, which is of floats */
     int batch, groups;
     int c, h, w;         /* input channels of all groups, height, width */
     int n, out_h, out_w; /* filters of all groups */

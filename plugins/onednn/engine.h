@@ -11,12 +11,14 @@
 #include "plugins/onednn/dnnl.h"
 #include "plugins/onednn/kernels.h"
 
-/* The output of a layer: batch x blocks planes. Padded channels are zero. */
+/* The output of a layer: batch x blocks planes. Padded channels are zero. Blocked, one plane lies behind the
+ * other; in bfloat16 (which oneDNN computes fast in no other way) a place has all channels of its image. */
 typedef struct ds_tensor {
     int c, h, w, blocks;
-    size_t places; /* h w */
-    size_t plane;  /* floats of a plane: places x block */
-    size_t planes; /* batch x blocks */
+    size_t planes;          /* batch x blocks */
+    ds_extent extent;       /* of a plane: h w places */
+    size_t block, image;    /* numbers from one block of an image to the next, from one image to the next */
+    const ds_kernels *k;    /* for its numbers, of k->size bytes: floats, or bfloat16 */
     /* borders: the host's arrays, NULL where it neither writes nor reads the tensor */
     float *plain, *delta;
     bool from_host; /* written by the host (or the pixels) */
@@ -29,8 +31,15 @@ typedef struct ds_tensor {
     int contributions; /* gradients that will arrive in a pass */
     int value_buffer, grad_buffer[2];
     /* set when the arena has its memory */
-    float *value, *grad[2]; /* grad[1]: a second part, still to be added; NULL: none */
+    void *value, *grad[2]; /* grad[1]: a second part, still to be added; NULL: none */
 } ds_tensor;
+
+/* Plane i of v, an array like t; NULL of NULL. */
+static inline void *ds_plane_at(const ds_tensor *t, const void *v, size_t i)
+{
+    size_t blocks = (size_t)t->blocks, number = i / blocks * t->image + i % blocks * t->block;
+    return v ? (char *)v + number * t->k->size : NULL;
+}
 
 /* Where a step leaves the gradient of one of its inputs. */
 typedef struct ds_target {
@@ -50,6 +59,7 @@ typedef struct ds_step_kind {
     const char *name;
     bool reads_input, reads_output; /* in its backward pass */
     bool keeps_index;               /* a byte for each number of the output, for the backward pass */
+    bool only_adds;                 /* its plane_gradient */
     /* (optional) Targets of the gradients, buffers; default: a target for each input, to write or add to.
      * DS_EHOST: this layer cannot be computed here. */
     int (*make)(ds_plan *p, ds_step *s, ds_error *e);
@@ -57,8 +67,8 @@ typedef struct ds_step_kind {
     int (*backward)(const ds_plan *p, ds_step *s);
     /* A step of one input that works plane by plane (plane.c): plane i of the output from that of the input,
      * and dx = (add ? dx : 0) + the gradient of the input. */
-    void (*plane)(const ds_plan *p, const ds_step *s, size_t i, const float *x, float *y);
-    void (*plane_gradient)(const ds_plan *p, const ds_step *s, size_t i, const float *g, bool add, float *dx);
+    void (*plane)(const ds_plan *p, const ds_step *s, size_t i, const void *x, void *y);
+    void (*plane_gradient)(const ds_plan *p, const ds_step *s, size_t i, const void *g, bool add, void *dx);
 } ds_step_kind;
 
 struct ds_step {
@@ -91,8 +101,9 @@ struct ds_plan {
     const ds_graph *graph;
     ds_dnnl *dnnl;
     const ds_kernels *k;
-    size_t block;          /* of k */
-    bool train, fresh;     /* fresh: weights are in the convolutions' layouts */
+    const ds_kernels *bf16; /* of tensors, but for those that tensor.c says; NULL: all are of floats */
+    size_t block;           /* of both */
+    bool train, fresh;      /* fresh: weights are in the convolutions' layouts */
     ds_tensor *tensors;    /* n + 1: [i + 1] is written by layer i, [0] the pixels */
     ds_tensor **output_of; /* n + 1: where an output lies; a [route] to one layer has none of its own */
     ds_step *steps;
@@ -119,46 +130,47 @@ static inline int ds_lease_always(ds_plan *p, size_t bytes)
 static inline uint8_t *ds_index_at(const ds_plan *p, const ds_step *s, size_t plane)
 {
     uint8_t *index = ds_arena_at(&p->arena, s->index_buffer);
-    return index ? index + plane * s->out->plane : NULL;
+    return index ? index + plane * s->out->extent.places * p->block : NULL;
 }
 
 /* ---- tensor.c: shapes, and passes over whole tensors ---- */
 
-ds_tensor ds_tensor_shape(const ds_plan *p, int c, int h, int w);
+/* wide: of floats, whatever the plan's. */
+ds_tensor ds_tensor_shape(const ds_plan *p, bool wide, int c, int h, int w);
 size_t ds_tensor_bytes(const ds_tensor *t);
 bool ds_tensor_same_shape(const ds_tensor *a, const ds_tensor *b);
 /* Between a blocked tensor like t and a plain array (add: added to it). */
-void ds_tensor_from_plain(const ds_plan *p, const ds_tensor *t, const float *plain, float *to);
-void ds_tensor_to_plain(const ds_plan *p, const ds_tensor *t, const float *from, bool add, float *plain);
-/* to += from, both like t. */
-void ds_tensor_add(const ds_plan *p, const ds_tensor *t, const float *from, float *to);
+void ds_tensor_from_plain(const ds_tensor *t, const float *plain, void *to);
+void ds_tensor_to_plain(const ds_tensor *t, const void *from, bool add, float *plain);
+/* to = (add ? to : 0) + from, both like t. */
+void ds_tensor_move(const ds_tensor *t, const void *from, bool add, void *to);
+/* Padded channels of v, an array like t, become zero. */
+void ds_tensor_clear_padding(const ds_tensor *t, void *v);
 /* grad[0] += grad[1], if there is one. */
-float *ds_tensor_join(const ds_plan *p, const ds_tensor *t);
-/* Padded channels of v, a tensor like t, become zero. */
-void ds_tensor_clear_padding(const ds_plan *p, const ds_tensor *t, float *v);
+void *ds_tensor_join(const ds_tensor *t);
 /* The averages of plane i of t, if they are wanted. */
-void ds_tensor_average(const ds_plan *p, const ds_tensor *t, size_t i);
+void ds_tensor_average(const ds_tensor *t, size_t i);
 /* The host's activation of a step, where no slope describes it: of its output, of the gradient g. */
 void ds_odd_activate(const ds_plan *p, const ds_step *s);
-void ds_odd_gradient(const ds_plan *p, const ds_step *s, float *g);
+void ds_odd_gradient(const ds_plan *p, const ds_step *s, void *g);
 
 /* ---- border.c: gradients' targets, and what the host reads and writes ---- */
 
 /* The next gradient of t comes from this step; can_add: it can add as well as write. */
 ds_target ds_target_make(ds_plan *p, const ds_step *s, ds_tensor *t, bool can_add);
 /* Memory to write to, or, with to->add, to add to; NULL where no gradient is wanted. */
-float *ds_target_open(const ds_plan *p, const ds_target *to);
+void *ds_target_open(const ds_plan *p, const ds_target *to);
 void ds_target_close(const ds_plan *p, const ds_target *to);
 /* Copies for the first step that reads; results for the host. */
-void ds_border_before_forward(const ds_plan *p, const ds_step *s);
-void ds_border_after_forward(const ds_plan *p, const ds_step *s);
+void ds_border_before_forward(const ds_step *s);
+void ds_border_after_forward(const ds_step *s);
 void ds_border_before_backward(const ds_plan *p, const ds_step *s);
 
 /* ---- product.c: convolution and connected ---- */
 
 int ds_product_make(ds_plan *p, ds_step *s, ds_error *e);
 int ds_product_forward(const ds_plan *p, ds_step *s);
-int ds_product_backward(const ds_plan *p, ds_step *s, const float *grad);
+int ds_product_backward(const ds_plan *p, ds_step *s, const void *grad);
 /* The parameters have changed. */
 int ds_product_refresh(const ds_plan *p, const ds_step *s);
 void ds_product_free(ds_product *l);

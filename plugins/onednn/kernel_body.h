@@ -1,7 +1,7 @@
-/* One build of the kernels: included once an instruction set by kernels.c, which defines BLOCK, NAME,
- * K(name), the types of vectors and what they do. A vector holds the channels of one place; the next place of
- * a plane is BLOCK numbers on. Arguments `has_…`, `square` and `pair` are constants in every call, so that
- * the loops do not ask. */
+/* One build of the kernels: included by kernels.c once an instruction set and type of a plane's numbers, with
+ * BLOCK, NAME, K(name), the types of vectors and what they do, and NUM, GET, PUT. A vector holds the channels
+ * of one place. Arguments `has_…`, `square` and `pair` are constants in every call, so that the loops do not
+ * ask. */
 
 #define VEC K(vec)
 #define INTS K(ints)
@@ -19,6 +19,17 @@ INLINE VEC K(load)(const float *p)
 INLINE void K(store)(float *p, VEC v)
 {
     *(VEC *)p = v;
+}
+
+/* The numbers of a place in a plane */
+INLINE VEC K(get)(const NUM *p)
+{
+    return GET(p);
+}
+
+INLINE void K(put)(NUM *p, VEC v)
+{
+    PUT(p, v);
 }
 
 INLINE VEC K(all)(float v)
@@ -66,47 +77,49 @@ INLINE VEC K(plus)(VEC sum, VEC v, bool square)
 }
 
 /* The sum of x - from, or of its squares. */
-INLINE VEC K(sum)(const float *x, size_t places, VEC from, bool square)
+INLINE VEC K(sum)(const NUM *x, ds_extent n, VEC from, bool square)
 {
     VEC s[UNROLL] = {0};
     size_t i = 0;
-    for (; i + UNROLL <= places; i += UNROLL)
+    for (; i + UNROLL <= n.places; i += UNROLL)
 #pragma GCC unroll 8
         for (int u = 0; u < UNROLL; u++)
-            s[u] = K(plus)(s[u], K(load)(x + (i + u) * BLOCK) - from, square);
-    for (; i < places; i++)
-        s[0] = K(plus)(s[0], K(load)(x + i * BLOCK) - from, square);
+            s[u] = K(plus)(s[u], K(get)(x + (i + u) * n.next) - from, square);
+    for (; i < n.places; i++)
+        s[0] = K(plus)(s[0], K(get)(x + i * n.next) - from, square);
     return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
 }
 
-INLINE VEC K(mean_of)(const float *x, size_t places)
+INLINE VEC K(mean_of)(const NUM *x, ds_extent n)
 {
-    return K(sum)(x, places, (VEC){0}, false) / (float)places;
+    return K(sum)(x, n, (VEC){0}, false) / (float)n.places;
 }
 
-static void K(moments)(const float *x, size_t places, float *mean, float *m2)
+static void K(moments)(const void *x, ds_extent n, float *mean, float *m2)
 {
-    VEC m = K(mean_of)(x, places);
+    VEC m = K(mean_of)(x, n);
     K(store)(mean, m);
-    K(store)(m2, K(sum)(x, places, m, true));
+    K(store)(m2, K(sum)(x, n, m, true));
 }
 
-static void K(normalize)(const float *x, const float *add, size_t places, const ds_affine *f, float *y)
+static void K(normalize)(const void *from, const void *other, ds_extent n, const ds_affine *f, void *to)
 {
+    const NUM *x = from, *add = other;
+    NUM *y = to;
     LINE line = K(line_of)(f);
 #pragma GCC unroll 4
-    for (size_t i = 0; i < places * BLOCK; i += BLOCK) {
-        VEC v = K(affine)(&line, K(load)(x + i));
+    for (size_t i = 0; i < n.places * n.next; i += n.next) {
+        VEC v = K(affine)(&line, K(get)(x + i));
         if (add)
-            v += K(load)(add + i);
-        K(store)(y + i, K(active)(&line, v));
+            v += K(get)(add + i);
+        K(put)(y + i, K(active)(&line, v));
     }
 }
 
 /* What flows through a plane's reduction; NULL where there is none. */
 typedef struct FLOW {
-    const float *x, *y, *g, *g2;
-    float *keep;
+    const NUM *x, *y, *g, *g2;
+    NUM *keep;
     LINE f;
     VEC mean;
 } FLOW;
@@ -114,39 +127,39 @@ typedef struct FLOW {
 INLINE void K(reduce_place)(const FLOW *q, size_t i, VEC *sum, VEC *dot, bool has_y, bool has_g2,
                             bool has_keep)
 {
-    VEC x = K(load)(q->x + i), g = K(load)(q->g + i);
+    VEC x = K(get)(q->x + i), g = K(get)(q->g + i);
     if (has_g2)
-        g += K(load)(q->g2 + i);
-    g = GATE(has_y ? K(load)(q->y + i) : K(affine)(&q->f, x), g, q->f.slope);
+        g += K(get)(q->g2 + i);
+    g = GATE(has_y ? K(get)(q->y + i) : K(affine)(&q->f, x), g, q->f.slope);
     if (has_keep)
-        K(store)(q->keep + i, g);
+        K(put)(q->keep + i, g);
     *sum += g;
     *dot = FMA(g, x - q->mean, *dot);
 }
 
-INLINE void K(reduce_flow)(const FLOW *q, size_t places, const ds_sums *out, bool has_y, bool has_g2,
+INLINE void K(reduce_flow)(const FLOW *q, ds_extent n, const ds_sums *out, bool has_y, bool has_g2,
                            bool has_keep)
 {
     VEC s[4] = {0}, d[4] = {0};
     size_t i = 0;
-    for (; i + 4 <= places; i += 4)
+    for (; i + 4 <= n.places; i += 4)
 #pragma GCC unroll 4
         for (int u = 0; u < 4; u++)
-            K(reduce_place)(q, (i + u) * BLOCK, s + u, d + u, has_y, has_g2, has_keep);
-    for (; i < places; i++)
-        K(reduce_place)(q, i * BLOCK, s, d, has_y, has_g2, has_keep);
+            K(reduce_place)(q, (i + u) * n.next, s + u, d + u, has_y, has_g2, has_keep);
+    for (; i < n.places; i++)
+        K(reduce_place)(q, i * n.next, s, d, has_y, has_g2, has_keep);
     K(store)(out->sum, (s[0] + s[1]) + (s[2] + s[3]));
     K(store)(out->dot, (d[0] + d[1]) + (d[2] + d[3]));
 }
 
-static void K(reduce)(const float *x, const float *y, const float *g, const float *g2, size_t places,
-                      const ds_affine *f, const ds_sums *out, float *keep)
+static void K(reduce)(const void *x, const void *y, const void *g, const void *g2, ds_extent n,
+                      const ds_affine *f, const ds_sums *out, void *keep)
 {
     const FLOW q = {x, y, g, g2, keep, K(line_of)(f), K(load)(f->mean)};
     switch ((y ? 1 : 0) | (g2 ? 2 : 0) | (keep ? 4 : 0)) {
-#define CASE(n)                                               \
-    case n:                                                   \
-        K(reduce_flow)(&q, places, out, (n)&1, (n)&2, (n)&4); \
+#define CASE(c)                                          \
+    case c:                                              \
+        K(reduce_flow)(&q, n, out, (c)&1, (c)&2, (c)&4); \
         break
         CASE(0);
         CASE(1);
@@ -160,16 +173,18 @@ static void K(reduce)(const float *x, const float *y, const float *g, const floa
     }
 }
 
-static void K(gradient)(const float *x, const float *y, const float *g, size_t places, const ds_affine *f,
-                        const ds_mix *mix, float *dx)
+static void K(gradient)(const void *from, const void *out, const void *grad, ds_extent n, const ds_affine *f,
+                        const ds_mix *mix, void *to)
 {
+    const NUM *x = from, *y = out, *g = grad;
+    NUM *dx = to;
     LINE line = K(line_of)(f);
     MIX m = K(mix_of)(mix);
 #pragma GCC unroll 4
-    for (size_t i = 0; i < places * BLOCK; i += BLOCK) {
-        VEC v = K(load)(x + i), rest = FMA(m.c, v, m.b);
-        VEC sign = y ? K(load)(y + i) : K(affine)(&line, v);
-        K(store)(dx + i, FMA(m.a, GATE(sign, K(load)(g + i), line.slope), rest));
+    for (size_t i = 0; i < n.places * n.next; i += n.next) {
+        VEC v = K(get)(x + i), rest = FMA(m.c, v, m.b);
+        VEC sign = y ? K(get)(y + i) : K(affine)(&line, v);
+        K(put)(dx + i, FMA(m.a, GATE(sign, K(get)(g + i), line.slope), rest));
     }
 }
 
@@ -177,7 +192,7 @@ static void K(gradient)(const float *x, const float *y, const float *g, size_t p
 
 INLINE size_t K(place)(const ds_pool *p, const window *v, int i, int j)
 {
-    return ((size_t)(v->top + i) * p->w + (v->left + j)) * BLOCK;
+    return ((size_t)(v->top + i) * p->w + (v->left + j)) * p->next;
 }
 
 #define EACH_PLACE(v, i, j)                 \
@@ -191,13 +206,13 @@ typedef struct BEST {
 } BEST;
 
 /* Only a strictly larger value replaces one: the first of equals stays. */
-INLINE BEST K(best_of)(const float *x, const ds_pool *p, const window *w, const LINE *f)
+INLINE BEST K(best_of)(const NUM *x, const ds_pool *p, const window *w, const LINE *f)
 {
     BEST b = {K(all)(-FLT_MAX), {0}};
     bool first = true;
     EACH_PLACE(w, i, j)
     {
-        VEC v = K(active)(f, K(affine)(f, K(load)(x + K(place)(p, w, i, j))));
+        VEC v = K(active)(f, K(affine)(f, K(get)(x + K(place)(p, w, i, j))));
         int which = i * w->size + j;
         MASK larger = GREATER(v, b.value);
         b = first ? (BEST){v, (INTS){0} + which} : (BEST){MAX(v, b.value), LATER(larger, which, b.which)};
@@ -207,21 +222,20 @@ INLINE BEST K(best_of)(const float *x, const ds_pool *p, const window *w, const 
 }
 
 /* Windows [ox, end) of row oy. */
-INLINE void K(pool_row)(const float *x, const ds_pool *p, int oy, int ox, int end, const LINE *f, float *y,
+INLINE void K(pool_row)(const NUM *x, const ds_pool *p, int oy, int ox, int end, const LINE *f, NUM *y,
                         uint8_t *index, bool pair)
 {
     for (; ox < end; ox++) {
-        size_t at = ((size_t)oy * p->out_w + ox) * BLOCK;
+        size_t at = (size_t)oy * p->out_w + ox;
         window w = window_at(p, oy, ox, pair);
         BEST b = K(best_of)(x, p, &w, f);
-        K(store)(y + at, b.value);
+        K(put)(y + at * p->next, b.value);
         if (index)
-            STORE_BYTES(index + at, b.which);
+            STORE_BYTES(index + at * BLOCK, b.which);
     }
 }
 
-static void K(normalize_pool)(const float *x, const ds_pool *pool, const ds_affine *f, float *y,
-                              uint8_t *index)
+static void K(normalize_pool)(const void *x, const ds_pool *pool, const ds_affine *f, void *y, uint8_t *index)
 {
     const ds_pool p = *pool; /* a copy, which stores to an index cannot change */
     LINE line = K(line_of)(f);
@@ -233,29 +247,29 @@ static void K(normalize_pool)(const float *x, const ds_pool *pool, const ds_affi
 }
 
 /* The place of a window that the index names; 0 where the window is empty. */
-INLINE VEC K(chosen)(const float *x, const ds_pool *p, const window *w, INTS which)
+INLINE VEC K(chosen)(const NUM *x, const ds_pool *p, const window *w, INTS which)
 {
     VEC chosen = {0};
     bool first = true;
     EACH_PLACE(w, i, j)
     {
-        VEC v = K(load)(x + K(place)(p, w, i, j));
+        VEC v = K(get)(x + K(place)(p, w, i, j));
         chosen = first ? v : (VEC)BLEND(IS(which, i * w->size + j), v, chosen);
         first = false;
     }
     return chosen;
 }
 
-INLINE void K(reduce_row)(const float *x, const float *g, const uint8_t *index, const ds_pool *p, int oy,
+INLINE void K(reduce_row)(const NUM *x, const NUM *g, const uint8_t *index, const ds_pool *p, int oy,
                           int ox, int end, const LINE *f, VEC mean, VEC *sum, VEC *dot, bool pair)
 {
     for (; ox < end; ox++) {
-        size_t at = ((size_t)oy * p->out_w + ox) * BLOCK;
+        size_t at = (size_t)oy * p->out_w + ox;
         window w = window_at(p, oy, ox, pair);
         if (w.y0 >= w.y1 || w.x0 >= w.x1)
             continue;
-        VEC v = K(chosen)(x, p, &w, LOAD_BYTES(index + at));
-        VEC passed = GATE(K(affine)(f, v), K(load)(g + at), f->slope);
+        VEC v = K(chosen)(x, p, &w, LOAD_BYTES(index + at * BLOCK));
+        VEC passed = GATE(K(affine)(f, v), K(get)(g + at * p->next), f->slope);
         *sum += passed;
         *dot = FMA(passed, v - mean, *dot);
     }
@@ -263,7 +277,7 @@ INLINE void K(reduce_row)(const float *x, const float *g, const uint8_t *index, 
 
 /* Each row of windows has its own sums: long sums stay exact, and additions of two rows do not wait for each
  * other. */
-static void K(reduce_pool)(const float *x, const float *g, const uint8_t *index, const ds_pool *pool,
+static void K(reduce_pool)(const void *x, const void *g, const uint8_t *index, const ds_pool *pool,
                            const ds_affine *f, const ds_sums *out)
 {
     const ds_pool p = *pool; /* a copy, which stores to an index cannot change */
@@ -282,7 +296,7 @@ static void K(reduce_pool)(const float *x, const float *g, const uint8_t *index,
 }
 
 /* a g' of a window */
-INLINE VEC K(arriving)(const float *x, VEC g, INTS which, const ds_pool *p, const window *w, const LINE *f,
+INLINE VEC K(arriving)(const NUM *x, VEC g, INTS which, const ds_pool *p, const window *w, const LINE *f,
                        const MIX *m)
 {
     VEC v = K(affine)(f, K(chosen)(x, p, w, which));
@@ -292,45 +306,45 @@ INLINE VEC K(arriving)(const float *x, VEC g, INTS which, const ds_pool *p, cons
 /* dx of the first `pairs` windows of row oy, upper half (0) or lower (1). The second half computes a g'
  * again: writes that go to and fro between two rows of the plane cost up to twice the time of rows one after
  * the other. */
-INLINE void K(gradient_half)(const float *x, const float *g, const uint8_t *index, const ds_pool *p, int oy,
-                             int pairs, const LINE *f, const MIX *m, float *dx, int half)
+INLINE void K(gradient_half)(const NUM *x, const NUM *g, const uint8_t *index, const ds_pool *p, int oy,
+                             int pairs, const LINE *f, const MIX *m, NUM *dx, int half)
 {
     for (int ox = 0; ox < pairs; ox++) {
-        size_t at = ((size_t)oy * p->out_w + ox) * BLOCK;
+        size_t at = (size_t)oy * p->out_w + ox;
         window w = window_at(p, oy, ox, true);
-        INTS which = LOAD_BYTES(index + at);
-        VEC h = K(arriving)(x, K(load)(g + at), which, p, &w, f, m);
+        INTS which = LOAD_BYTES(index + at * BLOCK);
+        VEC h = K(arriving)(x, K(get)(g + at * p->next), which, p, &w, f, m);
 #pragma GCC unroll 2
         for (int j = 0; j < 2; j++) {
             size_t to = K(place)(p, &w, half, j);
             VEC here = BLEND(IS(which, 2 * half + j), h, (VEC){0});
-            K(store)(dx + to, FMA(m->c, K(load)(x + to), m->b) + here);
+            K(put)(dx + to, FMA(m->c, K(get)(x + to), m->b) + here);
         }
     }
 }
 
 /* to += v at the place that `which` names */
-INLINE void K(spread)(VEC v, INTS which, const ds_pool *p, const window *w, float *to)
+INLINE void K(spread)(VEC v, INTS which, const ds_pool *p, const window *w, NUM *to)
 {
     EACH_PLACE(w, i, j)
     {
-        float *place = to + K(place)(p, w, i, j);
-        K(store)(place, K(load)(place) + BLEND(IS(which, i * w->size + j), v, (VEC){0}));
+        NUM *place = to + K(place)(p, w, i, j);
+        K(put)(place, K(get)(place) + BLEND(IS(which, i * w->size + j), v, (VEC){0}));
     }
 }
 
 /* dx = b + c x outside of the pairs' rows and columns. */
-INLINE void K(gradient_rest)(const float *x, const ds_pool *p, const MIX *m, float *dx)
+INLINE void K(gradient_rest)(const NUM *x, const ds_pool *p, const MIX *m, NUM *dx)
 {
     for (int y = 0; y < p->h; y++)
         for (int i = 2 * pairs_in(p, y / 2); i < p->w; i++) {
-            size_t at = ((size_t)y * p->w + i) * BLOCK;
-            K(store)(dx + at, FMA(m->c, K(load)(x + at), m->b));
+            size_t at = ((size_t)y * p->w + i) * p->next;
+            K(put)(dx + at, FMA(m->c, K(get)(x + at), m->b));
         }
 }
 
-static void K(gradient_pool)(const float *x, const float *g, const uint8_t *index, const ds_pool *pool,
-                             const ds_affine *f, const ds_mix *mix, float *dx)
+static void K(gradient_pool)(const void *x, const void *g, const uint8_t *index, const ds_pool *pool,
+                             const ds_affine *f, const ds_mix *mix, void *dx)
 {
     const ds_pool p = *pool; /* a copy, which stores to an index cannot change */
     LINE line = K(line_of)(f);
@@ -341,78 +355,103 @@ static void K(gradient_pool)(const float *x, const float *g, const uint8_t *inde
         K(gradient_half)(x, g, index, &p, oy, pairs, &line, &m, dx, 0);
         K(gradient_half)(x, g, index, &p, oy, pairs, &line, &m, dx, 1);
         for (int ox = pairs; ox < p.out_w; ox++) {
-            size_t at = ((size_t)oy * p.out_w + ox) * BLOCK;
+            size_t at = (size_t)oy * p.out_w + ox;
             window w = window_at(&p, oy, ox, false);
-            INTS which = LOAD_BYTES(index + at);
-            K(spread)(K(arriving)(x, K(load)(g + at), which, &p, &w, &line, &m), which, &p, &w, dx);
+            INTS which = LOAD_BYTES(index + at * BLOCK);
+            VEC in = K(get)((const NUM *)g + at * p.next);
+            K(spread)(K(arriving)(x, in, which, &p, &w, &line, &m), which, &p, &w, dx);
         }
     }
 }
 
-static void K(pool_gradient)(const float *g, const uint8_t *index, const ds_pool *pool, float *dx)
+static void K(pool_gradient)(const void *grad, const uint8_t *index, const ds_pool *pool, void *dx)
 {
     const ds_pool p = *pool; /* a copy, which stores to an index cannot change */
-    size_t at = 0;
+    const NUM *g = grad;
     for (int oy = 0; oy < p.out_h; oy++)
-        for (int ox = 0; ox < p.out_w; ox++, at += BLOCK) {
+        for (int ox = 0; ox < p.out_w; ox++, g += p.next, index += BLOCK) {
             window w = window_at(&p, oy, ox, false);
-            K(spread)(K(load)(g + at), LOAD_BYTES(index + at), &p, &w, dx);
+            K(spread)(K(get)(g), LOAD_BYTES(index), &p, &w, dx);
         }
 }
 
 /* ---- passes that only layers on their own need ---- */
 
-static void K(gate)(const float *y, const float *g, size_t places, float slope, bool add, float *dx)
+static void K(gate)(const void *out, const void *grad, ds_extent n, float slope, bool add, void *to)
 {
-    for (size_t i = 0; i < places * BLOCK; i += BLOCK) {
-        VEC passed = GATE(K(load)(y + i), K(load)(g + i), K(all)(slope));
-        K(store)(dx + i, add ? K(load)(dx + i) + passed : passed);
+    const NUM *y = out, *g = grad;
+    NUM *dx = to;
+    for (size_t i = 0; i < n.places * n.next; i += n.next) {
+        VEC passed = GATE(K(get)(y + i), K(get)(g + i), K(all)(slope));
+        K(put)(dx + i, add ? K(get)(dx + i) + passed : passed);
     }
 }
 
-static void K(add)(const float *from, size_t places, float *to)
+static void K(move)(const void *from, ds_extent n, bool add, void *to, size_t next)
 {
-    for (size_t i = 0; i < places * BLOCK; i += BLOCK)
-        K(store)(to + i, K(load)(to + i) + K(load)(from + i));
+    const NUM *x = from;
+    NUM *y = to;
+    for (size_t i = 0; i < n.places; i++, x += n.next, y += next)
+        K(put)(y, add ? K(get)(y) + K(get)(x) : K(get)(x));
 }
 
-static void K(average)(const float *x, size_t places, float *mean)
+static void K(add)(const void *from, int n, void *to)
 {
-    K(store)(mean, K(mean_of)(x, places));
+    _Alignas(64) NUM x[BLOCK] = {0}, y[BLOCK] = {0};
+    memcpy(x, from, (size_t)n * sizeof *x);
+    memcpy(y, to, (size_t)n * sizeof *y);
+    K(put)(y, K(get)(x) + K(get)(y));
+    memcpy(to, y, (size_t)n * sizeof *y);
 }
 
-static void K(average_gradient)(const float *g, size_t places, bool add, float *dx)
+static void K(average)(const void *x, ds_extent n, float *mean)
 {
-    VEC share = K(load)(g) / (float)places;
-    for (size_t i = 0; i < places * BLOCK; i += BLOCK)
-        K(store)(dx + i, add ? K(load)(dx + i) + share : share);
+    K(store)(mean, K(mean_of)(x, n));
 }
 
-static void K(dropped)(const float *x, const uint8_t *keep, size_t places, float scale, bool add, float *y)
+static void K(average_gradient)(const float *g, ds_extent n, bool add, void *to)
 {
-    for (size_t i = 0; i < places * BLOCK; i += BLOCK) {
-        VEC v = BLEND(IS(LOAD_BYTES(keep + i), 0), (VEC){0}, scale * K(load)(x + i));
-        K(store)(y + i, add ? K(load)(y + i) + v : v);
+    NUM *dx = to;
+    VEC share = K(load)(g) / (float)n.places;
+    for (size_t i = 0; i < n.places * n.next; i += n.next)
+        K(put)(dx + i, add ? K(get)(dx + i) + share : share);
+}
+
+static void K(dropped)(const void *from, const uint8_t *keep, ds_extent n, float scale, bool add, void *to)
+{
+    const NUM *x = from;
+    NUM *y = to;
+    for (size_t i = 0; i < n.places; i++, x += n.next, y += n.next) {
+        VEC v = BLEND(IS(LOAD_BYTES(keep + i * BLOCK), 0), (VEC){0}, scale * K(get)(x));
+        K(put)(y, add ? K(get)(y) + v : v);
     }
 }
 
-static void K(to_plane)(const float *plain, int channels, size_t places, float *plane)
+static void K(to_plane)(const float *plain, int channels, ds_extent n, void *plane)
 {
-    for (size_t i = 0; i < places; i++)
-        for (int c = 0; c < BLOCK; c++)
-            plane[i * BLOCK + c] = c < channels ? plain[c * places + i] : 0;
+    NUM *to = plane;
+    for (size_t i = 0; i < n.places; i++, to += n.next) {
+        VEC v = {0};
+        for (int c = 0; c < channels; c++)
+            v[c] = plain[(size_t)c * n.places + i];
+        K(put)(to, v);
+    }
 }
 
-static void K(from_plane)(const float *plane, int channels, size_t places, bool add, float *plain)
+static void K(from_plane)(const void *plane, int channels, ds_extent n, bool add, float *plain)
 {
-    for (int c = 0; c < channels; c++)
-        for (size_t i = 0; i < places; i++)
-            plain[c * places + i] = (add ? plain[c * places + i] : 0) + plane[i * BLOCK + c];
+    const NUM *from = plane;
+    for (size_t i = 0; i < n.places; i++, from += n.next) {
+        VEC v = K(get)(from);
+        for (int c = 0; c < channels; c++)
+            plain[(size_t)c * n.places + i] = (add ? plain[(size_t)c * n.places + i] : 0) + v[c];
+    }
 }
 
 static const ds_kernels K(set) = {
     .name = NAME,
     .block = BLOCK,
+    .size = sizeof(NUM),
     .moments = K(moments),
     .normalize = K(normalize),
     .normalize_pool = K(normalize_pool),
@@ -422,6 +461,7 @@ static const ds_kernels K(set) = {
     .gradient_pool = K(gradient_pool),
     .pool_gradient = K(pool_gradient),
     .gate = K(gate),
+    .move = K(move),
     .add = K(add),
     .average = K(average),
     .average_gradient = K(average_gradient),
@@ -438,9 +478,13 @@ static const ds_kernels K(set) = {
 #undef BEST
 #undef FLOW
 #undef EACH_PLACE
-#undef BLOCK
 #undef NAME
 #undef K
+#undef NUM
+#undef GET
+#undef PUT
+#ifndef KEEP_SET
+#undef BLOCK
 #undef FMA
 #undef GREATER
 #undef IS
@@ -450,3 +494,4 @@ static const ds_kernels K(set) = {
 #undef LATER
 #undef LOAD_BYTES
 #undef STORE_BYTES
+#endif

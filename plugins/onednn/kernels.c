@@ -57,7 +57,10 @@ static inline int pairs_in(const ds_pool *p, int oy)
  *   MAX          a > b ? a : b, as the machines' own maximum: b where one is not a number
  *   GATE         v > 0 ? a : slope a
  *   LATER        m ? k : no, of indices, where k is larger than any in no
- *   LOAD_BYTES, STORE_BYTES  BLOCK bytes from and to indices */
+ *   LOAD_BYTES, STORE_BYTES  BLOCK bytes from and to indices
+ * and the numbers of a plane:
+ *   NUM          their type
+ *   GET, PUT     the numbers of a place from and to memory */
 
 #define BLOCK 8
 #define K(name) plain_##name
@@ -70,6 +73,9 @@ typedef float plain_vec __attribute__((vector_size(32)));
 typedef int32_t plain_ints __attribute__((vector_size(32)));
 typedef plain_ints plain_mask;
 typedef uint8_t plain_bytes __attribute__((vector_size(8)));
+#define NUM float
+#define GET(p) (*(const plain_vec *)(p))
+#define PUT(p, v) (*(plain_vec *)(p) = (v))
 #define FMA(a, b, c) ((a) * (b) + (c))
 #define GREATER(a, b) ((a) > (b))
 #define IS(a, k) ((a) == (k))
@@ -90,6 +96,9 @@ typedef uint8_t plain_bytes __attribute__((vector_size(8)));
 typedef float avx2_vec __attribute__((vector_size(32)));
 typedef int32_t avx2_ints __attribute__((vector_size(32)));
 typedef avx2_vec avx2_mask; /* a blend asks the highest bit of each lane */
+#define NUM float
+#define GET(p) (*(const avx2_vec *)(p))
+#define PUT(p, v) (*(avx2_vec *)(p) = (v))
 #define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define GREATER(a, b) _mm256_cmp_ps(a, b, _CMP_GT_OQ)
 #define IS(a, k) ((avx2_mask)((a) == (k)))
@@ -116,6 +125,9 @@ static inline __m128i avx2_to_bytes(__m256i v)
 typedef float avx512_vec __attribute__((vector_size(64)));
 typedef int32_t avx512_ints __attribute__((vector_size(64)));
 typedef __mmask16 avx512_mask;
+#define NUM float
+#define GET(p) (*(const avx512_vec *)(p))
+#define PUT(p, v) (*(avx512_vec *)(p) = (v))
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define GREATER(a, b) _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ)
 #define IS(a, k) _mm512_cmpeq_epi32_mask((__m512i)(a), _mm512_set1_epi32(k))
@@ -126,7 +138,34 @@ typedef __mmask16 avx512_mask;
 #define LATER(m, k, no) (avx512_ints) _mm512_mask_mov_epi32((__m512i)(no), m, _mm512_set1_epi32(k))
 #define LOAD_BYTES(p) (avx512_ints) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p)))
 #define STORE_BYTES(p, v) _mm_storeu_si128((__m128i *)(p), _mm512_cvtepi32_epi8((__m512i)(v)))
+#define KEEP_SET
 #include "plugins/onednn/kernel_body.h"
+#undef KEEP_SET
+#pragma GCC pop_options
+
+/* The same with planes of bfloat16, the upper half of a float. */
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,prefer-vector-width=512")
+#define K(name) bf16_##name
+#define NAME "bf16"
+typedef avx512_vec bf16_vec;
+typedef avx512_ints bf16_ints;
+typedef avx512_mask bf16_mask;
+#define NUM uint16_t
+#define GET(p) (bf16_vec) _mm512_slli_epi32(_mm512_cvtepu16_epi32(*(const __m256i *)(p)), 16)
+#define PUT(p, v) (*(__m256i *)(p) = (__m256i)_mm512_cvtneps_pbh(v))
+#include "plugins/onednn/kernel_body.h"
+
+void ds_to_bf16(const float *x, size_t n, void *y)
+{
+    size_t whole = n / 16 * 16;
+    __mmask16 rest = (__mmask16)((1u << (n - whole)) - 1);
+    uint16_t *to = y;
+    for (size_t i = 0; i < whole; i += 16)
+        _mm256_storeu_si256((__m256i *)(to + i), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(x + i)));
+    __m512 last = _mm512_maskz_loadu_ps(rest, x + whole);
+    _mm256_mask_storeu_epi16(to + whole, rest, (__m256i)_mm512_cvtneps_pbh(last));
+}
 #pragma GCC pop_options
 #endif
 
@@ -146,4 +185,13 @@ const ds_kernels *ds_kernels_get(int i)
 const ds_kernels *ds_kernels_choose(void)
 {
     return sets[ds_isa_best()];
+}
+
+const ds_kernels *ds_kernels_bf16(void)
+{
+#ifdef __x86_64__
+    return ds_isa_best() == DS_AVX512 && __builtin_cpu_supports("avx512bf16") ? &bf16_set : NULL;
+#else
+    return NULL;
+#endif
 }

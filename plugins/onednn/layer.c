@@ -73,7 +73,7 @@ static void lease_gradients(ds_plan *p, ds_step *s)
 static int make(ds_plan *p, ds_step *s, ds_error *e)
 {
     const ds_node *node = s->node;
-    s->product = s->pooled ? ds_tensor_shape(p, node->out_c, node->out_h, node->out_w) : *s->out;
+    s->product = s->pooled ? ds_tensor_shape(p, false, node->out_c, node->out_h, node->out_w) : *s->out;
     s->product.value_buffer = s->product.grad_buffer[0] = s->product.grad_buffer[1] = 0;
     s->conv_activates =
         !p->train && node->op == DS_OP_CONVOLUTION && s->odd < 0 && (!s->inputs[1] || s->add_in_place);
@@ -105,7 +105,7 @@ static void pool_moments(const ds_plan *p, const ds_step *s, int f)
 {
     const ds_node *node = s->node;
     int batch = p->graph->batch;
-    double places = (double)s->product.places, sum = 0, squares = 0, count = places * batch;
+    double places = (double)s->product.extent.places, sum = 0, squares = 0, count = places * batch;
     for (int b = 0; b < batch; b++)
         sum += reduced(p, s, f, b)[0];
     double mean = sum / batch;
@@ -126,7 +126,8 @@ static void measure(const ds_plan *p, const ds_step *s)
     {
 #pragma omp for schedule(static)
         for (size_t i = 0; i < t->planes; i++)
-            p->k->moments(t->value + i * t->plane, t->places, part_of(p, s, i), part_of(p, s, i) + p->block);
+            t->k->moments(ds_plane_at(t, t->value, i), t->extent, part_of(p, s, i),
+                          part_of(p, s, i) + p->block);
 #pragma omp for schedule(static)
         for (int f = 0; f < t->c; f++)
             pool_moments(p, s, f);
@@ -156,16 +157,17 @@ static void set_affine(const ds_plan *p, const ds_step *s)
 static void normalize(const ds_plan *p, const ds_step *s)
 {
     const ds_tensor *t = &s->product, *out = s->out;
-    const float *other = s->inputs[1] && !s->add_in_place ? s->inputs[1]->value : NULL;
+    const void *other = s->inputs[1] && !s->add_in_place ? s->inputs[1]->value : NULL;
     float slope = s->conv_activates ? 1 : s->slope;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < t->planes; i++) {
         ds_affine f = affine_at(p, s, i, slope);
-        const float *x = t->value + i * t->plane;
+        const void *x = ds_plane_at(t, t->value, i);
+        void *y = ds_plane_at(out, out->value, i);
         if (s->pooled)
-            p->k->normalize_pool(x, &s->pool, &f, out->value + i * out->plane, ds_index_at(p, s, i));
+            t->k->normalize_pool(x, &s->pool, &f, y, ds_index_at(p, s, i));
         else
-            p->k->normalize(x, other ? other + i * t->plane : NULL, t->places, &f, out->value + i * t->plane);
+            t->k->normalize(x, ds_plane_at(t, other, i), t->extent, &f, y);
     }
 }
 
@@ -194,21 +196,21 @@ static int forward(const ds_plan *p, ds_step *s)
 /* ---- backward ---- */
 
 /* g' = the gradient behind the activation: its sums, and where `keep` says so itself, over g. */
-static void reduce(const ds_plan *p, const ds_step *s, float *g, const float *g2, bool keep)
+static void reduce(const ds_plan *p, const ds_step *s, void *g, const void *g2, bool keep)
 {
     const ds_tensor *t = &s->product;
-    const float *y = needs_output(s) ? s->out->value : NULL;
+    const void *y = needs_output(s) ? s->out->value : NULL;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < t->planes; i++) {
-        size_t at = i * t->plane;
         ds_affine f = affine_at(p, s, i, s->slope);
         ds_sums sums = {part_of(p, s, i), part_of(p, s, i) + p->block};
+        const void *x = ds_plane_at(t, t->value, i);
+        void *in = ds_plane_at(s->out, g, i);
         if (s->pooled)
-            p->k->reduce_pool(t->value + at, g + i * s->out->plane, ds_index_at(p, s, i), &s->pool, &f,
-                              &sums);
+            t->k->reduce_pool(x, in, ds_index_at(p, s, i), &s->pool, &f, &sums);
         else
-            p->k->reduce(t->value + at, y ? y + at : NULL, g + at, g2 ? g2 + at : NULL, t->places, &f, &sums,
-                         keep ? g + at : NULL);
+            t->k->reduce(x, ds_plane_at(t, y, i), in, ds_plane_at(t, g2, i), t->extent, &f, &sums,
+                         keep ? in : NULL);
     }
 }
 
@@ -218,7 +220,7 @@ static void collect(const ds_plan *p, const ds_step *s, int f)
 {
     const ds_node *node = s->node;
     int batch = p->graph->batch;
-    double sum = 0, dot = 0, count = (double)s->product.places * batch;
+    double sum = 0, dot = 0, count = (double)s->product.extent.places * batch;
     for (int b = 0; b < batch; b++) {
         const float *v = reduced(p, s, f, b);
         sum += v[0];
@@ -246,33 +248,34 @@ static void collect_all(const ds_plan *p, const ds_step *s)
 }
 
 /* behind: g is g' already. */
-static void spread(const ds_plan *p, const ds_step *s, const float *g, bool behind, float *dx)
+static void spread(const ds_plan *p, const ds_step *s, const void *g, bool behind, void *dx)
 {
     const ds_tensor *t = &s->product;
-    const float *y = needs_output(s) ? s->out->value : NULL;
+    const void *y = needs_output(s) ? s->out->value : NULL;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < t->planes; i++) {
-        size_t at = i * t->plane, first = i % (size_t)t->blocks * p->block;
+        size_t first = i % (size_t)t->blocks * p->block;
         ds_affine f = affine_at(p, s, i, behind ? 1 : s->slope);
         const ds_mix m = {array(p, s, A) + first, array(p, s, B) + first, array(p, s, C) + first};
+        const void *x = ds_plane_at(t, t->value, i), *in = ds_plane_at(s->out, g, i);
+        void *to = ds_plane_at(t, dx, i);
         if (s->pooled)
-            p->k->gradient_pool(t->value + at, g + i * s->out->plane, ds_index_at(p, s, i), &s->pool, &f, &m,
-                                dx + at);
+            t->k->gradient_pool(x, in, ds_index_at(p, s, i), &s->pool, &f, &m, to);
         else
-            p->k->gradient(t->value + at, y ? y + at : NULL, g + at, t->places, &f, &m, dx + at);
+            t->k->gradient(x, ds_plane_at(t, y, i), in, t->extent, &f, &m, to);
     }
 }
 
-static void pass_to_other(const ds_plan *p, const ds_step *s, const float *g)
+static void pass_to_other(const ds_plan *p, const ds_step *s, const void *g)
 {
-    float *to = ds_target_open(p, &s->to[1]);
+    void *to = ds_target_open(p, &s->to[1]);
     if (to && !s->shares_gradient)
-        ds_tensor_add(p, s->out, g, to);
+        ds_tensor_move(s->out, g, true, to);
     ds_target_close(p, &s->to[1]);
 }
 
 /* Where the gradient of the product goes: to the input ([batchnorm]), to a scratch, or over g. */
-static float *product_gradient(const ds_plan *p, const ds_step *s, float *g)
+static void *product_gradient(const ds_plan *p, const ds_step *s, void *g)
 {
     if (s->node->op == DS_OP_BATCHNORM)
         return ds_target_open(p, &s->to[0]);
@@ -283,14 +286,14 @@ static int backward(const ds_plan *p, ds_step *s)
 {
     const ds_node *node = s->node;
     bool join = s->pooled || s->odd >= 0;
-    float *g = join ? ds_tensor_join(p, s->out) : s->out->grad[0];
-    const float *g2 = join ? NULL : s->out->grad[1];
+    void *g = join ? ds_tensor_join(s->out) : s->out->grad[0];
+    const void *g2 = join ? NULL : s->out->grad[1];
     ds_odd_gradient(p, s, g);
     bool keep = !s->pooled && (g2 || s->inputs[1] || (!node->normalized && s->slope != 1));
     reduce(p, s, g, g2, keep);
     collect_all(p, s);
     pass_to_other(p, s, g);
-    float *dx = product_gradient(p, s, g);
+    void *dx = product_gradient(p, s, g);
     if (dx && (node->normalized || s->pooled))
         spread(p, s, g, keep, dx);
     if (node->op != DS_OP_BATCHNORM)

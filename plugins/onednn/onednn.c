@@ -105,9 +105,9 @@ static int engine_forward(void *state, int i, const ds_backend_pass *pass, ds_er
     if (pass->train)
         x->infer.fresh = false; /* the rolling averages move */
     start(p, pass);
-    ds_border_before_forward(p, s);
+    ds_border_before_forward(s);
     int rc = s->kind->forward(p, s);
-    ds_border_after_forward(p, s);
+    ds_border_after_forward(s);
     return failed(rc, p, i, e);
 }
 
@@ -128,10 +128,17 @@ static void engine_changed(void *state)
     x->train.fresh = x->infer.fresh = false;
 }
 
+static const char *engine_lacks(ds_precision precision)
+{
+    bool can = precision == DS_F32 || (ds_kernels_bf16() && ds_dnnl_has_amx());
+    return can ? NULL : "the processor has no AMX, or ONEDNN_MAX_CPU_ISA forbids it";
+}
+
 const ds_backend ds_backend_onednn = {.abi = DS_BACKEND_ABI,
                                       .name = "onednn",
                                       .help = "oneDNN's convolutions, activations in its own layout",
                                       .describe = ds_dnnl_describe,
+                                      .lacks = engine_lacks,
                                       .create = engine_create,
                                       .free = engine_free,
                                       .forward = engine_forward,

@@ -25,11 +25,11 @@ static bool can_own(const ds_node *node)
 static void shape_tensors(ds_plan *p)
 {
     const ds_graph *g = p->graph;
-    p->tensors[0] = ds_tensor_shape(p, g->nodes[0].c, g->nodes[0].h, g->nodes[0].w);
+    p->tensors[0] = ds_tensor_shape(p, false, g->nodes[0].c, g->nodes[0].h, g->nodes[0].w);
     p->output_of[0] = &p->tensors[0];
     for (int i = 0; i < g->n; i++) {
         const ds_node *node = &g->nodes[i];
-        p->tensors[i + 1] = ds_tensor_shape(p, node->out_c, node->out_h, node->out_w);
+        p->tensors[i + 1] = ds_tensor_shape(p, false, node->out_c, node->out_h, node->out_w);
         p->tensors[i + 1].wants_gradient = p->train && i >= g->first;
         p->tensors[i + 1].average = p->train ? NULL : node->average;
         p->tensors[i + 1].average_row = node->average_row;
@@ -106,9 +106,11 @@ static void set_activation(ds_step *s, const ds_node *node)
     s->odd = isnan(node->slope) ? node->activation : -1;
 }
 
-static ds_pool pool_of(const ds_node *node)
+static ds_pool pool_of(const ds_plan *p, int i)
 {
-    return (ds_pool){node->h, node->w, node->out_h, node->out_w, node->size, node->stride, node->offset};
+    const ds_node *node = &p->graph->nodes[i];
+    return (ds_pool){node->h,    node->w,      node->out_h,  node->out_w,
+                     node->size, node->stride, node->offset, p->tensors[i + 1].extent.next};
 }
 
 /* Can layer i + 1 be computed together with the step that ends at i? It must be the only reader. */
@@ -138,7 +140,7 @@ static void join_pool(ds_plan *p, ds_step *s)
         return;
     s->tail++;
     s->pooled = true;
-    s->pool = pool_of(next);
+    s->pool = pool_of(p, s->tail);
 }
 
 static ds_step *make_step(ds_plan *p, int i)
@@ -153,7 +155,7 @@ static ds_step *make_step(ds_plan *p, int i)
     for (int k = 0; k < node->n_inputs; k++)
         s->inputs[k] = input_of(p, i, k);
     set_activation(s, node);
-    s->pool = pool_of(node);
+    s->pool = pool_of(p, i);
     if (goes_along(p, s, i))
         join_shortcut(p, s);
     if (s->tail == i && goes_along(p, s, i))
@@ -180,15 +182,39 @@ static void share_averages(ds_plan *p)
             p->steps[k].inputs[0]->averager = k;
 }
 
+/* Numbers for the host alone, the logits before all, stay floats: outputs of products, and what [avgpool] makes
+ * such numbers of. */
+static bool only_host_reads(const ds_plan *p, const ds_tensor *t)
+{
+    bool ours = !t->to_host;
+    for (int k = 0; k < p->n_steps; k++)
+        for (int j = 0; j < p->steps[k].n_inputs; j++)
+            ours |= p->steps[k].inputs[j] == t;
+    return !ours;
+}
+
+static void widen(ds_plan *p)
+{
+    for (int k = p->n_steps - 1; k >= 0 && p->bf16; k--) {
+        ds_step *s = &p->steps[k];
+        const ds_step *next = k + 1 < p->n_steps ? &p->steps[k + 1] : NULL;
+        bool product = s->kind == &ds_step_layer && s->node->op != DS_OP_BATCHNORM && !s->pooled && !s->inputs[1];
+        bool averaged = next && next->kind == &ds_step_avgpool && next->inputs[0] == s->out &&
+                        next->out->k == p->k && readers_of(p, s->out) == 1;
+        if ((product || s->kind == &ds_step_avgpool) && (only_host_reads(p, s->out) || averaged))
+            s->out->k = p->k;
+    }
+}
+
 /* ---- buffers ---- */
 
 /* The product can start from the host's own array: rows of numbers, or so few channels that a blocked copy
  * would be mostly padding. */
-static bool starts_plain(const ds_step *s)
+static bool starts_plain(const ds_plan *p, const ds_step *s)
 {
     const ds_tensor *in = s->inputs[0];
-    bool narrow =
-        s->node->op == DS_OP_CONVOLUTION && in->c <= 3 && s->node->groups == 1 && !in->wants_gradient;
+    bool narrow = s->node->op == DS_OP_CONVOLUTION && in->c <= 3 && s->node->groups == 1 &&
+                  !in->wants_gradient && !p->bf16;
     return in->from_host && (s->node->op == DS_OP_CONNECTED || narrow);
 }
 
@@ -207,7 +233,7 @@ static void lease_values(ds_plan *p)
 {
     for (int k = 0; k < p->n_steps; k++) {
         ds_step *s = &p->steps[k];
-        s->plain_input = starts_plain(s);
+        s->plain_input = starts_plain(p, s);
         for (int j = s->plain_input; j < s->n_inputs; j++)
             lease_input(p, s, s->inputs[j]);
         s->out->value_buffer = ds_arena_want(&p->arena, ds_tensor_bytes(s->out), k, k);
@@ -239,7 +265,8 @@ static int make_buffers(ds_plan *p, ds_step *s, ds_error *e)
         ds_arena_extend(&p->arena, s->out->grad_buffer[part], now);
     if (p->train && (s->pooled || s->kind->keeps_index))
         s->index_buffer =
-            ds_arena_want(&p->arena, s->out->planes * s->out->plane, s->number, s->trains ? now : s->number);
+            ds_arena_want(&p->arena, s->out->planes * s->out->extent.places * p->block, s->number,
+                          s->trains ? now : s->number);
     if (s->trains && s->kind->reads_output)
         ds_arena_extend(&p->arena, s->out->value_buffer, now);
     if (s->kind->make)
@@ -275,6 +302,7 @@ int ds_plan_make(ds_plan *p, const ds_graph *g, bool train, const bool *refused,
     p->train = train;
     p->culprit = -1;
     p->k = ds_kernels_choose();
+    p->bf16 = g->precision == DS_BF16 ? ds_kernels_bf16() : NULL;
     p->block = (size_t)p->k->block;
     DS_ZALLOC(p->tensors, n + 1);
     DS_ZALLOC(p->output_of, n + 1);
@@ -288,6 +316,7 @@ int ds_plan_make(ds_plan *p, const ds_graph *g, bool train, const bool *refused,
     mark_borders(p);
     make_steps(p);
     share_averages(p);
+    widen(p);
     lease_values(p);
     add_in_place(p);
     for (int k = p->n_steps - 1; k >= 0; k--) { /* gradients arrive in this order */

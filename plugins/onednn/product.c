@@ -15,8 +15,10 @@ struct ds_product {
     int forward_scratch, data_scratch, weights_scratch, grad_buffer;
     ds_tensor framed; /* the input within its padding, for grad_weights, where that needs it */
     int framed_buffer;
-    /* connected: the input as rows, unless the host has it so; backward then its gradient */
-    int rows;
+    int narrow; /* the gradient of a product of floats in bfloat16 */
+    /* connected, rows of floats: the input, unless the host has it so, backward then its gradient; the output,
+     * backward then its gradient */
+    int rows, out_rows;
 };
 
 /* ---- convolution: making ---- */
@@ -26,6 +28,8 @@ static ds_conv_spec spec_of(const ds_plan *p, const ds_step *s, ds_conv_kind kin
     const ds_node *node = s->node;
     bool infer = kind == DS_CONV_INFER;
     return (ds_conv_spec){.kind = kind,
+                          .bf16 = p->bf16,
+                          .wide_output = p->bf16 && s->product.k == p->k,
                           .block = p->k->block,
                           .batch = p->graph->batch,
                           .groups = node->groups,
@@ -59,7 +63,8 @@ static bool winograd_pays(const ds_conv_spec *s)
     enum { FEW_IMAGES = 8, FEW_CHANNELS = 32 };
     int summed = s->kind == DS_CONV_GRAD_DATA ? s->n : s->c;
     bool possible =
-        s->size == 3 && s->stride == 1 && s->pad <= 1 && s->groups == 1 && s->c % 16 == 0 && s->n % 16 == 0;
+        s->size == 3 && s->stride == 1 && s->pad <= 1 && s->groups == 1 && s->c % 16 == 0 && s->n % 16 == 0 &&
+        !s->bf16;
     if (!possible || waste(s) > 1.8)
         return false;
     /* a few images do not pay for transforming the weights beforehand */
@@ -114,7 +119,7 @@ static int make_framed(ds_plan *p, ds_step *s, ds_error *e)
     spec.w += 2 * spec.pad;
     spec.pad = 0;
     DS_TRY(ds_conv_new(p->dnnl, &spec, &l->grad_weights, e));
-    l->framed = ds_tensor_shape(p, spec.c, spec.h, spec.w);
+    l->framed = ds_tensor_shape(p, false, spec.c, spec.h, spec.w);
     l->framed_buffer = ds_arena_want(&p->arena, ds_tensor_bytes(&l->framed), now, now);
     return DS_OK;
 }
@@ -123,7 +128,7 @@ static int make_grad_weights(ds_plan *p, ds_step *s, ds_error *e)
 {
     ds_product *l = s->linear;
     int now = ds_backward_moment(p, s), rc = conv_make(p, s, DS_CONV_GRAD_WEIGHTS, &l->grad_weights, e);
-    if (rc == DS_EHOST && s->node->pad > 0 && !s->plain_input)
+    if (rc == DS_EHOST && s->node->pad > 0 && !s->plain_input && !p->bf16)
         rc = make_framed(p, s, e);
     if (rc)
         return rc;
@@ -138,7 +143,11 @@ static int convolution_make(ds_plan *p, ds_step *s, ds_error *e)
     DS_TRY(conv_make(p, s, p->train ? DS_CONV_TRAIN : DS_CONV_INFER, &l->forward, e));
     l->forward_scratch = lease_scratch(p, l->forward, s->number);
     l->weights = ds_lease_always(p, ds_conv_weights_bytes(l->forward));
-    l->bias = p->train ? 0 : ds_lease_always(p, (size_t)s->node->out_c * sizeof(float));
+    l->bias = p->train ? 0 : ds_lease_always(p, (size_t)s->product.blocks * p->block * sizeof(float));
+    if (s->trains && p->bf16 && s->product.k == p->k) {
+        int now = ds_backward_moment(p, s);
+        l->narrow = ds_arena_want(&p->arena, ds_tensor_bytes(&s->product), now, now);
+    }
     if (s->trains && s->inputs[0]->wants_gradient)
         DS_TRY(make_grad_data(p, s, e));
     if (s->trains && s->node->weight_updates)
@@ -148,7 +157,7 @@ static int convolution_make(ds_plan *p, ds_step *s, ds_error *e)
 
 /* ---- convolution: running ---- */
 
-static const float *input_of(const ds_step *s)
+static const void *input_of(const ds_step *s)
 {
     return s->plain_input ? s->inputs[0]->plain : s->inputs[0]->value;
 }
@@ -163,25 +172,25 @@ static int convolution_forward(const ds_plan *p, ds_step *s)
                                                    .scratch = ds_arena_at(&p->arena, l->forward_scratch)});
 }
 
-static const float *framed_input(const ds_plan *p, const ds_step *s)
+static const void *framed_input(const ds_plan *p, const ds_step *s)
 {
     const ds_tensor *in = s->inputs[0], *out = &s->linear->framed;
-    float *v = ds_arena_at(&p->arena, s->linear->framed_buffer);
-    size_t row = (size_t)in->w * p->block, wide = (size_t)out->w * p->block;
-    size_t corner = (size_t)s->node->pad * (wide + p->block);
+    void *v = ds_arena_at(&p->arena, s->linear->framed_buffer);
+    size_t place = p->block * sizeof(float), row = (size_t)in->w * place, wide = (size_t)out->w * place;
+    size_t corner = (size_t)s->node->pad * (wide + place);
     memset(v, 0, ds_tensor_bytes(out));
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < in->planes; i++)
         for (size_t r = 0; r < (size_t)in->h; r++)
-            memcpy(v + i * out->plane + corner + r * wide, in->value + i * in->plane + r * row,
-                   row * sizeof *v);
+            memcpy((char *)ds_plane_at(out, v, i) + corner + r * wide,
+                   (const char *)ds_plane_at(in, in->value, i) + r * row, row);
     return v;
 }
 
-static int convolution_grad_weights(const ds_plan *p, ds_step *s, const float *grad)
+static int convolution_grad_weights(const ds_plan *p, ds_step *s, const void *grad)
 {
     const ds_product *l = s->linear;
-    float *to = ds_arena_at(&p->arena, l->grad_buffer);
+    void *to = ds_arena_at(&p->arena, l->grad_buffer);
     DS_TRY(ds_conv_run(l->grad_weights,
                        &(ds_conv_args){.input = l->framed_buffer ? framed_input(p, s) : input_of(s),
                                        .output = grad,
@@ -190,9 +199,14 @@ static int convolution_grad_weights(const ds_plan *p, ds_step *s, const float *g
     return ds_conv_add_weights(l->grad_weights, to, s->node->weight_updates);
 }
 
-static int convolution_backward(const ds_plan *p, ds_step *s, const float *grad)
+static int convolution_backward(const ds_plan *p, ds_step *s, const void *grad)
 {
     const ds_product *l = s->linear;
+    if (l->narrow) {
+        void *narrow = ds_arena_at(&p->arena, l->narrow);
+        ds_to_bf16(grad, ds_tensor_bytes(&s->product) / sizeof(float), narrow);
+        grad = narrow;
+    }
     if (l->grad_weights)
         DS_TRY(convolution_grad_weights(p, s, grad));
     if (l->grad_data)
@@ -236,18 +250,18 @@ static int convolution_refresh(const ds_plan *p, const ds_product *l, const ds_n
 
 /* ---- connected ---- */
 
-/* The input is a matrix of batch x inputs, the product one of batch x outputs, whose rows are as far apart as
- * padding wants. */
+/* The input is a matrix of batch x inputs, the product one of batch x outputs, both of floats. */
 static size_t inputs_of(const ds_step *s)
 {
-    return (size_t)s->inputs[0]->c * s->inputs[0]->places;
+    return (size_t)s->inputs[0]->c * s->inputs[0]->extent.places;
 }
 
 static void connected_make(ds_plan *p, ds_step *s)
 {
     int last = s->trains ? ds_backward_moment(p, s) : s->number;
-    s->linear->rows =
-        ds_arena_want(&p->arena, (size_t)p->graph->batch * inputs_of(s) * sizeof(float), s->number, last);
+    size_t batch = (size_t)p->graph->batch;
+    s->linear->rows = ds_arena_want(&p->arena, batch * inputs_of(s) * sizeof(float), s->number, last);
+    s->linear->out_rows = ds_arena_want(&p->arena, batch * (size_t)s->product.c * sizeof(float), s->number, last);
     s->to[0] = ds_target_make(p, s, s->inputs[0], false);
 }
 
@@ -259,26 +273,29 @@ static const float *rows_of(const ds_plan *p, const ds_step *s)
 static int connected_forward(const ds_plan *p, ds_step *s)
 {
     const ds_tensor *in = s->inputs[0], *out = &s->product;
-    size_t n = inputs_of(s);
+    size_t n = inputs_of(s), outputs = (size_t)out->c;
+    float *rows = ds_arena_at(&p->arena, s->linear->out_rows);
     if (!s->plain_input)
-        ds_tensor_to_plain(p, in, in->value, false, ds_arena_at(&p->arena, s->linear->rows));
-    ds_tensor_clear_padding(p, out, out->value);
-    return ds_dnnl_gemm(false, true, (size_t)p->graph->batch, (size_t)out->c, n, rows_of(p, s), n,
-                        s->node->weights, n, 0, out->value, (size_t)out->blocks * p->block);
+        ds_tensor_to_plain(in, in->value, false, ds_arena_at(&p->arena, s->linear->rows));
+    DS_TRY(ds_dnnl_gemm(false, true, (size_t)p->graph->batch, outputs, n, rows_of(p, s), n, s->node->weights, n,
+                        0, rows, outputs));
+    ds_tensor_from_plain(out, rows, out->value);
+    return DS_OK;
 }
 
-static int connected_backward(const ds_plan *p, ds_step *s, const float *grad)
+static int connected_backward(const ds_plan *p, ds_step *s, const void *g)
 {
     size_t n = inputs_of(s), outputs = (size_t)s->product.c, batch = (size_t)p->graph->batch;
-    size_t stride = (size_t)s->product.blocks * p->block;
-    float *to = ds_target_open(p, &s->to[0]), *rows = ds_arena_at(&p->arena, s->linear->rows);
+    float *rows = ds_arena_at(&p->arena, s->linear->rows), *grad = ds_arena_at(&p->arena, s->linear->out_rows);
+    void *to = ds_target_open(p, &s->to[0]);
+    ds_tensor_to_plain(&s->product, g, false, grad);
     if (s->node->weight_updates)
-        DS_TRY(ds_dnnl_gemm(true, false, outputs, n, batch, grad, stride, rows_of(p, s), n, 1,
+        DS_TRY(ds_dnnl_gemm(true, false, outputs, n, batch, grad, outputs, rows_of(p, s), n, 1,
                             s->node->weight_updates, n));
     if (!to)
         return DS_OK;
-    DS_TRY(ds_dnnl_gemm(false, false, batch, n, outputs, grad, stride, s->node->weights, n, 0, rows, n));
-    ds_tensor_from_plain(p, s->inputs[0], rows, to);
+    DS_TRY(ds_dnnl_gemm(false, false, batch, n, outputs, grad, outputs, s->node->weights, n, 0, rows, n));
+    ds_tensor_from_plain(s->inputs[0], rows, to);
     ds_target_close(p, &s->to[0]);
     return DS_OK;
 }
@@ -299,7 +316,7 @@ int ds_product_forward(const ds_plan *p, ds_step *s)
     return s->linear->forward ? convolution_forward(p, s) : connected_forward(p, s);
 }
 
-int ds_product_backward(const ds_plan *p, ds_step *s, const float *grad)
+int ds_product_backward(const ds_plan *p, ds_step *s, const void *grad)
 {
     return s->linear->forward ? convolution_backward(p, s, grad) : connected_backward(p, s, grad);
 }

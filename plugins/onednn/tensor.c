@@ -1,25 +1,29 @@
 /* Tensors: their shape, and passes over a whole one. */
 #include "plugins/onednn/engine.h"
+#include "base/memory.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-ds_tensor ds_tensor_shape(const ds_plan *p, int c, int h, int w)
+ds_tensor ds_tensor_shape(const ds_plan *p, bool wide, int c, int h, int w)
 {
-    int blocks = (c + p->k->block - 1) / p->k->block;
-    size_t places = (size_t)h * (size_t)w;
-    return (ds_tensor){.c = c,
-                       .h = h,
-                       .w = w,
-                       .blocks = blocks,
-                       .places = places,
-                       .plane = places * p->block,
-                       .planes = (size_t)p->graph->batch * (size_t)blocks,
-                       .importer = -1};
+    size_t places = (size_t)h * (size_t)w, blocks = ((size_t)c + p->block - 1) / p->block;
+    ds_tensor t = {.c = c,
+                   .h = h,
+                   .w = w,
+                   .blocks = (int)blocks,
+                   .planes = (size_t)p->graph->batch * blocks,
+                   .extent = {places, p->bf16 ? blocks * p->block : p->block},
+                   .block = p->bf16 ? p->block : places * p->block,
+                   .image = places * blocks * p->block,
+                   .k = p->bf16 && !wide ? p->bf16 : p->k,
+                   .importer = -1};
+    return t;
 }
 
 size_t ds_tensor_bytes(const ds_tensor *t)
 {
-    return t->planes * t->plane * sizeof(float);
+    return t->planes * t->extent.places * (size_t)t->k->block * t->k->size;
 }
 
 bool ds_tensor_same_shape(const ds_tensor *a, const ds_tensor *b)
@@ -28,84 +32,106 @@ bool ds_tensor_same_shape(const ds_tensor *a, const ds_tensor *b)
 }
 
 /* Channels of plane i of a tensor. */
-static int channels_of(const ds_plan *p, const ds_tensor *t, size_t i)
+static int channels_of(const ds_tensor *t, size_t i)
 {
-    int left = t->c - (int)(i % (size_t)t->blocks) * p->k->block;
-    return left < p->k->block ? left : p->k->block;
+    int left = t->c - (int)(i % (size_t)t->blocks) * t->k->block;
+    return left < t->k->block ? left : t->k->block;
 }
 
-static size_t plain_at(const ds_plan *p, const ds_tensor *t, size_t i)
+static size_t plain_at(const ds_tensor *t, size_t i)
 {
-    size_t image = i / (size_t)t->blocks, first = i % (size_t)t->blocks * p->block;
-    return (image * (size_t)t->c + first) * t->places;
+    size_t image = i / (size_t)t->blocks, first = i % (size_t)t->blocks * (size_t)t->k->block;
+    return (image * (size_t)t->c + first) * t->extent.places;
 }
 
-void ds_tensor_from_plain(const ds_plan *p, const ds_tensor *t, const float *plain, float *to)
-{
-#pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < t->planes; i++)
-        p->k->to_plane(plain + plain_at(p, t, i), channels_of(p, t, i), t->places, to + i * t->plane);
-}
-
-void ds_tensor_to_plain(const ds_plan *p, const ds_tensor *t, const float *from, bool add, float *plain)
+void ds_tensor_from_plain(const ds_tensor *t, const float *plain, void *to)
 {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < t->planes; i++)
-        p->k->from_plane(from + i * t->plane, channels_of(p, t, i), t->places, add,
-                         plain + plain_at(p, t, i));
+        t->k->to_plane(plain + plain_at(t, i), channels_of(t, i), t->extent, ds_plane_at(t, to, i));
 }
 
-void ds_tensor_add(const ds_plan *p, const ds_tensor *t, const float *from, float *to)
+void ds_tensor_to_plain(const ds_tensor *t, const void *from, bool add, float *plain)
 {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < t->planes; i++)
-        p->k->add(from + i * t->plane, t->places, to + i * t->plane);
+        t->k->from_plane(ds_plane_at(t, from, i), channels_of(t, i), t->extent, add, plain + plain_at(t, i));
 }
 
-float *ds_tensor_join(const ds_plan *p, const ds_tensor *t)
+void ds_tensor_move(const ds_tensor *t, const void *from, bool add, void *to)
+{
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < t->planes; i++)
+        t->k->move(ds_plane_at(t, from, i), t->extent, add, ds_plane_at(t, to, i), t->extent.next);
+}
+
+void *ds_tensor_join(const ds_tensor *t)
 {
     if (t->grad[1])
-        ds_tensor_add(p, t, t->grad[1], t->grad[0]);
+        ds_tensor_move(t, t->grad[1], true, t->grad[0]);
     return t->grad[0];
 }
 
-void ds_tensor_clear_padding(const ds_plan *p, const ds_tensor *t, float *v)
+void ds_tensor_clear_padding(const ds_tensor *t, void *v)
 {
-    size_t padded = (size_t)t->blocks * p->block - (size_t)t->c, blocks = (size_t)t->blocks;
+    size_t padded = (size_t)t->blocks * (size_t)t->k->block - (size_t)t->c, blocks = (size_t)t->blocks;
 #pragma omp parallel for schedule(static) if (padded > 0)
-    for (size_t i = blocks - 1; i < (padded ? t->planes : 0); i += blocks)
-        for (size_t place = 1; place <= t->places; place++)
-            memset(v + i * t->plane + place * p->block - padded, 0, padded * sizeof *v);
+    for (size_t i = blocks - 1; i < (padded ? t->planes : 0); i += blocks) {
+        char *end = (char *)ds_plane_at(t, v, i) + (size_t)t->k->block * t->k->size;
+        for (size_t place = 0; place < t->extent.places; place++, end += t->extent.next * t->k->size)
+            memset(end - padded * t->k->size, 0, padded * t->k->size);
+    }
 }
 
-void ds_tensor_average(const ds_plan *p, const ds_tensor *t, size_t i)
+/* Plane i of v as channels one after the other, to an array of places x block floats and back. */
+static float *plain_plane(const ds_tensor *t, const void *v, size_t i, float *to)
+{
+    t->k->from_plane(ds_plane_at(t, v, i), channels_of(t, i), t->extent, false, to);
+    return to;
+}
+
+void ds_tensor_average(const ds_tensor *t, size_t i)
 {
     _Alignas(64) float mean[16];
-    size_t image = i / (size_t)t->blocks, first = i % (size_t)t->blocks * p->block;
-    p->k->average(t->value + i * t->plane, t->places, mean);
-    memcpy(t->average + image * t->average_row + first, mean, (size_t)channels_of(p, t, i) * sizeof *mean);
+    size_t image = i / (size_t)t->blocks, first = i % (size_t)t->blocks * (size_t)t->k->block;
+    t->k->average(ds_plane_at(t, t->value, i), t->extent, mean);
+    memcpy(t->average + image * t->average_row + first, mean, (size_t)channels_of(t, i) * sizeof *mean);
 }
 
 void ds_odd_activate(const ds_plan *p, const ds_step *s)
 {
     const ds_graph *g = p->graph;
     const ds_tensor *t = s->out;
-    if (s->odd < 0)
-        return;
-#pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < t->planes; i++)
-        g->activate(g->host, t->value + i * t->plane, (int)t->plane, s->odd);
-    ds_tensor_clear_padding(p, t, t->value);
+#pragma omp parallel if (s->odd >= 0)
+    {
+        float *y = s->odd < 0 ? NULL : ds_xmalloc(t->extent.places * p->block * sizeof *y);
+#pragma omp for schedule(static)
+        for (size_t i = 0; i < (y ? t->planes : 0); i++) {
+            int channels = channels_of(t, i);
+            plain_plane(t, t->value, i, y);
+            g->activate(g->host, y, channels * (int)t->extent.places, s->odd);
+            t->k->to_plane(y, channels, t->extent, ds_plane_at(t, t->value, i));
+        }
+        free(y);
+    }
 }
 
-void ds_odd_gradient(const ds_plan *p, const ds_step *s, float *grad)
+void ds_odd_gradient(const ds_plan *p, const ds_step *s, void *grad)
 {
     const ds_graph *g = p->graph;
     const ds_tensor *t = s->out;
-    if (s->odd < 0)
-        return;
-#pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < t->planes; i++)
-        g->gradient(g->host, t->value + i * t->plane, (int)t->plane, s->odd, grad + i * t->plane);
-    ds_tensor_clear_padding(p, t, grad);
+#pragma omp parallel if (s->odd >= 0)
+    {
+        size_t n = t->extent.places * p->block;
+        float *y = s->odd < 0 ? NULL : ds_xmalloc(2 * n * sizeof *y), *delta = y ? y + n : NULL;
+#pragma omp for schedule(static)
+        for (size_t i = 0; i < (y ? t->planes : 0); i++) {
+            int channels = channels_of(t, i);
+            plain_plane(t, t->value, i, y);
+            plain_plane(t, grad, i, delta);
+            g->gradient(g->host, y, channels * (int)t->extent.places, s->odd, delta);
+            t->k->to_plane(delta, channels, t->extent, ds_plane_at(t, grad, i));
+        }
+        free(y);
+    }
 }

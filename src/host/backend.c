@@ -138,6 +138,7 @@ static void describe(ds_net *n, const ds_net_setup *setup)
     n->graph = (ds_graph){.nodes = n->nodes,
                           .n = n->net->n,
                           .batch = n->info.batch,
+                          .precision = n->graph.precision,
                           .train = setup->train,
                           .first = n->first,
                           .seed = setup->seed,
@@ -147,14 +148,31 @@ static void describe(ds_net *n, const ds_net_setup *setup)
                           .notes = setup->verbose ? setup->notes : NULL};
 }
 
+const char *const ds_precision_names[] = {"f32", "bf16", "auto", NULL};
+
+static int choose_precision(const ds_net *n, const ds_net_setup *setup, ds_precision *precision, ds_error *e)
+{
+    const char *name = setup->precision ? setup->precision : "f32";
+    const char *lacks = n->backend ? n->backend->lacks(DS_BF16) : "Darknet's own code knows f32 alone";
+    bool automatic = strcmp(name, "auto") == 0;
+    *precision = strcmp(name, "f32") != 0 && !lacks ? DS_BF16 : DS_F32;
+    if (lacks && automatic)
+        ds_note(setup->notes, "note: precision f32: %s", lacks);
+    if (lacks && strcmp(name, "bf16") == 0)
+        return ds_fail(e, DS_EUSAGE, "precision bf16: %s, expected f32 or auto", lacks);
+    return DS_OK;
+}
+
 int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
     DS_TRY(ds_backend_find(setup->backend, &n->backend, e));
+    DS_TRY(choose_precision(n, setup, &n->graph.precision, e));
     if (!n->backend) {
         snprintf(n->backend_name, sizeof n->backend_name, "host");
         return DS_OK;
     }
-    snprintf(n->backend_name, sizeof n->backend_name, "%s (%s)", n->backend->name, n->backend->describe());
+    snprintf(n->backend_name, sizeof n->backend_name, "%s (%s, %s)", n->backend->name,
+             n->backend->describe(), ds_precision_names[n->graph.precision]);
     describe(n, setup);
     bool *owned = DS_ZALLOC(owned, n->net->n);
     int rc = n->backend->create(&n->graph, owned, &n->whole, e);

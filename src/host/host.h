@@ -24,6 +24,8 @@ typedef struct ds_net_setup {
     uint64_t seed;       /* of initial weights and dropout */
     int threads;         /* compute threads, 0: all cores */
     const char *backend; /* "onednn", "host"; NULL: the fastest that was built in */
+    /* "f32"; "bf16"; "auto": bf16 where that is faster, else f32; NULL: the cfg's precision= */
+    const char *precision;
     bool verbose;        /* notes about layers that the backend leaves to the host */
     ds_notes *notes;     /* may be NULL */
 } ds_net_setup;

@@ -24,7 +24,7 @@
 #define ROUTE(layers) "[route]\nlayers=" layers "\n"
 #define CONNECTED(output, act, extra) "[connected]\noutput=" #output "\nactivation=" act "\n" extra
 
-enum { HOST, ONEDNN };
+enum { HOST, ONEDNN, ONEDNN_BF16 };
 
 typedef struct pair {
     const char *text;
@@ -54,8 +54,9 @@ static inline ds_net *build(const ds_cfg *cfg, int backend, int batch, bool trai
                       .epochs = 10,
                       .seed = 3,
                       .threads = threads,
-                      .backend = backend == ONEDNN ? "onednn" : "host"};
-    check(ds_net_new(cfg, &s, &net, &e), &e, backend == ONEDNN ? "onednn" : "host");
+                      .backend = backend == HOST ? "host" : "onednn",
+                      .precision = backend == ONEDNN_BF16 ? "bf16" : "f32"};
+    check(ds_net_new(cfg, &s, &net, &e), &e, s.backend);
     return net;
 }
 
