@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "bench/serve.h"
+#include "cli/flags.h"
 #include "plugins/onednn/dnnl.h"
 #include "plugins/onednn/kernels.h"
 
@@ -96,12 +97,19 @@ static int number(const ds_section *s, const char *key, int otherwise)
     return value && ds_parse_int(value, &n) ? (int)n : otherwise;
 }
 
+static bool is_bf16(const ds_bench *b)
+{
+    return strcmp(ds_precision_flags[b->precision], "bf16") == 0;
+}
+
 static ds_conv_spec spec_of(const ds_bench *b, int layer, ds_conv_kind kind)
 {
     const ds_section *s = &b->cfg->sections[layer + 1];
     const ds_shape *in = &b->cfg->shapes[layer], *out = &b->cfg->shapes[layer + 1];
     int size = number(s, "size", 1);
+    bool bf16 = is_bf16(b);
     return (ds_conv_spec){.kind = kind,
+                          .bf16 = bf16,
                           .block = ds_kernels_choose()->block,
                           .batch = b->batch,
                           .groups = number(s, "groups", 1),
@@ -114,7 +122,7 @@ static ds_conv_spec spec_of(const ds_bench *b, int layer, ds_conv_kind kind)
                           .size = size,
                           .stride = number(s, "stride", 1),
                           .pad = number(s, "pad", 0) ? size / 2 : number(s, "padding", 0),
-                          .plain_input = layer == 0 && in->c <= 3};
+                          .plain_input = layer == 0 && in->c <= 3 && !bf16};
 }
 
 static bool is_convolution(const ds_bench *b, int layer)
@@ -258,24 +266,24 @@ static int infer(void *arg, ds_error *e)
     return run(&((state *)arg)->infer, e);
 }
 
-static void tell(const work *w)
+static void tell(const state *s, const work *w)
 {
     int winograd = 0;
     for (int i = 0; i < w->n; i++)
         winograd += w->tasks[i].winograd;
-    printf(" convolutions=%d winograd=%d engine=oneDNN %s", w->n, winograd, ds_dnnl_describe());
+    printf(" convolutions=%d winograd=%d engine=oneDNN %s", w->n, winograd, ds_dnnl_describe(is_bf16(&s->b)));
 }
 
 static void tell_train(const void *arg, double seconds)
 {
     (void)seconds;
-    tell(&((const state *)arg)->train);
+    tell(arg, &((const state *)arg)->train);
 }
 
 static void tell_infer(const void *arg, double seconds)
 {
     (void)seconds;
-    tell(&((const state *)arg)->infer);
+    tell(arg, &((const state *)arg)->infer);
 }
 
 static const ds_bench_mode modes[] = {

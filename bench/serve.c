@@ -23,6 +23,7 @@
 static const ds_option flags[] = {
     {"backend", DS_ENUM, AT(backend), DS_DEFAULT_BACKEND, 0, 0, "NAME", ds_backend_names, NULL,
      "who computes the layers"},
+    {"precision", DS_ENUM, AT(precision), "cfg", 0, 0, "NAME", ds_precision_flags, NULL, "of the numbers"},
     NUMBER(batch, 65536, "images a step; 0: batch / subdivisions of the cfg"),
     NUMBER(size, 4096, "height and width; 0: as the cfg says"),
     NUMBER(threads, 1024, "threads; 0: one a core"),

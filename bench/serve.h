@@ -12,7 +12,8 @@
 typedef struct ds_bench {
     int batch, size,
         threads; /* as given; batch is set in any case, size 0: as the cfg says, threads 0: all cores */
-    int backend; /* index into ds_backend_names */
+    int backend;   /* index into ds_backend_names */
+    int precision; /* index into ds_precision_flags */
     ds_cfg *cfg;
     ds_notes notes;
 } ds_bench;

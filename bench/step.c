@@ -52,6 +52,7 @@ static int make_net(state *s, bool train, ds_net **net, ds_error *e)
                                 .seed = 1,
                                 .threads = s->b.threads,
                                 .backend = ds_backend_names[s->b.backend],
+                                .precision = ds_precision_flag(s->b.precision),
                                 .notes = &s->b.notes};
     int rc = ds_net_new(s->b.cfg, &setup, net, e);
     if (!rc && ds_net_get_info(*net)->cost < 0)

@@ -82,8 +82,8 @@ typedef struct ds_backend {
     int abi;          /* DS_BACKEND_ABI */
     const char *name; /* value of -backend */
     const char *help; /* one line */
-    /* Version and instruction set, for reports. */
-    const char *(*describe)(void);
+    /* Version, instruction set and precision, for reports. Static memory. */
+    const char *(*describe)(ds_precision precision);
     /* Why this machine cannot compute in a precision, or would be slower than in DS_F32; NULL: it can. */
     const char *(*lacks)(ds_precision precision);
     /* Plan and allocate. The graph's nodes and arrays must outlive the state; the graph itself need not.

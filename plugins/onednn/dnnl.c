@@ -117,8 +117,6 @@ bool ds_dnnl_has_amx(void)
 static const char *isa_name(void)
 {
     int isa = (int)dnnl_get_effective_cpu_isa();
-    if (ds_dnnl_has_amx())
-        return "AMX";
     if ((isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core)
         return "AVX-512";
     if ((isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2)
@@ -126,11 +124,11 @@ static const char *isa_name(void)
     return "SSE4.1";
 }
 
-const char *ds_dnnl_describe(void)
+const char *ds_dnnl_describe(bool bf16)
 {
     static char text[48];
     const dnnl_version_t *v = dnnl_version();
-    snprintf(text, sizeof text, "%d.%d.%d, %s", v->major, v->minor, v->patch, isa_name());
+    snprintf(text, sizeof text, "%d.%d.%d, %s", v->major, v->minor, v->patch, bf16 ? "AMX" : isa_name());
     return text;
 }
 

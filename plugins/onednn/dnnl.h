@@ -15,9 +15,9 @@ typedef struct ds_conv ds_conv; /* opaque: one convolution in one direction */
 /* DS_EHOST when oneDNN cannot work here; free *d in any case. */
 int ds_dnnl_new(ds_dnnl **d, ds_error *e);
 void ds_dnnl_free(ds_dnnl *d);
-/* "2.6.3, AVX-512", "… AMX": version and instruction set, lowered by ONEDNN_MAX_CPU_ISA (DNNL_MAX_CPU_ISA in 2.6).
- * Static memory. */
-const char *ds_dnnl_describe(void);
+/* "2.6.3, AVX-512", "2.6.3, AMX": version and instruction set, lowered by ONEDNN_MAX_CPU_ISA
+ * (DNNL_MAX_CPU_ISA in 2.6). Static memory. */
+const char *ds_dnnl_describe(bool bf16);
 
 /* Has the processor AMX tiles for bfloat16, and does the environment allow them? */
 bool ds_dnnl_has_amx(void);

@@ -15,10 +15,10 @@
  * other; in bfloat16 (which oneDNN computes fast in no other way) a place has all channels of its image. */
 typedef struct ds_tensor {
     int c, h, w, blocks;
-    size_t planes;          /* batch x blocks */
-    ds_extent extent;       /* of a plane: h w places */
-    size_t block, image;    /* numbers from one block of an image to the next, from one image to the next */
-    const ds_kernels *k;    /* for its numbers, of k->size bytes: floats, or bfloat16 */
+    size_t planes;       /* batch x blocks */
+    ds_extent extent;    /* of a plane: h w places */
+    size_t block, image; /* numbers from one block of an image to the next, from one image to the next */
+    const ds_kernels *k; /* for its numbers, of k->size bytes: floats, or bfloat16 */
     /* borders: the host's arrays, NULL where it neither writes nor reads the tensor */
     float *plain, *delta;
     bool from_host; /* written by the host (or the pixels) */
@@ -104,8 +104,8 @@ struct ds_plan {
     const ds_kernels *bf16; /* of tensors, but for those that tensor.c says; NULL: all are of floats */
     size_t block;           /* of both */
     bool train, fresh;      /* fresh: weights are in the convolutions' layouts */
-    ds_tensor *tensors;    /* n + 1: [i + 1] is written by layer i, [0] the pixels */
-    ds_tensor **output_of; /* n + 1: where an output lies; a [route] to one layer has none of its own */
+    ds_tensor *tensors;     /* n + 1: [i + 1] is written by layer i, [0] the pixels */
+    ds_tensor **output_of;  /* n + 1: where an output lies; a [route] to one layer has none of its own */
     ds_step *steps;
     ds_step **step_of; /* n: the step that starts with a layer, else NULL */
     int n_steps;

@@ -260,8 +260,8 @@ INLINE VEC K(chosen)(const NUM *x, const ds_pool *p, const window *w, INTS which
     return chosen;
 }
 
-INLINE void K(reduce_row)(const NUM *x, const NUM *g, const uint8_t *index, const ds_pool *p, int oy,
-                          int ox, int end, const LINE *f, VEC mean, VEC *sum, VEC *dot, bool pair)
+INLINE void K(reduce_row)(const NUM *x, const NUM *g, const uint8_t *index, const ds_pool *p, int oy, int ox,
+                          int end, const LINE *f, VEC mean, VEC *sum, VEC *dot, bool pair)
 {
     for (; ox < end; ox++) {
         size_t at = (size_t)oy * p->out_w + ox;

@@ -62,8 +62,8 @@ typedef struct ds_kernels {
     /* g' = (g + g2) act'(v), v = the affine of x, or y where y is not NULL (the sign of an output is that of
      * its v). g2 may be NULL. out->sum, out->dot are written (float sums, several accumulators). keep: g' is
      * written there, NULL: not wanted; may be g or g2. */
-    void (*reduce)(const void *x, const void *y, const void *g, const void *g2, ds_extent n, const ds_affine *f,
-                   const ds_sums *out, void *keep);
+    void (*reduce)(const void *x, const void *y, const void *g, const void *g2, ds_extent n,
+                   const ds_affine *f, const ds_sums *out, void *keep);
 
     /* dx = a g act'(v) + b + c x; v as above (y may be NULL). dx may be g. */
     void (*gradient)(const void *x, const void *y, const void *g, ds_extent n, const ds_affine *f,

@@ -128,6 +128,11 @@ static void engine_changed(void *state)
     x->train.fresh = x->infer.fresh = false;
 }
 
+static const char *engine_describe(ds_precision precision)
+{
+    return ds_dnnl_describe(precision == DS_BF16);
+}
+
 static const char *engine_lacks(ds_precision precision)
 {
     bool can = precision == DS_F32 || (ds_kernels_bf16() && ds_dnnl_has_amx());
@@ -137,7 +142,7 @@ static const char *engine_lacks(ds_precision precision)
 const ds_backend ds_backend_onednn = {.abi = DS_BACKEND_ABI,
                                       .name = "onednn",
                                       .help = "oneDNN's convolutions, activations in its own layout",
-                                      .describe = ds_dnnl_describe,
+                                      .describe = engine_describe,
                                       .lacks = engine_lacks,
                                       .create = engine_create,
                                       .free = engine_free,

@@ -198,7 +198,8 @@ static void widen(ds_plan *p)
     for (int k = p->n_steps - 1; k >= 0 && p->bf16; k--) {
         ds_step *s = &p->steps[k];
         const ds_step *next = k + 1 < p->n_steps ? &p->steps[k + 1] : NULL;
-        bool product = s->kind == &ds_step_layer && s->node->op != DS_OP_BATCHNORM && !s->pooled && !s->inputs[1];
+        bool product =
+            s->kind == &ds_step_layer && s->node->op != DS_OP_BATCHNORM && !s->pooled && !s->inputs[1];
         bool averaged = next && next->kind == &ds_step_avgpool && next->inputs[0] == s->out &&
                         next->out->k == p->k && readers_of(p, s->out) == 1;
         if ((product || s->kind == &ds_step_avgpool) && (only_host_reads(p, s->out) || averaged))
@@ -264,9 +265,8 @@ static int make_buffers(ds_plan *p, ds_step *s, ds_error *e)
     for (int part = 0; part < 2; part++)
         ds_arena_extend(&p->arena, s->out->grad_buffer[part], now);
     if (p->train && (s->pooled || s->kind->keeps_index))
-        s->index_buffer =
-            ds_arena_want(&p->arena, s->out->planes * s->out->extent.places * p->block, s->number,
-                          s->trains ? now : s->number);
+        s->index_buffer = ds_arena_want(&p->arena, s->out->planes * s->out->extent.places * p->block,
+                                        s->number, s->trains ? now : s->number);
     if (s->trains && s->kind->reads_output)
         ds_arena_extend(&p->arena, s->out->value_buffer, now);
     if (s->kind->make)

@@ -62,9 +62,8 @@ static bool winograd_pays(const ds_conv_spec *s)
 {
     enum { FEW_IMAGES = 8, FEW_CHANNELS = 32 };
     int summed = s->kind == DS_CONV_GRAD_DATA ? s->n : s->c;
-    bool possible =
-        s->size == 3 && s->stride == 1 && s->pad <= 1 && s->groups == 1 && s->c % 16 == 0 && s->n % 16 == 0 &&
-        !s->bf16;
+    bool possible = s->size == 3 && s->stride == 1 && s->pad <= 1 && s->groups == 1 && s->c % 16 == 0 &&
+                    s->n % 16 == 0 && !s->bf16;
     if (!possible || waste(s) > 1.8)
         return false;
     /* a few images do not pay for transforming the weights beforehand */
@@ -261,7 +260,8 @@ static void connected_make(ds_plan *p, ds_step *s)
     int last = s->trains ? ds_backward_moment(p, s) : s->number;
     size_t batch = (size_t)p->graph->batch;
     s->linear->rows = ds_arena_want(&p->arena, batch * inputs_of(s) * sizeof(float), s->number, last);
-    s->linear->out_rows = ds_arena_want(&p->arena, batch * (size_t)s->product.c * sizeof(float), s->number, last);
+    s->linear->out_rows =
+        ds_arena_want(&p->arena, batch * (size_t)s->product.c * sizeof(float), s->number, last);
     s->to[0] = ds_target_make(p, s, s->inputs[0], false);
 }
 
@@ -277,8 +277,8 @@ static int connected_forward(const ds_plan *p, ds_step *s)
     float *rows = ds_arena_at(&p->arena, s->linear->out_rows);
     if (!s->plain_input)
         ds_tensor_to_plain(in, in->value, false, ds_arena_at(&p->arena, s->linear->rows));
-    DS_TRY(ds_dnnl_gemm(false, true, (size_t)p->graph->batch, outputs, n, rows_of(p, s), n, s->node->weights, n,
-                        0, rows, outputs));
+    DS_TRY(ds_dnnl_gemm(false, true, (size_t)p->graph->batch, outputs, n, rows_of(p, s), n, s->node->weights,
+                        n, 0, rows, outputs));
     ds_tensor_from_plain(out, rows, out->value);
     return DS_OK;
 }
@@ -286,7 +286,8 @@ static int connected_forward(const ds_plan *p, ds_step *s)
 static int connected_backward(const ds_plan *p, ds_step *s, const void *g)
 {
     size_t n = inputs_of(s), outputs = (size_t)s->product.c, batch = (size_t)p->graph->batch;
-    float *rows = ds_arena_at(&p->arena, s->linear->rows), *grad = ds_arena_at(&p->arena, s->linear->out_rows);
+    float *rows = ds_arena_at(&p->arena, s->linear->rows),
+          *grad = ds_arena_at(&p->arena, s->linear->out_rows);
     void *to = ds_target_open(p, &s->to[0]);
     ds_tensor_to_plain(&s->product, g, false, grad);
     if (s->node->weight_updates)

@@ -102,7 +102,7 @@ const ds_layer *ds_cfg_file_plugin(const char *path, int *line)
 
 static bool is_replaced(const char *key, int batch)
 {
-    return strcmp(key, "flip") == 0 || strcmp(key, "seen") == 0 ||
+    return strcmp(key, "flip") == 0 || strcmp(key, "seen") == 0 || strcmp(key, "precision") == 0 ||
            (batch > 0 && (strcmp(key, "batch") == 0 || strcmp(key, "subdivisions") == 0));
 }
 

@@ -32,7 +32,8 @@ typedef struct ds_net_options {
     int batch, subdivisions, time_steps;
     int height, width, channels, inputs; /* inputs 0: height * width * channels */
     double learning_rate, momentum, decay, power, gamma, scale, clip;
-    int policy; /* index into ds_policy_names */
+    int policy;    /* index into ds_policy_names */
+    int precision; /* index into ds_precision_names */
     int step, burn_in, max_batches;
     ds_numbers steps, scales;
     bool adam;
@@ -45,6 +46,7 @@ typedef struct ds_net_options {
 
 typedef enum ds_policy { DS_CONSTANT, DS_STEP, DS_EXP, DS_POLY, DS_STEPS, DS_SIGMOID, DS_RANDOM } ds_policy;
 extern const char *const ds_policy_names[]; /* in the order of ds_policy, NULL-terminated */
+extern const char *const ds_precision_names[]; /* "f32", "bf16", "auto", NULL */
 
 typedef struct ds_cfg {
     char *path;

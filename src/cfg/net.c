@@ -7,6 +7,8 @@ const char *const ds_policy_names[] = {
     [DS_CONSTANT] = "constant", [DS_STEP] = "step",       [DS_EXP] = "exp",       [DS_POLY] = "poly",
     [DS_STEPS] = "steps",       [DS_SIGMOID] = "sigmoid", [DS_RANDOM] = "random", NULL};
 
+const char *const ds_precision_names[] = {"f32", "bf16", "auto", NULL};
+
 #define DS_STATE ds_net_options
 const ds_option ds_net_keys[] = {
     OPT_INT("batch", batch, "images of a step", .def = "1", OPT_FROM(1)),
@@ -28,6 +30,8 @@ const ds_option ds_net_keys[] = {
     OPT_REALS("scales", scales, "factors, one for each of steps", OPT_FROM(0)),
     OPT_INT("burn_in", burn_in, "batches of rising learning rate", .def = "0", OPT_FROM(0)),
     OPT_INT("max_batches", max_batches, "batches of the training", .def = "0", OPT_FROM(0)),
+    OPT_ENUM("precision", precision, ds_precision_names,
+             "numbers between the layers; auto: bf16 where that is fast", .def = "f32"),
     OPT_REAL("clip", clip, "weights stay within -clip and clip, 0: no limit", .def = "0", OPT_FROM(0)),
     OPT_BOOL("adam", adam, "Adam instead of gradient descent"),
     OPT_REAL("B1", B1, "Adam: decay of the mean", .def = ".9", OPT_RANGE(0, 0.9999999)),

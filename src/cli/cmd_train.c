@@ -118,6 +118,7 @@ static int run(const flags *f, const char **operands, const char *command, ds_er
                               .seed = (uint64_t)f->seed,
                               .threads = f->run.threads,
                               .backend = ds_backend_names[f->run.backend],
+                              .precision = ds_precision_flag(f->run.precision),
                               .verbose = f->run.verbose,
                               .profile = f->run.profile,
                               .loaders = f->run.loaders,

@@ -111,6 +111,12 @@ int ds_flags_parse(const ds_option *table, void *state, int argc, char **argv, c
 /* ---- checks ---- */
 
 const char *const ds_backend_names[] = {"onednn", "host", NULL};
+const char *const ds_precision_flags[] = {"cfg", "f32", "bf16", "auto", NULL};
+
+const char *ds_precision_flag(int precision)
+{
+    return precision ? ds_precision_flags[precision] : NULL;
+}
 
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
 {

@@ -18,11 +18,14 @@ int ds_flags_parse(const ds_option *table, void *state, int argc, char **argv, c
 
 /* Flags of every command that runs a network over a list. */
 typedef struct ds_run_flags {
-    int threads, loaders, backend;
+    int threads, loaders, backend, precision;
     bool verbose, profile;
 } ds_run_flags;
 
 extern const char *const ds_backend_names[];
+extern const char *const ds_precision_flags[];
+/* For ds_net_setup: NULL for "cfg". */
+const char *ds_precision_flag(int precision);
 #ifdef DS_WITH_ONEDNN
 #define DS_DEFAULT_BACKEND "onednn"
 #else
@@ -32,9 +35,11 @@ extern const char *const ds_backend_names[];
 /* Their rows in the table of a state that has them as `run`. */
 #define DS_RUN_THREADS \
     OPT_INT("threads", run.threads, "threads that compute; 0: one a core", .def = "0", OPT_RANGE(0, 1024))
-#define DS_RUN_BACKEND                                                                             \
-    OPT_ENUM("backend", run.backend, ds_backend_names,                                             \
-             "who computes the layers: oneDNN, or Darknet's own code", .def = DS_DEFAULT_BACKEND), \
+#define DS_RUN_BACKEND                                                                              \
+    OPT_ENUM("backend", run.backend, ds_backend_names,                                              \
+             "who computes the layers: oneDNN, or Darknet's own code", .def = DS_DEFAULT_BACKEND),  \
+        OPT_ENUM("precision", run.precision, ds_precision_flags,                                    \
+                 "f32, bf16, auto (bf16 where that is fast), or cfg: as [net] says", .def = "cfg"), \
         OPT_FLAG("v", run.verbose, "tell which layers the backend leaves to Darknet")
 #define DS_RUN_PROFILE OPT_FLAG("profile", run.profile, "print the time of each layer at the end")
 #define DS_RUN_LOADERS                                                                                  \

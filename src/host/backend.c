@@ -148,11 +148,9 @@ static void describe(ds_net *n, const ds_net_setup *setup)
                           .notes = setup->verbose ? setup->notes : NULL};
 }
 
-const char *const ds_precision_names[] = {"f32", "bf16", "auto", NULL};
-
 static int choose_precision(const ds_net *n, const ds_net_setup *setup, ds_precision *precision, ds_error *e)
 {
-    const char *name = setup->precision ? setup->precision : "f32";
+    const char *name = setup->precision ? setup->precision : ds_precision_names[n->cfg->net.precision];
     const char *lacks = n->backend ? n->backend->lacks(DS_BF16) : "Darknet's own code knows f32 alone";
     bool automatic = strcmp(name, "auto") == 0;
     *precision = strcmp(name, "f32") != 0 && !lacks ? DS_BF16 : DS_F32;
@@ -171,8 +169,8 @@ int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
         snprintf(n->backend_name, sizeof n->backend_name, "host");
         return DS_OK;
     }
-    snprintf(n->backend_name, sizeof n->backend_name, "%s (%s, %s)", n->backend->name,
-             n->backend->describe(), ds_precision_names[n->graph.precision]);
+    snprintf(n->backend_name, sizeof n->backend_name, "%s (%s, %s)", n->backend->name, n->backend->describe(),
+             ds_precision_names[n->graph.precision]);
     describe(n, setup);
     bool *owned = DS_ZALLOC(owned, n->net->n);
     int rc = n->backend->create(&n->graph, owned, &n->whole, e);

@@ -209,6 +209,7 @@ static int make_net(ds_job *job, ds_error *e)
                                 .seed = s->seed,
                                 .threads = s->threads,
                                 .backend = s->backend,
+                                .precision = s->precision,
                                 .verbose = s->verbose,
                                 .notes = s->notes};
     DS_TRY(ds_net_new(job->cfg, &setup, &job->net, e));

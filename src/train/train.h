@@ -40,6 +40,7 @@ typedef struct ds_train_setup {
     uint64_t seed;
     int threads;                   /* compute threads, 0: all cores */
     const char *backend;           /* see host.h; NULL: the fastest */
+    const char *precision;         /* see host.h; NULL: the cfg's */
     bool verbose;                  /* notes about what the backend leaves to the host */
     bool profile;                  /* measure each layer; see ds_train_events.profile */
     int loaders;                   /* decoding threads, 0: one a core, 8 at most */

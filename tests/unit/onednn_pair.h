@@ -288,10 +288,57 @@ static inline void compare_inference(const char *text, int batch, double toleran
     pair_free(&p);
 }
 
+/* |a - b| / |b| in the Euclidean norm; `floor`: of the mean square of b. */
+static inline double norm_apart(const float *a, const float *b, size_t n, double floor)
+{
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        size += (double)b[i] * b[i];
+    }
+    size = fmax(sqrt(size), floor * sqrt((double)n));
+    return isfinite(difference) ? sqrt(difference) / (size > 0 ? size : 1) : INFINITY;
+}
+
+static inline bool has_bf16(void)
+{
+    return !ds_backends()[0]->lacks(DS_BF16);
+}
+
+/* bfloat16 against floats, both of the backend: values have 8 bits, and what is rounded may change its sign or which place of a window is
+ * the largest. Layers that oneDNN refuses in one of both are the host's there. */
+static inline void compare_bf16(const char *text, int batch, double tolerance)
+{
+    if (!has_bf16())
+        return;
+    pair p = pair_of(text, batch, true, ONEDNN, ONEDNN_BF16);
+    const ds_net_info *info = ds_net_get_info(p.net[0]);
+    size_t logits = (size_t)info->batch * (size_t)info->logits;
+    for (int i = 0; i < info->layers; i++)
+        if (p.net[0]->slots[i].owned && !p.net[1]->slots[i].owned && p.net[0]->nodes[i].groups == 1)
+            fail_msg("bf16: layer %d stays with the host\n%s", i, text);
+    for (int pass = 0; pass < 2; pass++) {
+        int arrays;
+        pass ? pair_train(&p) : pair_forward(&p);
+        double d = norm_apart(ds_net_logits(p.net[1]), ds_net_logits(p.net[0]), logits, 0);
+        if (!(d <= tolerance))
+            fail_msg("bf16, %s: logits are %.2g apart\n%s", pass ? "training" : "inference", d, text);
+        const ds_param *a = ds_net_params(p.net[1], &arrays), *b = ds_net_params(p.net[0], &arrays);
+        double floor = 5 * gradient_floor(&p);
+        for (int k = 0; k < arrays && pass; k++) {
+            d = b[k].gradient ? norm_apart(a[k].gradient, b[k].gradient, b[k].n, floor) : 0;
+            if (!(d <= 10 * tolerance))
+                fail_msg("bf16: layer %d: gradient of %s is %.2g off\n%s", b[k].layer, b[k].name, d, text);
+        }
+    }
+    pair_free(&p);
+}
+
 static inline void compare(const char *text, int batch, double tolerance)
 {
     compare_inference(text, batch, tolerance);
     compare_training(text, batch, tolerance);
+    compare_bf16(text, batch, 3e-2);
 }
 
 #endif
