@@ -169,8 +169,8 @@ int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
         snprintf(n->backend_name, sizeof n->backend_name, "host");
         return DS_OK;
     }
-    snprintf(n->backend_name, sizeof n->backend_name, "%s (%s, %s)", n->backend->name, n->backend->describe(),
-             ds_precision_names[n->graph.precision]);
+    snprintf(n->backend_name, sizeof n->backend_name, "%s (%s, %s)", n->backend->name,
+             n->backend->describe(n->graph.precision), ds_precision_names[n->graph.precision]);
     describe(n, setup);
     bool *owned = DS_ZALLOC(owned, n->net->n);
     int rc = n->backend->create(&n->graph, owned, &n->whole, e);
