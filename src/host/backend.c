@@ -161,7 +161,7 @@ static int choose_precision(const ds_net *n, const ds_net_setup *setup, ds_preci
     return DS_OK;
 }
 
-int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
+int ds_backend_choose(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
     DS_TRY(ds_backend_find(setup->backend, &n->backend, e));
     DS_TRY(choose_precision(n, setup, &n->graph.precision, e));
@@ -171,6 +171,13 @@ int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
     }
     snprintf(n->backend_name, sizeof n->backend_name, "%s (%s, %s)", n->backend->name,
              n->backend->describe(n->graph.precision), ds_precision_names[n->graph.precision]);
+    return DS_OK;
+}
+
+int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
+{
+    if (!n->backend)
+        return DS_OK;
     describe(n, setup);
     bool *owned = DS_ZALLOC(owned, n->net->n);
     int rc = n->backend->create(&n->graph, owned, &n->whole, e);
@@ -190,7 +197,10 @@ void ds_backend_detach(ds_net *n)
             n->backend->free(n->pieces[k]);
     if (n->whole)
         n->backend->free(n->whole);
+    n->whole = n->state = NULL;
+    memset(n->pieces, 0, sizeof n->pieces);
     free(n->nodes);
+    n->nodes = NULL;
 }
 
 /* ---- fewer images than a batch ---- */

@@ -56,12 +56,11 @@ static int check_values(const ds_net *n, ds_error *e)
     return DS_OK;
 }
 
-static int build(ds_net *n, const ds_net_setup *setup, ds_error *e)
+static int equip(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
     ds_setup base = {.samples = setup->train ? setup->samples : 0,
                      .epochs = setup->train ? setup->epochs : 0,
                      .notes = setup->notes};
-    DS_TRY(parse(n, setup, e));
     DS_ZALLOC(n->slots, n->net->n);
     DS_ZALLOC(n->loss, n->net->batch);
     DS_TRY(ds_attach(n->cfg, n->net, &base, &n->context, e));
@@ -77,6 +76,71 @@ static int build(ds_net *n, const ds_net_setup *setup, ds_error *e)
     return ds_backend_attach(n, setup, e);
 }
 
+/* The network and all that was made for it. */
+static void clear(ds_net *n)
+{
+    network *net = n->net;
+    if (!net)
+        return;
+    ds_backend_detach(n);
+    for (int i = 0; i < net->n; i++) {
+        layer *l = &net->layers[i];
+        ds_detach(l);
+        free(n->slots && n->slots[i].own_buffers ? l->output : NULL);
+        free(n->slots && n->slots[i].own_buffers ? l->delta : NULL);
+    }
+    /* free_network leaves these behind */
+    free(net->seen);
+    free(net->t);
+    free(net->cost);
+    free(net->workspace);
+    if (n->host)
+        n->host->free_network(net);
+    else
+        ds_host_unbuild(net);
+    free(n->slots);
+    free(n->params);
+    free(n->scratch);
+    free(n->taken);
+    free(n->loss);
+    free(n->features);
+    n->net = NULL;
+    n->slots = NULL;
+    n->params = NULL;
+    n->n_params = 0;
+    n->scratch = n->taken = NULL;
+    n->loss = NULL;
+    n->features = NULL;
+}
+
+/* Answering does without the library where the backend has all layers. *done: it does. */
+static int build_alone(ds_net *n, const ds_net_setup *setup, bool *done, ds_error *e)
+{
+    ds_net_setup quiet = *setup;
+    quiet.verbose = false;
+    *done = false;
+    if (setup->train || !n->backend || !(n->net = ds_host_build(n->cfg, setup->batch)))
+        return DS_OK;
+    DS_TRY(equip(n, &quiet, e));
+    *done = true;
+    for (int i = 0; i < n->net->n; i++)
+        *done &= n->slots[i].owned || ds_attached_of(&n->net->layers[i]);
+    if (!*done)
+        clear(n);
+    return DS_OK;
+}
+
+static int build(ds_net *n, const ds_net_setup *setup, ds_error *e)
+{
+    bool done;
+    DS_TRY(ds_backend_choose(n, setup, e));
+    DS_TRY(build_alone(n, setup, &done, e));
+    if (done)
+        return DS_OK;
+    DS_TRY(parse(n, setup, e));
+    return equip(n, setup, e);
+}
+
 int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_error *e)
 {
     ds_net *n = DS_ZALLOC(*net, 1);
@@ -85,6 +149,7 @@ int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_er
     n->dropout_active = true;
     n->context.epochs = setup->epochs;
     omp_set_num_threads(setup->threads > 0 ? setup->threads : omp_get_num_procs());
+    ds_host_settle();
     int rc = build(n, setup, e);
     if (rc) {
         ds_net_free(n);
@@ -97,28 +162,7 @@ void ds_net_free(ds_net *n)
 {
     if (!n)
         return;
-    if (n->net) {
-        network *net = n->net;
-        ds_backend_detach(n);
-        for (int i = 0; i < net->n; i++) {
-            layer *l = &net->layers[i];
-            ds_detach(l);
-            free(n->slots[i].own_buffers ? l->output : NULL);
-            free(n->slots[i].own_buffers ? l->delta : NULL);
-        }
-        /* free_network leaves these behind */
-        free(net->seen);
-        free(net->t);
-        free(net->cost);
-        free(net->workspace);
-        n->host->free_network(net);
-    }
-    free(n->slots);
-    free(n->params);
-    free(n->scratch);
-    free(n->taken);
-    free(n->loss);
-    free(n->features);
+    clear(n);
     free(n->statistics);
     free(n->times);
     free(n);

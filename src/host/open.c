@@ -12,9 +12,11 @@
 #define DS_DARKNET_LIBRARY "/usr/lib/darknet/libdarknet.so"
 #endif
 
-/* Loading the host flushes denormals in this thread on Debian 12, not on 13: flush on both. */
-static void set_float_mode(void)
+/* Loading the host flushes denormals in this thread on Debian 12, not on 13: flush on both, and without it.
+ * Big arrays come straight from mmap: those that nobody touches then stay out of memory. */
+void ds_host_settle(void)
 {
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #ifdef __SSE__
     enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 };
     _mm_setcsr(_mm_getcsr() | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
@@ -43,9 +45,6 @@ int ds_host_open(const ds_host **host, ds_error *e)
             return ds_fail(e, DS_EHOST, "cannot open " DS_DARKNET_LIBRARY ": %s%s", dlerror(),
                            access(DS_DARKNET_LIBRARY, F_OK) ? ", expected Debian's package 'darknet'" : "");
         DS_TRY(ds_host_bind(handle, &table, e));
-        /* big arrays straight from mmap: those that nobody touches then stay out of memory */
-        mallopt(M_MMAP_THRESHOLD, 1 << 20);
-        set_float_mode();
         bound = true;
     }
     *host = &table;

@@ -32,6 +32,8 @@ typedef struct ds_host {
 #undef DS_HOST_MEMBER
 } ds_host;
 
+/* Denormals are zero, here and in the threads that follow: as the host has it. */
+void ds_host_settle(void);
 /* Open the library once a process. */
 int ds_host_open(const ds_host **host, ds_error *e);
 /* Fill the table from a library that is open already. */
@@ -56,6 +58,13 @@ ds_guard ds_host_guard;
 /* Parse a cfg text in memory, under the guard, without the host's chatter on stderr; NULL guard: the host
  * talks and ends as it likes. */
 int ds_host_parse(const ds_host *host, const char *text, ds_guard *guard, network **net, ds_error *e);
+
+/* ---- build.c ---- */
+
+/* The network for answering, batch images at once (0: the cfg's), without the library; NULL where it has a
+ * layer that only the host computes. Every other layer must get a plugin or a backend. */
+network *ds_host_build(const ds_cfg *cfg, int batch);
+void ds_host_unbuild(network *net);
 
 /* ---- attach.c: a plugin in the place of a host layer ---- */
 
@@ -104,7 +113,7 @@ typedef struct ds_slot {
 } ds_slot;
 
 struct ds_net {
-    const ds_host *host;
+    const ds_host *host; /* NULL: `net` is ds_host_build's */
     const ds_cfg *cfg;
     network *net;
     ds_net_info info;
@@ -147,7 +156,9 @@ bool ds_layer_adds(const layer *l);
 
 /* ---- backend.c ---- */
 
-/* Choose by name (NULL: the best; "host": none) and hand its layers to it. DS_EUSAGE: no such name. */
+/* Choose by name (NULL: the best; "host": none), and its precision. DS_EUSAGE: no such name, or precision. */
+int ds_backend_choose(ds_net *n, const ds_net_setup *setup, ds_error *e);
+/* Hand its layers to it. */
 int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e);
 void ds_backend_detach(ds_net *n);
 /* How many of so many images go through at once: the last so many. */

@@ -51,7 +51,7 @@ static inline ds_net *build(const ds_cfg *cfg, int backend, int batch, bool trai
                       .train = train,
                       .features = !train,
                       .samples = 1000,
-                      .epochs = 10,
+                      .epochs = 100,
                       .seed = 3,
                       .threads = threads,
                       .backend = backend == HOST ? "host" : "onednn",
@@ -86,6 +86,21 @@ static inline void vary_parameters(ds_net *net)
     ds_net_changed(net);
 }
 
+/* A network made without the library has no initial weights. */
+static inline void copy_parameters(const ds_net *from, ds_net *to)
+{
+    int n, m;
+    const ds_param *a = ds_net_params(from, &n), *b = ds_net_params(to, &m);
+    assert_int_equal(n, m);
+    for (int k = 0; k < n; k++) {
+        assert_string_equal(a[k].name, b[k].name);
+        assert_int_equal(a[k].layer, b[k].layer);
+        assert_int_equal(a[k].n, b[k].n);
+        memcpy(b[k].values, a[k].values, a[k].n * sizeof(float));
+    }
+    ds_net_changed(to);
+}
+
 static inline void fill_data(pair *p)
 {
     const ds_net_info *info = ds_net_get_info(p->net[HOST]);
@@ -114,6 +129,7 @@ static inline pair pair_of(const char *text, int batch, bool train, int first, i
         p.net[k] = build(p.cfg, backends[k], batch, train, 2);
         vary_parameters(p.net[k]);
     }
+    copy_parameters(p.net[HOST], p.net[ONEDNN]);
     fill_data(&p);
     return p;
 }

@@ -533,6 +533,73 @@ static void by_chance(void **state)
     assert_true(2 * compared >= n);
 }
 
+/* ---- answers without libdarknet.so ------------------------------------------------------------------------- */
+
+/* The network for answering as this program makes it, against that of the library: all that this room reads of a layer, the same bits. */
+static void compare_alone(const ds_cfg *cfg, const char *text, bool expected)
+{
+    ds_net *alone = build(cfg, ONEDNN, 3, false, 2), *library = build(cfg, ONEDNN, 3, true, 2);
+    ds_error e;
+    if (!strstr(alone->backend_name, "SSE4.1") && !alone->host != expected)
+        fail_msg("the library was %s\n%s", expected ? "opened" : "not opened", text);
+    vary_parameters(library);
+    copy_parameters(library, alone);
+    assert_memory_equal(&alone->info, &library->info, sizeof alone->info);
+    for (int i = 0; i < alone->info.layers; i++) {
+        const layer *a = &alone->net->layers[i], *b = &library->net->layers[i];
+        assert_int_equal(a->type, b->type);
+        assert_int_equal(a->outputs, b->outputs);
+        assert_int_equal(a->activation, b->activation);
+        assert_int_equal(a->dontload, b->dontload);
+        assert_int_equal(a->dontloadscales, b->dontloadscales);
+        assert_int_equal(a->numload, b->numload);
+        assert_int_equal(a->flipped, b->flipped);
+        assert_int_equal(a->dontsave, b->dontsave);
+    }
+    const ds_net_info *info = ds_net_get_info(alone);
+    size_t pixels = 3 * (size_t)info->inputs;
+    float *x = malloc(pixels * sizeof *x);
+    for (size_t i = 0; i < pixels; i++)
+        x[i] = (float)(i * 2654435761u % 1000) / 1000;
+    check(ds_net_forward(alone, x, 3, &e), &e, text);
+    check(ds_net_forward(library, x, 3, &e), &e, text);
+    assert_memory_equal(ds_net_logits(alone), ds_net_logits(library), 3 * (size_t)info->logits * sizeof *x);
+    free(x);
+    ds_net_free(alone);
+    ds_net_free(library);
+}
+
+static void without_the_library(void **state)
+{
+    (void)state;
+    static const struct {
+        bool alone;
+        const char *text;
+    } all[] = {
+        {true, NET(9, 8, 3) CONV(32, 3, 1, "leaky", PAD BN "flipped=1\nnumload=16\n") MAXPOOL(2, 2) CONV(
+                   32, 1, 1, "relu", BN "dontload=1\ndontloadscales=1\ndontsave=1\n") SHORTCUT(-2, "leaky")
+                   ROUTE("-1,-3") "[dropout]\nprobability=.3\n[batchnorm]\n[activation]\nactivation="
+                                  "relu\n" CONNECTED(7, "leaky", BN) "[softmax]\ntemperature=2\n"},
+        {true, NET(8, 8, 16) CONV(16, 3, 1, "linear", PAD) "[avgpool]\n[sat]\ntarget=abstain\n[reject]\n"},
+        {false, NET(8, 8, 16) CONV(16, 3, 1, "elu", PAD) HEAD},
+        {false, NET(8, 8, 16) CONV(16, 3, 1, "leaky", PAD) "[normalization]\n" HEAD},
+        {false, NET(8, 8, 16) CONV(16, 3, 1, "leaky", PAD "xnor=1\n") HEAD},
+    };
+    static const char *const files[] = {"cfg/cifar_small_sat.cfg", "cfg/resnet18_cifar_sat.cfg",
+                                        "cfg/vgg16bn_cifar_sat.cfg", "cfg/fashion_sat.cfg",
+                                        "cfg/fashion_softmax.cfg"};
+    ds_error e;
+    ds_cfg *cfg;
+    for (size_t i = 0; i < COUNT(all) + COUNT(files); i++) {
+        const char *what = i < COUNT(all) ? all[i].text : files[i - COUNT(all)];
+        check(i < COUNT(all) ? ds_cfg_parse(what, "test.cfg", &cfg, NULL, &e)
+                             : ds_cfg_read(what, &cfg, NULL, &e),
+              &e, what);
+        compare_alone(cfg, what, i < COUNT(all) ? all[i].alone : true);
+        ds_cfg_free(cfg);
+    }
+}
+
 /* ---- other instruction sets -------------------------------------------------------------------------------- */
 
 /* This program once more, in another environment; its output is shown when it fails. */
@@ -600,6 +667,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(threads),
         cmocka_unit_test(after_not_a_number),
         cmocka_unit_test(by_chance),
+        cmocka_unit_test(without_the_library),
     };
     const struct CMUnitTest lower[] = {cmocka_unit_test(with_avx2), cmocka_unit_test(with_sse41)};
     int failed = cmocka_run_group_tests_name("onednn", tests, NULL, NULL);
