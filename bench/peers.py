@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 
-PYTHON = "/usr/bin/python3"  # whose torch is Debian's
 HERE = os.path.dirname(os.path.abspath(__file__))
 PAIR = re.compile(r"(\w+)=(.*?)(?= \w+=|$)")
 MOST_STEPS = 50
@@ -115,11 +114,11 @@ class Race:
             program.end()
 
 
-def torch_version():
+def torch_version(python):
     """None: there is no PyTorch."""
     code = "import torch; print(torch.__version__)"
     try:
-        run = subprocess.run([PYTHON, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        run = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     except OSError:
         return None
     return run.stdout.strip() or None
@@ -128,24 +127,26 @@ def torch_version():
 class Contest:
     """Everybody's steps of one network: who takes part, with which options."""
 
-    def __init__(self, network, args, environment, engines):
+    def __init__(self, network, args, environment, bf16, engines):
         self.network, self.args, self.environment = network, args, environment
         self.engines = engines  # (cfg, layout) -> engine of inference, chosen once
         self.common = ["-batch", str(network.batch), "-threads", str(args.threads)]
+        self.precision = ["-precision", "bf16" if bf16 else "f32"]
         if network.size:
             self.common += ["-size", str(network.size)]
 
     def ours(self, race, name, program, *flags, rare=False):
-        command = [os.path.join(self.args.programs, program), self.network.cfg, *self.common, *flags]
+        command = [os.path.join(self.args.programs, program), self.network.cfg, *self.common, *self.precision, *flags]
         if os.path.exists(command[0]):
             race.enter(name, command, self.environment, rare)
 
     def torch(self, race, name, layout, malloc):
-        key = (self.network.cfg, layout)
+        key = (self.network.cfg, layout, *self.precision)
         engine = self.engines.get(key, "auto") if race.mode == "infer" else "eager"
         flags = ["-serve", "-layout", layout, "-malloc", malloc, "-engine", engine]
         script = os.path.join(HERE, "torch_peer.py")
-        reply = race.enter(name, [PYTHON, script, self.network.cfg, *self.common, *flags], self.environment)
+        command = [self.args.python, script, self.network.cfg, *self.common, *self.precision, *flags]
+        reply = race.enter(name, command, self.environment)
         if reply and race.mode == "infer":
             self.engines[key] = reply["engine"]
         return float(reply["step_ms"]) if reply else float("inf")
@@ -159,7 +160,7 @@ class Contest:
             if args.torch:
                 times = {layout: self.torch(race, layout, layout, "default") for layout in LAYOUTS}
                 self.torch(race, "keep", min(times, key=times.get), "keep")
-            if args.host:
+            if args.host and "bf16" not in self.precision:
                 self.ours(race, "host", "step", "-backend", "host", rare=True)
             return race.run(rounds, args.turn, args.seconds)
         finally:

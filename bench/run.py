@@ -32,9 +32,9 @@ class Network:
 
 NETWORKS = (Network(SMALL), Network("cfg/vgg16bn_cifar_sat.cfg"), Network("cfg/resnet18_cifar_sat.cfg", 32, 64),
             Network(f"{STOCK}/cifar.cfg", 64), Network(f"{STOCK}/darknet19.cfg", 32, 128))
-ISAS = {"native": {}, "avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}}
+ISAS = {"native": {}, "bf16": {}, "avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}}
 
-ROUNDS = {"native": 5, "avx2": 3}
+ROUNDS = {"native": 5, "bf16": 5, "avx2": 3}
 
 
 def cpu_line(key):
@@ -52,9 +52,10 @@ def parse_arguments():
     parser.add_argument("-turn", type=float, default=0.7, help="seconds of one program in a round")
     parser.add_argument("-seconds", type=float, default=12, help="start no further round after this time, but two")
     parser.add_argument("-threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("-isa", choices=("native", "avx2", "both"), default="both",
-                        help="both: AVX2 too where the machine has AVX-512")
+    parser.add_argument("-isa", choices=("native", "bf16", "avx2", "all"), default="all",
+                        help="all: bfloat16 too where the machine has AMX, AVX2 too where it has AVX-512")
     parser.add_argument("-quick", action="store_true", help="one network, two rounds, not AVX2 besides")
+    parser.add_argument("-python", default="/usr/bin/python3", help="whose PyTorch is the peer (default: Debian's)")
     parser.add_argument("-no-torch", dest="torch", action="store_false", help="without PyTorch")
     parser.add_argument("-no-host", dest="host", action="store_false", help="without Darknet's own code")
     parser.add_argument("-no-waiting", dest="waiting", action="store_false", help="without reading files")
@@ -71,16 +72,18 @@ def networks_of(args):
 
 
 def isas_of(args):
-    if args.isa != "both":
+    if args.isa != "all":
         return [args.isa]
-    return list(ISAS) if not args.quick and "avx512bw" in cpu_line("flags").split() else ["native"]
+    flags = cpu_line("flags").split()
+    return [isa for isa, needed in (("native", None), ("bf16", "amx_bf16"), ("avx2", "avx512bw"))
+            if not needed or (needed in flags and not (args.quick and isa == "avx2"))]
 
 
 def measure(args, isa, engines):
     """List of (network, mode, columns)."""
     results, rounds = [], args.rounds or (2 if args.quick else ROUNDS[isa])
     for network in networks_of(args):
-        contest = Contest(network, args, ISAS[isa], engines)
+        contest = Contest(network, args, ISAS[isa], isa == "bf16", engines)
         for mode in ("train", "infer"):
             note(f"{isa}: {network}, {mode}")
             results.append((network, mode, contest.run(mode, rounds)))
@@ -89,12 +92,13 @@ def measure(args, isa, engines):
 
 def title_of(isa, results):
     engine = next((columns["onednn"].text("engine") for _, _, columns in results if "onednn" in columns), "host")
-    return f"{engine}, {'as the machine is' if isa == 'native' else 'kept to AVX2'}"
+    kept = {"native": "as the machine is, float", "bf16": "bfloat16", "avx2": "kept to AVX2, float"}
+    return f"{engine}, {kept[isa]}"
 
 
 def main():
     args = parse_arguments()
-    version = torch_version() if args.torch else None
+    version = torch_version(args.python) if args.torch else None
     args.torch = version is not None
     load = os.getloadavg()[0]
     print(f"{cpu_line('model name')}, {args.threads} threads, PyTorch {version or '-'}, load before: {load:.2f}\n",

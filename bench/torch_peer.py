@@ -11,6 +11,7 @@ Times are medians after two steps of warm-up; peak_mib is VmHWM, import_mib what
 standard input it takes N steps (and before the first of a kind two that are not timed) and prints one such line.
 """
 import argparse
+import contextlib
 import copy
 import ctypes
 import os
@@ -48,7 +49,7 @@ def keep_memory():
     libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
-def make_trainer(network, net, images, labels, parts, engine):
+def make_trainer(network, net, images, labels, parts, engine, numbers):
     """A function that takes one SGD step and returns the loss; as in Darknet biases and scales do not decay."""
     network.train()
     decayed = [layer.linear.weight for layer in network.weighted()]
@@ -64,7 +65,8 @@ def make_trainer(network, net, images, labels, parts, engine):
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for x, y in batches:
-            loss = torch.nn.functional.cross_entropy(model(x), y) / parts
+            with numbers():
+                loss = torch.nn.functional.cross_entropy(model(x), y) / parts
             loss.backward()
             total += loss.item()
         optimizer.step()
@@ -73,20 +75,20 @@ def make_trainer(network, net, images, labels, parts, engine):
     return step
 
 
-def make_predictor(network, images, engine):
+def make_predictor(network, images, engine, numbers):
     """A function that returns the probabilities of all images."""
     model = copy.deepcopy(network).eval()
     if engine != "eager":
         for layer in model.weighted():
             layer.fuse()
-    with torch.inference_mode():
+    with torch.inference_mode(), numbers():
         if engine == "jit":
             model = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(model, images)))
         elif engine == "compile":
             model = torch.compile(model)
 
     def step():
-        with torch.inference_mode():
+        with torch.inference_mode(), numbers():
             return model(images).softmax(1)
 
     return step
@@ -106,6 +108,13 @@ def fastest_engine(args):
         values = dict(word.split("=", 1) for word in run.stdout.split() if "=" in word)
         speeds[engine] = float(values.get("images_per_second", 0))
     return max(speeds, key=speeds.get, default=ENGINES[0])
+
+
+def numbers_of(precision):
+    """A maker of contexts in which operations compute in that precision."""
+    if precision == "f32":
+        return contextlib.nullcontext
+    return lambda: torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False)
 
 
 class Peer:
@@ -136,10 +145,11 @@ class Peer:
         engine = self.args.engine
         if mode == "train":
             engine = "compile" if engine == "compile" else "eager"
-            step = make_trainer(self.network, self.net, self.images, self.labels, self.parts, engine)
+            step = make_trainer(self.network, self.net, self.images, self.labels, self.parts, engine,
+                                numbers_of(self.args.precision))
         else:
             engine = fastest_engine(self.args) if engine == "auto" else engine
-            step = make_predictor(self.network, self.images, engine)
+            step = make_predictor(self.network, self.images, engine, numbers_of(self.args.precision))
         for _ in range(WARM_UP):
             step()
         self.engines[mode], self.steps[mode] = engine, step
@@ -156,6 +166,7 @@ class Peer:
         median, args = statistics.median(times), self.args
         training = f"subdivisions={self.parts} loss={result:.4g} " if mode == "train" else ""
         return (f"torch mode={mode} engine={self.engines[mode]} layout={args.layout} malloc={args.malloc} "
+                f"precision={args.precision} "
                 f"batch={self.batch} threads={args.threads} images_per_second={self.batch / median:.1f} "
                 f"step_ms={1e3 * median:.2f} steps={len(times)} {training}peak_mib={status_mib('VmHWM'):.0f} "
                 f"import_mib={IMPORT_MIB:.0f} version={torch.__version__}")
@@ -177,6 +188,7 @@ def parse_arguments():
     parser.add_argument("-layout", choices=("contiguous", "channels_last"), default="contiguous")
     parser.add_argument("-engine", choices=("auto", *ENGINES, "compile"), default="auto",
                         help="inference as built, with batch norm fused, that in TorchScript; auto: the fastest")
+    parser.add_argument("-precision", choices=("f32", "bf16"), default="f32", help="bf16: torch.autocast")
     parser.add_argument("-malloc", choices=("keep", "default"), default="keep", help="default: as libc does")
     parser.add_argument("-batch", type=int, default=0, help="images a step, in one part (default: as [net] says)")
     parser.add_argument("-size", type=int, default=0, help="height and width (default: as [net] says)")
