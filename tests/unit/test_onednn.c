@@ -545,7 +545,9 @@ static void compare_alone(const ds_cfg *cfg, const char *text, bool expected)
     vary_parameters(library);
     copy_parameters(library, alone);
     assert_memory_equal(&alone->info, &library->info, sizeof alone->info);
+    bool same = true; /* who computes what: training may leave more to the host */
     for (int i = 0; i < alone->info.layers; i++) {
+        same &= alone->slots[i].owned == library->slots[i].owned;
         const layer *a = &alone->net->layers[i], *b = &library->net->layers[i];
         assert_int_equal(a->type, b->type);
         assert_int_equal(a->outputs, b->outputs);
@@ -563,7 +565,8 @@ static void compare_alone(const ds_cfg *cfg, const char *text, bool expected)
         x[i] = (float)(i * 2654435761u % 1000) / 1000;
     check(ds_net_forward(alone, x, 3, &e), &e, text);
     check(ds_net_forward(library, x, 3, &e), &e, text);
-    assert_memory_equal(ds_net_logits(alone), ds_net_logits(library), 3 * (size_t)info->logits * sizeof *x);
+    size_t logits = 3 * (size_t)info->logits;
+    assert_true(apart(ds_net_logits(alone), ds_net_logits(library), logits, 0) <= (same ? 0 : EXACT));
     free(x);
     ds_net_free(alone);
     ds_net_free(library);
