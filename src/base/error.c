@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <string.h>
+
 static int fill(ds_error *e, ds_err code, const char *file, int line, const char *format, va_list args)
 {
     if (!e)
@@ -75,6 +77,9 @@ void ds_note(ds_notes *notes, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    for (int i = 0; i < notes->n; i++)
+        if (strcmp(notes->text[i], text) == 0)
+            return;
     DS_PUSH(notes->text, notes->n, ds_strdup(text));
 }
 

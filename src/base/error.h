@@ -64,7 +64,7 @@ typedef struct ds_notes {
     int n;
 } ds_notes;
 
-/* Add a text; `notes` may be NULL (then nothing happens). */
+/* Add a text that is not there yet; `notes` may be NULL (then nothing happens). */
 void ds_note(ds_notes *notes, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void ds_notes_clear(ds_notes *notes);
 

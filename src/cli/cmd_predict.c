@@ -187,15 +187,17 @@ static int predict_all(const predict_state *s, const char *const *operands, int 
     DS_TRY(ds_check_operands(words, s->lists.n ? 3 : 4, n, e));
     if (s->csv_safe && s->format != DS_ANSWER_CSV)
         return ds_fail(e, DS_EUSAGE, "-csv-safe without a CSV, expected -format csv");
-    DS_TRY(ds_datafile_read(operands[0], &m->data, e));
+    DS_TRY(ds_datafile_read(operands[0], &m->data, &m->notes, e));
     ds_paths_setup setup = {.operands = operands + 3,
                             .n_operands = n - 3,
                             .lists = (const char *const *)s->lists.v,
                             .n_lists = s->lists.n,
-                            .labelled = m->data.labels_from == DS_LIST};
+                            .labelled = m->data.labels_from == DS_LIST,
+                            .notes = &m->notes};
     ds_paths *paths;
     DS_TRY(ds_paths_new(&setup, &paths, e));
     int rc = predict(s, operands, m, paths, e);
+    ds_print_notes(&m->notes, stderr);
     ds_paths_free(paths);
     return rc;
 }

@@ -210,21 +210,17 @@ static void add_hint(const char *name, const char *file, ds_error *e)
              file);
 }
 
-/* The list keeps the name that its file has on the command line. */
-static int read_images(const found *g, const reject_flags *s, ds_answers *a, bool labelled, ds_error *e)
+static int read_images(const found *g, ds_answers *a, bool labelled, ds_error *e)
 {
     char *file = a->file;
     struct ds_problems *all = e->all;
-    a->file = NULL;
     e->all = NULL; /* the hint is worth more than a message for each line */
     int rc = ds_model_read_list(&g->model, file, labelled, a, e);
     e->all = all;
     if (rc == DS_EINPUT && labelled && e->line)
         add_hint(a->name, file, e);
-    if (!rc) /* found beside the .data file, it has another name than on the command line */
-        rc = keep(s, a->file, e);
-    free(a->file);
-    a->file = file;
+    if (!rc) /* it has its full path now */
+        free(file);
     return rc;
 }
 
@@ -235,7 +231,7 @@ static int open_network(found *g, const reject_flags *s, const char *const *oper
     DS_TRY(set_score(g, s, e));
     DS_TRY(check_names(g, e));
     for (int i = 1; i < g->n_lists; i++)
-        DS_TRY(read_images(g, s, &g->lists[i], is_labelled(s->lists.v[i - 1]), e));
+        DS_TRY(read_images(g, &g->lists[i], is_labelled(s->lists.v[i - 1]), e));
     return DS_OK;
 }
 

@@ -180,7 +180,7 @@ static void print_group(const command *group, FILE *out)
     print_commands(group, out);
     if (strchr(group->words, ' '))
         return;
-    fputs("\nkeys of a .data file:\n", out);
+    fputs("\nkeys of a .data file (files lie in its folder, else in the current one; backup= there):\n", out);
     ds_option_print(ds_datafile_options, "", out);
 }
 

@@ -91,7 +91,7 @@ int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, co
                   ds_answers *a, ds_error *e)
 {
     if (!m->data.path)
-        DS_TRY(ds_datafile_read(files[0], &m->data, e));
+        DS_TRY(ds_datafile_read(files[0], &m->data, &m->notes, e));
     DS_TRY(ds_cfg_read(files[1], &m->cfg, &m->notes, e));
     if (which != DS_NO_LIST)
         DS_TRY(read_list(m, which, a, e));

@@ -60,11 +60,7 @@ int ds_keep_listed(const ds_datafile *d, int (*keep)(const void *arg, const char
                    const void *arg, ds_error *e)
 {
     const char *const files[] = {d->train, d->valid, d->calib, d->test, d->labels_path, d->names_path};
-    int rc = DS_OK;
-    for (size_t i = 0; i < sizeof files / sizeof *files && !rc; i++) {
-        char *path = files[i] ? ds_path_near(files[i], d->path) : NULL;
-        rc = keep(arg, path, e);
-        free(path);
-    }
-    return rc;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        DS_TRY(keep(arg, files[i], e));
+    return DS_OK;
 }

@@ -80,6 +80,9 @@ static void on_ready(void *arg, const ds_net *net, const ds_train_plan *plan)
     v->plan = *plan;
     ds_print_layers(net, stderr);
     ds_print_notes(&v->notes, stderr);
+    ds_put_line(stderr, "train=", plan->train);
+    if (plan->valid)
+        ds_put_line(stderr, "valid=", plan->valid);
     fprintf(stderr, "%d training images, %d for validation; batches of %d, %ld of them, %d epochs",
             plan->images, plan->valid_images, plan->batch, plan->max_batches, plan->epochs);
     if (plan->seen)

@@ -14,8 +14,9 @@ typedef enum ds_labels_from { DS_SUBSTRING, DS_DIRECTORY, DS_FILENAME, DS_LIST }
 
 typedef struct ds_datafile {
     char *path;
-    /* as written; the lists' paths are resolved when they are read */
-    char *train, *valid, *calib, *test, *labels_path, *names_path, *backup;
+    char *train, *valid, *calib, *test, *labels_path, *names_path; /* as they can be opened */
+    char *backup;                                                  /* as written: the current folder's */
+    ds_notes *notes; /* where it is noted when a path could mean two files; may be NULL, outlives it */
     int classes_key; /* `classes=`, 0 when absent; checked against the labels */
     int top;
     int labels_from;
@@ -26,10 +27,10 @@ typedef struct ds_datafile {
 } ds_datafile;
 
 extern const ds_option ds_datafile_options[];
-/* Reads the file and its labels. labels= and names= are found from the current folder or beside the .data
- * file; `backup` defaults to "backup". Errors with file:line; `d` is cleared then, unless `e` collects: then
+/* Reads the file and its labels. Relative paths are found in its folder, else in the current one (lines.h);
+ * `backup` defaults to "backup". Errors with file:line; `d` is cleared then, unless `e` collects: then
  * it is what could be read, without `index` where the labels could not. */
-int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e);
+int ds_datafile_read(const char *path, ds_datafile *d, ds_notes *notes, ds_error *e);
 void ds_datafile_clear(ds_datafile *d);
 
 /* ---- list.c: lists of images ---- */
@@ -38,12 +39,12 @@ typedef struct ds_images {
     int n;
     char **paths;   /* as they can be opened */
     int *labels;    /* n class indices; -1: unknown */
-    char *list;     /* path of the list, for messages */
+    char *list;     /* full path of the list, for messages */
     uint64_t *keys; /* n: 64-bit FNV-1a of the path as the list has it */
     int *lines;     /* n: where they stand in the list */
 } ds_images;
 
-/* Read the list at `list` (train=, valid= … of d); relative paths: current folder, else the list's folder.
+/* Read the list at `list` (train=, valid= … of d); relative paths: the list's folder, else the current one.
  * labelled: an image with no or several labels is an error at list:line that names the image and the labels;
  * else labels do not matter or are none of d's, and every label is -1. After an error `images` is empty,
  * unless `e` collects: then it is what could be read, with the label -1 where that is wrong. */

@@ -95,17 +95,27 @@ static int check_counts(const ds_datafile *d, const pairs *p, ds_error *e)
     return DS_OK;
 }
 
+static void find_files(ds_datafile *d)
+{
+    char **const files[] = {&d->train, &d->valid, &d->calib, &d->test, &d->labels_path, &d->names_path};
+    ds_near near = ds_near_of(d->path, d->notes);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = *files[i];
+        near.told = false;
+        *files[i] = path ? ds_near_find(&near, path) : NULL;
+        free(path);
+    }
+    free(near.dir);
+}
+
 static int read_labels(ds_datafile *d, const pairs *p, ds_error *e)
 {
     if (!d->labels_path)
         return ds_fail_at(e, DS_EINPUT, d->path, 0,
                           "has no labels=, expected the name of a file with one label a line");
-    char *path = ds_path_near(d->labels_path, d->path);
-    int rc = ds_labels_read(path, "label", &d->labels, &d->classes, e);
-    if (!rc)
-        rc = ds_label_index_new(d->labels, d->classes, path, &d->index, e);
-    free(path);
-    return rc ? rc : check_counts(d, p, e);
+    DS_TRY(ds_labels_read(d->labels_path, "label", &d->labels, &d->classes, e));
+    DS_TRY(ds_label_index_new(d->labels, d->classes, d->labels_path, &d->index, e));
+    return check_counts(d, p, e);
 }
 
 static void copy_labels(ds_datafile *d)
@@ -117,10 +127,9 @@ static void copy_labels(ds_datafile *d)
 
 static int read_names(ds_datafile *d, const pairs *p, ds_error *e)
 {
-    char *path = ds_path_near(d->names_path, d->path), **names;
-    int n, rc = ds_labels_read(path, "name", &names, &n, e);
-    free(path);
-    DS_TRY(rc);
+    char **names;
+    int n;
+    DS_TRY(ds_labels_read(d->names_path, "name", &names, &n, e));
     if (n == d->classes) {
         d->names = names;
         return DS_OK;
@@ -138,6 +147,7 @@ static int fill(ds_datafile *d, char *text, pairs *p, ds_error *e)
     DS_TRY(ds_keep(e, parse(text, p, d->path, e)));
     DS_TRY(ds_keep(e, ds_option_fill(ds_datafile_options, d, p->v, p->n, ".data", d->path, e)));
     DS_TRY(ds_keep(e, refuse_hierarchy(p, d->path, e)));
+    find_files(d);
     DS_TRY(ds_keep(e, read_labels(d, p, e)));
     if (d->names_path)
         DS_TRY(ds_keep(e, read_names(d, p, e)));
@@ -146,11 +156,11 @@ static int fill(ds_datafile *d, char *text, pairs *p, ds_error *e)
     return ds_failed_since(e, before);
 }
 
-int ds_datafile_read(const char *path, ds_datafile *d, ds_error *e)
+int ds_datafile_read(const char *path, ds_datafile *d, ds_notes *notes, ds_error *e)
 {
     char *text;
     pairs p = {0};
-    *d = (ds_datafile){0};
+    *d = (ds_datafile){.notes = notes};
     DS_TRY(ds_file_read_text(path, "a .data file", &text, e));
     d->path = ds_strdup(path);
     int rc = fill(d, text, &p, e);

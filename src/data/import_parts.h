@@ -21,7 +21,7 @@ typedef struct ds_import_set {
 /* A file of an archive, in memory. */
 typedef struct ds_import_file ds_import_file;
 struct ds_import_file {
-    const char *name; /* last part of its path in the archive; NULL: the archive is the file, maybe as .gz or .zip */
+    const char *name; /* last part of its path in the archive; NULL: the archive is the file, maybe packed */
     char *path;       /* for messages, owned */
     unsigned char *bytes; /* n and a 0 byte after them, owned; NULL: not there */
     size_t n, most;       /* what comes after `most` bytes is left out */

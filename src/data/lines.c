@@ -41,13 +41,39 @@ char *ds_line_label(char *line)
     return ds_trim(tab + 1);
 }
 
-char *ds_path_near(const char *path, const char *beside)
+ds_near ds_near_of(const char *file, ds_notes *notes)
 {
-    if (path[0] == '/' || ds_path_exists(path))
+    struct stat st, own, here;
+    ds_near n = {.file = file, .dir = ds_path_dir(file), .notes = notes};
+    if (stat(file, &st) || !S_ISREG(st.st_mode) || stat(n.dir, &own) || stat(".", &here) ||
+        (own.st_dev == here.st_dev && own.st_ino == here.st_ino)) {
+        free(n.dir);
+        n.dir = NULL;
+    }
+    return n;
+}
+
+static void tell(ds_near *n, const char *path, const char *own)
+{
+    char *taken = realpath(own, NULL), *other = realpath(path, NULL);
+    ds_note(n->notes, "warning: %s: '%s' is %s, not %s of the current folder", n->file, path,
+            taken ? taken : own, other ? other : path);
+    n->told = true;
+    free(taken);
+    free(other);
+}
+
+char *ds_near_find(ds_near *n, const char *path)
+{
+    char *own = path[0] != '/' && n->dir ? ds_path_join(n->dir, path) : NULL;
+    const bool there = own && ds_path_exists(own);
+    if (!own || (!there && ds_path_exists(path))) {
+        free(own);
         return ds_strdup(path);
-    char *dir = ds_path_dir(beside), *joined = ds_path_join(dir, path);
-    free(dir);
-    return joined;
+    }
+    if (there && !n->told && ds_path_exists(path) && !ds_path_same(own, path))
+        tell(n, path, own);
+    return own;
 }
 
 /* ---- as they come ---- */

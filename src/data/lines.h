@@ -19,9 +19,19 @@ char *ds_lines_next(ds_lines *l);
 
 /* Cut PATH<tab>LABEL up in place: the label without blanks at its ends, NULL where there is none. */
 char *ds_line_label(char *line);
-/* `path` as it is when absolute or found from the current folder, else inside the folder of the file
- * `beside`. Fresh memory. */
-char *ds_path_near(const char *path, const char *beside);
+/* Where the relative paths are that a file names: in its own folder, else in the current one. */
+typedef struct ds_near {
+    const char *file; /* the caller's, outlives it */
+    char *dir;        /* owned; NULL: the current one is its own, or it is a pipe, which has none */
+    ds_notes *notes;  /* may be NULL */
+    bool told;
+} ds_near;
+
+/* Release with free(dir). */
+ds_near ds_near_of(const char *file, ds_notes *notes);
+/* `path` as it can be opened, in fresh memory. Where both folders have a file of that name, the first time is
+ * noted. */
+char *ds_near_find(ds_near *n, const char *path);
 
 /* The lines of a list of images, of a file or of standard input as they come: what is not there yet can be
  * waited for. */

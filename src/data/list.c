@@ -100,12 +100,12 @@ static uint64_t key_of(const char *path)
 
 /* A label in the path is looked for in what the list says, not in the folder that it stands in; only the
  * parent folder of a bare file name has to come from there. */
-static int add_image(const ds_datafile *d, bool labelled, ds_images *images, char *line, int number,
-                     ds_error *e)
+static int add_image(const ds_datafile *d, bool labelled, ds_images *images, ds_near *near, char *line,
+                     int number, ds_error *e)
 {
     int label = -1, rc = DS_OK;
     char *text = d->labels_from == DS_LIST ? ds_line_label(line) : NULL;
-    char *path = ds_path_near(line, images->list);
+    char *path = ds_near_find(near, line);
     if (labelled && d->labels_from == DS_LIST)
         rc = find_label(d, line, text, &label, e);
     else if (labelled)
@@ -118,13 +118,14 @@ static int add_image(const ds_datafile *d, bool labelled, ds_images *images, cha
     return rc;
 }
 
-static int read_lines(const ds_datafile *d, bool labelled, ds_images *images, char *text, ds_error *e)
+static int read_lines(const ds_datafile *d, bool labelled, ds_images *images, ds_near *near, char *text,
+                      ds_error *e)
 {
     const int before = ds_failures(e);
     ds_lines lines = ds_lines_of(text);
     char *line;
     while ((line = ds_lines_next(&lines))) {
-        int rc = *line ? add_image(d, labelled, images, line, lines.line, e) : DS_OK;
+        int rc = *line ? add_image(d, labelled, images, near, line, lines.line, e) : DS_OK;
         if (rc && e) {
             snprintf(e->file, sizeof e->file, "%s", images->list);
             e->line = lines.line;
@@ -138,11 +139,14 @@ static int read_lines(const ds_datafile *d, bool labelled, ds_images *images, ch
 int ds_images_read(const ds_datafile *d, const char *list, bool labelled, ds_images *images, ds_error *e)
 {
     char *text;
-    *images = (ds_images){.list = ds_path_near(list, d->path)};
+    ds_near near = ds_near_of(list, d->notes);
+    *images = (ds_images){.list = realpath(list, NULL)};
+    images->list = images->list ? images->list : ds_strdup(list);
     int rc = ds_file_read_text(images->list, "a list of images, one path a line", &text, e);
     if (!rc)
-        rc = read_lines(d, labelled, images, text, e);
+        rc = read_lines(d, labelled, images, &near, text, e);
     free(text);
+    free(near.dir);
     if (rc && !ds_collects(e))
         ds_images_clear(images);
     return rc;

@@ -17,6 +17,7 @@ struct ds_paths {
     FTS *folder;       /* the operand at hand, NULL: none or no folder */
     bool found;        /* something came of the folder or list at hand */
     ds_feed *feeds;    /* n_lists */
+    ds_near near;      /* of the list at hand */
 };
 
 static void give(ds_path *next, char *path)
@@ -108,6 +109,10 @@ static int step_list(ds_paths *p, int milliseconds, ds_path *next, ds_error *e)
     const char *list = p->setup.lists[p->list];
     char *line;
     bool later;
+    if (p->near.file != list) {
+        free(p->near.dir);
+        p->near = ds_near_of(list, p->setup.notes);
+    }
     DS_TRY(ds_feed_next(&p->feeds[p->list], milliseconds, &line, &later, e));
     if (later)
         next->kind = DS_PATH_LATER;
@@ -116,7 +121,7 @@ static int step_list(ds_paths *p, int milliseconds, ds_path *next, ds_error *e)
     if (p->setup.labelled)
         ds_line_label(line);
     if (*line) {
-        give(next, strcmp(list, "-") == 0 ? ds_strdup(line) : ds_path_near(line, list));
+        give(next, ds_near_find(&p->near, line));
         p->found = true;
     }
     return DS_OK;
@@ -164,5 +169,6 @@ void ds_paths_free(ds_paths *p)
     for (int i = 0; i < p->setup.n_lists; i++)
         ds_feed_close(&p->feeds[i]);
     free(p->feeds);
+    free(p->near.dir);
     free(p);
 }

@@ -16,7 +16,8 @@ typedef struct ds_paths_setup {
     /* n_lists: files with a path a line, "-": standard input; they follow the operands */
     const char *const *lists;
     int n_lists;
-    bool labelled; /* PATH<tab>LABEL in the lists; the labels are left out */
+    bool labelled;   /* PATH<tab>LABEL in the lists; the labels are left out */
+    ds_notes *notes; /* where it is noted when a path could mean two files; may be NULL */
 } ds_paths_setup;
 
 typedef enum ds_path_kind {
@@ -37,7 +38,7 @@ void ds_paths_free(ds_paths *p);
 
 /* The next path, waited for so many milliseconds (-1: without end) where a list comes slowly. Folders give
  * the images below them (by suffix; hidden names are left out) sorted by bytes, folder by folder; links are
- * followed. Relative paths of a list are found from the current folder, else beside the list. DS_EIO,
+ * followed. Relative paths of a list are found in its folder, else in the current one. DS_EIO,
  * DS_EINPUT for a list that cannot be read, is not one, or is empty. */
 int ds_paths_next(ds_paths *p, int milliseconds, ds_path *next, ds_error *e);
 

@@ -46,9 +46,9 @@ void ds_report_json(FILE *f, const ds_figures *r);
 /* ---- csv.c ---- */
 
 /* Header path,label,prediction,confidence,accepted and a line an image; RFC 4180 quoting, lines end in a
- * newline, confidence with 17 digits or nan, accepted (at the threshold) 0 or 1; an answer that is not-a-number
- * has an empty prediction. safe: an apostrophe before texts that a spreadsheet would compute, which begin
- * with = + - @ tab or CR (behind apostrophes, if any). */
+ * newline, confidence with 17 digits or nan, accepted (at the threshold) 0 or 1; of an answer that is
+ * not-a-number the prediction is empty. safe: an apostrophe before texts that a spreadsheet would compute,
+ * which begin with = + - @ tab or CR (behind apostrophes, if any). */
 void ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, bool safe);
 
 /* ---- csv_read.c ---- */

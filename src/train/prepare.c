@@ -120,7 +120,9 @@ static int make_plan(ds_job *job, ds_error *e)
                           "%lld batches over %lld epochs, expected at most %d of each", (long long)batches,
                           (long long)epochs, INT_MAX);
     o->max_batches = (int)batches; /* policy=poly ends there too */
-    job->plan = (ds_train_plan){.images = job->train.n,
+    job->plan = (ds_train_plan){.train = job->train.list,
+                                .valid = job->valid.list,
+                                .images = job->train.n,
                                 .valid_images = job->valid.n,
                                 .batch = o->batch,
                                 .max_batches = (long)batches,
@@ -136,7 +138,7 @@ static int read_inputs(ds_job *job, ds_error *e)
     ds_datafile *d = &job->data;
     int cfg = read_cfg(job, e);
     DS_TRY(ds_keep(e, cfg));
-    DS_TRY(ds_keep(e, ds_datafile_read(s->data, d, e)));
+    DS_TRY(ds_keep(e, ds_datafile_read(s->data, d, s->notes, e)));
     if (d->path && !d->train)
         DS_TRY(ds_keep(e, ds_fail_at(e, DS_EINPUT, s->data, 0,
                                      "train= is missing, expected the list of training images")));

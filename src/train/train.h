@@ -59,8 +59,9 @@ typedef struct ds_train_setup {
 
 /* What is going to be done. */
 typedef struct ds_train_plan {
-    int images, valid_images; /* N, and those of valid= (0: none) */
-    int batch;                /* images a step */
+    const char *train, *valid; /* full paths of the lists; valid NULL: none */
+    int images, valid_images;  /* N, and those of valid= (0: none) */
+    int batch;                 /* images a step */
     long max_batches;
     int epochs;        /* total of the run: ceil(max_batches batch / N), or what -epochs said */
     int warmup_epochs; /* epochs until the target leaves its warm-up, 0: it has none */

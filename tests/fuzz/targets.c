@@ -166,7 +166,7 @@ static void run_data(const uint8_t *bytes, size_t n)
     ds_datafile d;
     ds_error e = {0};
     put_parts(bytes, n);
-    if (!ds_datafile_read(paths[0], &d, &e))
+    if (!ds_datafile_read(paths[0], &d, NULL, &e))
         ds_datafile_clear(&d);
 }
 
@@ -194,7 +194,7 @@ static void run_list(const uint8_t *bytes, size_t n)
         ds_datafile d;
         ds_error e = {0};
         char *text = ds_format("labels=100\nlabels_from=%s\n", froms[k]);
-        int rc = ds_datafile_read(put(3, text, strlen(text)), &d, &e);
+        int rc = ds_datafile_read(put(3, text, strlen(text)), &d, NULL, &e);
         free(text);
         if (rc)
             break;

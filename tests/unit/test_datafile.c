@@ -26,7 +26,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const names[] = {"a.data", "labels.txt", "names.txt", "list.txt"};
+    static const char *const names[] = {"a.data",   "labels.txt", "names.txt",
+                                        "list.txt", "Makefile",   "deps.sh"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *p = ds_path_join(dir, names[i]);
         unlink(p);
@@ -55,7 +56,7 @@ static int read_data(ds_datafile *d, ds_error *e)
 {
     char *path = ds_path_join(dir, "a.data");
     *e = (ds_error){0};
-    int rc = ds_datafile_read(path, d, e);
+    int rc = ds_datafile_read(path, d, NULL, e);
     free(path);
     return rc;
 }
@@ -101,10 +102,14 @@ static void test_all_keys(void **state)
               "# comment\n; another\n\n  classes = 3 \r\ntrain=\tmy images/train # 1.txt\r\n"
               "valid=v\ncalib=c\ntest=t\nlabels = labels.txt\nnames=names.txt\nbackup=some where/\ntop=2\n"
               "labels_from=directory\neval=imagenet\nmap=m\nresults=r\ntag=0\n");
-    assert_string_equal(d.train, "my images/train # 1.txt");
-    assert_string_equal(d.valid, "v");
-    assert_string_equal(d.calib, "c");
-    assert_string_equal(d.test, "t");
+    const char *const paths[] = {d.train, d.valid, d.calib, d.test, d.labels_path, d.names_path};
+    static const char *const written[] = {
+        "my images/train # 1.txt", "v", "c", "t", "labels.txt", "names.txt"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char *path = ds_path_join(dir, written[i]);
+        assert_string_equal(paths[i], path);
+        free(path);
+    }
     assert_string_equal(d.backup, "some where/");
     assert_int_equal(d.top, 2);
     assert_int_equal(d.classes, 3);
@@ -147,11 +152,11 @@ static void test_bad_data(void **state)
     expect_bad_data("labels=labels.txt\ntop=3\n", "a.data", 2, "top=3, expected at most the 2 classes");
     expect_bad_data("classes=2x\nlabels=labels.txt\n", "a.data", 1, "classes=2x, expected");
     expect_bad_data("labels=labels.txt\n\nclasses=3\n", "a.data", 3,
-                    "classes=3, but labels.txt has 2 labels");
+                    "labels.txt has 2 labels, expected the two to be equal");
     expect_bad_data("labels=labels.txt\nlabels_from=folder\n", "a.data", 2,
                     "labels_from=folder, expected substring|");
     expect_bad_data("labels=labels.txt\nnames=names.txt\n", "a.data", 2,
-                    "names=names.txt has 1 names, expected 2");
+                    "names.txt has 1 names, expected 2");
     expect_bad_data("labels=labels.txt\nnames=none.txt\n", "none.txt", 0, "cannot open");
     expect_bad_data("labels=none.txt\n", "none.txt", 0, "one label a line");
     expect_bad_data("labels=labels.txt\ntree=t\n", "a.data", 2, "hierarchies are not supported");
@@ -163,7 +168,7 @@ static void test_bad_files(void **state)
     (void)state;
     ds_datafile d;
     ds_error e = {0};
-    assert_int_equal(ds_datafile_read(dir, &d, &e), DS_EIO);
+    assert_int_equal(ds_datafile_read(dir, &d, NULL, &e), DS_EIO);
     assert_non_null(strstr(e.text, "is a directory"));
     put_bytes("a.data", "train=\0x", 8);
     assert_int_equal(read_data(&d, &e), DS_EINPUT);
@@ -260,7 +265,10 @@ static int read_list(const ds_datafile *d, const char *text, ds_images *images, 
 {
     put("list.txt", text);
     *e = (ds_error){0};
-    return ds_images_read(d, "list.txt", true, images, e);
+    char *path = ds_path_join(dir, "list.txt");
+    int rc = ds_images_read(d, path, true, images, e);
+    free(path);
+    return rc;
 }
 
 static void expect_bad_list(const ds_datafile *d, const char *text, int line, const char *words)
@@ -280,7 +288,6 @@ static void test_list(void **state)
     ds_error e = {0};
     put("labels.txt", "cat\ndog\n");
     read_well(&d, "labels=labels.txt\n");
-    /* "tests" is a folder here, so that path stays; the others lie beside the list */
     assert_int_equal(read_list(&d, "a cat.png\r\n\r\n/x/dog.png\n\n  b_dog.png\na cat.png", &images, &e), 0);
     assert_int_equal(images.n, 4);
     char *near = ds_path_join(dir, "a cat.png");
@@ -299,11 +306,13 @@ static void test_list(void **state)
     assert_int_equal(ds_images_read(&d, "none.txt", true, &images, &e), DS_EIO);
     assert_int_equal(ds_images_read(&d, dir, true, &images, &e), DS_EIO);
     put_bytes("list.txt", "\x89PNG\0\0", 6);
-    assert_int_equal(ds_images_read(&d, "list.txt", true, &images, &e), DS_EINPUT);
+    char *list = ds_path_join(dir, "list.txt");
+    assert_int_equal(ds_images_read(&d, list, true, &images, &e), DS_EINPUT);
+    free(list);
     ds_datafile_clear(&d);
 }
 
-/* A path that exists from the current folder is taken from there. */
+/* A path that the list's folder does not have is taken from the current one. */
 static void test_list_relative_to_current_folder(void **state)
 {
     (void)state;
@@ -317,6 +326,36 @@ static void test_list_relative_to_current_folder(void **state)
     assert_int_equal(strncmp(images.paths[1], dir, strlen(dir)), 0);
     ds_images_clear(&images);
     ds_datafile_clear(&d);
+}
+
+/* Where both folders have it, the list's is taken, which is noted once. */
+static void test_list_in_doubt(void **state)
+{
+    (void)state;
+    ds_notes notes = {0};
+    ds_images images;
+    ds_error e;
+    put("labels.txt", "cat\n");
+    put("Makefile", "");
+    put("deps.sh", "");
+    put("a.data", "labels=labels.txt\nlabels_from=list\n");
+    ds_datafile d;
+    char *path = ds_path_join(dir, "a.data"), *own = ds_path_join(dir, "Makefile");
+    assert_int_equal(ds_datafile_read(path, &d, &notes, NULL), 0);
+    assert_int_equal(read_list(&d, "Makefile\tcat\ndeps.sh\tcat\nREADME.md\tcat\n", &images, &e), 0);
+    assert_string_equal(images.paths[0], own);
+    assert_int_equal(strncmp(images.paths[1], dir, strlen(dir)), 0);
+    assert_string_equal(images.paths[2], "README.md");
+    assert_int_equal(notes.n, 1);
+    char *words = ds_format("list.txt: 'Makefile' is %s, not ", own);
+    if (!strstr(notes.text[0], words))
+        fail_msg("'%s' lacks '%s'", notes.text[0], words);
+    free(words);
+    free(own);
+    free(path);
+    ds_images_clear(&images);
+    ds_datafile_clear(&d);
+    ds_notes_clear(&notes);
 }
 
 static void test_list_with_labels(void **state)
@@ -383,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_label_from_file_name),
         cmocka_unit_test(test_list),
         cmocka_unit_test(test_list_relative_to_current_folder),
+        cmocka_unit_test(test_list_in_doubt),
         cmocka_unit_test(test_list_with_labels),
         cmocka_unit_test(test_many_labels),
     };

@@ -54,12 +54,12 @@ static void put_image(const char *name, size_t n, unsigned char kind, bool last)
 static int setup(void **state)
 {
     (void)state;
-    if (!mkdtemp(dir))
+    if (!mkdtemp(dir) || chdir(dir))
         return -1;
     put_text("labels", "a\nb\n");
     put_text("a.data", "labels=labels\n");
     char *path = place("a.data");
-    int rc = ds_datafile_read(path, &data, NULL);
+    int rc = ds_datafile_read(path, &data, NULL, NULL);
     free(path);
     return rc;
 }
