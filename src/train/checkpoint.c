@@ -117,7 +117,7 @@ int ds_checkpoint_write(ds_job *job, ds_error *e)
     char *path = ds_job_path(job, ".ckpt"), *computed = ds_job_computed(job);
     json_t *texts = json_pack("{s: s, s: s, s: s}", "program", job->setup.program, "computed", computed,
                               "files", ".backup _best.weights _results.csv");
-    int rc = ds_saved_write(path, texts, s.arrays, s.n, e);
+    int rc = ds_saved_write(path, texts, s.arrays, s.n, true, e);
     json_decref(texts);
     free(computed);
     free(path);
@@ -171,24 +171,14 @@ static int compare_cfg(const ds_job *job, char *kept, ds_error *e)
 
 /* ---- reading ---- */
 
-/* The length of array `name`, 0 where there is none or the file is too short. */
-static size_t length_of(const ds_saved_file *f, const char *name)
-{
-    json_int_t n, one, begin, end;
-    bool fits = !json_unpack(json_object_get(f->header, name), "{s: [I, I], s: [I, I]}", "shape", &n, &one,
-                             "data_offsets", &begin, &end) &&
-                n > 0 && end > 0 && (size_t)n <= f->n && (size_t)end <= f->n;
-    return fits ? (size_t)n : 0;
-}
-
 /* The numbers of a file and its cfg, fresh memory, or that it is damaged. */
 static int open_one(ds_job *job, const char *suffix, state *s, char **cfg, ds_error *e)
 {
     ds_saved_file *f = &job->checkpoint;
     ds_saved_close(f);
-    DS_TRY(ds_saved_open(f, ds_job_path(job, suffix), e));
-    const size_t length = length_of(f, "cfg");
-    job->n_images = length_of(f, "images");
+    DS_TRY(ds_saved_open(f, ds_job_path(job, suffix), "a checkpoint", e));
+    const size_t length = ds_saved_rows(f, "cfg");
+    job->n_images = ds_saved_rows(f, "images");
     DS_TRY(ds_saved_read(f, &(ds_saved){"counters", "U64", COUNTERS, 1, s->counters}, e));
     for (size_t i = 0; i < COUNTERS; i++)
         if (s->counters[i] > (i == RESULTS || i == BEST || i == EPOCHS ? INT_MAX : INT64_MAX / 2))

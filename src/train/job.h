@@ -2,11 +2,11 @@
 #ifndef DS_TRAIN_JOB_H
 #define DS_TRAIN_JOB_H
 
+#include "base/safetensors.h"
 #include "cfg/cfg.h"
 #include "data/loader.h"
 #include "host/host.h"
 #include "train/optimizer.h"
-#include "train/safetensors.h"
 #include "train/train.h"
 
 /* Sums since the last epoch's end. */

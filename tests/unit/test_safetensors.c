@@ -6,8 +6,8 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/safetensors.h"
 #include "base/text.h"
-#include "train/safetensors.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,7 @@ static void write_file(float first)
     uint64_t b[2] = {UINT64_MAX, 7};
     const ds_saved arrays[] = {{"a", "F32", 2, 3, a}, {"b", "U64", 2, 1, b}};
     json_t *texts = json_pack("{s: s}", "cfg", "[net]\n");
-    assert_int_equal(ds_saved_write(path, texts, arrays, 2, NULL), 0);
+    assert_int_equal(ds_saved_write(path, texts, arrays, 2, true, NULL), 0);
     json_decref(texts);
 }
 
@@ -48,7 +48,7 @@ static int read_a(const char *of, float a[6])
 {
     ds_saved_file f;
     ds_error e = {0};
-    int rc = ds_saved_open(&f, ds_strdup(of), &e);
+    int rc = ds_saved_open(&f, ds_strdup(of), "arrays", &e);
     if (!rc)
         rc = ds_saved_read(&f, &(ds_saved){"a", "F32", 2, 3, a}, &e);
     ds_saved_close(&f);
@@ -70,7 +70,7 @@ static void test_there_and_back(void **state)
     free(old);
 
     ds_saved_file f;
-    assert_int_equal(ds_saved_open(&f, ds_strdup(path), NULL), 0);
+    assert_int_equal(ds_saved_open(&f, ds_strdup(path), "arrays", NULL), 0);
     assert_int_equal((f.data - f.bytes) % 8, 0);
     assert_int_equal(ds_saved_read(&f, &(ds_saved){"b", "U64", 2, 1, b}, NULL), 0);
     assert_true(b[0] == UINT64_MAX && b[1] == 7);

@@ -1,4 +1,4 @@
-#include "train/safetensors.h"
+#include "base/safetensors.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -45,7 +45,7 @@ static void keep_old(const char *path)
     free(old);
 }
 
-int ds_saved_write(const char *path, json_t *metadata, const ds_saved *a, int n, ds_error *e)
+int ds_saved_write(const char *path, json_t *metadata, const ds_saved *a, int n, bool keep, ds_error *e)
 {
     ds_writer w;
     DS_TRY(ds_writer_open(&w, path, e));
@@ -56,16 +56,16 @@ int ds_saved_write(const char *path, json_t *metadata, const ds_saved *a, int n,
     free(header);
     for (int i = 0; i < n; i++)
         fwrite(a[i].values, 1, bytes_of(&a[i]), w.f);
-    if (fflush(w.f) == 0 && !ferror(w.f))
+    if (keep && fflush(w.f) == 0 && !ferror(w.f))
         keep_old(path);
     return ds_writer_commit(&w, e);
 }
 
-int ds_saved_open(ds_saved_file *f, char *path, ds_error *e)
+int ds_saved_open(ds_saved_file *f, char *path, const char *what, ds_error *e)
 {
     uint64_t length = 0;
     *f = (ds_saved_file){.path = path};
-    DS_TRY(ds_file_read(path, "a checkpoint", &f->bytes, &f->n, e));
+    DS_TRY(ds_file_read(path, what, &f->bytes, &f->n, e));
     memcpy(&length, f->bytes, f->n < sizeof length ? 0 : sizeof length);
     if (length > 0 && length <= f->n - sizeof length) {
         f->data = f->bytes + sizeof length + length;
@@ -74,7 +74,16 @@ int ds_saved_open(ds_saved_file *f, char *path, ds_error *e)
     }
     return f->header
                ? DS_OK
-               : ds_fail_at(e, DS_EINPUT, path, 0, "is damaged, expected a file in the safetensors format");
+               : ds_fail_at(e, DS_EINPUT, path, 0, "is damaged, expected %s in the safetensors format", what);
+}
+
+size_t ds_saved_rows(const ds_saved_file *f, const char *name)
+{
+    json_int_t n, one, begin, end;
+    bool fits = !json_unpack(json_object_get(f->header, name), "{s: [I, I], s: [I, I]}", "shape", &n, &one,
+                             "data_offsets", &begin, &end) &&
+                n > 0 && end > 0 && (size_t)n <= f->n && (size_t)end <= f->n;
+    return fits ? (size_t)n : 0;
 }
 
 int ds_saved_read(const ds_saved_file *f, const ds_saved *a, ds_error *e)
