@@ -30,5 +30,7 @@ void ds_instance_release(ds_instance *it);
 
 /* Of a state of [reject] (reject.c): the score that it ranks by and its threshold (NAN: none). */
 void ds_reject_get(const void *state, ds_score *score, double *threshold);
+/* Its thresholds of the classes, the state's; NULL: it has none. */
+const double *ds_reject_thresholds(const void *state);
 
 #endif

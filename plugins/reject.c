@@ -4,6 +4,7 @@
 typedef struct reject_state {
     ds_score score;
     double threshold;
+    ds_numbers thresholds; /* none, or one a class */
     ds_setup shape;
 } reject_state;
 
@@ -15,6 +16,9 @@ static const ds_option reject_options[] = {
              "how sure the network is, from the raw logits of the cost section", .def = "msp"),
     OPT_REAL("threshold", threshold,
              "images of lower confidence are rejected; without it only not-a-number is"),
+    OPT_REALS("thresholds", thresholds,
+              "instead of one threshold: that of the answer's class, one for each; inf: never accepted",
+              OPT_RANGE(-HUGE_VAL, HUGE_VAL)),
     OPT_REAL("temperature", score.temperature,
              "divides the logits of the confidence, not those of the output", .def = "1",
              OPT_RANGE(1e-6, 1e6)),
@@ -29,6 +33,34 @@ void ds_reject_get(const void *state, ds_score *score, double *threshold)
     *threshold = r->threshold;
 }
 
+const double *ds_reject_thresholds(const void *state)
+{
+    return ((const reject_state *)state)->thresholds.v;
+}
+
+static int check_threshold(const reject_state *r, double threshold, ds_error *e)
+{
+    if (ds_score_is_probability(r->score.kind) && (threshold < 0 || threshold > 1))
+        return ds_fail(e, DS_EINPUT, "threshold=%g, expected a number from 0 to 1 with confidence=%s",
+                       threshold, ds_confidence_names[r->score.kind]);
+    return DS_OK;
+}
+
+static int check_thresholds(const reject_state *r, ds_setup *setup, ds_error *e)
+{
+    const ds_numbers *t = &r->thresholds;
+    setup->key = "thresholds";
+    if (t->n && !isnan(r->threshold))
+        return ds_fail(e, DS_EINPUT, "threshold= and thresholds=, expected one of the two");
+    if (t->n && t->n != setup->classes)
+        return ds_fail(e, DS_EINPUT, "thresholds= has %d numbers, expected %d, one for each class", t->n,
+                       setup->classes);
+    for (int i = 0; i < t->n; i++)
+        DS_TRY(isinf(t->v[i]) ? DS_OK : check_threshold(r, t->v[i], e));
+    setup->key = NULL;
+    return check_threshold(r, r->threshold, e);
+}
+
 static int reject_init(void *state, ds_setup *setup, ds_error *e)
 {
     reject_state *r = state;
@@ -38,10 +70,7 @@ static int reject_init(void *state, ds_setup *setup, ds_error *e)
     setup->outputs = setup->classes;
     r->shape = *setup;
     DS_TRY(ds_score_check(&r->score, setup->logits, setup->abstain, e));
-    if (ds_score_is_probability(r->score.kind) && (r->threshold < 0 || r->threshold > 1))
-        return ds_fail(e, DS_EINPUT, "threshold=%g, expected a number from 0 to 1 with confidence=%s",
-                       r->threshold, ds_confidence_names[r->score.kind]);
-    return DS_OK;
+    return check_thresholds(r, setup, e);
 }
 
 static int reject_forward(void *state, const ds_pass *pass, ds_error *e)
@@ -50,9 +79,10 @@ static int reject_forward(void *state, const ds_pass *pass, ds_error *e)
     const ds_setup *s = &r->shape;
     (void)e;
     for (size_t b = 0; b < (size_t)pass->batch; b++) {
-        double confidence =
-            ds_score_row(&r->score, pass->logits + b * (size_t)s->logits, s->logits, s->abstain);
-        bool accepted = ds_accepts(confidence, r->threshold);
+        const float *logits = pass->logits + b * (size_t)s->logits;
+        double confidence = ds_score_row(&r->score, logits, s->logits, s->abstain);
+        bool accepted = ds_accepts(
+            confidence, r->thresholds.n ? r->thresholds.v[ds_argmax(logits, s->classes)] : r->threshold);
         const float *in = pass->input + b * (size_t)s->inputs;
         float *out = pass->output + b * (size_t)s->classes;
         for (int j = 0; j < s->classes; j++)

@@ -102,8 +102,13 @@ static bool set_numbers(const ds_option *o, ds_numbers *target, const char *valu
     bool ok = true;
     while (ok && (word = strsep(&rest, ","))) {
         double v = 0;
-        ok = ds_parse_double(ds_trim(word), &v) && in_range(o, v) &&
+        word = ds_trim(word);
+        ok = ds_parse_double(word, &v) && in_range(o, v) &&
              (o->type == DS_REALS || (v == floor(v) && fabs(v) <= INT_MAX));
+        if (o->min == -HUGE_VAL && (strcmp(word, "inf") == 0 || strcmp(word, "-inf") == 0)) {
+            v = *word == '-' ? -INFINITY : INFINITY;
+            ok = true;
+        }
         DS_PUSH(fresh.v, fresh.n, v);
     }
     free(copy);

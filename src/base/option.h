@@ -38,7 +38,8 @@ typedef struct ds_option {
     ds_option_type type;
     size_t offset;            /* of the field in the state */
     const char *def;          /* default as a user would write it; NULL: none (zero; NAN for a DS_REAL) */
-    double min, max;          /* inclusive, of each number; both 0: no limit; max HUGE_VAL: none above */
+    double min, max;          /* inclusive, of each number; both 0: no limit; max HUGE_VAL: none above;
+                               * min -HUGE_VAL: DS_REALS take inf and -inf too */
     const char *unit;         /* word for the value in help ("F", "epochs"); NULL: by its type */
     const char *const *names; /* DS_ENUM: the words, NULL-terminated */
     const char *when;         /* "target=ema|abstain": allowed only then; NULL: always */

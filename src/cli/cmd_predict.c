@@ -68,6 +68,7 @@ static int predictor_init(predictor *p, const ds_model *m, const predict_state *
                                .top = top < info->classes ? top : info->classes};
     ds_net_get_reject(m->net, &p->score, &p->to.threshold);
     p->to.score = ds_confidence_names[p->score.kind];
+    p->to.thresholds = isnan(s->threshold) ? ds_net_thresholds(m->net) : NULL;
     if (!isnan(s->threshold))
         p->to.threshold = s->threshold;
     DS_TRY(ds_score_check(&p->score, info->logits, info->abstain, e));

@@ -74,7 +74,8 @@ const ds_option ds_reject_options[] = {
 typedef struct found {
     ds_model model; /* empty with -from */
     ds_score score;
-    double own;        /* threshold of [reject] for this score, NAN: none */
+    double own;               /* threshold of [reject] for this score, NAN: none */
+    const double *of_classes; /* instead: its thresholds of the classes; NULL: none */
     ds_answers *lists; /* n_lists; the first is the one that the report is about, the others those of -list */
     int n_lists;
     ds_answers *rivals; /* n_rivals, those of -compare, in the order of the first list */
@@ -189,13 +190,16 @@ static int check_names(const found *g, ds_error *e)
 static int set_score(found *g, const reject_flags *s, ds_error *e)
 {
     const ds_net_info *info = ds_net_get_info(g->model.net);
+    const bool asked = !isnan(s->threshold) || !isnan(s->coverage) || !isnan(s->risk);
     ds_net_get_reject(g->model.net, &g->score, &g->own);
+    g->of_classes = asked ? NULL : ds_net_thresholds(g->model.net);
     if (s->confidence >= 0 && s->confidence != (int)g->score.kind) {
-        if (!isnan(g->own))
+        if (!isnan(g->own) || g->of_classes)
             ds_note(&g->model.notes, "note: the threshold in the cfg is one of %s and is not used for %s",
                     ds_confidence_names[g->score.kind], ds_confidence_names[s->confidence]);
         g->score.kind = (ds_confidence)s->confidence;
         g->own = NAN;
+        g->of_classes = NULL;
     }
     DS_TRY(ds_score_check(&g->score, info->logits, info->abstain, e));
     return ds_score_is_probability(g->score.kind) ? ds_check_probability("threshold", s->threshold, e)
@@ -266,8 +270,10 @@ static int read_rivals(found *g, const reject_flags *s, ds_error *e)
 static int answer_lists(found *g, const reject_flags *s, ds_error *e)
 {
     const ds_eval_setup how = {.score = g->score, .top = 1};
-    for (int i = 0; i < g->n_lists && g->model.net; i++)
+    for (int i = 0; i < g->n_lists && g->model.net; i++) {
         DS_TRY(ds_model_answer(&g->model, &s->run, how, &g->lists[i], e));
+        g->lists[i].thresholds = g->of_classes;
+    }
     return DS_OK;
 }
 
@@ -293,7 +299,7 @@ static const char *note_of(const found *g, const reject_flags *s)
         return "for -coverage, chosen on these images: optimistic";
     if (!isnan(s->threshold))
         return "from -threshold";
-    return isnan(g->own) ? NULL : "from the cfg";
+    return isnan(g->own) && !g->of_classes ? NULL : "from the cfg";
 }
 
 static ds_figures figures_of(const found *g, const reject_flags *s, const char *weights)

@@ -52,6 +52,8 @@ const char *ds_net_backend(const ds_net *net);
 
 /* The confidence, temperature and threshold of [reject]; false (and msp, 1, NAN) without one. */
 bool ds_net_get_reject(const ds_net *net, ds_score *score, double *threshold);
+/* Its thresholds of the classes, the network's; NULL: it has none. */
+const double *ds_net_thresholds(const ds_net *net);
 
 /* One row of the layer table. */
 typedef struct ds_layer_row {

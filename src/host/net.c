@@ -188,6 +188,13 @@ bool ds_net_get_reject(const ds_net *n, ds_score *score, double *threshold)
     return true;
 }
 
+const double *ds_net_thresholds(const ds_net *n)
+{
+    return n->info.reject < 0
+               ? NULL
+               : ds_reject_thresholds(ds_attached_of(&n->net->layers[n->info.reject])->it.state);
+}
+
 static void set_batch(ds_net *n, int images)
 {
     n->net->batch = images;

@@ -45,7 +45,7 @@ static void put_row(FILE *f, const ds_answers *a, size_t i, double threshold, bo
         ds_csv_put_field(f, a->names[a->predictions[i]], safe);
     putc(',', f);
     ds_csv_put_number(f, a->confidences[i]);
-    fputs(ds_accepts(a->confidences[i], threshold) ? ",1\n" : ",0\n", f);
+    fputs(ds_answers_accepts(a, i, threshold) ? ",1\n" : ",0\n", f);
 }
 
 void ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, bool safe)

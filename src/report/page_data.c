@@ -146,7 +146,7 @@ void ds_gallery_mark(const ds_answers *a, double threshold, const size_t *order,
     mark(a, order, (pass){true, true, true, LISTED_LEAST, left}, marks);
     for (size_t k = 0; k < a->n && k < REJECTED_MOST; k++) {
         size_t place = a->n - 1 - k;
-        if (ds_accepts(a->confidences[order[place]], threshold))
+        if (ds_answers_accepts(a, order[place], threshold))
             break;
         marks[place] |= DS_LISTED;
     }

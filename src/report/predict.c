@@ -7,9 +7,14 @@
 
 #include <math.h>
 
+static double threshold_of(const ds_answer_writer *to, const ds_answer *a)
+{
+    return to->thresholds ? to->thresholds[a->top[0].class] : to->threshold;
+}
+
 static bool is_accepted(const ds_answer_writer *to, const ds_answer *a)
 {
-    return ds_accepts(a->confidence, to->threshold);
+    return ds_accepts(a->confidence, threshold_of(to, a));
 }
 
 /* ---- text ---- */
@@ -26,16 +31,17 @@ static void number(char *text, size_t size, const char *format, double v)
 /* Four digits, or all of them where four would make a confidence and its threshold look equal. */
 static void put_verdict(const ds_answer_writer *to, const ds_answer *a)
 {
-    bool close = a->confidence != to->threshold && fabs(a->confidence - to->threshold) < 1e-4;
+    const double threshold = threshold_of(to, a);
+    bool close = a->confidence != threshold && fabs(a->confidence - threshold) < 1e-4;
     const char *format = close ? "%.17g" : "%.4f";
     char left[400], right[400];
     number(left, sizeof left, format, a->confidence);
-    number(right, sizeof right, format, to->threshold);
+    number(right, sizeof right, format, threshold);
     fprintf(to->f, "  %s: confidence %s (%s)", is_accepted(to, a) ? "accepted" : "REJECTED", left, to->score);
-    if (isnan(to->threshold))
+    if (isnan(threshold))
         fputs(", no threshold\n", to->f);
     else
-        fprintf(to->f, ", threshold %s\n", right);
+        fprintf(to->f, ", threshold %s%s\n", right, to->thresholds ? " of its class" : "");
 }
 
 static void put_text(const ds_answer_writer *to, const ds_answer *a)
@@ -121,7 +127,7 @@ static void put_json(const ds_answer_writer *to, const ds_answer *a)
         line = json_pack("{so so sb so so so so}", "path", path, "answer",
                          ds_json_text(accepted ? to->names[a->top[0].class] : NULL), "accepted", accepted,
                          "confidence", ds_json_number(a->confidence), "score", ds_json_text(to->score),
-                         "threshold", ds_json_number(to->threshold), "top", top_json(to, a));
+                         "threshold", ds_json_number(threshold_of(to, a)), "top", top_json(to, a));
     ds_json_write(to->f, line, JSON_COMPACT);
 }
 

@@ -40,6 +40,7 @@ typedef struct ds_answer_writer {
     bool csv_safe;            /* as ds_report_csv_write's `safe` */
     const char *score;        /* name of the confidence */
     double threshold;         /* NAN: all but NaN are accepted */
+    const double *thresholds; /* instead, of each class; NULL: one for all */
 } ds_answer_writer;
 
 /* What comes before the first answer. */

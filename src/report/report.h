@@ -31,7 +31,9 @@ void ds_report_text(FILE *f, const ds_figures *r);
  *                      each; areas null without bootstrap (replicates 0)
  *   risk_control       {risk delta feasible feasible_risk}; the threshold was chosen on these images
  *   classes            array of {name n accuracy accepted reject_rate risk intervals {accuracy reject_rate
- *                      risk}}; null when unknown or more than DS_MOST_CLASSES
+ *                      risk} accepted_as wrong_as threshold}; accepted_as: images accepted as that class,
+ *                      wrong_as: those of them that are of another. null when unknown or more than
+ *                      DS_MOST_CLASSES
  *   confusion          array of rows, one a label in the order of `classes`: accepted images by prediction,
  *                      then rejected
  *   lists              array of {name file labelled n accepted coverage reject_rate accuracy risk auroc

@@ -78,9 +78,14 @@ function cutAtThreshold(threshold) {
     return data.thinned ? cutAtStep(k) : cutOf(k, threshold);
 }
 
+// of [reject] in the cfg, one of each class: the slider moves one for all
+const ownThresholds = report.classes?.some(c => c.threshold !== report.threshold);
+
 function reportedCut() {
     if (report.threshold === null && report.coverage === 0)
         return cutAtStep(0);
+    if (ownThresholds) // the cut for all that accepts as many
+        return cutAtStep(1 + data.accepted.findIndex(n => n >= report.coverage * data.n - 0.5));
     return report.threshold === null ? cutOf(steps, null) : cutAtThreshold(report.threshold);
 }
 
@@ -522,6 +527,8 @@ function showAbout() {
     const warnings = [
         [report.chose_best, "This list also chose the best weights: its figures are optimistic."],
         [report.threshold !== null && report.threshold_note, `Threshold ${report.threshold} (${report.threshold_note}).`],
+        [ownThresholds, "The cfg has a threshold of each class: they accept " + percent(report.coverage) + ", " +
+            percent(report.risk) + " of them wrong. The slider moves one for all."],
         [report.risk_control?.feasible === false, "No threshold on these images keeps the asked risk."],
         [typeof Chart === "undefined",
          "No charts: Chart.js was not found when the report was made (Debian package libjs-chart.js)."],

@@ -83,7 +83,9 @@ static void control(FILE *f, const ds_control *c)
 static void chosen(FILE *f, const ds_figures *r)
 {
     const ds_cut *c = &r->chosen;
-    fprintf(f, "%-16s %s", "threshold", exact(c->threshold, "nothing can be accepted").text);
+    fprintf(f, "%-16s %s", "threshold",
+            r->answers->thresholds ? "one of each class"
+                                   : exact(c->threshold, "nothing can be accepted").text);
     if (r->threshold_note)
         fprintf(f, " (%s)", r->threshold_note);
     fprintf(f, "\n%-16s %s (%zu accepted)\n", "coverage", percent(c->coverage).text, c->accepted);
@@ -155,14 +157,19 @@ static int widest(const ds_answers *a)
 static void class_table(FILE *f, const ds_figures *r, int width)
 {
     char **names = r->answers->names;
-    fprintf(f, "\nclasses at the threshold\n  %-*s  %8s  %10s  %11s  %10s\n", width, "class", "images",
-            "accuracy", "reject rate", "risk");
+    const double *own = r->answers->thresholds;
+    fprintf(f, "\nclasses at the threshold%s\n  %-*s  %8s  %10s  %11s  %10s  %11s  %10s%s\n", own ? "s" : "",
+            width, "class", "images", "accuracy", "reject rate", "risk", "accepted as", "wrong",
+            own ? "  threshold" : "");
     for (int i = 0; i < r->answers->classes; i++) {
-        ds_rates rates = ds_rates_of(&r->classes[i], true);
+        const ds_counts as = ds_counts_as(r, i);
+        ds_rates rates = ds_rates_of(&r->classes[i], true), its = ds_rates_of(&as, true);
         fputs("  ", f);
         ds_put_name(f, names[i], width);
-        fprintf(f, "  %8zu  %10s  %11s  %10s\n", r->classes[i].n, percent(rates.accuracy.value).text,
-                percent(rates.reject.value).text, percent(rates.risk.value).text);
+        fprintf(f, "  %8zu  %10s  %11s  %10s  %11zu  %10s", r->classes[i].n,
+                percent(rates.accuracy.value).text, percent(rates.reject.value).text,
+                percent(rates.risk.value).text, as.accepted, percent(its.risk.value).text);
+        fprintf(f, own ? "  %s\n" : "\n", own ? exact(own[i], own[i] > 0 ? "never" : "none").text : "");
     }
 }
 

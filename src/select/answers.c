@@ -30,6 +30,12 @@ const char *ds_answers_path(const ds_answers *a, size_t i)
     return a->paths ? a->paths[i] : "";
 }
 
+bool ds_answers_accepts(const ds_answers *a, size_t i, double threshold)
+{
+    const bool own = a->thresholds && a->predictions[i] >= 0;
+    return ds_accepts(a->confidences[i], own ? a->thresholds[a->predictions[i]] : threshold);
+}
+
 /* ---- from a network ---- */
 
 static size_t row_of(const ds_answers *a)

@@ -21,9 +21,10 @@ typedef struct ds_answers {
     bool *wrong;         /* n: is the prediction another class than the label? NULL: unlabelled */
     char **names;        /* of the classes */
     int classes;
-    ds_quality quality; /* of the class probabilities; n = 0: there are none */
-    bool abstain;       /* the network has one more logit, the last, which means "abstain" */
-    float *logits;      /* n x (classes + abstain); NULL: not kept */
+    ds_quality quality;       /* of the class probabilities; n = 0: there are none */
+    bool abstain;             /* the network has one more logit, the last, which means "abstain" */
+    float *logits;            /* n x (classes + abstain); NULL: not kept */
+    const double *thresholds; /* classes, not owned: of the answers of each class; NULL: one for all */
 } ds_answers;
 
 /* ---- answers.c ---- */
@@ -33,6 +34,9 @@ void ds_answers_clear(ds_answers *a);
 const char *ds_answers_path(const ds_answers *a, size_t i);
 /* The logits that were kept of an image. */
 const float *ds_answers_logits(const ds_answers *a, size_t i);
+
+/* Is image i accepted: by the threshold of its answer's class, or `threshold` where one is for all? */
+bool ds_answers_accepts(const ds_answers *a, size_t i, double threshold);
 
 /* Room for the answers of a network to n images whose labels, if any, are there; those of before are
  * forgotten. */

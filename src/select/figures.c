@@ -19,7 +19,7 @@ ds_counts ds_counts_of(const ds_answers *a, double threshold)
 {
     ds_counts c = {0};
     for (size_t i = 0; i < a->n; i++)
-        count(&c, a, i, ds_accepts(a->confidences[i], threshold));
+        count(&c, a, i, ds_answers_accepts(a, i, threshold));
     return c;
 }
 
@@ -30,12 +30,24 @@ void ds_counts_by_class(const ds_answers *a, double threshold, ds_counts *counts
     if (confusion)
         memset(confusion, 0, classes * columns * sizeof *confusion);
     for (size_t i = 0; i < a->n; i++) {
-        bool accepted = ds_accepts(a->confidences[i], threshold);
+        bool accepted = ds_answers_accepts(a, i, threshold);
         size_t label = (size_t)a->labels[i], column = accepted ? (size_t)a->predictions[i] : classes;
         count(&counts[label], a, i, accepted);
         if (confusion)
             confusion[label * columns + column]++;
     }
+}
+
+ds_counts ds_counts_as(const ds_figures *f, int c)
+{
+    const size_t classes = (size_t)f->answers->classes;
+    ds_counts as = {0};
+    for (size_t label = 0; label < classes; label++)
+        as.n += f->confusion[label * (classes + 1) + (size_t)c];
+    as.accepted = as.n;
+    as.right = f->confusion[(size_t)c * (classes + 2)];
+    as.accepted_wrong = as.n - as.right;
+    return as;
 }
 
 static ds_rate rate_of(size_t k, size_t n)
@@ -82,9 +94,21 @@ double ds_auroc_two(const ds_answers *in, const ds_answers *out)
 
 /* ---- one list ---- */
 
+static ds_cut cut_by_class(const ds_answers *a)
+{
+    const ds_counts c = ds_counts_of(a, NAN);
+    return (ds_cut){.threshold = NAN,
+                    .accepted = c.accepted,
+                    .errors = c.accepted_wrong,
+                    .coverage = (double)c.accepted / (double)a->n,
+                    .risk = (double)c.accepted_wrong / (double)c.accepted};
+}
+
 static ds_cut cut_of(ds_figures *f, const ds_wish *w)
 {
     f->control = (ds_control){.risk = w->risk, .delta = w->delta};
+    if (f->answers->thresholds)
+        return cut_by_class(f->answers);
     if (!isnan(w->coverage))
         return ds_cut_at_coverage(&f->curve, w->coverage);
     if (isnan(w->risk))

@@ -124,6 +124,9 @@ ds_figures ds_figures_of(const ds_answers *lists, int n, const ds_answers *rival
                          const ds_wish *w);
 void ds_figures_clear(ds_figures *f);
 
+/* Of the accepted images those that are answered as class c, and the wrong ones among them. */
+ds_counts ds_counts_as(const ds_figures *f, int c);
+
 /* 1 - coverage, without its rounding; NAN for no images. */
 double ds_reject_rate(const ds_figures *f, const ds_cut *cut);
 

@@ -75,6 +75,34 @@ static void differences_are_of_the_images(void **state)
     ds_figures_clear(&other);
 }
 
+/* a: .9 right, .6 wrong, .5 right; b: .8 wrong, .4 right; one without an answer. */
+static void a_threshold_of_each_class(void **state)
+{
+    (void)state;
+    double confidences[] = {0.9, 0.6, 0.5, 0.8, 0.4, NAN}, thresholds[] = {0.6, INFINITY};
+    bool wrong[] = {false, true, false, true, false, true};
+    const ds_answers a = {.n = 6,
+                          .confidences = confidences,
+                          .wrong = wrong,
+                          .labels = (int[]){0, 1, 0, 0, 1, 1},
+                          .predictions = (int[]){0, 0, 0, 1, 1, -1},
+                          .thresholds = thresholds,
+                          .classes = 2};
+    const ds_wish w = {.threshold = NAN, .coverage = NAN, .risk = NAN, .delta = NAN};
+    ds_figures f = ds_figures_of(&a, 1, NULL, 0, &w);
+    assert_true(isnan(f.chosen.threshold) && f.chosen.accepted == 2 && f.chosen.errors == 1);
+    assert_true(f.chosen.coverage == 2 / 6.0 && f.chosen.risk == 0.5 && f.rates.reject.value == 4 / 6.0);
+    assert_true(f.classes[0].accepted == 1 && f.classes[1].accepted_wrong == 1);
+    ds_counts as = ds_counts_as(&f, 0), none = ds_counts_as(&f, 1);
+    assert_true(as.accepted == 2 && as.accepted_wrong == 1 && as.right == 1 && none.accepted == 0);
+    ds_figures_clear(&f);
+    thresholds[0] = -INFINITY;
+    thresholds[1] = 0.5;
+    f = ds_figures_at(&a, &w);
+    assert_true(f.chosen.accepted == 4 && f.chosen.errors == 2);
+    ds_figures_clear(&f);
+}
+
 static double by_pairs(const double *in, size_t n_in, const double *out, size_t n_out)
 {
     double sum = 0;
@@ -127,6 +155,7 @@ int main(void)
         cmocka_unit_test(figures_of_a_small_list),
         cmocka_unit_test(without_labels_nothing_is_right),
         cmocka_unit_test(differences_are_of_the_images),
+        cmocka_unit_test(a_threshold_of_each_class),
         cmocka_unit_test(auroc_of_two_lists),
         cmocka_unit_test(auroc_edges),
     };

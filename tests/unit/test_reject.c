@@ -96,6 +96,26 @@ static void without_threshold_all_but_nan(void **unused)
     }
 }
 
+/* Of two images of one confidence that of the answer's class decides. */
+static void a_threshold_of_each_class(void **unused)
+{
+    (void)unused;
+    static const float z[4][2] = {{1, 0}, {0, 1}, {0, 0}, {NAN, 1}};
+    static const struct {
+        const char *word;
+        bool accepted[3]; /* equal logits are answered by the first class */
+    } cases[] = {{"0.7, 0.8", {true, false, false}},
+                 {"0.5,0.7", {true, true, true}},
+                 {"inf,-inf", {false, true, false}}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        bench *t = OPEN(2, false, "thresholds", cases[k].word);
+        pass(t, z[0], z[0], 4);
+        assert_memory_equal(t->accepted, cases[k].accepted, sizeof cases[k].accepted);
+        assert_false(t->accepted[3]);
+        close_reject(t);
+    }
+}
+
 /* Input and logits have C + 1 numbers, the output C; msp is over the first C. */
 static void abstain_rows(void **unused)
 {
@@ -174,6 +194,11 @@ static void bad_options(void **unused)
     refused(OPEN(3, false, "threshold", "1.5"), 20,
             "threshold=1.5, expected a number from 0 to 1 with confidence=msp");
     refused(OPEN(3, false, "confidence", "gini", "threshold", "-0.1"), 20, "confidence=gini");
+    refused(OPEN(3, false, "confidence", "gini", "thresholds", "inf,0.5,1.1"), 22, "threshold=1.1");
+    refused(OPEN(3, false, "thresholds", "1,0.5"), 21,
+            "thresholds= has 2 numbers, expected 3, one for each class");
+    refused(OPEN(2, false, "threshold", "1", "thresholds", "1,0.5"), 22, "expected one of the two");
+    refused(OPEN(2, false, "thresholds", "1,infinity"), 21, "thresholds=1,infinity");
     refused(OPEN(3, false, "threshold", "nan"), 21, "threshold=nan");
     refused(OPEN(3, false, "confidence", "mps"), 21, "did you mean 'msp'");
     refused(OPEN(3, false, "treshold", "0.5"), 21, "did you mean 'threshold'");
@@ -190,6 +215,7 @@ int main(void)
         cmocka_unit_test(passes_or_zeroes),
         cmocka_unit_test(threshold_is_met_by_equality),
         cmocka_unit_test(without_threshold_all_but_nan),
+        cmocka_unit_test(a_threshold_of_each_class),
         cmocka_unit_test(abstain_rows),
         cmocka_unit_test(temperature_divides_the_logits),
         cmocka_unit_test(get),

@@ -518,14 +518,22 @@ static void the_table_has_classes_when_asked(void **state)
     ds_figures r = full_report(&rival);
     r.show_classes = true;
     char *text = written(ds_report_text, &r);
-    assert_has(text, "  class    images    accuracy  reject rate        risk\n"
-                     "  cat           3     66.67 %      66.67 %      0.00 %\n"
-                     "  dög           2     50.00 %       0.00 %     50.00 %\n"
-                     "  eel           0   undefined    undefined   undefined\n");
+    assert_has(text, "  class    images    accuracy  reject rate        risk  accepted as       wrong\n"
+                     "  cat           3     66.67 %      66.67 %      0.00 %            2     50.00 %\n"
+                     "  dög           2     50.00 %       0.00 %     50.00 %            1      0.00 %\n"
+                     "  eel           0   undefined    undefined   undefined            0   undefined\n");
     assert_has(text, "                 1      2      3  rejected\n"
                      "   1  cat        1      0      0         2\n"
                      "   2  dög        1      1      0         0\n"
                      "   3  eel        0      0      0         0\n");
+    free(text);
+    simple.thresholds = (double[]){0.5, -INFINITY, INFINITY};
+    text = written(ds_report_text, &r);
+    assert_has(text, "threshold        one of each class");
+    assert_has(text, "  wrong  threshold\n");
+    assert_has(text, "    50.00 %  0.5\n");
+    assert_has(text, "     0.00 %  none\n");
+    assert_has(text, "  undefined  never\n");
     free(text);
     r.classes = NULL;
     text = written(ds_report_text, &r);
@@ -604,7 +612,9 @@ static void json_has_classes(void **state)
     json_t *o = loaded(&r), *list = json_object_get(o, "classes"), *matrix = json_object_get(o, "confusion");
     assert_true(json_array_size(list) == 3 && json_array_size(matrix) == 3);
     json_t *cat = json_array_get(list, 0), *eel = json_array_get(list, 2);
-    assert_int_equal(json_object_size(cat), 7);
+    assert_int_equal(json_object_size(cat), 10);
+    assert_true(json_number(cat, "accepted_as") == 2 && json_number(cat, "wrong_as") == 1);
+    assert_true(json_number(cat, "threshold") == 0.05);
     assert_string_equal(json_string_value(json_object_get(cat, "name")), "cat");
     assert_true(json_number(cat, "n") == 3 && json_number(cat, "accepted") == 1);
     assert_true(json_number(cat, "accuracy") == 2 / 3.0 && json_number(cat, "reject_rate") == 2 / 3.0);
