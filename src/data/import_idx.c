@@ -109,5 +109,8 @@ int ds_import_read_idx(ds_import_job *job, ds_error *e)
         DS_TRY(add_pair(job, test, &job->test, e));
     if (job->classes < 2)
         return ds_fail_at(e, DS_EINPUT, job->classes_path, 0, "%d class, expected at least 2", job->classes);
+    if (job->classes > UCHAR_MAX + 1)
+        return ds_fail_at(e, DS_EINPUT, job->classes_path, 0,
+                          "%d names, expected at most %d: a label is a byte", job->classes, UCHAR_MAX + 1);
     return DS_OK;
 }

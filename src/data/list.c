@@ -8,6 +8,7 @@
 #include "data/lines.h"
 
 #include <omp.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,7 +107,9 @@ static int add_image(const ds_datafile *d, bool labelled, ds_images *images, ds_
     int label = -1, rc = DS_OK;
     char *text = d->labels_from == DS_LIST ? ds_line_label(line) : NULL;
     char *path = ds_near_find(near, line);
-    if (labelled && d->labels_from == DS_LIST)
+    if (strlen(line) >= PATH_MAX) /* labels are looked for at each byte and for each length */
+        rc = ds_fail(e, DS_EINPUT, "a path of %zu bytes, expected at most %d", strlen(line), PATH_MAX - 1);
+    else if (labelled && d->labels_from == DS_LIST)
         rc = find_label(d, line, text, &label, e);
     else if (labelled)
         rc = ds_label_of(d, d->labels_from == DS_DIRECTORY ? path : line, &label, e);

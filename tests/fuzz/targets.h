@@ -2,16 +2,19 @@
 #ifndef DS_FUZZ_TARGETS_H
 #define DS_FUZZ_TARGETS_H
 
+#include "base/error.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 typedef struct ds_fuzz_target {
     const char *name; /* also of its folder in tests/fuzz/corpus */
-    void (*run)(const uint8_t *bytes, size_t n);
+    void (*run)(const uint8_t *bytes, size_t n, ds_error *e);
 } ds_fuzz_target;
 
 /* The last one has no name. */
 extern const ds_fuzz_target ds_fuzz_targets[];
+void ds_fuzz_run(const ds_fuzz_target *target, const uint8_t *bytes, size_t n);
 const ds_fuzz_target *ds_fuzz_find(const char *name);
 
 #endif

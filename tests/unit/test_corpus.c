@@ -33,7 +33,7 @@ static void run_file(const ds_fuzz_target *t, const char *path)
     fflush(stdout);
     assert_int_equal(ds_file_read(path, "an input", &bytes, &n, NULL), 0);
     getrusage(RUSAGE_SELF, &before);
-    t->run(bytes, n);
+    ds_fuzz_run(t, bytes, n);
     getrusage(RUSAGE_SELF, &after);
     free(bytes);
     if (seconds(&after) - seconds(&before) > 1 || after.ru_maxrss - before.ru_maxrss > MOST_KIB)

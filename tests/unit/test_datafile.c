@@ -303,6 +303,10 @@ static void test_list(void **state)
     expect_bad_list(&d, "catdog.png\n", 1, "has 2 labels (cat, dog)");
     expect_bad_list(&d, "\n\n", 0, "has no images");
     expect_bad_list(&d, "", 0, "is empty");
+    char *long_path = ds_format("cat.png\n%5000s\n", "xdog.png");
+    memset(strchr(long_path, '\n') + 1, 'x', 4990);
+    expect_bad_list(&d, long_path, 2, "a path of 5000 bytes, expected at most 4095");
+    free(long_path);
     assert_int_equal(ds_images_read(&d, "none.txt", true, &images, &e), DS_EIO);
     assert_int_equal(ds_images_read(&d, dir, true, &images, &e), DS_EIO);
     put_bytes("list.txt", "\x89PNG\0\0", 6);
