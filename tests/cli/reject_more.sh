@@ -59,8 +59,8 @@ reject -from "$T/five.csv" -threshold 0.7
 ! grep -q '^confusion' "$T/out" || complain "a confusion matrix that nobody asked for"
 reject -from "$T/five.csv" -threshold 0.7 -classes
 expect_status 0
-expect_out '^  cat +3 +66\.67 % +66\.67 % +0\.00 %$'
-expect_out '^  dog +2 +50\.00 % +0\.00 % +50\.00 %$'
+expect_out '^  cat +3 +66\.67 % +66\.67 % +0\.00 % +2 +50\.00 %$'
+expect_out '^  dog +2 +50\.00 % +0\.00 % +50\.00 % +1 +0\.00 %$'
 expect_out '^ +1  cat +1 +0 +2$'
 expect_out '^ +2  dog +1 +1 +0$'
 end
