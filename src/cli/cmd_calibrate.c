@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/model.h"
+#include "cli/per_class.h"
 #include "cli/place.h"
 #include "cli/print.h"
 #include "data/loader.h"
@@ -17,7 +18,9 @@
 #include <string.h>
 
 typedef struct calibrate_flags {
-    double risk, delta, coverage, cost;
+    double risk, delta, coverage, cost; /* risk: of all classes */
+    ds_texts risks;
+    bool per_class;
     int confidence; /* DS_CONFIDENCES: best, -1: that of [reject] */
     int seed;
     char *temperature, *out, *from;
@@ -33,12 +36,16 @@ static const char *const confidence_words[] = {
 
 #define DS_STATE calibrate_flags
 const ds_option ds_calibrate_options[] = {
-    OPT_REAL("risk", risk,
-             "accept as much as can be while at most R of the accepted images are wrong; with -delta",
-             .unit = "R"),
+    OPT_TEXTS(
+        "risk", risks,
+        "accept as much as can be while at most R of the accepted images are wrong; with -delta. NAME=R: "
+        "of those accepted as class NAME",
+        .unit = "R"),
     OPT_REAL("delta", delta,
              "probability of bad luck with the calibration images that -risk may be missed with",
              .unit = "D"),
+    OPT_FLAG("per-class", per_class,
+             "keep -risk among the images accepted as each class, by a threshold of its own"),
     OPT_REAL("coverage", coverage, "instead: accept the surest images, at least this fraction in (0, 1]",
              .unit = "C"),
     OPT_REAL(
@@ -76,14 +83,24 @@ static bool wants_fit(const calibrate_flags *s)
     return s->temperature && strcmp(s->temperature, "fit") == 0;
 }
 
+static int read_risks(calibrate_flags *s, ds_error *e)
+{
+    bool named = false;
+    DS_TRY(ds_per_class_risks(&s->risks, &s->risk, &named, e));
+    if (s->per_class && isnan(s->risk))
+        return ds_fail(e, DS_EUSAGE, "-per-class without -risk R, expected both");
+    s->per_class = s->per_class || named;
+    return DS_OK;
+}
+
 static int check_aim(const calibrate_flags *s, ds_error *e)
 {
-    int aims = !isnan(s->risk) + !isnan(s->coverage) + !isnan(s->cost);
+    int aims = (s->risks.n > 0) + !isnan(s->coverage) + !isnan(s->cost);
     if (aims != 1)
         return ds_fail(e, DS_EUSAGE,
                        "%s what the threshold is for, expected one of -risk R -delta D, -coverage C, -cost C",
                        aims ? "more than one flag says" : "no flag says");
-    DS_TRY(ds_check_promise(s->risk, s->delta, e));
+    DS_TRY(ds_check_promise(s->risks.n ? 0.5 : NAN, s->delta, e)); /* risks are checked one by one */
     DS_TRY(ds_check_fraction("coverage", s->coverage, e));
     return ds_check_inside("cost", s->cost, e);
 }
@@ -142,8 +159,15 @@ static int tell_infeasible(const calibrate_flags *s, size_t n, double feasible, 
 }
 
 /* Cut the images of `a`, and say so in `r`. */
-static int find_threshold(const calibrate_flags *s, const ds_answers *a, ds_calibration *r, ds_error *e)
+static int find_threshold(const calibrate_flags *s, ds_per_class *p, ds_answers *a, ds_calibration *r,
+                          ds_error *e)
 {
+    if (s->per_class) {
+        DS_TRY(ds_per_class_find(p, &s->risks, s->risk, s->delta, a, e));
+        r->promises = p->promises;
+        r->names = a->names;
+        r->classes = a->classes;
+    }
     const ds_wish wish = {
         .threshold = 1 - s->cost, .coverage = s->coverage, .risk = s->risk, .delta = s->delta};
     ds_figures f = ds_figures_at(a, &wish);
@@ -151,7 +175,7 @@ static int find_threshold(const calibrate_flags *s, const ds_answers *a, ds_cali
     r->cut = f.chosen;
     r->n_nan = f.curve.n_nan;
     ds_figures_clear(&f);
-    if (!isnan(s->risk) && !found.feasible)
+    if (!s->per_class && !isnan(s->risk) && !found.feasible)
         return tell_infeasible(s, a->n, found.feasible_risk, e);
     if (!isnan(s->coverage) && r->cut.accepted == 0)
         return ds_fail(e, DS_EINFEASIBLE,
@@ -166,6 +190,7 @@ typedef struct calibration {
     ds_score score;
     ds_answers answers;
     ds_calibration found;
+    ds_per_class classes;
     ds_place out;
 } calibration;
 
@@ -217,12 +242,12 @@ static int find(calibration *c, const calibrate_flags *s, ds_error *e)
     r->confidence = ds_confidence_names[c->score.kind];
     r->temperature = c->score.temperature;
     ds_answers_score(&rest, &c->score);
-    return find_threshold(s, &rest, r, e);
+    return find_threshold(s, &c->classes, &rest, r, e);
 }
 
 /* ---- the result as keys ---- */
 
-enum { MOST_KEYS = 4 };
+enum { MOST_KEYS = 5 };
 typedef struct keys {
     ds_pair v[MOST_KEYS]; /* a NULL value: take it out */
     int n;
@@ -251,7 +276,11 @@ static void keys_of(keys *k, const calibration *c)
 {
     const ds_score *score = &c->score;
     k->n = 0;
-    add_number(k, "threshold", c->found.cut.threshold);
+    if (!c->classes.text)
+        add_number(k, "threshold", c->found.cut.threshold);
+    else
+        add_key(k, "threshold", NULL);
+    add_key(k, "thresholds", c->classes.text);
     add_key(k, "confidence", c->found.confidence);
     if (score->temperature != 1 || is_in_cfg(&c->m, "temperature"))
         add_number(k, "temperature", score->temperature);
@@ -348,7 +377,7 @@ static int calibrate_csv(calibration *c, const calibrate_flags *s, ds_error *e)
                               a->confidences[i]);
     c->found.list = s->from;
     c->found.images = a->n;
-    DS_TRY(find_threshold(s, a, &c->found, e));
+    DS_TRY(find_threshold(s, &c->classes, a, &c->found, e));
     ds_calibration_text(stdout, &c->found);
     return DS_OK;
 }
@@ -361,6 +390,8 @@ int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
     const char *operands[MOST] = {0};
     int n, rc = ds_flags_parse(ds_calibrate_options, &s, argc, argv, operands, MOST, &n, e);
     if (!rc)
+        rc = read_risks(&s, e);
+    if (!rc)
         rc = check_flags(&s, n, e);
     c.found.risk = s.risk;
     c.found.delta = s.delta;
@@ -369,6 +400,7 @@ int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
     if (!rc)
         rc = s.from ? calibrate_csv(&c, &s, e) : calibrate_network(&c, &s, operands, e);
     ds_place_abort(&c.out);
+    ds_per_class_clear(&c.classes);
     ds_answers_clear(&c.answers);
     ds_model_close(&c.m);
     ds_option_clear(ds_calibrate_options, &s);

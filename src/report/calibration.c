@@ -75,11 +75,39 @@ static void confidence(FILE *f, const ds_calibration *c)
         fprintf(f, "  %-14s %.6f\n", c->candidates[i].name, c->candidates[i].aurc);
 }
 
+/* Class by class what is promised, and what becomes of the images that are answered so. */
+static void classes(FILE *f, const ds_calibration *c)
+{
+    enum { WIDTH = 16 };
+    fprintf(f, "  %-*s %8s  %8s  %8s  %8s  %s\n", WIDTH, "answer", "images", "accepted", "wrong", "risk",
+            "threshold");
+    for (int i = 0; i < c->classes; i++) {
+        const ds_class_promise *p = &c->promises[i];
+        char risk[DS_NUMBER_TEXT + 4] = "-", number[DS_NUMBER_TEXT];
+        if (!isnan(p->risk))
+            snprintf(risk, sizeof risk, "<= %g %%", 100 * p->risk);
+        fputs("  ", f);
+        ds_put_name(f, c->names[i], WIDTH);
+        fprintf(f, " %8zu  %8zu  %8zu  %8s  ", p->answered, p->found.cut.accepted, p->found.cut.errors, risk);
+        if (p->found.feasible)
+            fprintf(f, "%s\n", ds_number_text(p->found.cut.threshold, number));
+        else if (isnan(p->risk))
+            fputs("none\n", f);
+        else if (isnan(p->found.feasible_risk))
+            fputs("never accepted: no risk is feasible\n", f);
+        else
+            fprintf(f, "never accepted: %g %% would be feasible\n", 100 * p->found.feasible_risk);
+    }
+}
+
 static void cut(FILE *f, const ds_calibration *c)
 {
     char text[DS_NUMBER_TEXT];
     size_t n = c->images - c->fitted_on, rejected = n - c->cut.accepted;
-    fprintf(f, "%-16s %s\n", "threshold", ds_number_text(c->cut.threshold, text));
+    fprintf(f, "%-16s %s\n", "threshold",
+            c->promises ? "one of each class" : ds_number_text(c->cut.threshold, text));
+    if (c->promises)
+        classes(f, c);
     fprintf(f, "%-16s %.2f %% (%zu accepted)\n", "coverage", 100 * c->cut.coverage, c->cut.accepted);
     fprintf(f, "%-16s %.2f %% (%zu rejected)\n", "reject rate", 100 * (double)rejected / (double)n, rejected);
     if (c->cut.accepted)
@@ -92,7 +120,15 @@ static void cut(FILE *f, const ds_calibration *c)
 static void promise(FILE *f, const ds_calibration *c)
 {
     char sure[DS_PERCENT_TEXT], share[DS_PERCENT_TEXT], cost[DS_NUMBER_TEXT];
-    if (!isnan(c->risk))
+    if (c->promises)
+        fprintf(
+            f,
+            "with probability at least %s over the draw of the calibration images, the error rate among "
+            "images "
+            "of the same kind that are accepted as a class is at most the risk in its line, for all of these "
+            "classes at once\n",
+            ds_percent_rest_text(c->delta, sure));
+    else if (!isnan(c->risk))
         fprintf(f,
                 "with probability at least %s over the draw of the calibration images, the error rate among "
                 "accepted images of the same kind is at most %s\n",

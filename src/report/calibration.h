@@ -25,7 +25,10 @@ typedef struct ds_calibration {
      * probability 1 - delta; at least `coverage` of the images are accepted; rejecting an image costs
      * `cost` errors */
     double risk, delta, coverage, cost;
-    ds_cut cut; /* of the images that set the threshold */
+    ds_cut cut;                       /* of the images that set the threshold */
+    const ds_class_promise *promises; /* classes, instead of `risk`; NULL: one threshold for all */
+    char *const *names;
+    int classes;
 } ds_calibration;
 
 /* A number of (0, 1) in percent, all its digits and no more: 0.001 becomes "0.1 %". The digits are the

@@ -55,6 +55,19 @@ void ds_answers_reorder(ds_answers *a, const uint32_t *order);
  * quality. */
 ds_answers ds_answers_part(const ds_answers *a, size_t from, size_t to);
 
+/* ---- by_class.c ---- */
+
+/* Of the images that are accepted as a class at most `risk` are wrong. */
+typedef struct ds_class_promise {
+    double risk;        /* NAN: no promise, all are accepted */
+    size_t answered;    /* images answered as the class */
+    ds_guarantee found; /* among these */
+} ds_class_promise;
+/* Keep the promises (classes) all at once with probability 1 - delta, each by a threshold of its own, at an
+ * equal part of delta: thresholds (classes) are infinite where it is infeasible, minus that without a promise.
+ * Returns how many are feasible. */
+int ds_promise_by_class(const ds_answers *a, double delta, ds_class_promise *promises, double *thresholds);
+
 /* ---- match.c ---- */
 
 /* Bring the answers of another program into the order of `a`. Paths that are there k times in both are

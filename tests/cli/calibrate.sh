@@ -149,6 +149,74 @@ calibrate -risk "$least" -delta 0.001
 expect_status 0
 end
 
+begin "-per-class: a threshold of each class in the cfg, which reject, predict and the preload follow"
+tiny_cfg "$T/own.cfg" 1 3 '[softmax]\n' '[reject]\nthreshold=0.9\nconfidence=msp\n'
+run "$D" classifier calibrate "$data" "$T/own.cfg" "$W" -risk 0.45 -delta 0.3 -per-class -out "$T/new.cfg"
+expect_status 0
+expect_out '^threshold +one of each class$'
+expect_out '^with probability at least 70 % .* that are accepted as a class is at most the risk in its line'
+expect_accepted "$T/new.cfg" "$(figure coverage 3 | tr -d '(')" "$(figure 'selective risk' 3 | tr -d '(')"
+keys=$(sed -n 's/^thresholds=//p' "$T/new.cfg")
+! grep -q '^threshold=' "$T/new.cfg" || complain "the threshold for all is left"
+printf '%s\n' "$keys" | tr ',' '\n' >"$T/keys"
+[ "$(wc -l <"$T/keys")" -eq 3 ] && [ "$(grep -vc inf "$T/keys")" -ge 2 ] || complain "thresholds=$keys"
+sed -n '/^  answer/,/^coverage/p' "$T/out" | awk '$5 == "<=" { print $1, $3, $4 }' >"$T/want"
+python3 - "$T/rows.csv" "$T/keys" "$T/want" <<'END' >"$T/diff" 2>&1 || complain "$(cat "$T/diff")"
+import csv, sys
+rows = list(csv.DictReader(open(sys.argv[1])))
+names = sorted({r["label"] for r in rows})
+thresholds = dict(zip(names, map(float, open(sys.argv[2]))))
+for r in rows:
+    assert (r["accepted"] == "1") == (float(r["confidence"]) >= thresholds[r["prediction"]]), r
+for line in open(sys.argv[3]):
+    name, accepted, wrong = line.split()
+    its = [r for r in rows if r["prediction"] == name and r["accepted"] == "1"]
+    assert (len(its), sum(r["label"] != name for r in its)) == (int(accepted), int(wrong)), line
+assert open(sys.argv[3]).read()
+END
+run "$D" classifier reject "$again" "$T/new.cfg" "$W" -classes -json "$T/new.json" -report "$T/page"
+expect_out '^threshold +one of each class \(from the cfg\)$'
+expect_out '^classes at the thresholds$'
+python3 -c 'import json, sys
+v = json.load(open(sys.argv[1]))
+assert v["threshold"] is None and [c["threshold"] for c in v["classes"] if c["threshold"]]' "$T/new.json" || complain "the JSON has no thresholds"
+run "$D" classifier predict "$again" "$T/new.cfg" "$W" -list "$T/idx/calib.list" -format csv
+cut -d, -f5 "$T/rows.csv" | sed 1d >"$T/want"
+cut -d, -f3 "$T/out" | sed 1d >"$T/got"
+expect_same "$T/want" "$T/got"
+run "$D" classifier predict "$again" "$T/new.cfg" "$W" "$T/idx/calib.list" -threshold 0 -format csv
+run "$D" classifier predict "$again" "$T/new.cfg" "$W" $(sed -n 1p "$T/idx/calib.list" | sed "s|^|$T/idx/|")
+expect_out ', threshold (0\.[0-9]+|inf) of its class$'
+run "$D" classifier reject "$again" "$T/new.cfg" "$W" -threshold 0.5
+expect_out '^threshold +0\.5 \(from -threshold\)$'
+run "$D" classifier reject "$again" "$T/new.cfg" "$W" -confidence margin
+expect_err '^note: the threshold in the cfg is one of msp'
+expect_out '^coverage +100\.00 %'
+run "$D" classifier calibrate "$data" "$T/new.cfg" "$W" -risk 0.3 -delta 0.05 -out "$T/back.cfg"
+grep -q "^threshold=$threshold\$" "$T/back.cfg" && ! grep -q '^thresholds=' "$T/back.cfg" || complain "$(tail -4 "$T/back.cfg")"
+end
+
+begin "-risk NAME=R: a promise for some classes, the others are accepted"
+calibrate -risk 1=0.6 -delta 0.1 -out "$T/new.cfg"
+expect_status 0
+grep -Eq '^thresholds=-inf,[0-9.]+,-inf$' "$T/new.cfg" || complain "$(tail -2 "$T/new.cfg")"
+calibrate -risk 0.4 -risk 1=0.001 -delta 0.4
+expect_status 0
+expect_out '^  0 +0 +0 .* never accepted: no risk is feasible$'
+expect_out '^  1 .* never accepted: [0-9.]+ % would be feasible$'
+expect_out '^thresholds=inf,inf,0'
+end
+while IFS='|' read -r name status pattern flags; do
+    error_case "$name" "$status" "$pattern" "$D" classifier calibrate "$data" "$T/plain.cfg" "$W" -delta 0.1 $flags
+done <<'END'
+a class of no network|2|-risk leftish=0.1, expected the name of a class|-risk leftish=0.1
+a risk that is no number|2|-risk 0=x, expected a number R or NAME=R|-risk 0=x
+two risks for all|2|-risk 0.1 and -risk 0.2|-risk 0.1 -risk 0.2
+classes without a risk for all|2|-per-class without -risk R|-per-class -risk leftish=0.1
+a percentage|2|-risk 5, .*did you mean 0.05|-risk 0=5
+no class is feasible|3|no feasible threshold for any class: 60 calibration images allow -risk 0.[0-9]+ at the least, for '|-risk 0.001 -per-class
+END
+
 # ---- lists that share an image ----
 
 list=$T/idx/calib.list

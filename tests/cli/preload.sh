@@ -43,6 +43,21 @@ expect_status 0
 [ "$(sort -u "$T/out")" = 0.000000 ] || complain "outputs are not all zero"
 end
 
+begin "the threshold of the answer's class decides"
+answer=$(awk '$1 > most { most = $1; best = NR } END { print best }' "$T/want")
+for others in inf -inf; do
+    thresholds=$(awk -v a="$answer" -v o=$others 'BEGIN { for (i = 1; i <= 3; i++) printf("%s%s", (i > 1 ? "," : ""), (i == a ? (o == "inf" ? 0 : "inf") : o)) }')
+    sed "s/^threshold=.*/thresholds=$thresholds/" "$T/never.cfg" >"$T/classes.cfg"
+    client "$T/classes.cfg" "$ema"
+    expect_status 0
+    if [ $others = inf ]; then
+        expect_same "$T/out" "$T/want"
+    else
+        [ "$(sort -u "$T/out")" = 0.000000 ] || complain "thresholds=$thresholds: outputs are not all zero"
+    fi
+done
+end
+
 begin "target=abstain gives as many outputs as classes"
 client "$T/abstain.cfg" "$abstain"
 expect_status 0

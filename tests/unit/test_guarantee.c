@@ -1,4 +1,5 @@
 #include "base/rng.h"
+#include "select/answers.h"
 #include "select/select.h"
 
 #include <math.h>
@@ -384,6 +385,67 @@ static void the_promise_is_kept(void **state)
     assert_true(worst > 0.5);
 }
 
+/* Answers of 20 to 1: each class has its own error rates and its own risk; the last is never the answer. */
+static void promises_by_class_are_kept(void **state)
+{
+    (void)state;
+    static const population classes[] = {
+        {"many", BINS_OF(FALLING), 0, 1}, {"rare", BINS_OF(ABOVE), 0, 1}, {"fewer", BINS_OF(LINEAR), 0, 1}};
+    static const double risks[] = {0.05, 0.05, 0.12, 0.05}, delta = 0.2;
+    enum { N = 2000, CLASSES = 4, TRIES = 1000 };
+    int broken = 0, found[CLASSES] = {0};
+#pragma omp parallel for schedule(dynamic, 8) reduction(+ : broken, found)
+    for (int i = 0; i < TRIES; i++) {
+        double confidence[N], thresholds[CLASSES];
+        bool wrong[N], bad = false;
+        int answer[N];
+        ds_class_promise p[CLASSES];
+        ds_rng r = ds_rng_make(33, 0, (uint64_t)i);
+        for (int k = 0; k < N; k++) {
+            uint64_t kind = ds_rng_below(&r, 21);
+            answer[k] = kind == 0 ? 1 : kind < 8 ? 2 : 0;
+            confidence[k] = ds_rng_uniform(&r);
+            wrong[k] = ds_rng_uniform(&r) < classes[answer[k]].error[(int)(confidence[k] * BINS)];
+        }
+        const ds_answers a = {
+            .n = N, .confidences = confidence, .wrong = wrong, .predictions = answer, .classes = CLASSES};
+        for (int c = 0; c < CLASSES; c++)
+            p[c] = (ds_class_promise){.risk = risks[c]};
+        ds_promise_by_class(&a, delta, p, thresholds);
+        for (int c = 0; c < CLASSES; c++) {
+            found[c] += p[c].found.feasible;
+            bad = bad || (p[c].found.feasible && true_risk(&classes[c], thresholds[c]) > risks[c]);
+        }
+        broken += bad;
+    }
+    assert_true(1 - ds_binomial_cdf((size_t)broken - 1, TRIES, delta) > 0.001);
+    assert_true(broken > TRIES / 50 && found[0] > TRIES * 0.9 && found[2] > TRIES * 0.9 && found[3] == 0);
+}
+
+/* a: three right answers and no promise; b: twenty right ones; c: none. */
+static void promises_class_by_class(void **state)
+{
+    (void)state;
+    double confidence[23], thresholds[3];
+    bool wrong[23] = {false};
+    int answer[23] = {0};
+    for (int i = 0; i < 23; i++) {
+        confidence[i] = i < 3 ? 0.1 : 0.5 + i / 100.0;
+        answer[i] = i >= 3;
+    }
+    const ds_answers a = {
+        .n = 23, .confidences = confidence, .wrong = wrong, .predictions = answer, .classes = 3};
+    ds_class_promise p[3] = {{.risk = NAN}, {.risk = 0.15}, {.risk = 0.5}};
+    assert_int_equal(ds_promise_by_class(&a, 0.2, p, thresholds), 1);
+    assert_true(thresholds[0] == -INFINITY && p[0].answered == 3 && p[0].found.cut.accepted == 3);
+    assert_true(p[1].found.feasible && p[1].answered == 20 && thresholds[1] == 0.53);
+    assert_true(!p[2].found.feasible && thresholds[2] == INFINITY && isnan(p[2].found.feasible_risk));
+    /* at a third of delta 20 right answers are too few: .85^19 = .046 > .95 .1/3 */
+    p[0].risk = 0.15;
+    assert_int_equal(ds_promise_by_class(&a, 0.1, p, thresholds), 0);
+    assert_true(p[1].found.feasible_risk > 0.15 && p[1].found.feasible_risk < 0.17);
+}
+
 /* ---- speed ---- */
 
 static double cpu_seconds(void)
@@ -432,6 +494,8 @@ int main(void)
         cmocka_unit_test(one_kind),
         cmocka_unit_test(nan_is_never_accepted),
         cmocka_unit_test(the_promise_is_kept),
+        cmocka_unit_test(promises_by_class_are_kept),
+        cmocka_unit_test(promises_class_by_class),
         cmocka_unit_test(ten_million_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
