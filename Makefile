@@ -1,4 +1,4 @@
-# darknet-sat. Targets: all (default), demo, data, test, bench (BENCH="options"), check-long, check, docs, install, clean, and
+# darknet-sat. Targets: all (default), demo, data, test, bench (BENCH="options"), check-long, check, lint, race, docs, install, clean, and
 # fuzz: FUZZ="image checkpoint" (targets of tests/fuzz/targets.c; all), TIME=3600 (seconds for each), SANITIZE=memory.
 # DEV=1 turns warnings into errors; SANITIZE=address,undefined or thread builds with sanitizers; ONEDNN=0 leaves the oneDNN backend out.
 
@@ -13,7 +13,8 @@ DARKNET_INCLUDE = /usr/lib/darknet/include
 
 # the thread sanitizer does not know the barriers inside oneDNN
 WITH_ONEDNN = $(if $(findstring thread,$(SANITIZE)),,$(filter-out 0,$(ONEDNN)))
-BUILD = build$(if $(WITH_ONEDNN),,-host)$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+CLANG = $(if $(findstring clang,$(CC)),-clang)
+BUILD = build$(if $(WITH_ONEDNN),,-host)$(CLANG)$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 comma = ,
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wno-unknown-pragmas $(if $(DEV),-Werror)
 # the thread sanitizer does not know OpenMP's barriers
@@ -36,8 +37,10 @@ TESTS = $(filter-out $(if $(WITH_ONEDNN),,test_kernels test_isa test_onednn%),$(
 CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh))) tests/style.sh
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-PROGRAM = $(if $(SANITIZE),$(BUILD)/darknet,darknet)
-PRELOAD = $(if $(SANITIZE),$(BUILD)/libdarknet-sat.so,libdarknet-sat.so)
+# other compilers and sanitizers leave ./darknet alone
+OWN = $(if $(SANITIZE)$(CLANG),$(BUILD)/)
+PROGRAM = $(OWN)darknet
+PRELOAD = $(OWN)libdarknet-sat.so
 
 all: $(PROGRAM) $(PRELOAD)
 
@@ -47,7 +50,7 @@ $(VARIANT): FORCE
 	@mkdir -p $(@D)
 	@echo $(BUILD) | cmp -s - $@ || echo $(BUILD) > $@
 
-$(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) src/host/exports.list $(if $(SANITIZE),,$(VARIANT))
+$(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) src/host/exports.list $(if $(OWN),,$(VARIANT))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) $(LIBS)
 
 $(PRELOAD): $(call object,$(PRELOAD_SOURCES))
@@ -114,7 +117,7 @@ FUZZ_SANITIZE = fuzzer-no-link,$(or $(SANITIZE),address$(comma)undefined)
 fuzz:
 	@$(MAKE) --no-print-directory CC="$(FUZZ_CC)" ONEDNN=0 OPENMP= DEV= SANITIZE=$(FUZZ_SANITIZE) fuzzer \
 	    CFLAGS="-O2 -g -DDS_MOST_PIXELS=262144 -fno-sanitize-recover=all"
-	@sh tests/fuzz/run.sh build-host-$(subst $(comma),-,$(FUZZ_SANITIZE))/fuzz $(TIME) $(FUZZ)
+	@sh tests/fuzz/run.sh build-host-clang-$(subst $(comma),-,$(FUZZ_SANITIZE))/fuzz $(TIME) $(FUZZ)
 
 fuzzer: $(BUILD)/fuzz
 $(BUILD)/fuzz: $(call object,tests/fuzz/targets.c tests/fuzz/fuzzer.c) $(BUILD)/libds.a src/host/exports.list
@@ -126,7 +129,18 @@ bench: all $(BENCH_PROGRAMS)
 check-long: all $(UNIT)
 	sh tests/long/demo.sh
 	sh tests/long/kill.sh
+	sh tests/long/coverage.sh
 	$(if $(WITH_ONEDNN),sh tests/long/stock.sh $(BUILD)/tests/test_onednn_nets)
+
+# loader and loop under the thread sanitizer
+race:
+	@$(MAKE) --no-print-directory SANITIZE=thread TESTS="test_loader test_stream" CLI_TESTS=tests/cli/resume.sh BENCH_PROGRAMS= test
+
+# readdir is safe where each thread has a folder of its own, and readdir_r is deprecated
+lint:
+	cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=readdirCalled --suppress=normalCheckLevelMaxBranches --library=posix,gnu,tests/cppcheck.cfg \
+	    -Isrc -I. -D_GNU_SOURCE -D__x86_64__ -DDS_WITH_ONEDNN src plugins bench
 
 docs: all
 	./darknet layers -markdown > cfg/LAYERS.md
@@ -146,7 +160,7 @@ install: all
 	install -m 755 libdarknet-sat.so $(DESTDIR)$(PREFIX)/lib
 
 .SECONDARY:
-.PHONY: FORCE all demo data unit test fuzz fuzzer bench check-long check docs install clean
+.PHONY: FORCE all demo data unit test fuzz fuzzer bench check-long check lint race docs install clean
 
 clean:
 	rm -rf build build-* darknet libdarknet-sat.so

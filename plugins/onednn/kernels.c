@@ -90,6 +90,7 @@ typedef uint8_t plain_bytes __attribute__((vector_size(8)));
 #ifdef __x86_64__
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #define BLOCK 8
 #define K(name) avx2_##name
 #define NAME "AVX2"
@@ -116,9 +117,12 @@ static inline __m128i avx2_to_bytes(__m256i v)
 }
 #include "plugins/onednn/kernel_body.h"
 #pragma GCC pop_options
+#pragma clang attribute pop
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), \
+                             apply_to = function)
 #define BLOCK 16
 #define K(name) avx512_##name
 #define NAME "AVX-512"
@@ -167,6 +171,7 @@ void ds_to_bf16(const float *x, size_t n, void *y)
     _mm256_mask_storeu_epi16(to + whole, rest, (__m256i)_mm512_cvtneps_pbh(last));
 }
 #pragma GCC pop_options
+#pragma clang attribute pop
 #endif
 
 static const ds_kernels *const sets[] = {

@@ -193,7 +193,7 @@ const ds_option *ds_option_find(const ds_option *table, const char *name)
 
 const char *ds_option_nearest(const ds_option *table, const char *word)
 {
-    const char *names[128];
+    const char *names[128] = {0};
     int n = 0;
     for (const ds_option *o = table; o->type != DS_END && n < 128; o++)
         names[n++] = o->name;

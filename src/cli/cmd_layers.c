@@ -53,7 +53,7 @@ static void print_layer(const ds_layer *layer)
 
 static int unknown_layer(const char *name, ds_error *e)
 {
-    const char *names[64];
+    const char *names[64] = {0};
     int n = 0;
     for (; n < 64 && ds_layer_at(n); n++)
         names[n] = ds_layer_at(n)->name;

@@ -288,6 +288,7 @@ static int run(int argc, char **argv, ds_error *e)
 static void fill_standard_files(void)
 {
     for (int fd = 0; fd < 3; fd++)
+        /* cppcheck-suppress leakReturnValNotUsed ; it stays open */
         if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDONLY) < 0)
             return;
 }

@@ -131,7 +131,7 @@ static int step_list(ds_paths *p, int milliseconds, ds_path *next, ds_error *e)
 
 int ds_paths_next(ds_paths *p, int milliseconds, ds_path *next, ds_error *e)
 {
-    *next = (ds_path){DS_PATH_END};
+    *next = (ds_path){.kind = DS_PATH_END};
     while (next->kind == DS_PATH_END) {
         if (p->folder)
             step_folder(p, next);

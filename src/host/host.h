@@ -64,11 +64,11 @@ typedef struct ds_layer_row {
 } ds_layer_row;
 void ds_net_layer_row(const ds_net *net, int i, ds_layer_row *row);
 
-/* Forward without training of n images, 1 <= n <= info.batch (pixels: n x inputs), at about the cost of n. A
- * backend runs fewer than a whole batch as pieces of 8, 4, 2, 1, say: the first pass with a piece of a size
+/* Forward without training of n = images, 1 <= n <= info.batch (pixels: n x inputs), at about the cost of n.
+ * A backend runs fewer than a whole batch as pieces of 8, 4, 2, 1, say: the first pass with a piece of a size
  * prepares for it, some milliseconds and a copy of the weights. Results of an image do not depend on n, but
  * for rounding. */
-int ds_net_forward(ds_net *net, const float *pixels, int n, ds_error *e);
+int ds_net_forward(ds_net *net, const float *pixels, int images, ds_error *e);
 /* n x info.logits, raw logits of the cost section, of the last pass; valid until the next. */
 const float *ds_net_logits(const ds_net *net);
 

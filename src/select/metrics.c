@@ -67,7 +67,7 @@ void ds_quality_add(ds_quality *q, const double *log_p, int classes, int label, 
         brier += miss * miss;
         if (log_p[i] > log_p[best])
             best = i;
-        rank += log_p[i] > log_p[label] || (log_p[i] == log_p[label] && i < label);
+        rank += log_p[i] > log_p[label] || (i < label && log_p[i] == log_p[label]);
     }
     /* Without numbers there is no answer, so it is not a right one. */
     bool answered = !isnan(log_p[label]);

@@ -74,8 +74,8 @@ char *ds_job_path(const ds_job *job, const char *suffix);
 /* The folder of -name, or where the link BASE.ckpt leads, locked; there is none: job->folder stays NULL.
  * DS_EINPUT: another run has it. */
 int ds_folder_find(ds_job *job, ds_error *e);
-/* Unless there is one, the first free name, or with -exist-ok the folder found, whose checkpoints go; the link
- * BASE.ckpt leads there from now on; the cfg and .data file in it, and run.txt: command, versions, seed. */
+/* Unless there is one, the first free name, or with -exist-ok the folder found, whose checkpoints go; the
+ * link BASE.ckpt leads there from now on; the cfg and .data file in it; run.txt: command, versions, seed. */
 int ds_folder_begin(ds_job *job, ds_error *e);
 /* Make BASE and `suffix` in backup= a link to this run's, once. No link is no failure. */
 void ds_folder_link(ds_job *job, const char *suffix);

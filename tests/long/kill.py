@@ -303,7 +303,7 @@ def told(name, out, err):
     return steps, epochs, best, all(float(speed) > 2 for speed in speeds)
 
 
-# Checkpoints hold them for other readers: re-estimated at an epoch's end, never used before.
+# For other readers of a checkpoint: a run estimates them anew before it uses them.
 FOR_READERS = {"layers.0.means", "layers.0.variances"}
 
 
