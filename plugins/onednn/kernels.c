@@ -146,10 +146,13 @@ typedef __mmask16 avx512_mask;
 #include "plugins/onednn/kernel_body.h"
 #undef KEEP_SET
 #pragma GCC pop_options
+#pragma clang attribute pop
 
 /* The same with planes of bfloat16, the upper half of a float. */
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,prefer-vector-width=512")
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))), apply_to = function)
 #define K(name) bf16_##name
 #define NAME "bf16"
 typedef avx512_vec bf16_vec;
