@@ -112,7 +112,7 @@ error_case "total epochs within the warm-up" 1 'warmup_epochs' "$D" classifier t
 if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
     error_case "without the package darknet" 1 "package '?darknet" \
         unshare -m sh -c 'mount -t tmpfs tmpfs /usr/lib/darknet && exec "$@"' sh \
-        "$D" classifier valid "$good_data" "$good_cfg" "$good_weights"
+        "$D" classifier valid "$good_data" "$good_cfg" "$good_weights" -backend host
 else
     skip "without the package darknet" "needs root and unshare"
 fi
