@@ -117,32 +117,25 @@ static bool is_control(uint32_t c)
            (c >= 0x2066 && c <= 0x2069);
 }
 
-static int put_byte(FILE *f, unsigned char byte)
-{
-    const char *known = byte ? strchr("\nn\tt\rr", byte) : NULL;
-    char text[8];
-    int n =
-        known ? snprintf(text, sizeof text, "\\%c", known[1]) : snprintf(text, sizeof text, "\\x%02x", byte);
-    if (f)
-        fputs(text, f);
-    return n;
-}
-
 int ds_put_name(FILE *f, const char *text, int width)
 {
+    static const char known[] = "\nn\tt\rr";
     int columns = 0;
     uint32_t code;
-    while (*text) {
-        int n = ds_letter(text, &code);
+    for (int n; *text; text += n) {
+        const char *letter = strchr(known, *text);
+        char shown[8];
+        n = ds_letter(text, &code);
         if (n && !is_control(code)) {
-            if (f)
-                fwrite(text, 1, (size_t)n, f);
-            text += n;
+            snprintf(shown, sizeof shown, "%.*s", n, text);
             columns++;
-            continue;
+        } else { /* byte by byte: what follows is no letter's beginning */
+            n = 1;
+            columns += letter ? snprintf(shown, sizeof shown, "\\%c", letter[1])
+                              : snprintf(shown, sizeof shown, "\\x%02x", (unsigned char)*text);
         }
-        for (n = n ? n : 1; n > 0; n--)
-            columns += put_byte(f, (unsigned char)*text++);
+        if (f)
+            fputs(shown, f);
     }
     if (f && columns < width)
         fprintf(f, "%*s", width - columns, "");

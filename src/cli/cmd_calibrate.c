@@ -191,6 +191,7 @@ typedef struct calibration {
     ds_answers answers;
     ds_calibration found;
     ds_per_class classes;
+    ds_outputs outputs;
     ds_place out;
 } calibration;
 
@@ -326,17 +327,12 @@ static int write_results(calibration *c, const calibrate_flags *s, ds_error *e)
     return DS_OK;
 }
 
-/* The new cfg must not replace what it is made from. */
-static int keep_input(const void *flags, const char *input, ds_error *e)
-{
-    return ds_keep_input("out", ((const calibrate_flags *)flags)->out, input, e);
-}
-
 static int open_network(calibration *c, const calibrate_flags *s, const char *const *operands, ds_error *e)
 {
     const ds_datafile *d = &c->m.data;
     DS_TRY(ds_model_open(&c->m, operands, DS_CALIB_LIST, &s->run, &c->answers, e));
-    DS_TRY(ds_keep_listed(d, keep_input, s, e));
+    DS_TRY(ds_outputs_keep_listed(&c->outputs, d, e));
+    DS_TRY(ds_outputs_keep(&c->outputs, (const char *const *)c->answers.paths, c->answers.n, e));
     DS_TRY(set_score(c, s, e));
     if (c->answers.n < 2 && (wants_best(s) || wants_fit(s)))
         return ds_fail_at(e, DS_EINPUT, c->answers.file, 0,
@@ -349,8 +345,8 @@ static int open_network(calibration *c, const calibrate_flags *s, const char *co
 static int calibrate_network(calibration *c, const calibrate_flags *s, const char *const *operands,
                              ds_error *e)
 {
-    for (int i = 0; i < 3; i++)
-        DS_TRY(keep_input(s, operands[i], e));
+    DS_TRY(ds_outputs_add(&c->outputs, "out", s->out, e)); /* must not replace what it is made from */
+    DS_TRY(ds_outputs_keep(&c->outputs, operands, 3, e));
     DS_TRY(ds_place_open(&c->out, s->out, e));
     c->found.model = operands[2];
     int rc = open_network(c, s, operands, e);
@@ -401,6 +397,7 @@ int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
         rc = s.from ? calibrate_csv(&c, &s, e) : calibrate_network(&c, &s, operands, e);
     ds_place_abort(&c.out);
     ds_per_class_clear(&c.classes);
+    ds_outputs_clear(&c.outputs);
     ds_answers_clear(&c.answers);
     ds_model_close(&c.m);
     ds_option_clear(ds_calibrate_options, &s);

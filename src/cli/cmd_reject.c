@@ -81,23 +81,9 @@ typedef struct found {
     ds_answers *rivals; /* n_rivals, those of -compare, in the order of the first list */
     int n_rivals;
     ds_figures figures;
+    ds_outputs outputs;
     ds_place json, csv;
 } found;
-
-/* ---- results must not replace what they are made from ---- */
-
-static int keep(const void *flags, const char *input, ds_error *e)
-{
-    const reject_flags *s = flags;
-    DS_TRY(ds_keep_input("json", s->json, input, e));
-    for (int i = 0; s->report && ds_report_files[i]; i++) {
-        char *path = ds_path_join(s->report, ds_report_files[i]);
-        int rc = ds_keep_input("report", path, input, e);
-        free(path);
-        DS_TRY(rc);
-    }
-    return ds_keep_input("csv", s->csv, input, e);
-}
 
 /* ---- flags ---- */
 
@@ -126,23 +112,11 @@ static int check_threshold(const reject_flags *s, ds_error *e)
     return DS_OK;
 }
 
-static int check_places(const reject_flags *s, ds_error *e)
-{
-    if (s->csv_safe && !s->csv && !s->report)
-        return ds_fail(e, DS_EUSAGE, "-csv-safe without a CSV, expected -csv F or -report DIR");
-    if (!s->json || !s->csv)
-        return DS_OK;
-    if ((ds_is_stdout(s->json) && ds_is_stdout(s->csv)) || ds_path_same(s->json, s->csv))
-        return ds_fail(e, DS_EUSAGE, "-json %s and -csv %s, expected two places", s->json, s->csv);
-    return DS_OK;
-}
-
 static int check_flags(const reject_flags *s, int n_operands, ds_error *e)
 {
     DS_TRY(check_threshold(s, e));
-    DS_TRY(check_places(s, e));
-    for (int i = 0; i < s->compare.n; i++)
-        DS_TRY(keep(s, s->compare.v[i], e));
+    if (s->csv_safe && !s->csv && !s->report)
+        return ds_fail(e, DS_EUSAGE, "-csv-safe without a CSV, expected -csv F or -report DIR");
     DS_TRY(ds_check_source(s->from, n_operands, e));
     return check_from(s, e);
 }
@@ -168,7 +142,6 @@ static int name_lists(found *g, const reject_flags *s, ds_error *e)
         const ds_answers a = {.name = ds_strndup(word, (size_t)(equals - word)),
                               .file = ds_strndup(equals + 1, n)};
         DS_PUSH(g->lists, g->n_lists, a);
-        DS_TRY(keep(s, a.file, e));
     }
     return DS_OK;
 }
@@ -231,7 +204,7 @@ static int read_images(const found *g, ds_answers *a, bool labelled, ds_error *e
 static int open_network(found *g, const reject_flags *s, const char *const *operands, ds_error *e)
 {
     DS_TRY(ds_model_open(&g->model, operands, DS_TEST_LIST, &s->run, &g->lists[0], e));
-    DS_TRY(ds_keep_listed(&g->model.data, keep, s, e));
+    DS_TRY(ds_outputs_keep_listed(&g->outputs, &g->model.data, e));
     DS_TRY(set_score(g, s, e));
     DS_TRY(check_names(g, e));
     for (int i = 1; i < g->n_lists; i++)
@@ -336,11 +309,21 @@ static int check_feasible(const ds_control *c, ds_error *e)
 
 /* ---- writing ---- */
 
+/* Nothing is opened that the results are made from. */
 static int open_places(found *g, const reject_flags *s, const char *const *operands, ds_error *e)
 {
-    DS_TRY(keep(s, s->from, e));
-    for (int i = 0; i < 3; i++)
-        DS_TRY(keep(s, operands[i], e));
+    const char *const files[] = {s->from, operands[0], operands[1], operands[2]};
+    ds_outputs *o = &g->outputs;
+    DS_TRY(ds_outputs_add(o, "json", s->json, e));
+    DS_TRY(ds_outputs_add(o, "csv", s->csv, e));
+    for (int i = 0, rc; s->report && ds_report_files[i]; i++) {
+        char *path = ds_path_join(s->report, ds_report_files[i]);
+        rc = ds_outputs_add(o, "report", path, e);
+        free(path);
+        DS_TRY(rc);
+    }
+    DS_TRY(ds_outputs_keep(o, files, sizeof files / sizeof *files, e));
+    DS_TRY(ds_outputs_keep(o, (const char *const *)s->compare.v, (size_t)s->compare.n, e));
     DS_TRY(ds_place_open(&g->json, s->json, e));
     DS_TRY(ds_place_open(&g->csv, s->csv, e));
     return s->report ? ds_make_dirs(s->report, e) : DS_OK;
@@ -385,6 +368,10 @@ static int reject(found *g, const reject_flags *s, const char *const *operands, 
     DS_TRY(name_lists(g, s, e));
     DS_TRY(open_places(g, s, operands, e));
     DS_TRY(read_lists(g, s, operands, e));
+    for (const ds_answers *a = g->lists; a < g->lists + g->n_lists; a++) {
+        DS_TRY(ds_outputs_keep(&g->outputs, (const char *const *)&a->file, 1, e));
+        DS_TRY(ds_outputs_keep(&g->outputs, (const char *const *)a->paths, a->n, e));
+    }
     DS_TRY(read_rivals(g, s, e));
     DS_TRY(answer_lists(g, s, e));
     g->figures = figures_of(g, s, operands[2]);
@@ -396,6 +383,7 @@ static void found_clear(found *g)
 {
     ds_place_abort(&g->json);
     ds_place_abort(&g->csv);
+    ds_outputs_clear(&g->outputs);
     ds_figures_clear(&g->figures);
     for (int i = 0; i < g->n_lists; i++)
         ds_answers_clear(&g->lists[i]);

@@ -1,5 +1,7 @@
 #include "cli/place.h"
-#include "data/lines.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "data/image.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -19,6 +21,8 @@ int ds_place_open(ds_place *p, const char *path, ds_error *e)
         return DS_OK;
     DS_TRY(ds_writer_open(&p->file, path, e));
     p->f = p->file.f;
+    if (ds_is_image_name(p->file.path) && ds_path_exists(p->file.path)) /* of any list */
+        return ds_fail_at(e, DS_EUSAGE, path, 0, "would overwrite an image, expected another file");
     return DS_OK;
 }
 
@@ -48,19 +52,45 @@ void ds_place_abort(ds_place *p)
     ds_writer_abort(&p->file);
 }
 
-int ds_keep_input(const char *flag, const char *path, const char *input, ds_error *e)
+/* ---- results must not replace what they are made from ---- */
+
+int ds_outputs_add(ds_outputs *o, const char *flag, const char *path, ds_error *e)
 {
-    if (!path || !input || ds_is_stdout(path) || !ds_path_same(path, input))
+    if (!path)
         return DS_OK;
-    return ds_fail(e, DS_EUSAGE, "-%s %s would overwrite %s, which it is made from, expected another file",
-                   flag, path, input);
+    for (int i = 0; i < o->n; i++)
+        if (ds_path_same(o->v[i].path, path))
+            return ds_fail(e, DS_EUSAGE, "-%s %s and -%s %s, expected two places", o->v[i].flag, o->v[i].path,
+                           flag, path);
+    ds_output made = {.flag = flag, .path = ds_strdup(path)};
+    made.there = !ds_is_stdout(path) && stat(path, &made.file) == 0 && S_ISREG(made.file.st_mode);
+    o->there += made.there;
+    DS_PUSH(o->v, o->n, made);
+    return DS_OK;
 }
 
-int ds_keep_listed(const ds_datafile *d, int (*keep)(const void *arg, const char *input, ds_error *e),
-                   const void *arg, ds_error *e)
+int ds_outputs_keep(const ds_outputs *o, const char *const *inputs, size_t n, ds_error *e)
+{
+    struct stat st;
+    for (size_t i = 0; i < n && inputs && o->there; i++)
+        for (int k = inputs[i] && stat(inputs[i], &st) == 0 ? 0 : o->n; k < o->n; k++)
+            if (o->v[k].there && o->v[k].file.st_ino == st.st_ino && o->v[k].file.st_dev == st.st_dev)
+                return ds_fail(e, DS_EUSAGE,
+                               "-%s %s would overwrite %s, which it is made from, expected another file",
+                               o->v[k].flag, o->v[k].path, inputs[i]);
+    return DS_OK;
+}
+
+int ds_outputs_keep_listed(const ds_outputs *o, const ds_datafile *d, ds_error *e)
 {
     const char *const files[] = {d->train, d->valid, d->calib, d->test, d->labels_path, d->names_path};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        DS_TRY(keep(arg, files[i], e));
-    return DS_OK;
+    return ds_outputs_keep(o, files, sizeof files / sizeof *files, e);
+}
+
+void ds_outputs_clear(ds_outputs *o)
+{
+    for (int i = 0; i < o->n; i++)
+        free(o->v[i].path);
+    free(o->v);
+    *o = (ds_outputs){0};
 }

@@ -69,9 +69,7 @@ static void leave_line(ds_progress_view *v, const char *how)
 static void on_bad_image(void *arg, const char *path, const char *reason)
 {
     (void)arg;
-    ds_error e;
-    ds_fail_at(&e, DS_EINPUT, path, 0, "%s", reason);
-    ds_error_print(&e, stderr);
+    ds_put_message(stderr, "error", path, 0, reason);
 }
 
 static void on_ready(void *arg, const ds_net *net, const ds_train_plan *plan)

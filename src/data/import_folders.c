@@ -139,8 +139,7 @@ static int check_outside(const char *out, const char *dir, ds_error *e)
         part = up;
     }
     free(part);
-    size_t n = strlen(dir);
-    if (strncmp(whole, dir, n) != 0 || (whole[n] && whole[n] != '/'))
+    if (!ds_import_is_inside(whole, dir))
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, out, 0, "lies among the images of '%s', expected a folder outside", dir);
 }

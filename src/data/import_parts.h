@@ -74,9 +74,12 @@ void ds_import_label_classes(ds_import_job *job);
 
 /* ---- import_write.c: what is written, in this order ---- */
 
+/* Both without links: is `path` that folder, or in it? */
+bool ds_import_is_inside(const char *path, const char *dir);
+
 /* Make the folder, or reuse that of an earlier import; its .data file and lists are taken away first, so
  * that an import that stops half-way is not taken for a whole one. Any other folder that is not empty is
- * refused. */
+ * refused, as are a link in its place and a source that lies in it. */
 int ds_import_open_folder(ds_import_job *job, ds_error *e);
 /* For a job with images in memory: these become PART/LABEL/000000.png …, PART being train or test. They
  * are on the disk when this returns, before the first list names them. */

@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FIRST_LINE "# written by classifier import"
@@ -54,6 +55,39 @@ static int check_empty(const ds_import_job *job, ds_error *e)
                       ds_path_base(job->data_path));
 }
 
+/* A folder of ours, not a link that leads to another's. */
+static int make_folder(const char *path, ds_error *e)
+{
+    struct stat st;
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') /* behind it a link would be followed */
+        n--;
+    char *name = ds_strndup(path, n);
+    bool link = lstat(name, &st) == 0 && S_ISLNK(st.st_mode);
+    free(name);
+    if (link)
+        return ds_fail_at(e, DS_EINPUT, path, 0, "is a link, expected a folder or a name that is free");
+    return ds_make_dirs(path, e);
+}
+
+bool ds_import_is_inside(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* `whole`: the folder without links. The images of folders stay as they are. */
+static int check_sources(const ds_import *s, const char *whole, ds_error *e)
+{
+    const char *const files[] = {s->names, s->source[0], s->source[1], s->test[0], s->test[1]};
+    char path[PATH_MAX];
+    for (int i = 0; i < 5 && s->kind != DS_FOLDERS; i++)
+        if (files[i] && realpath(files[i], path) && ds_import_is_inside(path, whole))
+            return ds_fail_at(e, DS_EINPUT, files[i], 0,
+                              "lies in '%s', which is written, expected a file elsewhere", whole);
+    return DS_OK;
+}
+
 static int remove_file(const char *path, ds_error *e)
 {
     if (unlink(path) && errno != ENOENT)
@@ -61,16 +95,18 @@ static int remove_file(const char *path, ds_error *e)
     return DS_OK;
 }
 
-/* The mark comes first: from here on the folder is ours, whatever happens. */
+/* The mark comes first: from here on the folder is ours, whatever happens. A link for one of the files goes
+ * with them. */
 static int remove_earlier(const ds_import_job *job, ds_error *e)
 {
-    static const char *const keys[] = {"train", "valid", "calib", "test"};
-    int fd = open(job->mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    static const char *const files[] = {"train.list", "valid.list", "calib.list",
+                                        "test.list",  "labels",     "names"};
+    int fd = open(job->mark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0 || close(fd))
         return ds_fail_at(e, DS_EIO, job->setup->out, 0, "cannot write there: %s", strerror(errno));
     int rc = remove_file(job->data_path, e);
-    for (int k = 0; k < 4 && !rc; k++) {
-        char *path = path_in(job, keys[k], ".list");
+    for (size_t k = 0; k < sizeof files / sizeof *files && !rc; k++) {
+        char *path = path_in(job, files[k], "");
         rc = remove_file(path, e);
         free(path);
     }
@@ -81,9 +117,10 @@ int ds_import_open_folder(ds_import_job *job, ds_error *e)
 {
     const char *dir = job->setup->out;
     char whole[PATH_MAX];
-    DS_TRY(ds_make_dirs(dir, e));
+    DS_TRY(make_folder(dir, e));
     if (!realpath(dir, whole))
         return ds_fail_at(e, DS_EIO, dir, 0, "cannot find the folder: %s", strerror(errno));
+    DS_TRY(check_sources(job->setup, whole, e));
     const char *base = ds_path_base(whole);
     job->data_path = path_in(job, *base ? base : "images", ".data");
     job->mark = path_in(job, ".import_unfinished", "");
@@ -96,10 +133,12 @@ int ds_import_open_folder(ds_import_job *job, ds_error *e)
 
 static int make_folders(const ds_import_job *job, const char *part, ds_error *e)
 {
-    int rc = DS_OK;
+    char *path = path_in(job, part, "");
+    int rc = make_folder(path, e);
+    free(path);
     for (int c = 0; c < job->classes && !rc; c++) {
-        char *path = ds_format("%s/%s/%s", job->setup->out, part, job->labels[c]);
-        rc = ds_make_dirs(path, e);
+        path = ds_format("%s/%s/%s", job->setup->out, part, job->labels[c]);
+        rc = make_folder(path, e);
         free(path);
     }
     return rc;
@@ -113,10 +152,12 @@ static void interleave(const unsigned char *planes, int c, size_t n, unsigned ch
             *px++ = planes[(size_t)k * n + i];
 }
 
-/* Not written beside its final name as other files are: the lists that make it count come last. */
+/* Not written beside its final name as other files are: the lists that make it count come last. A link in its
+ * place goes. */
 static int write_file(const char *path, const unsigned char *bytes, size_t n, ds_error *e)
 {
-    FILE *f = fopen(path, "wbe");
+    unlink(path);
+    FILE *f = fopen(path, "wbxe");
     bool whole = f && fwrite(bytes, 1, n, f) == n;
     if (f && fclose(f))
         whole = false;

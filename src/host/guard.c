@@ -34,7 +34,7 @@ static _Noreturn void leave(const char *what, const char *detail)
     snprintf(message, sizeof message, "%s%s", what, detail);
     if (exit_point)
         longjmp(*exit_point, 1);
-    ds_error e;
+    ds_error e = {0};
     ds_fail(&e, DS_EHOST, "Darknet refused: %s", message);
     ds_error_print(&e, stderr);
     exit(1);

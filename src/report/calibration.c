@@ -1,5 +1,6 @@
 #include "report/calibration.h"
 #include "base/text.h"
+#include "report/report.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -36,14 +37,6 @@ const char *ds_percent_rest_text(double fraction, char text[DS_PERCENT_TEXT])
 }
 
 /* ---- the text ---- */
-
-static void text_line(FILE *f, const char *name, const char *text)
-{
-    if (!text)
-        return;
-    fprintf(f, "%-16s", name);
-    ds_put_line(f, " ", text);
-}
 
 static void images(FILE *f, const ds_calibration *c)
 {
@@ -114,7 +107,7 @@ static void cut(FILE *f, const ds_calibration *c)
         fprintf(f, "%-16s %.2f %% (%zu errors among the accepted)\n", "selective risk", 100 * c->cut.risk,
                 c->cut.errors);
     else
-        text_line(f, "selective risk", "undefined");
+        ds_report_line(f, "selective risk", "undefined");
 }
 
 static void promise(FILE *f, const ds_calibration *c)
@@ -147,8 +140,8 @@ static void promise(FILE *f, const ds_calibration *c)
 
 void ds_calibration_text(FILE *f, const ds_calibration *c)
 {
-    text_line(f, "model", c->model);
-    text_line(f, "list", c->list);
+    ds_report_line(f, "model", c->model);
+    ds_report_line(f, "list", c->list);
     images(f, c);
     temperature(f, c);
     confidence(f, c);

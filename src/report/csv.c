@@ -12,18 +12,14 @@ bool ds_csv_is_formula(const char *text)
 
 void ds_csv_put_field(FILE *f, const char *text, bool safe)
 {
-    const char *mark = safe && ds_csv_is_formula(text) ? "'" : "";
-    if (!text[strcspn(text, ",\"\r\n")]) {
-        fprintf(f, "%s%s", mark, text);
-        return;
-    }
-    fprintf(f, "\"%s", mark);
-    for (const char *p = text; *p; p++) {
-        if (*p == '"')
+    const char *quote = text[strcspn(text, ",\"\r\n")] ? "\"" : "";
+    fprintf(f, "%s%s", quote, safe && ds_csv_is_formula(text) ? "'" : "");
+    for (; *text; text++) {
+        if (*text == '"')
             putc('"', f);
-        putc(*p, f);
+        putc(*text, f);
     }
-    putc('"', f);
+    fputs(quote, f);
 }
 
 /* printf writes a sign before some NaNs. */

@@ -17,6 +17,8 @@ enum { DS_REPORT_COVERAGES = 7, DS_REPORT_RISKS = 4 };
 extern const double ds_report_coverages[DS_REPORT_COVERAGES];
 extern const double ds_report_risks[DS_REPORT_RISKS];
 
+/* A name and its text on a line; no text: no line. */
+void ds_report_line(FILE *f, const char *name, const char *text);
 /* For people. Rates in percent, thresholds with the fewest digits that give the same number again. */
 void ds_report_text(FILE *f, const ds_figures *r);
 
@@ -60,9 +62,9 @@ void ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, bool sa
  * ignored. Without `labelled` confidence alone is needed, label and prediction are ignored. Classes are
  * the distinct texts of both columns in natural order ("2" before "10"), but for an empty prediction of
  * confidence nan. A UTF-8 mark, CRLF, blank lines and quoted fields with newlines are read, the apostrophe of
- * `safe` is taken off; no rows below the header give n = 0. DS_EINPUT with file:line
- * for a missing or doubled column, a row of another length, wrong quotes, a confidence that is neither a
- * finite number nor nan, an empty file or one with NUL bytes; DS_EIO. */
+ * `safe` is taken off; no rows below the header give n = 0. DS_EINPUT with file:line for a missing or doubled
+ * column, a row of another length, wrong quotes, a confidence that is neither a finite number nor nan, an
+ * empty file or one with NUL bytes; DS_EIO. */
 int ds_report_csv_read(const char *path, bool labelled, ds_answers *a, ds_error *e);
 
 #endif

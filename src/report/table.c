@@ -42,7 +42,7 @@ static cell exact(double v, const char *infinite)
     return c;
 }
 
-static void text_line(FILE *f, const char *name, const char *text)
+void ds_report_line(FILE *f, const char *name, const char *text)
 {
     if (!text)
         return;
@@ -54,15 +54,15 @@ static void text_line(FILE *f, const char *name, const char *text)
 
 static void head(FILE *f, const ds_figures *r)
 {
-    text_line(f, "model", r->model);
-    text_line(f, "list", r->answers->file);
+    ds_report_line(f, "model", r->model);
+    ds_report_line(f, "list", r->answers->file);
     if (r->chose_best)
-        text_line(f, "", "(this list also chose the best weights: optimistic)");
-    text_line(f, "confidence", r->confidence);
+        ds_report_line(f, "", "(this list also chose the best weights: optimistic)");
+    ds_report_line(f, "confidence", r->confidence);
     fprintf(f, "%-16s %zu\n", "images", r->curve.n);
     if (r->curve.n_nan)
         fprintf(f, "%-16s %zu (never accepted)\n", "  no confidence", r->curve.n_nan);
-    text_line(f, "accuracy", rate(&r->rates.accuracy).text);
+    ds_report_line(f, "accuracy", rate(&r->rates.accuracy).text);
 }
 
 static void control(FILE *f, const ds_control *c)
@@ -76,8 +76,8 @@ static void control(FILE *f, const ds_control *c)
         fputs("no feasible threshold\n", f);
     else
         fprintf(f, "no feasible threshold, %g %% would be\n", 100 * c->found.feasible_risk);
-    text_line(f, "", "(optimistic figures: the threshold was chosen on the very images that follow;");
-    text_line(f, "", " `classifier calibrate` chooses it on others)");
+    ds_report_line(f, "", "(optimistic figures: the threshold was chosen on the very images that follow;");
+    ds_report_line(f, "", " `classifier calibrate` chooses it on others)");
 }
 
 static void chosen(FILE *f, const ds_figures *r)
@@ -98,7 +98,7 @@ static void chosen(FILE *f, const ds_figures *r)
 static void area(FILE *f, const char *name, double v, ds_interval i)
 {
     const char *format = isnan(i.low) ? "%.6f" : "%.6f [%.6f, %.6f]";
-    text_line(f, name, undefined_or(v, format, i.low, i.high).text);
+    ds_report_line(f, name, undefined_or(v, format, i.low, i.high).text);
 }
 
 static void figures(FILE *f, const ds_figures *r)

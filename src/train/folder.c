@@ -118,13 +118,28 @@ static void forget_checkpoints(const ds_job *job)
     free(old);
 }
 
+/* A run that begins again in its folder must not write over the weights that it begins from. */
+static int keep_weights(const ds_job *job, ds_error *e)
+{
+    const char *weights = job->setup.weights;
+    char *whole = weights ? realpath(weights, NULL) : NULL;
+    char *own = whole ? ds_path_join(job->folder, ds_path_base(whole)) : NULL;
+    int rc = DS_OK;
+    if (own && !job->resumed && ds_path_same(own, whole))
+        rc = ds_fail(e, DS_EUSAGE, "-exist-ok would overwrite %s, which the run begins from: expected none",
+                     weights);
+    free(whole);
+    free(own);
+    return rc;
+}
+
 int ds_folder_begin(ds_job *job, ds_error *e)
 {
     char *text;
     DS_TRY(ds_make_dirs(job->data.backup, e));
     if (!job->folder && job->setup.exist_ok)
         DS_TRY(ds_folder_find(job, e));
-    DS_TRY(job->folder ? DS_OK : make(job, e));
+    DS_TRY(job->folder ? keep_weights(job, e) : make(job, e));
     if (!job->resumed)
         forget_checkpoints(job);
     ds_folder_link(job, ".ckpt"); /* from here on this run is the newest, wherever it is killed */

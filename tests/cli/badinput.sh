@@ -227,6 +227,29 @@ for flag in -csv -json; do
             "$D" classifier reject "$good_data" "$good_cfg" "$T/in.weights" $flag "$target"
     done
 done
+tested=$I/$(sed -n 1p "$I/test.list")
+trained=$I/$(sed -n 1p "$I/train.list")
+ln -s "$tested" "$T/soft.csv"
+ln "$tested" "$T/hard.csv"
+ln -s "$trained" "$T/soft2.csv"
+mkdir "$T/reported"
+ln "$tested" "$T/reported/histogram.png"
+image_sum=$(cat "$tested" "$trained" | cksum)
+for target in "$tested" "$T/soft.csv" "$T/hard.csv" "$trained" "$T/soft2.csv"; do
+    for flag in -csv -json; do
+        error_case "reject $flag on the image $(basename "$target")" 2 "$target:? would overwrite" \
+            "$D" classifier reject "$good_data" "$good_cfg" "$T/in.weights" $flag "$target"
+    done
+done
+error_case "reject -report on an image" 2 "-report .*histogram\\.png would overwrite .*, which it is made from" \
+    "$D" classifier reject "$good_data" "$good_cfg" "$T/in.weights" -report "$T/reported"
+printf 'path,label,prediction,confidence\n%s,a,a,0.5\n' "$tested" >"$T/paths.csv"
+error_case "reject -from -json on an image of the CSV" 2 "would overwrite" "$D" classifier reject -from "$T/paths.csv" -json "$T/hard.csv"
+error_case "a result among those of -report" 2 "expected two" \
+    "$D" classifier reject -from "$T/paths.csv" -json "$T/reported/report.html" -report "$T/reported/."
+begin "the images are as they were"
+[ "$(cat "$tested" "$trained" | cksum)" = "$image_sum" ] || complain "other bytes"
+end
 error_case "reject -from -json on its own input" 2 "would overwrite" "$D" classifier reject -from "$T/in.csv" -json "$T/./in.csv"
 error_case "one file under two names" 2 "expected two" \
     "$D" classifier reject "$good_data" "$good_cfg" "$T/in.weights" -json "$T/new" -csv "$T/./new"

@@ -267,6 +267,9 @@ for input in plain.cfg link.cfg idx/calib.list idx/train.list backup/plain.weigh
     error_case "-out over $input" 2 "-out .* would overwrite .*, which it is made from" \
         "$D" classifier calibrate "$data" "$T/plain.cfg" "$W" -coverage 0.5 -out "$T/$input"
 done
+ln "$T/idx/$(head -n 1 "$list")" "$T/listed.cfg"
+error_case "-out over an image of calib=" 2 "-out .* would overwrite .*, which it is made from" \
+    "$D" classifier calibrate "$data" "$T/plain.cfg" "$W" -coverage 0.5 -out "$T/listed.cfg"
 begin "the inputs are as before"
 expect_same "$T/plain.cfg" "$T/kept.cfg"
 expect_same "$list" "$T/kept.list"

@@ -174,6 +174,54 @@ END_CASES
 error_case "a file where the folder should be" 1 'names\.txt' \
     "$D" classifier import idx "$A/train-images" "$A/train-labels" -out "$T/names.txt"
 
+# ---- nothing outside of the folder is written ----
+
+idx() {
+    "$D" classifier import idx "$A/train-images" "$A/train-labels" "$@"
+}
+mkdir "$T/elsewhere"
+ln -s elsewhere "$T/link"
+ln -s nowhere "$T/dangling"
+for out in link link/ dangling; do
+    error_case "-out $out: a link in the place of the folder" 1 "$out: is a link, expected" idx -out "$T/$out"
+done
+[ -z "$(ls "$T/elsewhere")" ] && [ ! -e "$T/nowhere" ] || echo "not ok nothing behind the links"
+
+L=$T/linked/set
+idx -out "$L" >/dev/null 2>&1
+begin "links in the folder of an earlier import are replaced, not followed"
+for file in labels train.list set.data train/1/000001.png train/2/000002.png; do
+    echo precious >"$T/elsewhere/$(basename "$file")"
+    rm "$L/$file"
+    ln -s "$T/elsewhere/$(basename "$file")" "$L/$file"
+done
+rm "$L/train/2/000002.png" "$L/set.data"
+ln "$T/elsewhere/000002.png" "$L/train/2/000002.png"
+head -n 1 "$T/set/set.data" >"$L/set.data"
+run idx -out "$L"
+expect_status 0
+for file in "$T"/elsewhere/*; do
+    [ "$(cat "$file")" = precious ] || complain "$file was overwritten"
+done
+[ -z "$(find "$L" -type l)" ] || complain "$(find "$L" -type l)"
+end
+
+ln -s "$T/elsewhere/mark" "$L/.import_unfinished"
+error_case "a link for the mark" 1 'cannot write there' idx -out "$L"
+[ ! -e "$T/elsewhere/mark" ] || echo "not ok nothing behind the link for the mark"
+rm "$L/.import_unfinished"
+
+for part in train/1 train; do
+    rm -r "${L:?}/$part"
+    ln -s "$T/elsewhere" "$L/$part"
+    error_case "$part is a link to another folder" 1 "$part: is a link, expected" idx -out "$L"
+    rm "$L/$part"
+done
+begin "nothing there has changed"
+[ "$(cat "$T"/elsewhere/* | sort -u)" = precious ] || complain "$(ls "$T/elsewhere")"
+end
+error_case "-names in the folder that is written" 1 "names: lies in '.*set', which is written, expected" idx -names "$T/set/names" -out "$T/set"
+
 error_case "folders: a file in the place of the folder" 1 "is a file, expected a folder" \
     "$D" classifier import folders tests/cli/import.sh -out "$T/of_a_file"
 

@@ -156,6 +156,13 @@ expect_status 0
 [ "$(readlink "$T/ema/ema.weights")" = own/ema.weights ] || complain "links to $(readlink "$T/ema/ema.weights")"
 expect_different "$T/ema/own-2/ema.weights" "$T/ema/ema.weights"
 expect_no_file "$T/ema/own-3"
+cp "$T/ema/ema.weights" "$T/kept.weights"
+for weights in own/ema.weights ema_best.weights; do
+    run "$D" classifier train "$I/ema.data" "$T/ema.cfg" "$T/ema/$weights" -clear -epochs 2 -name own -exist-ok
+    expect_status 2
+    expect_err "^error: -exist-ok would overwrite .*ema/$weights, which the run begins from"
+done
+expect_same "$T/ema/own/ema.weights" "$T/kept.weights"
 run after_batch 2 INT "$D" classifier train "$I/ema.data" "$T/ema.cfg" -name own
 expect_err '; to go on: .* -name own -resume, but with -name own-3$'
 run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -name a/b
