@@ -71,6 +71,7 @@ static scmp_filter_ctx make_filter(void)
     const size_t n = sizeof calls / sizeof *calls - !DS_SANITIZED;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     bool whole = filter && !seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1) &&
+                 !seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) &&
                  !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
                                    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
                                    SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
