@@ -137,12 +137,13 @@ expect_error 1 '1 of 6 images could not be read'
 expect_out '"error":"cannot start a decoder: '
 end
 
-begin "nothing is left of a run that was killed"
+begin "nothing is left of a run that was killed, even of a decoder that stands still"
 asked=0
 start
 answer "$first"
 keeper=$(children "$program")
 child=$(children $keeper)
+kill -STOP $child
 kill -KILL "$program"
 stop 2>"$T/killed" # what the shell says of it
 wait_for gone $keeper

@@ -218,6 +218,20 @@ static void test_dribbling_takes_too_long(void **state)
     ds_sandbox_free(s);
 }
 
+static void test_spent_children_are_replaced(void **state)
+{
+    (void)state;
+    ds_sandbox *s = open_short(obey);
+    ds_cell *cell;
+    ds_error e;
+    assert_int_equal(result_of(s, (job){.what = COUNT}), 1);
+    assert_int_equal(ds_sandbox_take(s, "f", false, &cell, &e), 0);
+    usleep(2100000);
+    ds_sandbox_give(s, cell);
+    assert_int_equal(result_of(s, (job){.what = COUNT}), 1);
+    ds_sandbox_free(s);
+}
+
 static void test_many_threads(void **state)
 {
     (void)state;
@@ -468,6 +482,7 @@ int main(void)
         cmocka_unit_test(test_end_costs_one_job),
         cmocka_unit_test(test_time_is_limited),
         cmocka_unit_test(test_dribbling_takes_too_long),
+        cmocka_unit_test(test_spent_children_are_replaced),
         cmocka_unit_test(test_calls_kill),
         cmocka_unit_test(test_descriptors_are_closed),
         cmocka_unit_test(test_memory_is_limited),
