@@ -125,11 +125,11 @@ static _Noreturn void live(const ds_sandbox_setup *s, scmp_filter_ctx filter)
 typedef struct order {
     pid_t end;
     struct iovec piece;
+    struct msghdr message;
     union {
         struct cmsghdr head;
         char room[CMSG_SPACE(sizeof(int))];
     } rights;
-    struct msghdr message;
 } order;
 
 static struct msghdr *address(order *o)
