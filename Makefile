@@ -129,6 +129,7 @@ bench: all $(BENCH_PROGRAMS)
 check-long: all $(UNIT)
 	sh tests/long/demo.sh
 	sh tests/long/kill.sh
+	sh tests/long/steady.sh
 	sh tests/long/coverage.sh
 	$(if $(WITH_ONEDNN),sh tests/long/stock.sh $(BUILD)/tests/test_onednn_nets)
 

@@ -52,6 +52,15 @@ static bool parse_row(char *line, ds_result *row)
     return !line;
 }
 
+static void append(ds_results *r, ds_result row)
+{
+    fprintf(r->table, "%d,%ld", row.epoch, row.batch);
+    for (int i = 0; i < REALS; i++)
+        fprintf(r->table, isfinite(*real_of(&row, i)) ? ",%.7g" : ",", *real_of(&row, i));
+    fputc('\n', r->table);
+    r->n++;
+}
+
 static int parse(ds_results *r, char *text, int keep, ds_error *e)
 {
     char *line;
@@ -64,7 +73,7 @@ static int parse(ds_results *r, char *text, int keep, ds_error *e)
                 "is no line of a results file of classifier train, expected %s; move the file away",
                 number == 1 ? header : "11 fields");
         if (number > 1 && *line && r->n < keep)
-            DS_PUSH(r->rows, r->n, row);
+            append(r, row);
     }
     return DS_OK;
 }
@@ -73,6 +82,8 @@ int ds_results_open(ds_results *r, const char *path, int keep, ds_error *e)
 {
     char *text;
     *r = (ds_results){.path = ds_strdup(path)};
+    r->table = ds_memstream(&r->text, &r->size);
+    fprintf(r->table, "%s\n", header);
     if (keep <= 0 || !ds_path_exists(path))
         return DS_OK;
     DS_TRY(ds_file_read_text(path, "a results file of classifier train", &text, e));
@@ -81,29 +92,22 @@ int ds_results_open(ds_results *r, const char *path, int keep, ds_error *e)
     return rc;
 }
 
-static void write_row(ds_result row, FILE *f)
-{
-    fprintf(f, "%d,%ld", row.epoch, row.batch);
-    for (int i = 0; i < REALS; i++)
-        fprintf(f, isfinite(*real_of(&row, i)) ? ",%.7g" : ",", *real_of(&row, i));
-    fputc('\n', f);
-}
-
 int ds_results_add(ds_results *r, const ds_result *row, ds_error *e)
 {
     ds_writer w;
-    DS_PUSH(r->rows, r->n, *row);
+    append(r, *row);
+    fflush(r->table);
     DS_TRY(ds_writer_open(&w, r->path, e));
-    fprintf(w.f, "%s\n", header);
-    for (int i = 0; i < r->n; i++)
-        write_row(r->rows[i], w.f);
+    fwrite(r->text, 1, r->size, w.f);
     return ds_writer_commit(&w, e);
 }
 
 void ds_results_clear(ds_results *r)
 {
+    if (r->table)
+        fclose(r->table);
     free(r->path);
-    free(r->rows);
+    free(r->text);
     *r = (ds_results){0};
 }
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 
 /* One line; a number without meaning (no valid=, no alpha) is NAN and becomes an empty field. */
 typedef struct ds_result {
@@ -17,10 +18,11 @@ typedef struct ds_result {
     double images_per_second; /* of training, without validation */
 } ds_result;
 
-/* All lines, in memory and in the file. Zero-initialise. */
+/* The file, and all of it in memory: n lines behind the first. Zero-initialise; it cannot be moved. */
 typedef struct ds_results {
-    char *path;
-    ds_result *rows; /* n, owned */
+    char *path, *text;
+    size_t size;
+    FILE *table; /* writes to text, size */
     int n;
 } ds_results;
 
