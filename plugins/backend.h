@@ -100,6 +100,8 @@ typedef struct ds_backend {
     int (*backward)(void *state, int i, const ds_backend_pass *pass, ds_error *e);
     /* Parameters have changed since the last pass. */
     void (*changed)(void *state);
+    /* Bytes that a state has beyond the graph's arrays. */
+    size_t (*memory)(const void *state);
 } ds_backend;
 
 /* Every backend that was built in, best first; ends with NULL. */

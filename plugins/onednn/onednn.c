@@ -140,6 +140,12 @@ static const char *engine_lacks(ds_precision precision)
     return can ? NULL : "the processor has no AMX, or ONEDNN_MAX_CPU_ISA forbids it";
 }
 
+static size_t engine_memory(const void *state)
+{
+    const engine *x = state;
+    return x->train.arena.bytes + x->infer.arena.bytes;
+}
+
 const ds_backend ds_backend_onednn = {.abi = DS_BACKEND_ABI,
                                       .name = "onednn",
                                       .help = "oneDNN's convolutions, activations in its own layout",
@@ -149,4 +155,5 @@ const ds_backend ds_backend_onednn = {.abi = DS_BACKEND_ABI,
                                       .free = engine_free,
                                       .forward = engine_forward,
                                       .backward = engine_backward,
-                                      .changed = engine_changed};
+                                      .changed = engine_changed,
+                                      .memory = engine_memory};

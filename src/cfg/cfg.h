@@ -64,6 +64,9 @@ int ds_cfg_read(const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
 int ds_cfg_parse(const char *text, const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
 void ds_cfg_free(ds_cfg *cfg);
 
+/* Is the shape of every layer known, so that a network can be made? It is, unless reading failed. */
+bool ds_cfg_has_shapes(const ds_cfg *cfg);
+
 /* Name of the section without aliases: "convolutional" for [conv], "net" for [network], "sat" for [sat]. */
 const char *ds_section_kind(const ds_section *s);
 /* Value of a key, or NULL where it is not given. */

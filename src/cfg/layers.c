@@ -534,3 +534,8 @@ int ds_cfg_read_shapes(ds_cfg *cfg, ds_notes *notes, ds_error *e)
                 cfg->sections[i].line);
     return DS_OK;
 }
+
+bool ds_cfg_has_shapes(const ds_cfg *cfg)
+{
+    return cfg && cfg->shapes && cfg->shapes[cfg->n - 1].outputs > 0;
+}

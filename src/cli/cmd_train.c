@@ -41,7 +41,7 @@ const ds_option ds_train_options[] = {
     DS_RUN_BACKEND,
     DS_RUN_PROFILE,
     DS_RUN_LOADERS,
-    OPT_INT("cache", cache, "memory for decoded images", .def = "512", OPT_RANGE(0, 1048576), .unit = "MIB"),
+    DS_RUN_CACHE,
     OPT_FLAG("skip-bad", skip_bad, "train without images that cannot be decoded"),
     OPT_END,
 };

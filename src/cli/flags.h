@@ -53,6 +53,9 @@ const char *ds_precision_flag(int precision);
     OPT_FLAG("csv-safe", csv_safe, \
              "put an apostrophe before texts of the CSV that a spreadsheet would compute (= + - @ first)")
 
+#define DS_RUN_CACHE \
+    OPT_INT("cache", cache, "memory for decoded images", .def = "512", OPT_RANGE(0, 1048576), .unit = "MIB")
+
 /* n operands came, `needed` are needed; `words` names them for the message. DS_EUSAGE names the first missing
  * one. */
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e);

@@ -37,6 +37,22 @@ typedef struct command {
 
 static const command commands[] = {
     {.words = "classifier"},
+    {"classifier check", 0, ds_cmd_check, ds_check_options, "DATA CFG [WEIGHTS]",
+     "all that is wrong with the files of a training, before it begins",
+     ARGUMENTS
+     "Reads the cfg, the .data file, its lists, decodes every image, makes the network; nothing is written, "
+     "no "
+     "network runs.\n"
+     "Status 1 if a run would fail; warnings alone (classes without images, images twice, in two lists, or "
+     "with "
+     "two labels)\n"
+     "are status 0. Of each kind of problem in a file the first 20 are printed, -json has them all:\n"
+     "{errors, warnings, problems [{severity, kind, file, line, text}], lists [{name, file, images, "
+     "unreadable, "
+     "grey,\n"
+     "width [smallest, largest], height}, or null], classes [{name, train, valid, calib, test}], network "
+     "{parameters, flops\n"
+     "(of an image), memory_training, memory_answering (bytes, estimated)}}. Unknown numbers are null.\n"},
     {"classifier train", 0, ds_cmd_train, ds_train_options, "DATA CFG [WEIGHTS]",
      "train a network; validates after each epoch when valid= is given",
      ARGUMENTS

@@ -48,16 +48,6 @@ static int read_list(ds_model *m, ds_which_list which, ds_answers *a, ds_error *
     return ds_model_read_list(m, list, true, a, e);
 }
 
-/* Images at once: as many as the cfg's sub-batch holds in memory, some more where it trains one by one, never
- * more than there are. */
-static int evaluation_batch(const ds_cfg *cfg, size_t images)
-{
-    enum { FEWEST = 16, MOST = 128 };
-    int batch = cfg->net.batch / (cfg->net.subdivisions > 0 ? cfg->net.subdivisions : 1);
-    batch = batch < FEWEST ? FEWEST : batch > MOST ? MOST : batch;
-    return images < (size_t)batch ? (int)images : batch;
-}
-
 ds_net_setup ds_net_setup_of(const ds_run_flags *flags)
 {
     return (ds_net_setup){.threads = flags->threads,
@@ -70,7 +60,7 @@ static int make_net(ds_model *m, const ds_answers *a, const ds_run_flags *flags,
 {
     DS_TRY(ds_check_classes(&m->data, m->cfg, e));
     ds_net_setup setup = ds_net_setup_of(flags);
-    setup.batch = a ? evaluation_batch(m->cfg, a->n) : m->batch;
+    setup.batch = a ? ds_evaluation_batch(m->cfg, a->n) : m->batch;
     setup.notes = &m->notes;
     return ds_net_new(m->cfg, &setup, &m->net, e);
 }

@@ -66,12 +66,6 @@ static void leave_line(ds_progress_view *v, const char *how)
 
 /* ---- what the run tells ---- */
 
-static void on_bad_image(void *arg, const char *path, const char *reason)
-{
-    (void)arg;
-    ds_put_message(stderr, "error", path, 0, reason);
-}
-
 static void on_ready(void *arg, const ds_net *net, const ds_train_plan *plan)
 {
     ds_progress_view *v = arg;
@@ -140,7 +134,7 @@ ds_train_events ds_progress_events(ds_progress_view *v)
 {
     v->terminal = isatty(STDOUT_FILENO);
     v->log = v->terminal ? stdout : stderr;
-    return (ds_train_events){v, on_bad_image, on_ready, on_step, on_epoch, on_profile, on_done};
+    return (ds_train_events){v, on_ready, on_step, on_epoch, on_profile, on_done};
 }
 
 void ds_progress_end(ds_progress_view *v)

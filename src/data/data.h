@@ -52,18 +52,27 @@ int ds_images_read(const ds_datafile *d, const char *list, bool labelled, ds_ima
 /* Label of one path under the rules of d (not DS_LIST): class index or an error. */
 int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e);
 void ds_images_clear(ds_images *images);
+/* How many images each of d's classes has, in fresh memory; a warning names those without any. */
+int *ds_images_count(const ds_datafile *d, const ds_images *images, ds_notes *notes);
 /* What is in an image's file. */
 typedef struct ds_probe {
     int w, h, channels;
     char *reason; /* why it cannot be decoded; NULL: it can. Owned */
 } ds_probe;
 
-/* Decode every image once, on `threads` threads, into `found` (n, zeroed; release with ds_probe_free).
- * tick(arg, images done so far), which may be NULL, is called by one of the threads. Returns the number of
- * images that cannot be decoded. */
-int ds_images_probe(const ds_images *images, int channels, int threads, ds_probe *found,
-                    void (*tick)(void *arg, int done), void *arg);
+typedef struct ds_probe_setup {
+    int channels, threads;
+    struct ds_sandbox *decoder;        /* of untrusted images (image.h); NULL: the threads decode */
+    void (*tick)(void *arg, int done); /* told by one of the threads how many are done; may be NULL */
+    void *arg;
+} ds_probe_setup;
+
+/* Decode every image once, into `found` (n, zeroed; release with ds_probe_free). Returns the number of those
+ * that cannot be decoded. */
+int ds_images_probe(const ds_images *images, const ds_probe_setup *s, ds_probe *found);
 void ds_probe_free(ds_probe *found, int n);
+/* A failure, at its line of the list, for each one that cannot be decoded: see base/problem.h. */
+int ds_probe_tell(const ds_images *images, const ds_probe *found, ds_error *e);
 /* Take those that cannot be decoded out of the list. */
 void ds_images_drop(ds_images *images, const ds_probe *found);
 

@@ -155,29 +155,27 @@ int ds_images_read(const ds_datafile *d, const char *list, bool labelled, ds_ima
     return rc;
 }
 
-static void probe(const char *path, int channels, ds_probe *found)
+static void probe(const char *path, const ds_probe_setup *s, ds_probe *found)
 {
     ds_image im;
     ds_error e = {0};
-    if (ds_image_read(path, channels, &im, &e))
+    if (ds_image_read_by(s->decoder, path, s->channels, &im, &e))
         found->reason = ds_strdup(e.text);
     else
         *found = (ds_probe){.w = im.w, .h = im.h, .channels = im.file_channels};
     ds_image_clear(&im);
 }
 
-int ds_images_probe(const ds_images *images, int channels, int threads, ds_probe *found,
-                    void (*tick)(void *arg, int done), void *arg)
+int ds_images_probe(const ds_images *images, const ds_probe_setup *s, ds_probe *found)
 {
     int bad = 0, done = 0;
-    (void)threads;
-#pragma omp parallel for schedule(dynamic) num_threads(threads) reduction(+ : bad)
+#pragma omp parallel for schedule(dynamic) num_threads(s->threads) reduction(+ : bad)
     for (int i = 0; i < images->n; i++) {
-        probe(images->paths[i], channels, &found[i]);
+        probe(images->paths[i], s, &found[i]);
         bad += found[i].reason != NULL;
         int so_far = __atomic_add_fetch(&done, 1, __ATOMIC_RELAXED);
-        if (tick && omp_get_thread_num() == 0)
-            tick(arg, so_far);
+        if (s->tick && omp_get_thread_num() == 0)
+            s->tick(s->arg, so_far);
     }
     return bad;
 }
@@ -187,6 +185,16 @@ void ds_probe_free(ds_probe *found, int n)
     for (int i = 0; found && i < n; i++)
         free(found[i].reason);
     free(found);
+}
+
+int ds_probe_tell(const ds_images *images, const ds_probe *found, ds_error *e)
+{
+    const int before = ds_failures(e);
+    for (int i = 0; i < images->n; i++)
+        if (found[i].reason)
+            DS_TRY(ds_keep(e, ds_fail_at(e, DS_EINPUT, images->list, images->lines[i], "image '%s': %s",
+                                         images->paths[i], found[i].reason)));
+    return ds_failed_since(e, before);
 }
 
 void ds_images_drop(ds_images *images, const ds_probe *found)
@@ -203,6 +211,25 @@ void ds_images_drop(ds_images *images, const ds_probe *found)
         images->labels[kept++] = images->labels[i];
     }
     images->n = kept;
+}
+
+int *ds_images_count(const ds_datafile *d, const ds_images *images, ds_notes *notes)
+{
+    char names[400] = "";
+    int *counts, empty = 0;
+    DS_ZALLOC(counts, (size_t)d->classes);
+    for (int i = 0; i < images->n; i++)
+        if (images->labels[i] >= 0)
+            counts[images->labels[i]]++;
+    for (int k = 0; k < d->classes; k++) {
+        size_t used = strlen(names);
+        if (counts[k] == 0)
+            snprintf(names + used, sizeof names - used, "%s%s", empty++ ? ", " : "", d->labels[k]);
+    }
+    if (empty)
+        ds_note(notes, "warning: %s: has no image of %d of the %d classes (%s%s)", images->list, empty,
+                d->classes, names, strlen(names) + 1 < sizeof names ? "" : " …");
+    return counts;
 }
 
 void ds_images_clear(ds_images *images)

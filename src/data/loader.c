@@ -213,6 +213,12 @@ static size_t count_places(const ds_loader_setup *s)
     return (2 + ((size_t)s->threads + batch - 1) / batch) * batch;
 }
 
+size_t ds_loader_memory(const ds_loader_setup *s)
+{
+    const size_t pixels = (size_t)s->w * (size_t)s->h * (size_t)s->c * sizeof(float);
+    return count_places(s) * (pixels + sizeof(job));
+}
+
 int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e)
 {
     *loader = NULL;

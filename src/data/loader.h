@@ -40,5 +40,7 @@ int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e);
  * undecodable image is an error here (it stays one on later calls). Bit-equal for any number of threads. */
 int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e);
 void ds_loader_free(ds_loader *l);
+/* Bytes that one takes, without decoded images. */
+size_t ds_loader_memory(const ds_loader_setup *s);
 
 #endif

@@ -91,7 +91,8 @@ static int match(ds_same *v, int n)
             v[kept++] = v[i];
     n = kept;
     kept = 0;
-    qsort(v, (size_t)n, sizeof *v, compare);
+    if (n)
+        qsort(v, (size_t)n, sizeof *v, compare);
     for (int i = 0; i < n; i = end) {
         for (end = i; end < n && compare_keys(&v[i], &v[end]) == 0; end++)
             ;

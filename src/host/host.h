@@ -50,6 +50,10 @@ const ds_net_info *ds_net_get_info(const ds_net *net);
 /* "onednn (2.6.3, AVX-512)", "host". Belongs to the network. */
 const char *ds_net_backend(const ds_net *net);
 
+/* Bytes of the arrays that its passes touch, parameters and the target's history among them, and of
+ * libdarknet.so, where that is open: an estimate. */
+size_t ds_net_memory(const ds_net *net);
+
 /* The confidence, temperature and threshold of [reject]; false (and msp, 1, NAN) without one. */
 bool ds_net_get_reject(const ds_net *net, ds_score *score, double *threshold);
 /* Its thresholds of the classes, the network's; NULL: it has none. */

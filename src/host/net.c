@@ -146,6 +146,7 @@ int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_er
     ds_net *n = DS_ZALLOC(*net, 1);
     n->cfg = cfg;
     n->seed = setup->seed;
+    n->samples = setup->samples;
     n->dropout_active = true;
     n->context.epochs = setup->epochs;
     omp_set_num_threads(setup->threads > 0 ? setup->threads : omp_get_num_procs());
@@ -193,6 +194,33 @@ const double *ds_net_thresholds(const ds_net *n)
     return n->info.reject < 0
                ? NULL
                : ds_reject_thresholds(ds_attached_of(&n->net->layers[n->info.reject])->it.state);
+}
+
+/* Arrays of the size of a layer's output that are touched: what a backend keeps for itself it does not need. */
+static int arrays_of(const ds_net *n, int i)
+{
+    const layer *l = &n->net->layers[i];
+    const ds_slot *s = &n->slots[i];
+    const int train = n->scratch != NULL;
+    return s->plain * (1 + train) + (s->owned ? 0 : (l->x != NULL) + (train && l->x_norm));
+}
+
+size_t ds_net_memory(const ds_net *n)
+{
+    const size_t library = (size_t)68 << 20; /* libdarknet.so and those that it takes along, as measured */
+    const ds_history h = n->info.cost >= 0 ? ds_net_history(n) : (ds_history){0};
+    size_t numbers = 0, workspace = 0;
+    for (int i = 0; i < n->n_params; i++)
+        numbers += n->params[i].n * (n->scratch && n->params[i].gradient ? 2 : 1);
+    for (int i = 0; i < n->net->n; i++) {
+        const layer *l = &n->net->layers[i];
+        numbers += (size_t)arrays_of(n, i) * ds_batch_size(l, l->outputs);
+        if (!n->slots[i].owned && l->workspace_size > workspace)
+            workspace = l->workspace_size;
+    }
+    numbers += h.row * n->samples * (h.wide ? 2 : 1);
+    return (n->host ? library : 0) + numbers * sizeof(float) + workspace +
+           (n->whole ? n->backend->memory(n->whole) : 0);
 }
 
 static void set_batch(ds_net *n, int images)

@@ -126,6 +126,7 @@ struct ds_net {
     float *taken;   /* pixels that a layer with stride reads, and their gradients */
     bool dropout_active;
     uint64_t seed, step;
+    size_t samples; /* training images */
     double *loss; /* batch */
     ds_depths depths;
     float *features; /* batch x depths.row, of the last pass; NULL: not wanted */

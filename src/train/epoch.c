@@ -85,11 +85,11 @@ static int validate_once(const ds_job *job, ds_result *row, ds_error *e)
 /* With -skip-bad an image that was lost in mid-run leaves the list. */
 static int validate(ds_job *job, ds_result *row, ds_error *e)
 {
-    int bad = 0, rc = validate_once(job, row, e);
+    const int n = job->valid.n, rc = validate_once(job, row, e);
     if (!rc || rc == DS_EINTERRUPT || !job->setup.skip_bad)
         return rc;
-    DS_TRY(ds_job_probe(job, &job->valid, &bad, e));
-    return bad ? validate_once(job, row, e) : rc;
+    DS_TRY(ds_job_probe(job, &job->valid, e));
+    return job->valid.n < n ? validate_once(job, row, e) : rc;
 }
 
 /* ---- files ---- */

@@ -53,6 +53,14 @@ int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error
     return rc;
 }
 
+int ds_evaluation_batch(const ds_cfg *cfg, size_t images)
+{
+    enum { FEWEST = 16, MOST = 128 };
+    int batch = cfg->net.batch / (cfg->net.subdivisions > 0 ? cfg->net.subdivisions : 1);
+    batch = batch < FEWEST ? FEWEST : batch > MOST ? MOST : batch;
+    return images < (size_t)batch ? (int)images : batch;
+}
+
 int ds_check_classes(const ds_datafile *data, const ds_cfg *cfg, ds_error *e)
 {
     const int cost = ds_cfg_cost(cfg, NULL), channels = cfg->net.channels;

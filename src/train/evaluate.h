@@ -29,6 +29,10 @@ typedef struct ds_eval_setup {
  * paths and labels, if there are any; gets the answers. */
 int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error *e);
 
+/* Images at once: as many as the cfg's sub-batch holds in memory, some more where it trains one by one, never
+ * more than there are. */
+int ds_evaluation_batch(const ds_cfg *cfg, size_t images);
+
 /* Does the network end in a cost section with as many classes as there are labels, and take images of 1 or 3
  * channels? DS_EINPUT at the section's line, naming both files. */
 int ds_check_classes(const ds_datafile *data, const ds_cfg *cfg, ds_error *e);

@@ -54,11 +54,17 @@ typedef struct ds_job {
 /* prepare.c: read and check everything, leave nothing changed. Close in any case. */
 int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e);
 void ds_job_close(ds_job *job);
+/* The part of it that needs no network and no pixels: all that is wrong there, where `e` collects. */
+int ds_job_inspect(ds_job *job, const ds_train_setup *setup, ds_error *e);
+/* job->net, once the plan is made. */
+int ds_job_make_net(ds_job *job, ds_error *e);
 /* An endless stream of augmented training images from position `start` on, `batch` at a time. */
 int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t cache_bytes,
                   ds_loader **loader, ds_error *e);
-/* Take the undecodable images out of the list, or tell of each of them; adds their number to *sum. */
-int ds_job_probe(const ds_job *job, ds_images *images, int *sum, ds_error *e);
+/* A list of the .data file, NULL for one that it does not name. */
+int ds_job_read_list(const ds_job *job, const char *list, ds_images *images, ds_error *e);
+/* Take the undecodable images out of the list, or fail for each of them. */
+int ds_job_probe(const ds_job *job, ds_images *images, ds_error *e);
 /* DS_ENUMERIC: a parameter is no finite number. */
 int ds_job_check_finite(const ds_job *job, ds_error *e);
 int ds_job_save(ds_job *job, const char *suffix, ds_error *e);

@@ -76,10 +76,15 @@ static int read_cfg(ds_job *job, ds_error *e)
     return rc;
 }
 
-/* Without labels there is at least the list. */
-static int read_list(const ds_job *job, const char *list, ds_images *images, ds_error *e)
+int ds_job_read_list(const ds_job *job, const char *list, ds_images *images, ds_error *e)
 {
-    return list ? ds_images_read(&job->data, list, job->data.index != NULL, images, e) : DS_OK;
+    const ds_datafile *d = &job->data;
+    if (!list)
+        return DS_OK;
+    int rc = ds_images_read(d, list, d->index != NULL, images, e); /* without labels at least the list */
+    if (d->index && images->n)
+        free(ds_images_count(d, images, job->setup.notes));
+    return rc;
 }
 
 /* Opening a temporary file is the only test that knows all of permissions, read-only mounts and quotas; in
@@ -136,15 +141,14 @@ static int read_inputs(ds_job *job, ds_error *e)
     const int before = ds_failures(e);
     const ds_train_setup *s = &job->setup;
     ds_datafile *d = &job->data;
-    int cfg = read_cfg(job, e);
-    DS_TRY(ds_keep(e, cfg));
+    DS_TRY(ds_keep(e, read_cfg(job, e)));
     DS_TRY(ds_keep(e, ds_datafile_read(s->data, d, s->notes, e)));
     if (d->path && !d->train)
         DS_TRY(ds_keep(e, ds_fail_at(e, DS_EINPUT, s->data, 0,
                                      "train= is missing, expected the list of training images")));
-    DS_TRY(ds_keep(e, read_list(job, d->train, &job->train, e)));
-    DS_TRY(ds_keep(e, read_list(job, d->valid, &job->valid, e)));
-    if (!cfg && d->index)
+    DS_TRY(ds_keep(e, ds_job_read_list(job, d->train, &job->train, e)));
+    DS_TRY(ds_keep(e, ds_job_read_list(job, d->valid, &job->valid, e)));
+    if (ds_cfg_has_shapes(job->cfg) && ds_cfg_cost(job->cfg, NULL) >= 0 && d->index)
         DS_TRY(ds_keep(e, ds_check_classes(d, job->cfg, e)));
     if (job->cfg && job->cfg->shapes && job->train.n && !s->resume) /* else the checkpoint has a say */
         DS_TRY(ds_keep(e, make_plan(job, e)));
@@ -155,54 +159,42 @@ static int read_inputs(ds_job *job, ds_error *e)
 
 /* ---- undecodable images ---- */
 
-/* Takes the `bad` ones out of the list, or tells of each of them. */
-static int answer_bad(const ds_job *job, ds_images *images, int bad, const ds_probe *found, ds_error *e)
-{
-    const ds_train_events *ev = job->events;
-    if (!job->setup.skip_bad) {
-        for (int i = 0; i < images->n && ev->bad_image; i++)
-            if (found[i].reason)
-                ev->bad_image(ev->arg, images->paths[i], found[i].reason);
-        return DS_OK;
-    }
-    ds_note(job->setup.notes, "note: %s: %d of %d images cannot be decoded and are left out", images->list,
-            bad, images->n);
-    if (bad == images->n)
-        return ds_fail_at(e, DS_EINPUT, images->list, 0,
-                          "none of the %d images can be decoded, expected image files", bad);
-    ds_images_drop(images, found);
-    return DS_OK;
-}
-
-int ds_job_probe(const ds_job *job, ds_images *images, int *sum, ds_error *e)
+int ds_job_probe(const ds_job *job, ds_images *images, ds_error *e)
 {
     const int n = images->n;
+    const ds_probe_setup s = {.channels = job->info->c, .threads = job->setup.loaders};
     ds_probe *found;
     DS_ZALLOC(found, (size_t)n);
-    int bad = ds_images_probe(images, job->info->c, job->setup.loaders, found, NULL, NULL);
-    int rc = bad ? answer_bad(job, images, bad, found, e) : DS_OK;
+    int rc = DS_OK, bad = ds_images_probe(images, &s, found);
+    if (bad && job->setup.skip_bad) {
+        ds_note(job->setup.notes, "note: %s: %d of %d images cannot be decoded and are left out",
+                images->list, bad, n);
+        ds_images_drop(images, found);
+        if (bad == n)
+            rc = ds_fail_at(e, DS_EINPUT, images->list, 0,
+                            "none of the %d images can be decoded, expected image files", n);
+    } else if (bad) {
+        rc = ds_probe_tell(images, found, e);
+    }
     ds_probe_free(found, n);
-    *sum += bad;
     return rc;
 }
 
 static int check_images(ds_job *job, ds_error *e)
 {
-    const int images = job->train.n + job->valid.n;
-    int bad = 0;
-    DS_TRY(ds_job_probe(job, &job->train, &bad, e));
-    DS_TRY(ds_job_probe(job, &job->valid, &bad, e));
-    if (bad == 0 || job->setup.skip_bad)
-        return DS_OK;
-    return ds_fail_at(
-        e, DS_EINPUT, job->setup.data, 0,
-        "%d of %d images cannot be decoded (all named above), expected none; -skip-bad trains without them",
-        bad, images);
+    const int before = ds_failures(e);
+    DS_TRY(ds_keep(e, ds_job_probe(job, &job->train, e)));
+    DS_TRY(ds_keep(e, ds_job_probe(job, &job->valid, e)));
+    const int bad = ds_failures(e) - before;
+    return bad ? ds_fail(e, DS_EINPUT,
+                         "%d of %d images cannot be decoded, expected none; -skip-bad trains without them",
+                         bad, job->train.n + job->valid.n)
+               : DS_OK;
 }
 
 /* ---- the network ---- */
 
-static int make_net(ds_job *job, ds_error *e)
+int ds_job_make_net(ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = &job->setup;
     const ds_net_setup setup = {.train = true,
@@ -269,7 +261,7 @@ static int make_all(ds_job *job, ds_error *e)
 {
     const int listed = job->train.n;
     ds_notes *notes = job->setup.notes;
-    DS_TRY(make_net(job, e));
+    DS_TRY(ds_job_make_net(job, e));
     DS_TRY(load_weights(job, e));
     DS_TRY(check_images(job, e));
     if (job->train.n == listed)
@@ -278,7 +270,7 @@ static int make_all(ds_job *job, ds_error *e)
     job->net = NULL;
     job->setup.notes = NULL; /* all is said */
     int rc = make_plan(job, e);
-    rc = rc ? rc : make_net(job, e);
+    rc = rc ? rc : ds_job_make_net(job, e);
     rc = rc ? rc : load_weights(job, e);
     job->setup.notes = notes;
     return rc;
@@ -340,13 +332,19 @@ static int find_run(ds_job *job, ds_error *e)
     return make_plan(job, e);
 }
 
+int ds_job_inspect(ds_job *job, const ds_train_setup *setup, ds_error *e)
+{
+    *job = (ds_job){.setup = *setup, .average = NAN, .best.valid_top1 = NAN};
+    job->setup.loaders = ds_loader_threads(setup->loaders);
+    DS_TRY(check_usage(job, e));
+    return read_inputs(job, e);
+}
+
 int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e)
 {
     int n;
-    *job = (ds_job){.setup = *setup, .events = events, .average = NAN, .best.valid_top1 = NAN};
-    job->setup.loaders = ds_loader_threads(setup->loaders);
-    DS_TRY(check_usage(job, e));
-    DS_TRY(read_inputs(job, e));
+    DS_TRY(ds_job_inspect(job, setup, e));
+    job->events = events;
     DS_TRY(find_run(job, e));
     DS_TRY(make_all(job, e));
     const ds_param *params = ds_net_params(job->net, &n);

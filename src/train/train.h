@@ -86,7 +86,6 @@ typedef struct ds_train_step {
 /* Callbacks, each of them optional. */
 typedef struct ds_train_events {
     void *arg;
-    void (*bad_image)(void *arg, const char *path, const char *reason);
     void (*ready)(void *arg, const ds_net *net, const ds_train_plan *plan); /* before the first batch */
     void (*step)(void *arg, const ds_train_step *step);
     void (*epoch)(void *arg, const ds_result *result, bool best);

@@ -150,4 +150,5 @@ def main():
                 "backup={0}/backup\ntop=2\n".format(folder))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -277,9 +277,10 @@ static void test_probe_and_drop(void **state)
     assert_int_equal(unlink(images.paths[20]), 0);
     for (int threads = 1; threads <= 3; threads += 2) {
         int last = 0;
+        const ds_probe_setup s = {.channels = 3, .threads = threads, .tick = on_tick, .arg = &last};
         ds_probe_free(found, N);
         found = calloc(N, sizeof *found);
-        assert_int_equal(ds_images_probe(&images, 3, threads, found, on_tick, &last), 2);
+        assert_int_equal(ds_images_probe(&images, &s, found), 2);
         assert_int_equal(last, threads == 1 ? N : last);
         for (int i = 0; i < N; i++) {
             assert_int_equal(found[i].reason != NULL, i == 9 || i == 20);

@@ -1,0 +1,288 @@
+#include "train/check.h"
+#include "train/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TRAIN, VALID, CALIB, TEST };
+
+typedef struct checker {
+    ds_check *c;
+    ds_job job;
+    ds_error e;             /* collects */
+    size_t decoded, widest; /* bytes of the training images, of the largest image of all */
+    const ds_check_setup *setup;
+    int done, all; /* images */
+} checker;
+
+static ds_problems *of_kind(checker *k, const char *kind)
+{
+    k->c->problems.kind = kind;
+    return &k->c->problems;
+}
+
+/* ---- images ---- */
+
+static void on_tick(void *arg, int done)
+{
+    const checker *k = arg;
+    if (k->setup->tick)
+        k->setup->tick(k->setup->arg, k->done + done, k->all);
+}
+
+/* n of the list's images, the first is number `first`. */
+static void tell_some(checker *k, const ds_images *l, int n, int first, const char *what)
+{
+    if (n)
+        ds_problem_add(of_kind(k, "image"), DS_WARNING, l->list, l->lines[first],
+                       "%d of %d images %s (the first: '%s')", n, l->n, what, l->paths[first]);
+}
+
+static void measure(checker *k, ds_checked_list *l, const ds_probe *found)
+{
+    const ds_net_options *o = k->job.cfg ? &k->job.cfg->net : &(ds_net_options){.channels = 3};
+    int small = 0, first_small = 0, first_grey = 0, first_coloured = 0;
+    for (int i = l->images.n - 1; i >= 0; i--) {
+        const ds_probe *p = &found[i];
+        const size_t bytes = (size_t)p->w * (size_t)p->h * (size_t)o->channels;
+        if (p->reason)
+            continue;
+        const bool any = l->w[0] > 0, grey = p->channels < 3, is_small = p->w < o->width || p->h < o->height;
+        l->w[0] = any && l->w[0] < p->w ? l->w[0] : p->w;
+        l->w[1] = l->w[1] > p->w ? l->w[1] : p->w;
+        l->h[0] = any && l->h[0] < p->h ? l->h[0] : p->h;
+        l->h[1] = l->h[1] > p->h ? l->h[1] : p->h;
+        l->grey += grey;
+        small += is_small;
+        first_small = is_small ? i : first_small;
+        first_grey = grey ? i : first_grey;
+        first_coloured = grey ? first_coloured : i;
+        k->widest = bytes > k->widest ? bytes : k->widest;
+        k->decoded += l == k->c->lists ? bytes + sizeof(ds_image) : 0;
+    }
+    tell_some(k, &l->images, small, first_small, "are smaller than the network's input, and are enlarged");
+    if (o->channels == 3)
+        tell_some(k, &l->images, l->grey, first_grey, "have no colours, channels=3 expects them");
+    else if (o->channels == 1)
+        tell_some(k, &l->images, l->images.n - l->bad - l->grey, first_coloured,
+                  "have colours, of which channels=1 makes grey");
+}
+
+static void look_at_images(checker *k, ds_checked_list *l)
+{
+    const int n = l->images.n;
+    const ds_probe_setup s = {.channels = k->job.cfg && k->job.cfg->net.channels == 1 ? 1 : 3,
+                              .threads = k->job.setup.loaders,
+                              .decoder = k->setup->decoder,
+                              .tick = on_tick,
+                              .arg = k};
+    ds_probe *found;
+    DS_ZALLOC(found, (size_t)n);
+    l->bad = ds_images_probe(&l->images, &s, found);
+    of_kind(k, "image");
+    ds_keep(&k->e, ds_probe_tell(&l->images, found, &k->e));
+    measure(k, l, found);
+    ds_probe_free(found, n);
+    k->done += n;
+}
+
+/* b equals a, which comes before it. */
+typedef struct twin {
+    enum { CONTRADICTION, OVERLAP, DUPLICATE } kind;
+    const ds_same *a, *b;
+} twin;
+
+static int label_of(const checker *k, const ds_same *x)
+{
+    return k->c->lists[x->list].images.labels[x->image];
+}
+
+static twin twin_of(const checker *k, const ds_same *a, const ds_same *b)
+{
+    const int label_a = label_of(k, a), label_b = label_of(k, b);
+    const bool differ = label_a >= 0 && label_b >= 0 && label_a != label_b;
+    return (twin){differ ? CONTRADICTION : a->list != b->list ? OVERLAP : DUPLICATE, a, b};
+}
+
+/* By list and kind, so that those that are alike stand together. */
+static int in_order(const void *x, const void *y)
+{
+    const twin *a = x, *b = y;
+    int order = a->b->list - b->b->list;
+    order = order ? order : (int)a->kind - (int)b->kind;
+    return order ? order : a->b->image - b->b->image;
+}
+
+static void tell_twin(checker *k, const twin *t)
+{
+    static const char *const kinds[] = {"contradiction", "overlap", "duplicate"};
+    const ds_same *a = t->a, *b = t->b;
+    const ds_images *la = &k->c->lists[a->list].images, *lb = &k->c->lists[b->list].images;
+    const bool differ = t->kind == CONTRADICTION;
+    const bool refused = a->list != b->list && (a->list == CALIB || b->list == CALIB);
+    char *const *names = k->c->data.labels;
+    ds_problem_add(of_kind(k, kinds[t->kind]), refused ? DS_ERROR : DS_WARNING, lb->list, lb->lines[b->image],
+                   "image '%s' %s '%s' in %s:%d%s%s%s%s%s%s", lb->paths[b->image],
+                   memcmp(a->file, b->file, sizeof a->file) ? "has the bytes of" : "is the file of",
+                   la->paths[a->image], la->list, la->lines[a->image], differ ? ", but the label '" : "",
+                   differ ? names[label_of(k, b)] : "", differ ? "' instead of '" : "",
+                   differ ? names[label_of(k, a)] : "", differ ? "'" : "",
+                   refused ? ", expected a calib= that shares no image with another list" : "");
+}
+
+static void look_for_same(checker *k)
+{
+    ds_images lists[DS_CHECK_LISTS];
+    ds_same *v;
+    twin *twins = NULL;
+    int m = 0;
+    for (int i = 0; i < DS_CHECK_LISTS; i++)
+        lists[i] = k->c->lists[i].images;
+    const int n = ds_images_same(lists, DS_CHECK_LISTS, k->job.setup.loaders, &v);
+    for (int i = 0, first = 0; i < n; i++) {
+        if (memcmp(v[i].key, v[first].key, sizeof v->key))
+            first = i;
+        else if (i > first)
+            DS_PUSH(twins, m, twin_of(k, &v[first], &v[i]));
+    }
+    if (m)
+        qsort(twins, (size_t)m, sizeof *twins, in_order);
+    for (int i = 0; i < m; i++)
+        tell_twin(k, &twins[i]);
+    free(twins);
+    free(v);
+}
+
+/* ---- the network ---- */
+
+/* The program before a network is there: as measured. */
+static const size_t program = (size_t)12 << 20;
+
+/* Bytes around the network: lists, and what loads images, `batch` at a time. */
+static size_t around(const checker *k, int batch)
+{
+    const ds_net_options *o = &k->job.cfg->net;
+    const ds_loader_setup s = {
+        .w = o->width, .h = o->height, .c = o->channels, .batch = batch, .threads = k->job.setup.loaders};
+    return program + ds_loader_memory(&s) + (size_t)s.threads * 2 * k->widest + (size_t)k->all * 128;
+}
+
+/* Adam's moments. */
+static size_t moments(const ds_job *job)
+{
+    int n;
+    size_t numbers = 0;
+    const ds_param *p = ds_net_params(job->net, &n);
+    for (int i = 0; i < n && job->cfg->net.adam; i++)
+        numbers += p[i].gradient ? 2 * p[i].n : 0;
+    return numbers * sizeof(float);
+}
+
+static void look_at_training(checker *k)
+{
+    ds_job *job = &k->job;
+    const size_t cache = k->decoded < job->setup.cache_bytes ? k->decoded : job->setup.cache_bytes;
+    if (!job->plan.epochs || ds_keep(&k->e, ds_job_make_net(job, &k->e)) || !job->net)
+        return;
+    k->c->training = around(k, job->plan.batch) + cache + ds_net_memory(job->net) + moments(job);
+    ds_net_free(job->net);
+    job->net = NULL;
+}
+
+static void look_at_weights(checker *k, ds_net *net)
+{
+    const char *path = k->job.setup.weights;
+    const int layers = ds_net_get_info(net)->layers;
+    ds_weights_info w = {.loaded = layers};
+    ds_problems *p = of_kind(k, "weights");
+    ds_keep(&k->e, path ? ds_net_load_weights(net, path, -1, &w, &k->e) : DS_OK);
+    if (w.loaded < layers)
+        ds_problem_add(p, DS_WARNING, path, 0,
+                       "weights of the first %d of %d layers: train starts the others fresh, other commands "
+                       "expect them all",
+                       w.loaded, layers);
+    else if (k->job.plan.batch && w.seen / (uint64_t)k->job.plan.batch >= (uint64_t)k->job.plan.max_batches)
+        ds_problem_add(p, DS_NOTE, path, 0,
+                       "has seen %llu images: to train on from it takes a higher max_batches= or -clear",
+                       (unsigned long long)w.seen);
+}
+
+static void look_at_network(checker *k)
+{
+    const ds_train_setup *s = &k->job.setup;
+    const ds_net_setup setup = {.batch = ds_evaluation_batch(k->job.cfg, (size_t)k->all),
+                                .threads = s->threads,
+                                .backend = s->backend,
+                                .precision = s->precision,
+                                .notes = s->notes};
+    ds_net *net;
+    ds_keep(&k->e, ds_net_new(k->job.cfg, &setup, &net, &k->e));
+    if (!net)
+        return;
+    const ds_net_info *info = ds_net_get_info(net);
+    k->c->parameters = info->parameters;
+    k->c->answering = around(k, info->batch) + ds_net_memory(net);
+    for (int i = 0; i < info->layers; i++) {
+        ds_layer_row row;
+        ds_net_layer_row(net, i, &row);
+        k->c->flops += row.flops;
+    }
+    look_at_weights(k, net);
+    ds_net_free(net);
+}
+
+/* ---- all of it ---- */
+
+static void take_lists(checker *k)
+{
+    static const char *const keys[] = {"train", "valid", "calib", "test"};
+    ds_job *job = &k->job;
+    ds_datafile *d = &job->data;
+    ds_checked_list *l = k->c->lists;
+    l[TRAIN].images = job->train;
+    l[VALID].images = job->valid;
+    job->train = job->valid = (ds_images){0};
+    ds_keep(&k->e, ds_job_read_list(job, d->calib, &l[CALIB].images, &k->e));
+    ds_keep(&k->e, ds_job_read_list(job, d->test, &l[TEST].images, &k->e));
+    for (int i = 0; i < DS_CHECK_LISTS; i++) {
+        l[i].key = keys[i];
+        if (d->index && l[i].images.n)
+            l[i].counts = ds_images_count(d, &l[i].images, NULL);
+        k->all += l[i].images.n;
+    }
+}
+
+void ds_check_run(const ds_check_setup *setup, ds_check *c)
+{
+    ds_notes notes = {0};
+    checker k = {.c = c, .e = {.all = &c->problems}, .setup = setup};
+    *c = (ds_check){0};
+    of_kind(&k, "input");
+    ds_train_setup s = setup->run;
+    s.notes = &notes;
+    ds_keep(&k.e, ds_job_inspect(&k.job, &s, &k.e));
+    take_lists(&k);
+    c->data = k.job.data; /* its texts */
+    ds_problems_take(&c->problems, &notes);
+    for (int i = 0; i < DS_CHECK_LISTS; i++)
+        look_at_images(&k, &c->lists[i]);
+    look_for_same(&k);
+    of_kind(&k, "network");
+    if (ds_cfg_has_shapes(k.job.cfg)) {
+        look_at_training(&k);
+        look_at_network(&k);
+    }
+    ds_problems_take(of_kind(&k, "network"), &notes);
+    k.job.data = (ds_datafile){0};
+    ds_job_close(&k.job);
+}
+
+void ds_check_clear(ds_check *c)
+{
+    for (int i = 0; i < DS_CHECK_LISTS; i++) {
+        ds_images_clear(&c->lists[i].images);
+        free(c->lists[i].counts);
+    }
+    ds_datafile_clear(&c->data);
+    ds_problems_clear(&c->problems);
+}
