@@ -125,18 +125,15 @@ static _Noreturn void live(const ds_sandbox_setup *s, scmp_filter_ctx filter)
 typedef struct order {
     pid_t end;
     struct iovec piece;
+    _Alignas(struct cmsghdr) char rights[CMSG_SPACE(sizeof(int))];
     struct msghdr message;
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } rights;
 } order;
 
 static struct msghdr *address(order *o)
 {
     o->piece = (struct iovec){&o->end, sizeof o->end};
     o->message = (struct msghdr){
-        .msg_iov = &o->piece, .msg_iovlen = 1, .msg_control = &o->rights, .msg_controllen = sizeof o->rights};
+        .msg_iov = &o->piece, .msg_iovlen = 1, .msg_control = o->rights, .msg_controllen = sizeof o->rights};
     return &o->message;
 }
 
@@ -172,8 +169,9 @@ static int ask_keeper(ds_sandbox *s, pid_t end, int fd)
     int answer;
     order o = {.end = end};
     struct msghdr *message = address(&o);
-    o.rights.head = (struct cmsghdr){CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS};
-    memcpy(CMSG_DATA(&o.rights.head), &fd, sizeof fd);
+    struct cmsghdr *rights = CMSG_FIRSTHDR(message);
+    *rights = (struct cmsghdr){CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS};
+    memcpy(CMSG_DATA(rights), &fd, sizeof fd);
     pthread_mutex_lock(&s->lock);
     bool done = sendmsg(s->control, message, MSG_NOSIGNAL) == sizeof end &&
                 recv(s->control, &answer, sizeof answer, 0) == sizeof answer;
@@ -332,7 +330,8 @@ void ds_sandbox_free(ds_sandbox *s)
         reap(c);
     }
     close(s->control);
-    waitpid(s->keeper, NULL, 0);
+    if (s->keeper > 0)
+        waitpid(s->keeper, NULL, 0);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }

@@ -334,7 +334,7 @@ static int without_seccomp(void)
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (!filter || seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 0) ||
         seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
-                         SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP)) ||
+                         SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP, 0)) ||
         seccomp_load(filter))
         return 1;
     ds_error e = {0};
