@@ -12,7 +12,7 @@
 
 typedef struct flags {
     bool clear, skip_bad, resume, exist_ok;
-    int upto, epochs, seed, cache, save_period, patience;
+    int upto, epochs, seed, cache, save_period, patience, best;
     double save_every;
     char *name;
     ds_run_flags run;
@@ -33,6 +33,8 @@ const ds_option ds_train_options[] = {
              .def = "10", .unit = "MINUTES", OPT_RANGE(0, 1e6)),
     OPT_INT("save-period", save_period, "keep BASE_<epoch>.weights every N epochs; 0: of none", .def = "0",
             OPT_RANGE(0, INT_MAX)),
+    OPT_ENUM("best", best, ds_best_names,
+             "what valid= chooses the best weights by; auto: as best= of DATA says", .def = "auto"),
     OPT_INT("patience", patience, "end after N epochs without a better result on valid=; 0: never",
             .def = "0", OPT_RANGE(0, INT_MAX)),
     OPT_INT("seed", seed, "of initial weights, order of images and augmentation", .def = "1",
@@ -129,6 +131,7 @@ static int run(const flags *f, const char **operands, const char *command, ds_er
                               .resume = f->resume,
                               .save_minutes = f->save_every,
                               .save_period = f->save_period,
+                              .best = f->best,
                               .patience = f->patience,
                               .command = command,
                               .program = "darknet-sat " DS_VERSION,

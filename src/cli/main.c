@@ -59,7 +59,7 @@ static const command commands[] = {
      "Results go to a folder of the run inside backup=, BASE-1, BASE-2, ..., BASE being the cfg's name up to "
      "its first "
      "dot:\n"
-     "BASE.backup (last epoch), BASE_best.weights (highest top-1 on valid=), BASE.weights (the end), "
+     "BASE.backup (last epoch), BASE_best.weights (the best on valid=), BASE.weights (the end), "
      "BASE_results.csv (a line\n"
      "an epoch), BASE.ckpt (what -resume goes on from). backup= has links to those of the run that wrote "
      "last.\n"

@@ -98,6 +98,14 @@ static void on_step(void *arg, const ds_train_step *s)
     draw(v, s);
 }
 
+static void put_valid(const ds_progress_view *v, const ds_result *r)
+{
+    fprintf(v->log, "; valid top-1 %.2f %%, balanced %.2f %%, worst %.2f %% (", 100 * r->valid_top1,
+            100 * r->valid_balanced, 100 * r->valid_worst);
+    ds_put_name(v->log, v->plan.names[(int)r->valid_worst_class], 0);
+    fprintf(v->log, "), nll %.4f, ece %.4f, aurc %.5f", r->valid_nll, r->valid_ece, r->valid_aurc);
+}
+
 static void on_epoch(void *arg, const ds_result *r, bool best)
 {
     ds_progress_view *v = arg;
@@ -105,10 +113,10 @@ static void on_epoch(void *arg, const ds_result *r, bool best)
     fprintf(v->log, "epoch %d: loss %.4f, training accuracy %.2f %%", r->epoch, r->train_loss,
             100 * r->train_accuracy);
     if (!isnan(r->valid_top1))
-        fprintf(v->log, "; valid top-1 %.2f %%, nll %.4f, ece %.4f, aurc %.5f", 100 * r->valid_top1,
-                r->valid_nll, r->valid_ece, r->valid_aurc);
+        put_valid(v, r);
     fprintf(v->log, "; %.0f images/s%s\n", r->images_per_second, best ? "; best so far" : "");
     fflush(v->log);
+    ds_print_notes(&v->notes, stderr);
 }
 
 static void on_profile(void *arg, const ds_net *net, const ds_times *times)
@@ -125,8 +133,12 @@ static void on_done(void *arg, const char *weights, const char *best, const ds_r
     ds_put_line(v->log, "weights: ", weights);
     if (!best)
         return;
-    fprintf(v->log, "best: epoch %d, top-1 %.2f %% and nll %.4f on valid=: ", result->epoch,
-            100 * result->valid_top1, result->valid_nll);
+    fprintf(v->log, "best: epoch %d, ", result->epoch);
+    if (v->plan.best == DS_BEST_BALANCED)
+        fprintf(v->log, "balanced accuracy %.2f %%, ", 100 * result->valid_balanced);
+    else if (v->plan.best == DS_BEST_AURC)
+        fprintf(v->log, "aurc %.5f, ", result->valid_aurc);
+    fprintf(v->log, "top-1 %.2f %% and nll %.4f on valid=: ", 100 * result->valid_top1, result->valid_nll);
     ds_put_line(v->log, "", best);
 }
 

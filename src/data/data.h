@@ -12,6 +12,10 @@
 
 typedef enum ds_labels_from { DS_SUBSTRING, DS_DIRECTORY, DS_FILENAME, DS_LIST } ds_labels_from;
 
+/* What valid= chooses the best weights by. */
+typedef enum ds_best { DS_BEST_AUTO, DS_BEST_BALANCED, DS_BEST_TOP1, DS_BEST_NLL, DS_BEST_AURC } ds_best;
+extern const char *const ds_best_names[]; /* NULL ends them */
+
 typedef struct ds_datafile {
     char *path;
     char *train, *valid, *calib, *test, *labels_path, *names_path; /* as they can be opened */
@@ -19,9 +23,9 @@ typedef struct ds_datafile {
     ds_notes *notes; /* where it is noted when a path could mean two files; may be NULL, outlives it */
     int classes_key; /* `classes=`, 0 when absent; checked against the labels */
     int top;
-    int labels_from;
-    char **labels; /* classes texts, unique, as in labels= */
-    char **names;  /* classes texts for display; the labels when names= is absent */
+    int labels_from, best; /* ds_labels_from, ds_best */
+    char **labels;         /* classes texts, unique, as in labels= */
+    char **names;          /* classes texts for display; the labels when names= is absent */
     int classes;
     struct ds_label_index *index; /* finds labels in paths */
 } ds_datafile;

@@ -11,6 +11,8 @@
 
 static const char *const labels_from_names[] = {"substring", "directory", "filename", "list", NULL};
 
+const char *const ds_best_names[] = {"auto", "balanced", "top1", "nll", "aurc", NULL};
+
 #define DS_STATE ds_datafile
 #define FILE_KEY(key, field, text) OPT_TEXT(key, field, text, .unit = "FILE")
 
@@ -22,6 +24,11 @@ const ds_option ds_datafile_options[] = {
     FILE_KEY("labels", labels_path, "labels, one a line"),
     FILE_KEY("names", names_path, "names to display, one a label; the labels when absent"),
     OPT_INT("classes", classes_key, "number of labels; counted when absent", OPT_RANGE(1, INT_MAX)),
+    OPT_ENUM(
+        "best", best, ds_best_names,
+        "what valid= chooses the best weights by; auto: top1, balanced accuracy where the largest class of "
+        "train= is over 3 times the smallest",
+        .def = "auto"),
     OPT_TEXT("backup", backup, "folder for weights", .def = "backup", .unit = "DIR"),
     OPT_INT("top", top, "k of the top-k accuracy", .def = "1", OPT_RANGE(1, INT_MAX)),
     OPT_ENUM("labels_from", labels_from, labels_from_names, "where the label of an image stands",

@@ -3,7 +3,7 @@
  *   layers.L.NAME F32           parameters and averages of layer L; NAME.2, … where it has several of a name
  *   layers.L.NAME.momentum F32  [n, 1]; with Adam .adam [2, n], its m and v
  *   history F32 or F64          [images, row]: what the target remembers of each training image
- *   counters U64, numbers F64   [8, 1], [6, 1]: see the enums
+ *   counters U64, numbers F64   [9, 1], [8, 1]: see the enums
  *   images U64                  [images, 1]: their keys (see ds_images)
  *   cfg U8                      [bytes, 1], the last: the text of the cfg
  *   metadata                    program; computed: see ds_job_computed; files, the ends of the names of
@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEN, STEPS, RIGHT, IMAGES, RESULTS, BEST, SEED, EPOCHS, COUNTERS };
-enum { RATE, AVERAGE, LOSS, SECONDS, BEST_TOP1, BEST_NLL, NUMBERS };
+enum { SEEN, STEPS, RIGHT, IMAGES, RESULTS, BEST, SEED, EPOCHS, BEST_BY, COUNTERS };
+enum { RATE, AVERAGE, LOSS, SECONDS, BEST_TOP1, BEST_NLL, BEST_BALANCED, BEST_AURC, NUMBERS };
 
 typedef struct state {
     uint64_t counters[COUNTERS];
@@ -38,13 +38,16 @@ static void gather(const ds_job *job, state *s)
                               [RESULTS] = (uint64_t)job->results.n,
                               [BEST] = (uint64_t)job->best.epoch,
                               [SEED] = job->setup.seed,
-                              [EPOCHS] = (uint64_t)job->setup.epochs},
+                              [EPOCHS] = (uint64_t)job->setup.epochs,
+                              [BEST_BY] = (uint64_t)job->by},
                  .numbers = {[RATE] = job->rate,
                              [AVERAGE] = job->average,
                              [LOSS] = t->loss,
                              [SECONDS] = t->seconds,
                              [BEST_TOP1] = job->best.valid_top1,
-                             [BEST_NLL] = job->best.valid_nll}};
+                             [BEST_NLL] = job->best.valid_nll,
+                             [BEST_BALANCED] = job->best.valid_balanced,
+                             [BEST_AURC] = job->best.valid_aurc}};
 }
 
 static void scatter(const state *s, ds_job *job)
@@ -55,7 +58,11 @@ static void scatter(const state *s, ds_job *job)
     *ds_optimizer_steps(job->optimizer) = c[STEPS];
     job->tally = (ds_tally){v[LOSS], v[SECONDS], c[RIGHT], c[IMAGES]};
     job->results.n = (int)c[RESULTS];
-    job->best = (ds_result){.epoch = (int)c[BEST], .valid_top1 = v[BEST_TOP1], .valid_nll = v[BEST_NLL]};
+    job->best = (ds_result){.epoch = (int)c[BEST],
+                            .valid_top1 = v[BEST_TOP1],
+                            .valid_nll = v[BEST_NLL],
+                            .valid_balanced = v[BEST_BALANCED],
+                            .valid_aurc = v[BEST_AURC]};
     job->rate = v[RATE];
     job->average = v[AVERAGE];
 }
@@ -181,7 +188,9 @@ static int open_one(ds_job *job, const char *suffix, state *s, char **cfg, ds_er
     job->n_images = ds_saved_rows(f, "images");
     DS_TRY(ds_saved_read(f, &(ds_saved){"counters", "U64", COUNTERS, 1, s->counters}, e));
     for (size_t i = 0; i < COUNTERS; i++)
-        if (s->counters[i] > (i == RESULTS || i == BEST || i == EPOCHS ? INT_MAX : INT64_MAX / 2))
+        if (s->counters[i] > (i == RESULTS || i == BEST || i == EPOCHS ? INT_MAX
+                              : i == BEST_BY                           ? DS_BEST_AURC
+                                                                       : INT64_MAX / 2))
             return ds_fail_at(e, DS_EINPUT, f->path, 0, "has an impossible counter, expected a checkpoint");
     *cfg = ds_xcalloc(length + 1, 1);
     int rc = ds_saved_read(f, &(ds_saved){"cfg", "U8", length, 1, *cfg}, e);
@@ -210,6 +219,7 @@ int ds_checkpoint_open(ds_job *job, ds_error *e)
     rc = compare_cfg(job, cfg, e);
     free(cfg);
     job->setup.seed = s.counters[SEED];
+    job->by = (ds_best)s.counters[BEST_BY];
     if (!job->setup.epochs)
         job->setup.epochs = (int)s.counters[EPOCHS];
     job->resumed = true;

@@ -1,6 +1,7 @@
 #include "train/job.h"
 #include "base/clock.h"
-#include "select/select.h"
+#include "base/text.h"
+#include "select/figures.h"
 #include "train/evaluate.h"
 
 #include <math.h>
@@ -56,6 +57,45 @@ int ds_job_check_finite(const ds_job *job, ds_error *e)
 
 /* ---- validation ---- */
 
+/* Classes without a single hit, some of them by name. */
+static void warn_of_classes(const ds_job *job, const ds_counts *counts, int n, const ds_result *row)
+{
+    enum { NAMED = 5 };
+    int missed = 0;
+    char *text;
+    size_t size;
+    FILE *out = ds_memstream(&text, &size);
+    for (int c = 0; c < n; c++)
+        if (counts[c].n && !counts[c].right && missed++ < NAMED)
+            fprintf(out, "%s%s (%zu)", missed > 1 ? ", " : "", job->data.names[c], counts[c].n);
+    fclose(out);
+    if (missed)
+        ds_note(job->setup.notes, "warning: epoch %d: no image of %d of %d classes of valid= is right: %s%s",
+                row->epoch, missed, n, text, missed > NAMED ? ", ..." : "");
+    free(text);
+}
+
+static void by_class(const ds_job *job, const ds_answers *a, ds_result *row)
+{
+    ds_counts *counts;
+    double sum = 0, classes = 0;
+    DS_ALLOC(counts, (size_t)a->classes);
+    ds_counts_by_class(a, NAN, counts, NULL);
+    for (int c = 0; c < a->classes; c++) {
+        const double accuracy = (double)counts[c].right / (double)counts[c].n;
+        if (!counts[c].n)
+            continue;
+        sum += accuracy;
+        if (!classes++ || accuracy < row->valid_worst) {
+            row->valid_worst = accuracy;
+            row->valid_worst_class = c;
+        }
+    }
+    row->valid_balanced = sum / classes;
+    warn_of_classes(job, counts, a->classes, row);
+    free(counts);
+}
+
 /* Paths and labels stay the job's. */
 static int validate_once(const ds_job *job, ds_result *row, ds_error *e)
 {
@@ -75,6 +115,7 @@ static int validate_once(const ds_job *job, ds_result *row, ds_error *e)
         row->valid_ece = means.ece;
         row->valid_aurc = ds_areas_of(&curve).aurc;
         ds_curve_clear(&curve);
+        by_class(job, &a, row);
     }
     free(a.predictions);
     free(a.confidences);
@@ -152,6 +193,9 @@ static ds_result make_row(const ds_job *job, const ds_progress *progress, bool c
                        .valid_nll = NAN,
                        .valid_ece = NAN,
                        .valid_aurc = NAN,
+                       .valid_balanced = NAN,
+                       .valid_worst = NAN,
+                       .valid_worst_class = NAN,
                        .images_per_second = (double)t->images / t->seconds};
 }
 
@@ -167,7 +211,7 @@ int ds_epoch_end(ds_job *job, ds_error *e)
     DS_TRY(reestimate(job, e));
     DS_TRY(ds_job_check_finite(job, e));
     DS_TRY(validate(job, &row, e));
-    bool best = !progress.warming && ds_result_better(&row, &job->best);
+    bool best = !progress.warming && ds_result_better(&row, &job->best, job->by);
     DS_TRY(save(job, &row, best, complete, e));
     if (job->events->epoch)
         job->events->epoch(job->events->arg, &row, best);

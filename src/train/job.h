@@ -43,7 +43,8 @@ typedef struct ds_job {
     ds_tally tally;
     ds_times times;
     ds_results results;
-    ds_result best; /* best.epoch = 0: none yet, its top-1 is NAN */
+    ds_best by;     /* what the best weights are chosen by */
+    ds_result best; /* best.epoch = 0: none yet, its figures are NAN */
     bool *lost;     /* train.n: could not be read in mid-run; n_lost of them */
     int n_lost;
     double saved;   /* when the checkpoint was written last, seconds of the monotonic clock */

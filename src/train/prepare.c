@@ -321,12 +321,46 @@ static int check_usage(const ds_job *job, ds_error *e)
     return DS_OK;
 }
 
+/* The best weights' figure, of a run that goes on what it was. */
+static int choose_best(ds_job *job, ds_error *e)
+{
+    const int asked = job->setup.best ? job->setup.best : job->data.best, classes = job->data.classes;
+    int *counts, least = INT_MAX, most = 0;
+    if (job->resumed) {
+        if (!asked || asked == (int)job->by)
+            return DS_OK;
+        return ds_fail(
+            e, DS_EINPUT,
+            "best=%s, but the run in %s chooses its best weights by %s, expected the same (without "
+            "-resume a new run begins)",
+            ds_best_names[asked], job->folder, ds_best_names[job->by]);
+    }
+    DS_ZALLOC(counts, (size_t)classes);
+    for (int i = 0; i < job->train.n; i++)
+        counts[job->train.labels[i]]++;
+    for (int c = 0; c < classes; c++) {
+        least = counts[c] < least ? counts[c] : least;
+        most = counts[c] > most ? counts[c] : most;
+    }
+    free(counts);
+    const bool unequal = most / 3.0 > least;
+    job->by = asked ? (ds_best)asked : unequal ? DS_BEST_BALANCED : DS_BEST_TOP1;
+    if (!asked && unequal && job->valid.n)
+        ds_note(job->setup.notes,
+                "note: %s has %d to %d images a class: the best weights are chosen by balanced accuracy "
+                "(-best top1: by accuracy)",
+                job->train.list, least, most);
+    return DS_OK;
+}
+
 /* The run to go on with, if any. */
 static int find_run(ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = &job->setup;
     if (s->patience && !job->data.valid)
         return ds_fail(e, DS_EUSAGE, "-patience %d, expected valid= in %s", s->patience, s->data);
+    if (s->best && !job->data.valid)
+        return ds_fail(e, DS_EUSAGE, "-best %s, expected valid= in %s", ds_best_names[s->best], s->data);
     DS_TRY(s->resume ? ds_folder_find(job, e) : DS_OK);
     DS_TRY(job->folder ? ds_checkpoint_open(job, e) : DS_OK);
     return make_plan(job, e);
@@ -334,7 +368,8 @@ static int find_run(ds_job *job, ds_error *e)
 
 int ds_job_inspect(ds_job *job, const ds_train_setup *setup, ds_error *e)
 {
-    *job = (ds_job){.setup = *setup, .average = NAN, .best.valid_top1 = NAN};
+    *job = (ds_job){.setup = *setup, .average = NAN};
+    job->best = (ds_result){.valid_top1 = NAN, .valid_nll = NAN, .valid_aurc = NAN, .valid_balanced = NAN};
     job->setup.loaders = ds_loader_threads(setup->loaders);
     DS_TRY(check_usage(job, e));
     return read_inputs(job, e);
@@ -347,12 +382,15 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
     job->events = events;
     DS_TRY(find_run(job, e));
     DS_TRY(make_all(job, e));
+    DS_TRY(choose_best(job, e));
     const ds_param *params = ds_net_params(job->net, &n);
     job->optimizer = ds_optimizer_new(&job->cfg->net, params, n, job->plan.batch);
     DS_TRY(job->resumed ? ds_checkpoint_restore(job, e) : DS_OK);
     ds_net_set_seen(job->net, job->seen);
     job->augment = make_augment(&job->cfg->net, job->info);
     job->plan.seen = job->seen;
+    job->plan.best = job->by;
+    job->plan.names = job->data.names;
     job->plan.warmup_epochs = warmup_epochs(job);
     DS_ZALLOC(job->losses, (size_t)job->info->batch);
     DS_ZALLOC(job->lost, (size_t)job->train.n);

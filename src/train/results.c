@@ -13,12 +13,13 @@
 
 static const char header[] =
     "epoch,batch,train_loss,train_accuracy,learning_rate,alpha,valid_top1,valid_nll,valid_ece,"
-    "valid_aurc,images_per_second";
+    "valid_aurc,valid_balanced,valid_worst,valid_worst_class,images_per_second";
 /* The fields of its columns behind epoch and batch. */
 #define AT(field) offsetof(ds_result, field)
-static const size_t reals[] = {AT(train_loss), AT(train_accuracy), AT(learning_rate),
-                               AT(alpha),      AT(valid_top1),     AT(valid_nll),
-                               AT(valid_ece),  AT(valid_aurc),     AT(images_per_second)};
+static const size_t reals[] = {AT(train_loss),  AT(train_accuracy),    AT(learning_rate),
+                               AT(alpha),       AT(valid_top1),        AT(valid_nll),
+                               AT(valid_ece),   AT(valid_aurc),        AT(valid_balanced),
+                               AT(valid_worst), AT(valid_worst_class), AT(images_per_second)};
 enum { REALS = sizeof reals / sizeof *reals };
 
 static double *real_of(ds_result *r, int i)
@@ -71,7 +72,7 @@ static int parse(ds_results *r, char *text, int keep, ds_error *e)
             return ds_fail_at(
                 e, DS_EINPUT, r->path, number,
                 "is no line of a results file of classifier train, expected %s; move the file away",
-                number == 1 ? header : "11 fields");
+                number == 1 ? header : "14 fields");
         if (number > 1 && *line && r->n < keep)
             append(r, row);
     }
@@ -111,11 +112,27 @@ void ds_results_clear(ds_results *r)
     *r = (ds_results){0};
 }
 
-bool ds_result_better(const ds_result *a, const ds_result *b)
+/* Higher is better. */
+static double merit(const ds_result *r, ds_best by)
 {
-    if (a->valid_top1 == b->valid_top1)
+    switch (by) {
+    case DS_BEST_BALANCED:
+        return r->valid_balanced;
+    case DS_BEST_NLL:
+        return -r->valid_nll;
+    case DS_BEST_AURC:
+        return -r->valid_aurc;
+    default:
+        return r->valid_top1;
+    }
+}
+
+bool ds_result_better(const ds_result *a, const ds_result *b, ds_best by)
+{
+    const double x = merit(a, by), y = merit(b, by);
+    if (x == y)
         return a->valid_nll < b->valid_nll;
-    return isnan(b->valid_top1) ? !isnan(a->valid_top1) : a->valid_top1 > b->valid_top1;
+    return isnan(y) ? !isnan(x) : x > y;
 }
 
 int ds_results_plot(const ds_results *r, const char *path, ds_error *e)

@@ -2,7 +2,7 @@
 #ifndef DS_TRAIN_RESULTS_H
 #define DS_TRAIN_RESULTS_H
 
-#include "base/error.h"
+#include "data/data.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,7 +15,9 @@ typedef struct ds_result {
     double learning_rate;              /* of the last batch */
     double alpha;                      /* see ds_progress */
     double valid_top1, valid_nll, valid_ece, valid_aurc;
-    double images_per_second; /* of training, without validation */
+    double valid_balanced;                 /* mean accuracy of the classes that valid= has */
+    double valid_worst, valid_worst_class; /* the lowest of these accuracies, and whose it is: from 0 */
+    double images_per_second;              /* of training, without validation */
 } ds_result;
 
 /* The file, and all of it in memory: n lines behind the first. Zero-initialise; it cannot be moved. */
@@ -37,8 +39,8 @@ void ds_results_clear(ds_results *r);
  * gnuplot is missing or fails. */
 int ds_results_plot(const ds_results *r, const char *path, ds_error *e);
 
-/* Is `a` better than `b`: higher top-1 on valid=, then lower nll? Any result with a top-1 is better than one
- * without. */
-bool ds_result_better(const ds_result *a, const ds_result *b);
+/* Is `a` better than `b`: by that figure of valid= (not DS_BEST_AUTO), then by lower nll? Any result with the
+ * figure is better than one without. */
+bool ds_result_better(const ds_result *a, const ds_result *b, ds_best by);
 
 #endif

@@ -9,7 +9,7 @@
  *
  *   BASE_results.csv      a line an epoch
  *   BASE.backup           the last epoch, or where the run was stopped
- *   BASE_best.weights     highest top-1 on valid=, then lower nll; epochs of a warm-up do not count
+ *   BASE_best.weights     the best on valid= (see ds_best), then lower nll; epochs of a warm-up do not count
  *   BASE_<epoch>.weights  every so many epochs, when asked for
  *   BASE.weights          the end
  *   BASE_results.png      a picture of that table: now and then, and at the end
@@ -51,6 +51,7 @@ typedef struct ds_train_setup {
     bool resume;                   /* go on from its checkpoint, else begin in it, else in a new one */
     double save_minutes;           /* between checkpoints inside an epoch; 0: none */
     int save_period;               /* epochs between BASE_<epoch>.weights; 0: none */
+    int best;                      /* ds_best; DS_BEST_AUTO: as the .data file says */
     int patience;                  /* epochs without a better result until the end; 0: no end */
     const char *command, *program; /* as given, for a shell; name and version. For records */
     const volatile sig_atomic_t *interrupted; /* stop after this batch once it is not 0; may be NULL */
@@ -66,6 +67,8 @@ typedef struct ds_train_plan {
     int epochs;        /* total of the run: ceil(max_batches batch / N), or what -epochs said */
     int warmup_epochs; /* epochs until the target leaves its warm-up, 0: it has none */
     uint64_t seen;     /* images seen before, 0 for a fresh run */
+    ds_best best;      /* what the best weights are chosen by */
+    char **names;      /* of the classes */
 } ds_train_plan;
 
 /* One batch done. */

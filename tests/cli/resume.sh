@@ -34,7 +34,7 @@ sys.exit(p.wait() % 256)' "$@"
 
 # The results without the speed.
 results() {
-    cut -d , -f 1-10 "$1" >"$2"
+    cut -d , -f 1-13 "$1" >"$2"
 }
 
 # The shape of an array of a checkpoint; "seen", "results": a counter. Any reader of safetensors would do.
@@ -71,11 +71,12 @@ for kind in blend ema abstain adam; do
     [ $kind = adam ] || tiny_cfg "$cfg" 1 3 "[sat]\ntarget=$kind\nwarmup_epochs=1\n"
     to $kind-whole
     to $kind
-    run "$D" classifier train "$I/$kind-whole.data" "$cfg" -epochs 5 -save-every 0 -seed 3
+    [ $kind = ema ] && by='-best aurc' || by=
+    run "$D" classifier train "$I/$kind-whole.data" "$cfg" -epochs 5 -save-every 0 -seed 3 $by
     expect_status 0
     # 7.5 batches an epoch: in the first, which begins again, around the end of the second, in the fourth
     for place in 3:0 16:0.0001 12:0.0001; do
-        run after_batch ${place%:*} KILL "$D" classifier train "$I/$kind.data" "$cfg" -epochs 5 -seed 3 -resume -save-every ${place#*:}
+        run after_batch ${place%:*} KILL "$D" classifier train "$I/$kind.data" "$cfg" -epochs 5 -seed 3 -resume -save-every ${place#*:} $by
         [ "$status" -eq 247 ] || complain "status $status, expected to be killed"
     done
     run "$D" classifier train "$I/$kind.data" "$cfg" -resume
@@ -90,6 +91,14 @@ for kind in blend ema abstain adam; do
     [ "$(ls -d "$T/$kind/"*/)" = "$T/$kind/$kind-1/" ] || complain "other folders: $(ls "$T/$kind")"
     end
 done
+
+begin "the best weights are chosen as the run began to, or nothing is done"
+run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -resume -best top1
+expect_error 1 'best=top1, but the run in .*/ema-1 chooses its best weights by aurc'
+run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -resume -best aurc
+expect_status 0
+expect_err '^note: .*the run is complete'
+end
 
 begin "the checkpoint opens as safetensors, and so does the one before"
 ckpt=$T/adam/adam-1/adam.ckpt

@@ -15,8 +15,7 @@
 
 #define HEADER                                                                                             \
     "epoch,batch,train_loss,train_accuracy,learning_rate,alpha,valid_top1,valid_nll,valid_ece,valid_aurc," \
-    "images_per_"                                                                                          \
-    "second\n"
+    "valid_balanced,valid_worst,valid_worst_class,images_per_second\n"
 
 static char folder[] = "/tmp/ds_results_XXXXXX";
 static char path[64];
@@ -39,7 +38,7 @@ static int drop_folder(void **state)
 
 static ds_result row(int epoch, double top1, double nll)
 {
-    return (ds_result){epoch, epoch * 10L, 0.5, 0.75, 0.1, NAN, top1, nll, 0.02, 0.125, 1000};
+    return (ds_result){epoch, epoch * 10L, 0.5, 0.75, 0.1, NAN, top1, nll, 0.02, 0.125, 0.5, 0.25, 2, 1000};
 }
 
 static void assert_file(const char *expected)
@@ -62,8 +61,8 @@ static void test_lines(void **state)
     assert_int_equal(ds_results_open(&r, path, 0, NULL), 0);
     add(&r, row(1, 0.875, 0.25));
     add(&r, row(2, NAN, NAN));
-    assert_file(HEADER
-                "1,10,0.5,0.75,0.1,,0.875,0.25,0.02,0.125,1000\n2,20,0.5,0.75,0.1,,,,0.02,0.125,1000\n");
+    assert_file(HEADER "1,10,0.5,0.75,0.1,,0.875,0.25,0.02,0.125,0.5,0.25,2,1000\n2,20,0.5,0.75,0.1,,,,0.02,"
+                       "0.125,0.5,0.25,2,1000\n");
     ds_results_clear(&r);
 }
 
@@ -74,8 +73,8 @@ static void test_going_on_keeps_the_lines_before(void **state)
     assert_int_equal(ds_results_open(&r, path, 1, NULL), 0);
     assert_int_equal(r.n, 1);
     add(&r, row(2, 0.5, 1));
-    assert_file(HEADER
-                "1,10,0.5,0.75,0.1,,0.875,0.25,0.02,0.125,1000\n2,20,0.5,0.75,0.1,,0.5,1,0.02,0.125,1000\n");
+    assert_file(HEADER "1,10,0.5,0.75,0.1,,0.875,0.25,0.02,0.125,0.5,0.25,2,1000\n2,20,0.5,0.75,0.1,,0.5,1,0."
+                       "02,0.125,0.5,0.25,2,1000\n");
     ds_results_clear(&r);
 }
 
@@ -85,7 +84,7 @@ static void test_fresh_run_starts_anew(void **state)
     ds_results r;
     assert_int_equal(ds_results_open(&r, path, 0, NULL), 0);
     add(&r, row(1, 0.25, 2));
-    assert_file(HEADER "1,10,0.5,0.75,0.1,,0.25,2,0.02,0.125,1000\n");
+    assert_file(HEADER "1,10,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n");
     ds_results_clear(&r);
 }
 
@@ -107,15 +106,16 @@ static void test_other_files_are_refused(void **state)
     (void)state;
     check_refused("something else\n", 1);
     check_refused(HEADER "1,10,0.5\n", 2);
-    check_refused(HEADER "1,10,0.5,0.75,0.1,,0.25,2,0.02,0.125,1000,7\n", 2);
-    check_refused(
-        HEADER "1,10,0.5,0.75,0.1,,0.25,2,0.02,0.125,1000\n\n2,x,0.5,0.75,0.1,,0.25,2,0.02,0.125,1000\n", 4);
+    check_refused(HEADER "1,10,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000,7\n", 2);
+    check_refused(HEADER "1,10,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n\n2,x,0.5,0.75,0.1,,0.25,2,0."
+                         "02,0.125,0.5,0.25,2,1000\n",
+                  4);
 }
 
 static bool better(double top1, double nll, double top1_before, double nll_before)
 {
     ds_result a = row(2, top1, nll), b = row(1, top1_before, nll_before);
-    return ds_result_better(&a, &b);
+    return ds_result_better(&a, &b, DS_BEST_TOP1);
 }
 
 static void test_better(void **state)
@@ -130,6 +130,22 @@ static void test_better(void **state)
     assert_false(better(0.9, NAN, 0.9, 1));
 }
 
+static void test_better_by(void **state)
+{
+    (void)state;
+    ds_result a = row(2, 0.5, 2), b = row(1, 0.75, 1);
+    a.valid_balanced = 0.625;
+    a.valid_aurc = 0.0625;
+    assert_true(ds_result_better(&a, &b, DS_BEST_BALANCED) && !ds_result_better(&b, &a, DS_BEST_BALANCED));
+    assert_true(ds_result_better(&a, &b, DS_BEST_AURC) && !ds_result_better(&b, &a, DS_BEST_AURC));
+    assert_true(ds_result_better(&b, &a, DS_BEST_NLL) && !ds_result_better(&a, &b, DS_BEST_NLL));
+    a.valid_aurc = b.valid_aurc;
+    assert_true(ds_result_better(&b, &a, DS_BEST_AURC));
+    b.valid_nll = a.valid_aurc = NAN;
+    assert_true(ds_result_better(&a, &b, DS_BEST_NLL) && !ds_result_better(&a, &b, DS_BEST_AURC));
+    assert_true(ds_result_better(&b, &a, DS_BEST_AURC) && !ds_result_better(&b, &b, DS_BEST_NLL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +154,7 @@ int main(void)
         cmocka_unit_test(test_fresh_run_starts_anew),
         cmocka_unit_test(test_other_files_are_refused),
         cmocka_unit_test(test_better),
+        cmocka_unit_test(test_better_by),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
