@@ -90,7 +90,8 @@ static bool set_enum(const ds_option *o, int *target, const char *value)
     int i = 0;
     while (o->names[i] && strcmp(o->names[i], value) != 0)
         i++;
-    *target = i;
+    if (o->names[i]) /* else what follows a refused value would use it as an index */
+        *target = i;
     return o->names[i];
 }
 

@@ -96,6 +96,15 @@ static void dash_is_a_value_and_negative_numbers_too(void **unused)
     ds_option_clear(table, &p.s);
 }
 
+static void a_refused_word_leaves_what_was_there(void **unused)
+{
+    (void)unused;
+    parsed p = PARSE("-confidence", "sure");
+    assert_int_equal(p.rc, DS_EUSAGE);
+    assert_int_equal(p.s.kind, 0); /* it is an index: that of the default */
+    ds_option_clear(table, &p.s);
+}
+
 static void two_dashes_end_the_flags(void **unused)
 {
     (void)unused;
@@ -154,6 +163,7 @@ int main(void)
         cmocka_unit_test(defaults_without_words),
         cmocka_unit_test(one_and_two_dashes_mixed_with_operands),
         cmocka_unit_test(dash_is_a_value_and_negative_numbers_too),
+        cmocka_unit_test(a_refused_word_leaves_what_was_there),
         cmocka_unit_test(two_dashes_end_the_flags),
         cmocka_unit_test(texts_may_repeat_others_not),
         cmocka_unit_test(unknown_flags_name_the_nearest),
