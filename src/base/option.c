@@ -166,8 +166,10 @@ int ds_option_set(const ds_option *o, void *state, const char *value, const char
 {
     any checked = {0};
     void *target = field(o, state);
-    bool ok = set(o, target ? target : &checked, value);
+    bool ok = set(o, &checked, value);
     clear(o, &checked);
+    if (ok && target)
+        set(o, target, value);
     return ok ? DS_OK : bad_value(o, value, file, line, e);
 }
 

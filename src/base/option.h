@@ -92,8 +92,8 @@ void ds_option_defaults(const ds_option *table, void *state);
 /* The option of that name, or NULL. */
 const ds_option *ds_option_find(const ds_option *table, const char *name);
 
-/* Check `value` and store it (state NULL: check only). The message has file:line, name, value and what was
- * expected. */
+/* Check `value` and store it, if it is right (state NULL: check only). The message has file:line, name, value
+ * and what was expected. */
 int ds_option_set(const ds_option *o, void *state, const char *value, const char *file, int line,
                   ds_error *e);
 

@@ -1,5 +1,6 @@
 /* An error that collects: what is kept, what a step answers, how it is printed. */
 #include "base/memory.h"
+#include "base/option.h"
 #include "base/problem.h"
 #include "base/text.h"
 
@@ -108,9 +109,36 @@ static void test_notes(void **state)
     }
 }
 
+typedef struct keys {
+    int number, word;
+    double real;
+} keys;
+
+/* All wrong keys are told; what they would have set stays at its default. */
+static void test_options(void **state)
+{
+    (void)state;
+#define DS_STATE keys
+    static const char *const words[] = {"one", "two", NULL};
+    static const ds_option table[] = {OPT_INT("number", number, "", .def = "4", OPT_RANGE(1, 9)),
+                                      OPT_ENUM("word", word, words, "", .def = "two"),
+                                      OPT_REAL("real", real, "", .def = "0.5", OPT_RANGE(0, 1)), OPT_END};
+    ds_pair pairs[] = {{"word", "three", 1}, {"unknown", "1", 2}, {"real", "7", 3}, {"number", "10", 4}};
+    ds_problems all = {0};
+    ds_error e = {.all = &all};
+    keys k = {0};
+    assert_int_equal(ds_option_fill(table, &k, pairs, 4, "here", "f", &e), DS_EINPUT);
+    assert_int_equal(all.count[DS_ERROR], 4);
+    assert_int_equal(k.number, 4);
+    assert_int_equal(k.word, 1);
+    assert_true(k.real == .5);
+    ds_problems_clear(&all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_without), cmocka_unit_test(test_all),
-                                       cmocka_unit_test(test_many), cmocka_unit_test(test_notes)};
+                                       cmocka_unit_test(test_many), cmocka_unit_test(test_notes),
+                                       cmocka_unit_test(test_options)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
