@@ -8,13 +8,14 @@ rooms="
 src/base:
 src/select: src/base
 src/data: src/base
+src/import: src/base src/data
 src/report: src/base src/select
 plugins: src/base src/select
 plugins/onednn: src/base plugins
 src/cfg: src/base src/select plugins
 src/host: src/base src/select src/cfg plugins
 src/train: src/base src/select src/data src/cfg src/host plugins
-src/cli: src/base src/select src/data src/report src/cfg src/host src/train plugins
+src/cli: src/base src/select src/data src/import src/report src/cfg src/host src/train plugins
 "
 
 files=$(find src plugins -name '*.[ch]' | sort)
@@ -62,8 +63,8 @@ while read -r header file; do
 done <<'LIST'
 darknet.h src/host/private.h
 dnnl.h plugins/onednn/dnnl.c
-archive.h src/data/import_archive.c
-archive_entry.h src/data/import_archive.c
+archive.h src/import/archive.c
+archive_entry.h src/import/archive.c
 seccomp.h src/data/sandbox.c
 LIST
 
@@ -95,7 +96,7 @@ echo "$rooms" | while IFS=: read -r room allowed; do
     [ -z "$room" ] || printf '# %7d  %s\n' "$(count "$room"/*.[ch])" "$room"
 done
 core=$(count src/base/*.[ch] src/cfg/*.[ch] src/data/*.[ch] src/host/*.[ch] plugins/*.[ch] src/select/*.[ch] src/train/*.[ch])
-shown=$(count src/cli/*.[ch] src/report/*.[ch])
-printf '# %7d  base, cfg, data, host, plugins, select, train\n# %7d  cli, report\n# %7d  all\n' \
+shown=$(count src/cli/*.[ch] src/report/*.[ch] src/import/*.[ch])
+printf '# %7d  base, cfg, data, host, plugins, select, train\n# %7d  cli, report, import\n# %7d  all\n' \
     "$core" "$shown" $((core + shown + $(count plugins/onednn/*.[ch])))
 finish

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/flags.h"
-#include "data/import.h"
+#include "import/import.h"
 
 #include <limits.h>
 #include <stdio.h>

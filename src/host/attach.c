@@ -31,7 +31,7 @@ static void shim_forward(layer l, network net)
 {
     ds_attached *a = ds_attached_of(&l);
     ds_context *c = a->context;
-    ds_error e;
+    ds_error e = {0};
     if (net.train && c->fatal) {
         ds_fail(&e, DS_EINPUT,
                 "[%s] trains only under ./darknet classifier train (it needs the number of each image)",

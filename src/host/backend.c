@@ -250,14 +250,14 @@ static ds_backend_pass pass_of(const ds_net *n, const float *pixels, bool train)
 
 void ds_backend_forward(ds_net *n, int i, const float *pixels, bool train)
 {
-    ds_error e;
+    ds_error e = {0};
     ds_backend_pass pass = pass_of(n, pixels, train);
     ds_context_record(&n->context, n->backend->forward(n->state, i, &pass, &e), &e);
 }
 
 void ds_backend_backward(ds_net *n, int i, const float *pixels)
 {
-    ds_error e;
+    ds_error e = {0};
     ds_backend_pass pass = pass_of(n, pixels, true);
     ds_context_record(&n->context, n->backend->backward(n->state, i, &pass, &e), &e);
 }

@@ -26,7 +26,7 @@ static const ds_host *host_of(void *caller)
 {
     static ds_host table;
     static bool bound;
-    ds_error e;
+    ds_error e = {0};
     if (bound)
         return &table;
     void *handle = library_of(caller);

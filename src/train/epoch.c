@@ -141,7 +141,7 @@ enum { SECONDS_BETWEEN_PLOTS = 10 };
 /* No picture is no failure. */
 static void plot(ds_job *job, bool last)
 {
-    ds_error why;
+    ds_error why = {0};
     const double now = ds_now();
     if (job->unplotted || (!last && job->plotted > 0 && now - job->plotted < SECONDS_BETWEEN_PLOTS))
         return;

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "data/data.h"
 #include "data/image.h"
-#include "data/import.h"
+#include "import/import.h"
 #include "data/labels.h"
 #include "data/lines.h"
 #include "report/report.h"

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "data/import.h"
+#include "import/import.h"
 
 #include <ftw.h>
 #include <stdlib.h>

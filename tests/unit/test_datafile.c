@@ -338,7 +338,7 @@ static void test_list_in_doubt(void **state)
     (void)state;
     ds_notes notes = {0};
     ds_images images;
-    ds_error e;
+    ds_error e = {0};
     put("labels.txt", "cat\n");
     put("Makefile", "");
     put("deps.sh", "");

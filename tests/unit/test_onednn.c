@@ -539,7 +539,7 @@ static void by_chance(void **state)
 static void compare_alone(const ds_cfg *cfg, const char *text, bool expected)
 {
     ds_net *alone = build(cfg, ONEDNN, 3, false, 2), *library = build(cfg, ONEDNN, 3, true, 2);
-    ds_error e;
+    ds_error e = {0};
     if (!strstr(alone->backend_name, "SSE4.1") && !alone->host != expected)
         fail_msg("the library was %s\n%s", expected ? "opened" : "not opened", text);
     vary_parameters(library);
@@ -591,7 +591,7 @@ static void without_the_library(void **state)
     static const char *const files[] = {"cfg/cifar_small_sat.cfg", "cfg/resnet18_cifar_sat.cfg",
                                         "cfg/vgg16bn_cifar_sat.cfg", "cfg/fashion_sat.cfg",
                                         "cfg/fashion_softmax.cfg"};
-    ds_error e;
+    ds_error e = {0};
     ds_cfg *cfg;
     for (size_t i = 0; i < COUNT(all) + COUNT(files); i++) {
         const char *what = i < COUNT(all) ? all[i].text : files[i - COUNT(all)];

@@ -163,7 +163,7 @@ static void test_children_serve_one_job_after_the_other(void **state)
 {
     (void)state;
     ds_sandbox *s = open_sandbox(obey);
-    ds_error e;
+    ds_error e = {0};
     long result;
     for (int i = 1; i < 100; i++)
         assert_int_equal(result_of(s, (job){.what = COUNT}), i);
@@ -223,7 +223,7 @@ static void test_spent_children_are_replaced(void **state)
     (void)state;
     ds_sandbox *s = open_short(obey);
     ds_cell *cell;
-    ds_error e;
+    ds_error e = {0};
     assert_int_equal(result_of(s, (job){.what = COUNT}), 1);
     assert_int_equal(ds_sandbox_take(s, "f", false, &cell, &e), 0);
     usleep(2100000);
@@ -239,7 +239,7 @@ static void test_many_threads(void **state)
     int wrong = 0, ended = 0;
 #pragma omp parallel for num_threads(8) reduction(+ : wrong, ended)
     for (int i = 0; i < 400; i++) {
-        ds_error e;
+        ds_error e = {0};
         long result = 0;
         int rc = order(s, false, &(job){.what = i % 7 ? COUNT : CRASH}, &result, &e);
         wrong += rc != (i % 7 ? 0 : DS_EIO) || (!rc && result < 1);
@@ -379,7 +379,7 @@ static void test_corpus_decodes_the_same(void **state)
     (void)state;
     static const char folder[] = "tests/fuzz/corpus/image";
     ds_sandbox *decoder;
-    ds_error e;
+    ds_error e = {0};
     struct dirent **entries;
     assert_int_equal(ds_decoder_new(&decoder, &e), 0);
     int n = scandir(folder, &entries, NULL, alphasort), images = 0;
@@ -431,7 +431,7 @@ static void test_lies_are_errors(void **state)
         {.w = 65536, .h = 65536, .file_channels = 1}, {.w = 2, .h = 2},
         {.w = 2, .h = 2, .file_channels = 5}};
     ds_image im, small = {.w = 2, .h = 2, .c = 7, .file_channels = 4, .px = (unsigned char *)1};
-    ds_error e;
+    ds_error e = {0};
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         ds_sandbox_setup setup = setup_of(lie);
         ds_sandbox *s;

@@ -1,6 +1,6 @@
 /* Archives in the format of MNIST: big-endian numbers (a magic, then the sizes), then one byte a pixel or
  * label. */
-#include "data/import_parts.h"
+#include "import/parts.h"
 
 #include "base/memory.h"
 #include "base/text.h"

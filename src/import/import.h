@@ -1,6 +1,6 @@
 /* Import: images of other formats and places become lists and a .data file. */
-#ifndef DS_DATA_IMPORT_H
-#define DS_DATA_IMPORT_H
+#ifndef DS_IMPORT_IMPORT_H
+#define DS_IMPORT_IMPORT_H
 
 #include "base/error.h"
 

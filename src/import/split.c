@@ -1,6 +1,6 @@
 #include "base/memory.h"
 #include "base/rng.h"
-#include "data/import.h"
+#include "import/import.h"
 
 #include <stdlib.h>
 

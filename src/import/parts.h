@@ -1,10 +1,10 @@
 /* What the files of import share. The way of an import: its reader (idx, CIFAR, folders) fills an
  * ds_import_job and looks at all that can be wrong with the sources; then the folder is opened, images are
  * written, and last the lists. */
-#ifndef DS_DATA_IMPORT_PARTS_H
-#define DS_DATA_IMPORT_PARTS_H
+#ifndef DS_IMPORT_PARTS_H
+#define DS_IMPORT_PARTS_H
 
-#include "data/import.h"
+#include "import/import.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,7 +44,7 @@ typedef struct ds_import_job {
     int *part;                /* train.n: the split of each image, -1: none */
 } ds_import_job;
 
-/* ---- import_idx.c, import_cifar.c, import_folders.c: what a job imports, and its classes ---- */
+/* ---- idx.c, cifar.c, folders.c: what a job imports, and its classes ---- */
 
 int ds_import_read_idx(ds_import_job *job, ds_error *e);
 int ds_import_read_cifar(ds_import_job *job, ds_error *e);
@@ -59,7 +59,7 @@ void ds_import_add(ds_import_set *set, const unsigned char *pixels, char *path, 
 int ds_import_add_pixels(const ds_import_job *job, ds_import_set *set, const unsigned char *pixels, int label,
                          int i, const char *path, ds_error *e);
 
-/* ---- import_archive.c ---- */
+/* ---- archive.c ---- */
 
 /* Read n files, each of another name, from a .tar, .tar.gz or .zip, or one without a name; name, most and
  * look are set before. `what` says what was expected there, for messages. Missing, damaged or cut short:
@@ -67,12 +67,12 @@ int ds_import_add_pixels(const ds_import_job *job, ds_import_set *set, const uns
 int ds_import_read_files(const ds_import *setup, const char *archive, const char *what, ds_import_file *files,
                          int n, ds_error *e);
 
-/* ---- import_classes.c ---- */
+/* ---- classes.c ---- */
 
 /* A label for each name, unique and fit to be a folder's. */
 void ds_import_label_classes(ds_import_job *job);
 
-/* ---- import_write.c: what is written, in this order ---- */
+/* ---- write.c: what is written, in this order ---- */
 
 /* Both without links: is `path` that folder, or in it? */
 bool ds_import_is_inside(const char *path, const char *dir);

@@ -1,5 +1,5 @@
 /* Names of classes, and the labels that stand for them in folders and lists. */
-#include "data/import_parts.h"
+#include "import/parts.h"
 
 #include "base/file.h"
 #include "base/memory.h"

@@ -1,4 +1,4 @@
-#include "data/import_parts.h"
+#include "import/parts.h"
 
 #include "base/memory.h"
 #include "base/text.h"

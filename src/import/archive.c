@@ -1,6 +1,6 @@
 /* Archives: libarchive takes apart what zlib has unpacked. (libarchive's own reader of .gz does not look
  * at the checksum.) */
-#include "data/import_parts.h"
+#include "import/parts.h"
 
 #include "base/file.h"
 #include "base/memory.h"

@@ -1,7 +1,7 @@
 /* CIFAR-10 and CIFAR-100 in their binary versions (https://www.cs.toronto.edu/~kriz/cifar.html): a record
  * an image, the label (for CIFAR-100 the coarse one, then the fine one) and 32 x 32 pixels, first all red
  * bytes, then green, then blue, row by row. */
-#include "data/import_parts.h"
+#include "import/parts.h"
 
 #include "base/file.h"
 #include "data/labels.h"

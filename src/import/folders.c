@@ -1,5 +1,5 @@
 /* Images that already lie in one folder a class: nothing is copied, only lists are written. */
-#include "data/import_parts.h"
+#include "import/parts.h"
 
 #include "base/file.h"
 #include "base/memory.h"

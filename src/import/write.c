@@ -1,5 +1,5 @@
 /* The folder that an import writes to: PNG files in a folder a class, lists, label files, the .data file. */
-#include "data/import_parts.h"
+#include "import/parts.h"
 
 #include "base/file.h"
 #include "base/memory.h"
