@@ -1,9 +1,9 @@
-/* The passes between the convolutions, one plane at a time: `block` channels of one image side by side, all
- * its rows and columns (places) one after the other. Built from kernel_body.h for float planes with SSE2,
- * AVX2 and AVX-512, and for planes of bfloat16, whose sums and arithmetic are floats as well. Nothing here
- * knows a network or starts a thread. Channel arrays (scale, shift, …) hold `block` floats; planes and channel
- * arrays are aligned to `block` of their numbers. A slope describes an activation: 1 linear, .1 leaky, 0 relu:
- * act(v) = v > 0 ? v : slope v. */
+/* The passes between the convolutions, one plane at a time: `block` channels of one image side by side,
+ * all its rows and columns (places) one after the other. Built from kernel_body.h for float planes with
+ * SSE2, AVX2 and AVX-512, and for planes of bfloat16, whose sums and arithmetic are floats as well.
+ * Nothing here knows a network or starts a thread. Channel arrays (scale, shift, …) hold `block` floats;
+ * planes and channel arrays are aligned to `block` of their numbers. A slope describes an activation: 1
+ * linear, .1 leaky, 0 relu: act(v) = v > 0 ? v : slope v. */
 #ifndef DS_ONEDNN_KERNELS_H
 #define DS_ONEDNN_KERNELS_H
 

@@ -172,7 +172,8 @@ static void make_steps(ds_plan *p)
             i = make_step(p, i)->tail;
 }
 
-/* A pooling that reads a tensor anyway averages it plane by plane; where there is none, who writes it does. */
+/* A pooling that reads a tensor anyway averages it plane by plane; where there is none, who writes it
+ * does. */
 static void share_averages(ds_plan *p)
 {
     for (int k = 0; k < p->n_steps; k++)
@@ -182,8 +183,8 @@ static void share_averages(ds_plan *p)
             p->steps[k].inputs[0]->averager = k;
 }
 
-/* Numbers for the host alone, the logits before all, stay floats: outputs of products, and what [avgpool] makes
- * such numbers of. */
+/* Numbers for the host alone, the logits before all, stay floats: outputs of products, and what [avgpool]
+ * makes such numbers of. */
 static bool only_host_reads(const ds_plan *p, const ds_tensor *t)
 {
     bool ours = !t->to_host;

@@ -16,8 +16,8 @@ struct ds_product {
     ds_tensor framed; /* the input within its padding, for grad_weights, where that needs it */
     int framed_buffer;
     int narrow; /* the gradient of a product of floats in bfloat16 */
-    /* connected, rows of floats: the input, unless the host has it so, backward then its gradient; the output,
-     * backward then its gradient */
+    /* connected, rows of floats: the input, unless the host has it so, backward then its gradient; the
+     * output, backward then its gradient */
     int rows, out_rows;
 };
 

@@ -154,9 +154,9 @@ static const unsigned char *behind_scan(const unsigned char *at, const unsigned 
     return at;
 }
 
-/* Walks over the segments as stb_image does, which takes any end of the data for that of the picture. A scan of
- * no data costs as much as a whole picture: without a progressive frame there is one a component, with one about
- * ten. */
+/* Walks over the segments as stb_image does, which takes any end of the data for that of the picture. A
+ * scan of no data costs as much as a whole picture: without a progressive frame there is one a component,
+ * with one about ten. */
 static bool is_whole_jpeg(const unsigned char *bytes, size_t n)
 {
     enum { PROGRESSIVE = 0xc2, TABLES = 0xc4, END = 0xd9, SCAN = 0xda };

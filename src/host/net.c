@@ -196,7 +196,8 @@ const double *ds_net_thresholds(const ds_net *n)
                : ds_reject_thresholds(ds_attached_of(&n->net->layers[n->info.reject])->it.state);
 }
 
-/* Arrays of the size of a layer's output that are touched: what a backend keeps for itself it does not need. */
+/* Arrays of the size of a layer's output that are touched: what a backend keeps for itself it does not
+ * need. */
 static int arrays_of(const ds_net *n, int i)
 {
     const layer *l = &n->net->layers[i];

@@ -63,9 +63,9 @@ typedef struct ds_class_promise {
     size_t answered;    /* images answered as the class */
     ds_guarantee found; /* among these */
 } ds_class_promise;
-/* Keep the promises (classes) all at once with probability 1 - delta, each by a threshold of its own, at an
- * equal part of delta: thresholds (classes) are infinite where it is infeasible, minus that without a promise.
- * Returns how many are feasible. */
+/* Keep the promises (classes) all at once with probability 1 - delta, each by a threshold of its own, at
+ * an equal part of delta: thresholds (classes) are infinite where it is infeasible, minus that without a
+ * promise. Returns how many are feasible. */
 int ds_promise_by_class(const ds_answers *a, double delta, ds_class_promise *promises, double *thresholds);
 
 /* ---- match.c ---- */
