@@ -32,7 +32,7 @@ typedef struct parsed {
     state s;
     const char *operands[MAX];
     int n, rc;
-    ds_error e = {0};
+    ds_error e;
 } parsed;
 
 static parsed parse(char **argv)

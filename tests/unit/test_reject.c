@@ -11,7 +11,7 @@
 
 typedef struct bench {
     ds_instance it;
-    ds_error e = {0};
+    ds_error e;
     int rc;
     float output[32];
     double confidence[8];

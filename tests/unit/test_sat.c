@@ -8,7 +8,7 @@ enum { MOST = 4096 };
 typedef struct bench {
     ds_instance it;
     ds_notes notes;
-    ds_error e = {0};
+    ds_error e;
     int rc;
     float output[MOST], gradient[MOST];
     double loss[64];
