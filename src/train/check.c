@@ -30,42 +30,45 @@ static void on_tick(void *arg, int done)
         k->setup->tick(k->setup->arg, k->done + done, k->all);
 }
 
-/* n of the list's images, the first is number `first`. */
-static void tell_some(checker *k, const ds_images *l, int n, int first, const char *what)
+static void widen(int range[2], int v)
 {
-    if (n)
-        ds_problem_add(of_kind(k, "image"), DS_WARNING, l->list, l->lines[first],
-                       "%d of %d images %s (the first: '%s')", n, l->n, what, l->paths[first]);
+    range[0] = range[1] && range[0] < v ? range[0] : v;
+    range[1] = range[1] > v ? range[1] : v;
 }
 
+/* Sizes and channels, and warnings of those that do not fit the network. */
 static void measure(checker *k, ds_checked_list *l, const ds_probe *found)
 {
+    enum { SMALL, GREY, COLOURED, KINDS };
+    static const char *const words[] = {"are smaller than the network's input, and are enlarged",
+                                        "have no colours, channels=3 expects them",
+                                        "have colours, of which channels=1 makes grey"};
     const ds_net_options *o = k->job.cfg ? &k->job.cfg->net : &(ds_net_options){.channels = 3};
-    int small = 0, first_small = 0, first_grey = 0, first_coloured = 0;
-    for (int i = l->images.n - 1; i >= 0; i--) {
+    const bool told[] = {true, o->channels == 3, o->channels == 1};
+    const ds_images *images = &l->images;
+    int n[KINDS] = {0}, first[KINDS];
+    for (int i = images->n - 1; i >= 0; i--) {
         const ds_probe *p = &found[i];
+        const bool is[] = {p->w < o->width || p->h < o->height, p->channels < 3, p->channels >= 3};
         const size_t bytes = (size_t)p->w * (size_t)p->h * (size_t)o->channels;
+        for (int what = 0; what < KINDS && !p->reason; what++)
+            if (is[what]) {
+                n[what]++;
+                first[what] = i;
+            }
         if (p->reason)
             continue;
-        const bool any = l->w[0] > 0, grey = p->channels < 3, is_small = p->w < o->width || p->h < o->height;
-        l->w[0] = any && l->w[0] < p->w ? l->w[0] : p->w;
-        l->w[1] = l->w[1] > p->w ? l->w[1] : p->w;
-        l->h[0] = any && l->h[0] < p->h ? l->h[0] : p->h;
-        l->h[1] = l->h[1] > p->h ? l->h[1] : p->h;
-        l->grey += grey;
-        small += is_small;
-        first_small = is_small ? i : first_small;
-        first_grey = grey ? i : first_grey;
-        first_coloured = grey ? first_coloured : i;
+        widen(l->w, p->w);
+        widen(l->h, p->h);
         k->widest = bytes > k->widest ? bytes : k->widest;
         k->decoded += l == k->c->lists ? bytes + sizeof(ds_image) : 0;
     }
-    tell_some(k, &l->images, small, first_small, "are smaller than the network's input, and are enlarged");
-    if (o->channels == 3)
-        tell_some(k, &l->images, l->grey, first_grey, "have no colours, channels=3 expects them");
-    else if (o->channels == 1)
-        tell_some(k, &l->images, l->images.n - l->bad - l->grey, first_coloured,
-                  "have colours, of which channels=1 makes grey");
+    l->grey = n[GREY];
+    for (int what = 0; what < KINDS; what++)
+        if (n[what] && told[what])
+            ds_problem_add(of_kind(k, "image"), DS_WARNING, images->list, images->lines[first[what]],
+                           "%d of %d images %s (the first: '%s')", n[what], images->n, words[what],
+                           images->paths[first[what]]);
 }
 
 static void look_at_images(checker *k, ds_checked_list *l)
