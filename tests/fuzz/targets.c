@@ -20,24 +20,39 @@
 
 /* ---- bytes as files ---- */
 
-/* Files in memory at fixed descriptors: "101" in the .data file is the second one. */
-enum { FIRST = 100, FILES = 4 };
-static const char *const paths[FILES] = {"/proc/self/fd/100", "/proc/self/fd/101", "/proc/self/fd/102",
-                                         "/proc/self/fd/103"};
-/* Lies below a file, so that nothing can be written there. */
-#define NOWHERE "/proc/self/fd/100/nowhere"
+/* In memory; the folder has links to them, so that "101" in the .data file is the second one. */
+enum { FILES = 4 };
+static char folder[] = "/tmp/ds_fuzz_XXXXXX";
+static const char *const names[FILES] = {"100", "101", "102", "103"};
+static char *paths[FILES];
+static int files[FILES];
+
+static void remove_folder(void)
+{
+    for (int i = 0; i < FILES; i++)
+        unlink(paths[i]);
+    rmdir(folder);
+}
+
+static void make_folder(void)
+{
+    if (!mkdtemp(folder) || atexit(remove_folder))
+        abort();
+    for (int i = 0; i < FILES; i++) {
+        files[i] = memfd_create("fuzz", MFD_CLOEXEC);
+        char *target = ds_format("/proc/self/fd/%d", files[i]);
+        paths[i] = ds_path_join(folder, names[i]);
+        if (files[i] < 0 || symlink(target, paths[i]))
+            abort();
+        free(target);
+    }
+}
 
 static const char *put(int i, const void *bytes, size_t n)
 {
-    static bool made[FILES];
-    int fd = FIRST + i;
-    if (!made[i]) {
-        int file = memfd_create("fuzz", MFD_CLOEXEC);
-        if (file < 0 || dup2(file, fd) < 0 || close(file))
-            abort();
-        made[i] = true;
-    }
-    if (ftruncate(fd, 0) || pwrite(fd, bytes, n, 0) != (ssize_t)n)
+    if (!paths[0])
+        make_folder();
+    if (ftruncate(files[i], 0) || pwrite(files[i], bytes, n, 0) != (ssize_t)n)
         abort();
     return paths[i];
 }
@@ -65,22 +80,25 @@ static void run_cfg(const uint8_t *bytes, size_t n, ds_error *e)
     const char *path = put(0, bytes, n);
     ds_notes notes = {0};
     ds_cfg *cfg;
-    char *text;
+    char *text, *edited;
     int line;
     ds_cfg_file_plugin(path, &line);
-    if (!ds_cfg_read(path, &cfg, &notes, e)) {
+    ds_cfg_read(path, &cfg, NULL, NULL); /* ends at the first failure */
+    ds_cfg_free(cfg);
+    int rc = ds_cfg_read(path, &cfg, &notes, e);
+    if (cfg)
         ds_cfg_check_training(cfg, &notes, e);
+    if (!rc) {
         ds_cfg_cost(cfg, &line);
         free(ds_cfg_base(cfg));
         free(ds_cfg_lower(cfg, 0, 0));
         free(ds_cfg_lower(cfg, 8, 2));
-        ds_cfg_free(cfg);
-        if (!ds_file_read_text(path, "a cfg", &text, e)) {
-            char *edited;
-            if (!ds_cfg_edit_reject(text, path, reject, 2, &edited, e))
-                free(edited);
-            free(text);
-        }
+    }
+    ds_cfg_free(cfg);
+    if (!rc && !ds_file_read_text(path, "a cfg", &text, e)) {
+        ds_cfg_edit_reject(text, path, reject, 2, &edited, e);
+        free(edited);
+        free(text);
     }
     ds_notes_clear(&notes);
 }
@@ -155,7 +173,7 @@ static ds_job *small_job(ds_error *e)
         abort();
     }
     job.cfg_text = ds_strdup(small_cfg);
-    job.base = ds_strdup("small");
+    job.base = ds_strdup(names[0]);
     job.info = ds_net_get_info(job.net);
     job.train = (ds_images){.n = 3, .paths = image_paths, .keys = keys, .list = (char *)"list"};
     const ds_param *params = ds_net_params(job.net, &n);
@@ -173,38 +191,18 @@ static void run_weights(const uint8_t *bytes, size_t n, ds_error *e)
 
 /* ---- checkpoints ---- */
 
-static char folder[] = "/tmp/ds_fuzz_XXXXXX";
-
-static void remove_folder(void)
-{
-    char *path = ds_path_join(folder, "small.ckpt");
-    unlink(path);
-    free(path);
-    rmdir(folder);
-}
-
-/* The checkpoint in the folder of a run is the first file. */
-static void make_folder(ds_job *job)
-{
-    char *path;
-    if (!mkdtemp(folder) || atexit(remove_folder))
-        abort();
-    job->folder = folder;
-    path = ds_job_path(job, ".ckpt");
-    if (symlink(paths[0], path))
-        abort();
-    free(path);
-}
-
 static void run_checkpoint(const uint8_t *bytes, size_t n, ds_error *e)
 {
     ds_job *job = small_job(e);
-    if (!job->folder)
-        make_folder(job);
-    put(0, bytes, n);
+    char *link = ds_format("%s.ckpt", put(0, bytes, n));
+    job->folder = folder;
+    if (symlink(names[0], link))
+        abort();
     if (!ds_checkpoint_open(job, e))
         ds_checkpoint_restore(job, e);
     ds_saved_close(&job->checkpoint);
+    unlink(link);
+    free(link);
 }
 
 /* ---- .data files, lists, labels ---- */
@@ -287,13 +285,15 @@ static void run_csv(const uint8_t *bytes, size_t n, ds_error *e)
 
 /* ---- archives ---- */
 
-/* Read, but written nowhere. */
+/* Read, but written nowhere: not below a file. */
 static void import(ds_import s, ds_error *e)
 {
     ds_imported done;
-    s.out = NOWHERE;
+    char *out = ds_path_join(paths[0], "out");
+    s.out = out;
     if (!ds_import_run(&s, &done, e))
         abort();
+    free(out);
 }
 
 /* Parts: images, labels, names; each also as .gz. */
