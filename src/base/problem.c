@@ -13,16 +13,27 @@ static bool is_like(const ds_problem *a, const ds_problem *b)
     return a->severity == b->severity && a->kind == b->kind && strcmp(a->file, b->file) == 0;
 }
 
-/* Those of a file in the order of its lines: readers go over it several times. */
 static void add(ds_problems *p, ds_severity severity, char *file, int line, char *text)
 {
-    const ds_problem fresh = {severity, p->kind, file, line, text};
+    const ds_problem fresh = {severity, p->kind, file, line, text, p->n};
     p->count[severity]++;
     DS_PUSH(p->v, p->n, fresh);
-    ds_problem *v = p->v + p->n - 1;
-    for (; v > p->v && is_like(v - 1, &fresh) && v[-1].line > line; v--)
-        *v = v[-1];
-    *v = fresh;
+}
+
+static int by_line(const void *a, const void *b)
+{
+    const ds_problem *x = a, *y = b;
+    return x->line != y->line ? (x->line > y->line) - (x->line < y->line)
+                              : (x->number > y->number) - (x->number < y->number);
+}
+
+void ds_problems_sort(ds_problems *p)
+{
+    for (int i = 0, end; i < p->n; i = end) {
+        for (end = i + 1; end < p->n && is_like(&p->v[i], &p->v[end]);)
+            end++;
+        qsort(p->v + i, (size_t)(end - i), sizeof *p->v, by_line);
+    }
 }
 
 void ds_problem_add(ds_problems *p, ds_severity severity, const char *file, int line, const char *format, ...)
@@ -50,9 +61,10 @@ void ds_problems_take(ds_problems *p, ds_notes *notes)
     ds_notes_clear(notes);
 }
 
-void ds_problems_print(const ds_problems *p, FILE *out)
+void ds_problems_print(ds_problems *p, FILE *out)
 {
     enum { MOST = 20 };
+    ds_problems_sort(p);
     for (int i = 0, row = 0; i < p->n; i++) {
         const ds_problem *v = &p->v[i];
         const bool last = i + 1 == p->n || !is_like(v, v + 1);

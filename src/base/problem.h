@@ -17,6 +17,7 @@ typedef struct ds_problem {
     char *file;       /* owned; empty and `line` 0 where they say nothing */
     int line;
     char *text; /* owned */
+    int number; /* in the order in which they came */
 } ds_problem;
 
 /* Zero-initialise; an error collects here once its `all` points to it. */
@@ -31,9 +32,11 @@ void ds_problem_add(ds_problems *p, ds_severity severity, const char *file, int 
     __attribute__((format(printf, 5, 6)));
 /* The notes, which are gone then; the place is what stands before the first ":N: ". */
 void ds_problems_take(ds_problems *p, ds_notes *notes);
-/* A line each, as ds_error_print; of many in a row that differ in line and text alone, the first ones and how
+/* Those in a row that differ in line and text alone, by their lines: readers go over a file several times. */
+void ds_problems_sort(ds_problems *p);
+/* Sorted, a line each, as ds_error_print; of many in a row that differ in line and text alone, the first ones and how
  * many more there are. */
-void ds_problems_print(const ds_problems *p, FILE *out);
+void ds_problems_print(ds_problems *p, FILE *out);
 void ds_problems_clear(ds_problems *p);
 
 /* Does `e` (may be NULL) collect? */

@@ -182,11 +182,12 @@ static void look(checking *k, const check_flags *s, const char *const *operands)
 /* Problems come last, nearest to where one looks. */
 static int write_results(checking *k, const check_flags *s, ds_error *e)
 {
-    const ds_check *c = &k->found;
+    ds_check *c = &k->found;
     const int errors = c->problems.count[DS_ERROR], warnings = c->problems.count[DS_WARNING];
     DS_TRY(ds_outputs_keep_listed(&k->outputs, &c->data, e));
     for (const ds_checked_list *l = c->lists; l < c->lists + DS_CHECK_LISTS; l++)
         DS_TRY(ds_outputs_keep(&k->outputs, (const char *const *)l->images.paths, (size_t)l->images.n, e));
+    ds_problems_sort(&c->problems);
     if (s->json)
         put_json(k->json.f, c);
     DS_TRY(ds_place_commit(&k->json, e));

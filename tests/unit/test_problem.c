@@ -22,7 +22,7 @@ static int read_lines(const int *lines, int n, ds_error *e)
     return ds_failed_since(e, before);
 }
 
-static char *print(const ds_problems *p)
+static char *print(ds_problems *p)
 {
     char *text;
     size_t size;
