@@ -7,18 +7,19 @@
 #include <stdio.h>
 
 /* Every error code, its value, and the exit status of a command that ends with it. */
-#define DS_ERRORS(X)                                                     \
-    X(DS_EINPUT, -1, 1)       /* a file or value of the user is wrong */ \
-    X(DS_EUSAGE, -2, 2)       /* the command line is wrong */            \
-    X(DS_EINFEASIBLE, -3, 3)  /* no threshold keeps the promise */       \
-    X(DS_EINTERRUPT, -4, 130) /* stopped by Ctrl-C after saving */       \
-    X(DS_EIO, -5, 1)          /* reading or writing failed */            \
-    X(DS_ENOMEM, -6, 1)       /* out of memory */                        \
-    X(DS_EHOST, -7, 1)        /* libdarknet.so is missing or refused */  \
-    X(DS_ENUMERIC, -8, 1)     /* not-a-number loss */                    \
-    X(DS_ETERMINATE, -9, 143) /* as DS_EINTERRUPT, by SIGTERM */         \
-    X(DS_EHANGUP, -10, 129)   /* as DS_EINTERRUPT, by SIGHUP */          \
-    X(DS_EPIPE, -11, 141)     /* the reader of standard output is gone: no message */
+#define DS_ERRORS(X)                                                                  \
+    X(DS_EINPUT, -1, 1)       /* a file or value of the user is wrong */              \
+    X(DS_EUSAGE, -2, 2)       /* the command line is wrong */                         \
+    X(DS_EINFEASIBLE, -3, 3)  /* no threshold keeps the promise */                    \
+    X(DS_EINTERRUPT, -4, 130) /* stopped by Ctrl-C after saving */                    \
+    X(DS_EIO, -5, 1)          /* reading or writing failed */                         \
+    X(DS_ENOMEM, -6, 1)       /* out of memory */                                     \
+    X(DS_EHOST, -7, 1)        /* libdarknet.so is missing or refused */               \
+    X(DS_ENUMERIC, -8, 1)     /* not-a-number loss */                                 \
+    X(DS_ETERMINATE, -9, 143) /* as DS_EINTERRUPT, by SIGTERM */                      \
+    X(DS_EHANGUP, -10, 129)   /* as DS_EINTERRUPT, by SIGHUP */                       \
+    X(DS_EPIPE, -11, 141)     /* the reader of standard output is gone: no message */ \
+    X(DS_EALARM, -12, 4)      /* a promise is not kept any more */
 
 typedef enum ds_err {
     DS_OK = 0,

@@ -2,11 +2,11 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "train/train.h"
 
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,38 +47,6 @@ const ds_option ds_train_options[] = {
     OPT_FLAG("skip-bad", skip_bad, "train without images that cannot be decoded"),
     OPT_END,
 };
-
-/* A handler can reach nothing but a variable of the program: the one exception to "no global state". */
-static volatile sig_atomic_t stop;
-
-static void on_interrupt(int signal_number)
-{
-    stop = signal_number;
-}
-
-static const struct {
-    int number, code;
-} signals[] = {{SIGINT, DS_EINTERRUPT}, {SIGTERM, DS_ETERMINATE}, {SIGHUP, DS_EHANGUP}};
-enum { SIGNALS = sizeof signals / sizeof *signals };
-
-/* The second one of a kind ends the program at once. What `nohup` ignores stays ignored. */
-static void catch_interrupts(void)
-{
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)}, old;
-    sigemptyset(&action.sa_mask);
-    for (int i = 0; i < SIGNALS; i++)
-        if (sigaction(signals[i].number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-            sigaction(signals[i].number, &action, NULL);
-}
-
-/* DS_EINTERRUPT as the status of the signal that came. */
-static int code_of_signal(int rc, ds_error *e)
-{
-    for (int i = 0; rc == DS_EINTERRUPT && i < SIGNALS; i++)
-        if (signals[i].number == stop)
-            return e->code = (ds_err)signals[i].code;
-    return rc;
-}
 
 /* A word that a shell takes back as it is. */
 static void put_word(FILE *f, const char *word)
@@ -135,12 +103,12 @@ static int run(const flags *f, const char **operands, const char *command, ds_er
                               .patience = f->patience,
                               .command = command,
                               .program = "darknet-sat " DS_VERSION,
-                              .interrupted = &stop,
+                              .interrupted = &ds_interrupted,
                               .notes = &view.notes};
-    catch_interrupts();
+    ds_catch_interrupts(true);
     int rc = ds_train(&s, &events, e);
     ds_progress_end(&view);
-    return code_of_signal(rc, e);
+    return ds_code_of_signal(rc, e);
 }
 
 int ds_cmd_train(int argc, char **argv, ds_error *e)

@@ -98,6 +98,14 @@ static const command commands[] = {
      "valid= and test=. Without -out the keys of [reject] are printed, for pasting.\n"
      "With -from no network runs: FILE.csv has columns label, prediction and confidence, of images that no "
      "model was made with.\n"},
+    {"classifier watch", 0, ds_cmd_watch, ds_watch_options, "-state F [PREDICTIONS.csv]",
+     "does the promise of a threshold still hold? An alarm when it does not",
+     "Without a file, or with -, rows are taken from standard input as they come. Columns: label, "
+     "prediction (or\n"
+     "answer), accepted; a row without a label, or of a rejected image, says nothing about -risk. The "
+     "labelled ones must\n"
+     "be all of the accepted images, or drawn from them by chance.\n"
+     "Status 4 on an alarm, and from then on.\n"},
     {.words = "classifier import"},
     {"classifier import idx", 1, ds_cmd_import, ds_import_idx_options, "IMAGES LABELS",
      "turn MNIST-style archives into folders of PNG files with lists and a .data file",
@@ -185,7 +193,8 @@ static void print_usage(FILE *out)
     fputs("\n`./darknet COMMAND --help` tells more, --version the version. Other commands of Darknet "
           "(detector, rnn, ...)\n"
           "are run by /usr/bin/darknet.\nStatus: 0 done, 1 bad input or failed run, 2 wrong usage, 3 no "
-          "feasible threshold, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 output that nobody "
+          "feasible threshold, 4 alarm of watch,\n130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 "
+          "output that nobody "
           "reads.\n",
           out);
 }

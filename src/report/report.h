@@ -67,4 +67,24 @@ void ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, bool sa
  * empty file or one with NUL bytes; DS_EIO. */
 int ds_report_csv_read(const char *path, bool labelled, ds_answers *a, ds_error *e);
 
+/* The same syntax row by row as it comes, in constant memory: 1 MiB a row at most. */
+typedef struct ds_csv {
+    const char *file; /* for messages; the caller's path, which outlives this, or "standard input" */
+    FILE *f;
+    int line, lines; /* where the row begins, and how many lines it has */
+    char *text, *header;
+    const char **names; /* n, of the columns */
+    char **fields;      /* n, of the row; valid until the next one */
+    int n;
+} ds_csv;
+/* "-": standard input. expected: "the column confidence". Close on failure too. */
+int ds_csv_open(ds_csv *c, const char *path, const char *expected, ds_error *e);
+/* Where a column stands, in *at; when there is none -1, or an error if one is `expected` (NULL: not). */
+int ds_csv_find(const ds_csv *c, const char *name, const char *expected, int *at, ds_error *e);
+/* *more false: no whole row came before the end, or before a signal that interrupted reading. */
+int ds_csv_next(ds_csv *c, bool *more, ds_error *e);
+void ds_csv_close(ds_csv *c);
+/* A finite number, or nan with or without a sign. */
+bool ds_csv_parse_number(const char *s, double *v);
+
 #endif

@@ -66,6 +66,7 @@ classifier reject|list NAME=F
 classifier reject|compare F
 classifier calibrate|risk R
 classifier calibrate|out NEW.cfg
+classifier watch|state F
 classifier import idx|split
 classifier import cifar10|names
 classifier import cifar100|labels
@@ -82,7 +83,7 @@ unknown command that is near one of stock Darknet|unknown command 'detectr', did
 unknown command that is near nothing|unknown command 'zzzzzzzzzz', expected one of: classifier, layers|zzzzzzzzzz
 unknown sub-command|unknown command 'vald', did you mean 'valid'|classifier vald a b c
 unknown sub-sub-command|unknown command 'idxx', did you mean 'idx'|classifier import idxx
-group without a word|expected one of: check, train, valid, predict, reject, calibrate, import|classifier
+group without a word|expected one of: check, train, valid, predict, reject, calibrate, watch, import|classifier
 import without a word|expected one of: idx, cifar10, cifar100, folders|classifier import
 classifier command of stock Darknet|did you mean 'classifier valid'|classifier validcrop a b c
 another one|did you mean 'classifier predict'|classifier demo a b c
@@ -109,6 +110,9 @@ from and a score|-from and -confidence|classifier reject -from f.csv -confidence
 from and csv|-from and -csv|classifier reject -from f.csv -csv g.csv
 json and csv in one place|expected two places|classifier reject a b c -json - -csv -
 unknown score|did you mean 'msp'|classifier reject a b c -confidence mps
+watch without a state|-state F is missing|classifier watch x.csv
+watch without a promise|expected -risk R|classifier watch -state /nowhere
+watch of an impossible promise|-risk 2, expected|classifier watch -state /nowhere -risk 2
 import without a folder|-out|classifier import idx a b
 import without archives|IMAGES LABELS|classifier import idx -out x
 import of the wrong CIFAR|unknown command 'cifar', did you mean 'cifar10'|classifier import cifar a -out x

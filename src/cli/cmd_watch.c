@@ -1,0 +1,215 @@
+/* `classifier watch`: does the promise of a threshold still hold, from images as they come? */
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/interrupt.h"
+#include "cli/place.h"
+#include "report/report.h"
+#include "report/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct watch_flags {
+    char *state;
+    double risk, alpha, run_length;
+} watch_flags;
+
+#define DS_STATE watch_flags
+const ds_option ds_watch_options[] = {
+    OPT_TEXT("state", state, "what is known so far; made by the first call, which says what is promised",
+             .unit = "F"),
+    OPT_REAL("risk", risk, "promised: at most R of the accepted images are wrong; needs labels", .unit = "R"),
+    OPT_REAL("alpha", alpha, "probability of a false alarm by E, ever (0.01)", .unit = "A"),
+    OPT_REAL("run-length", run_length,
+             "S, for changes that come late, raises one false alarm in N images (1000000)", .unit = "N"),
+    OPT_END,
+};
+
+typedef struct watcher {
+    const watch_flags *flags;
+    ds_watch w;
+    ds_csv in;
+    bool pipe; /* what came counts, whatever follows; of a file all or nothing */
+    int lock;
+    int label, prediction, accepted; /* columns */
+    double rows;
+} watcher;
+
+/* ---- the state ---- */
+
+/* One process at a time has the state. The lock is a file of its own: a state is replaced when written. */
+static int lock(watcher *p, ds_error *e)
+{
+    char *path = ds_format("%s.lock", p->flags->state);
+    p->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    int rc = DS_OK;
+    if (p->lock < 0)
+        rc = ds_fail_at(e, DS_EIO, path, 0, "cannot open: %s", strerror(errno));
+    else if (flock(p->lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        rc = ds_fail_at(e, DS_EINPUT, p->flags->state, 0,
+                        "another process watches with it, expected one at a time");
+    free(path);
+    return rc;
+}
+
+static int save(const watcher *p, ds_error *e)
+{
+    ds_writer to;
+    DS_TRY(ds_writer_open(&to, p->flags->state, e));
+    ds_watch_write(to.f, &p->w);
+    return ds_writer_commit(&to, e);
+}
+
+static int begin(watcher *p, ds_error *e)
+{
+    const watch_flags *s = p->flags;
+    if (isnan(s->risk))
+        return ds_fail(e, DS_EUSAGE, "no state %s yet, expected -risk R to begin one", s->state);
+    p->w.alpha = isnan(s->alpha) ? 0.01 : s->alpha;
+    p->w.run_length = isnan(s->run_length) ? 1e6 : s->run_length;
+    p->w.labelled.risk = isnan(s->risk) ? 0 : s->risk;
+    return DS_OK;
+}
+
+static int same(const char *flag, double asked, double begun, const watcher *p, ds_error *e)
+{
+    if (isnan(asked) || asked == begun)
+        return DS_OK;
+    return ds_fail(e, DS_EUSAGE, "-%s %g, but %s was begun with %g: expected that or another -state", flag,
+                   asked, p->flags->state, begun);
+}
+
+/* The flags of the first call may be given again, not changed. */
+static int resume(watcher *p, ds_error *e)
+{
+    const watch_flags *s = p->flags;
+    DS_TRY(ds_watch_read(s->state, &p->w, e));
+    DS_TRY(same("alpha", s->alpha, p->w.alpha, p, e));
+    DS_TRY(same("run-length", s->run_length, p->w.run_length, p, e));
+    return same("risk", s->risk, p->w.labelled.risk, p, e);
+}
+
+/* ---- the rows ---- */
+
+static int find_columns(watcher *p, ds_error *e)
+{
+    static const char expected[] = "the columns label and prediction (or answer)";
+    DS_TRY(ds_csv_find(&p->in, "accepted", NULL, &p->accepted, e));
+    DS_TRY(ds_csv_find(&p->in, "prediction", NULL, &p->prediction, e));
+    if (p->prediction < 0)
+        DS_TRY(ds_csv_find(&p->in, "answer", NULL, &p->prediction, e));
+    if (p->prediction < 0)
+        DS_TRY(ds_csv_find(&p->in, "prediction", expected, &p->prediction, e));
+    return ds_csv_find(&p->in, "label", expected, &p->label, e);
+}
+
+static void announce(const watcher *p, const char *what)
+{
+    printf("ALARM after row %.0f of %s: %s\n", p->rows, p->in.file, what);
+    fflush(stdout);
+}
+
+static int take_label(watcher *p, ds_error *e)
+{
+    char **fields = p->in.fields;
+    const char *accepted = p->accepted < 0 ? "1" : fields[p->accepted];
+    if (accepted[0] && strcmp(accepted, "0") != 0 && strcmp(accepted, "1") != 0)
+        return ds_fail_at(e, DS_EINPUT, p->in.file, p->in.line, "accepted is '%.60s', expected 0 or 1",
+                          accepted);
+    if (accepted[0] != '1' || !*fields[p->label])
+        return DS_OK;
+    const bool wrong = strcmp(fields[p->label], fields[p->prediction]) != 0;
+    if (ds_watch_label(&p->w.labelled, wrong, p->w.alpha, p->w.run_length))
+        announce(p, "more accepted images are wrong than was promised");
+    return DS_OK;
+}
+
+/* A pipe may run for months: what it has told is saved every minute. */
+static int take_rows(watcher *p, ds_error *e)
+{
+    time_t saved = time(NULL);
+    for (bool more = true; !ds_interrupted;) {
+        DS_TRY(ds_csv_next(&p->in, &more, e));
+        if (!more)
+            break;
+        p->rows++;
+        DS_TRY(take_label(p, e));
+        if (!p->pipe || time(NULL) - saved < 60)
+            continue;
+        DS_TRY(save(p, e));
+        saved = time(NULL);
+    }
+    if (!ds_interrupted)
+        return DS_OK;
+    return ds_fail(e, DS_EINTERRUPT, "stopped after row %.0f of %s, %s", p->rows, p->in.file,
+                   p->pipe ? "which are counted" : "of which none is counted");
+}
+
+/* ---- the command ---- */
+
+static int watch(watcher *p, const char *path, ds_error *e)
+{
+    struct stat st;
+    const watch_flags *s = p->flags;
+    if (!ds_path_exists(s->state))
+        DS_TRY(begin(p, e)); /* before there is a file for the lock */
+    DS_TRY(lock(p, e));
+    DS_TRY(ds_path_exists(s->state) ? resume(p, e) : begin(p, e));
+    DS_TRY(ds_csv_open(&p->in, path, "columns path, label, prediction, accepted", e));
+    DS_TRY(find_columns(p, e));
+    p->pipe = fstat(fileno(p->in.f), &st) != 0 || !S_ISREG(st.st_mode);
+    ds_catch_interrupts(false);
+    ds_error unsaved;
+    int rc = take_rows(p, e);
+    if (!rc || p->pipe) {
+        int failed = save(p, rc ? &unsaved : e);
+        rc = rc ? rc : failed;
+    }
+    DS_TRY(ds_code_of_signal(rc, e));
+    ds_watch_text(stdout, &p->w);
+    if (!ds_watch_alarmed(&p->w))
+        return DS_OK;
+    return ds_fail_at(e, DS_EALARM, s->state, 0,
+                      "an alarm was raised: calibrate on new images, then begin another state");
+}
+
+static int check_flags(const watch_flags *s, const char *path, ds_error *e)
+{
+    if (!s->state)
+        return ds_fail(e, DS_EUSAGE, "-state F is missing, expected the file of what is known so far");
+    DS_TRY(ds_check_inside("risk", s->risk, e));
+    DS_TRY(ds_check_inside("alpha", s->alpha, e));
+    if (s->run_length < 1)
+        return ds_fail(e, DS_EUSAGE, "-run-length %g, expected 1 or more", s->run_length);
+    ds_outputs outputs = {0};
+    int rc = ds_outputs_add(&outputs, "state", s->state, e);
+    if (!rc)
+        rc = ds_outputs_keep(&outputs, &path, 1, e);
+    ds_outputs_clear(&outputs);
+    return rc;
+}
+
+int ds_cmd_watch(int argc, char **argv, ds_error *e)
+{
+    watch_flags s = {0};
+    watcher p = {.flags = &s, .lock = -1};
+    const char *path = "-";
+    int n, rc = ds_flags_parse(ds_watch_options, &s, argc, argv, &path, 1, &n, e);
+    if (!rc)
+        rc = check_flags(&s, path, e);
+    if (!rc)
+        rc = watch(&p, path, e);
+    ds_csv_close(&p.in);
+    if (p.lock >= 0)
+        close(p.lock);
+    ds_option_clear(ds_watch_options, &s);
+    return rc;
+}

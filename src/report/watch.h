@@ -1,0 +1,24 @@
+/* What `classifier watch` knows from one run to the next: as a file, and in words. */
+#ifndef DS_REPORT_WATCH_H
+#define DS_REPORT_WATCH_H
+
+#include "base/error.h"
+#include "select/watch.h"
+
+#include <stdio.h>
+
+typedef struct ds_watch {
+    double alpha, run_length;
+    ds_watch_risk labelled; /* risk 0: not watched */
+} ds_watch;
+
+/* DS_EINPUT: no state, or one that is not as it was written (it holds a CRC-32 of itself). */
+int ds_watch_read(const char *path, ds_watch *w, ds_error *e);
+/* JSON, all digits: read again it is the same to the bit. */
+void ds_watch_write(FILE *f, const ds_watch *w);
+
+bool ds_watch_alarmed(const ds_watch *w);
+/* For people: the figures, their limits, and what is not said by them. */
+void ds_watch_text(FILE *f, const ds_watch *w);
+
+#endif

@@ -1,0 +1,133 @@
+#!/bin/sh
+# `classifier watch`: alarms, its state from call to call, bad input, two at once.
+. tests/cli/lib.sh
+
+watch() {
+    run "$D" classifier watch -state "$@"
+}
+
+# labelled FIRST LAST EVERY: images FIRST … LAST, all accepted, each EVERY-th of them wrong.
+labelled() {
+    echo path,label,prediction,confidence,accepted
+    awk -v a="$1" -v b="$2" -v every="$3" \
+        'BEGIN { for (i = a; i <= b; i++) print i ".png," (i % every ? "cat" : "dog") ",cat,0.9,1" }'
+}
+
+labelled 1 2000 100 >"$T/good.csv"
+labelled 1 2000 20 >"$T/bad.csv"
+
+begin "a kept promise: no alarm"
+watch "$T/good" -risk 0.02 "$T/good.csv"
+expect_status 0
+expect_quiet
+expect_out '^labelled images +2000 accepted, 20 of them wrong \(1\.00 %\), promised: at most 2 %'
+expect_out '^promise +no evidence against it'
+expect_file "$T/good"
+end
+
+begin "a broken promise: status 4, at once in the output, and again in the next call"
+watch "$T/bad" -risk 0.02 "$T/bad.csv"
+expect_error 4 'an alarm was raised'
+expect_out '^ALARM after row [0-9]+ of .*bad\.csv: more accepted images are wrong than was promised'
+expect_out '^promise +BROKEN'
+head -n 1 "$T/good.csv" >"$T/none.csv"
+watch "$T/bad" "$T/none.csv"
+expect_error 4 'an alarm was raised'
+end
+
+begin "rejected images and those without a label say nothing"
+sed '1! { s/dog,cat,0.9,1/dog,cat,0.1,0/; s/cat,cat,0.9,1/,cat,0.9,1/; }' "$T/bad.csv" >"$T/silent.csv"
+watch "$T/silent" -risk 0.02 "$T/silent.csv"
+expect_status 0
+expect_out '^labelled images +0 accepted, 0 of them wrong, promised'
+end
+
+begin "the columns of predict, with labels"
+sed '1s/.*/path,label,answer,confidence,accepted/' "$T/bad.csv" >"$T/answer.csv"
+watch "$T/answer" -risk 0.02 "$T/answer.csv"
+expect_status 4
+expect_same "$T/answer" "$T/bad"
+end
+
+begin "any parts, in files and pipes, give the same state"
+for to in 1 7 500 1300 2000; do
+    labelled $((${from:-0} + 1)) "$to" 100 >"$T/part.csv"
+    if [ "$to" = 7 ] || [ "$to" = 1300 ]; then
+        cat "$T/part.csv" | "$D" classifier watch -state "$T/parts" -risk 0.02 >"$T/out" || complain "status $?"
+    else
+        watch "$T/parts" -risk 0.02 "$T/part.csv"
+        expect_status 0
+    fi
+    from=$to
+done
+expect_same "$T/parts" "$T/good"
+end
+
+# ---- nothing lost, nothing half-written ----
+
+begin "a file with a bad row does not count, not even in part"
+cp "$T/good" "$T/before"
+{ labelled 1 300 5 && echo broken.png,cat; } >"$T/broken.csv"
+watch "$T/good" "$T/broken.csv"
+expect_error 1 'broken\.csv:302: a row of 2 fields, expected 5'
+expect_same "$T/good" "$T/before"
+end
+
+begin "of a pipe what came before a bad row counts"
+cat "$T/broken.csv" | "$D" classifier watch -state "$T/piped" -risk 0.5 >"$T/out" 2>"$T/err"
+watch "$T/piped" "$T/none.csv"
+expect_out '^labelled images +300 accepted, 60 of them wrong'
+end
+
+begin "a damaged state is refused and left alone"
+for damage in 's/"wrong"/"wrung"/' 's/2000\.0/2001.0/' '$d' 's/.*//'; do
+    sed "$damage" "$T/before" >"$T/damaged"
+    cp "$T/damaged" "$T/copy"
+    watch "$T/damaged" -risk 0.02 "$T/good.csv"
+    expect_error 1 'damaged: (is damaged, expected a state that classifier watch wrote)'
+    expect_same "$T/damaged" "$T/copy"
+done
+: >"$T/empty"
+watch "$T/empty" -risk 0.02 "$T/good.csv"
+expect_error 1 'empty: is empty'
+end
+
+begin "one process at a time; Ctrl-C keeps what the pipe has told"
+mkfifo "$T/fifo"
+"$D" classifier watch -state "$T/shared" -risk 0.02 "$T/fifo" >"$T/out.first" 2>"$T/err.first" &
+first=$!
+exec 9>"$T/fifo"
+labelled 1 10 100 >&9
+tries=0
+until [ -e "$T/shared.lock" ] || [ $((tries += 1)) -gt 100 ]; do sleep 0.05; done
+sleep 0.3
+watch "$T/shared" -risk 0.02 "$T/good.csv"
+expect_error 1 'another process watches with it'
+kill -TERM $first
+status=0
+wait $first || status=$?
+exec 9>&-
+cp "$T/err.first" "$T/err"
+command_line="watch of a fifo"
+expect_error 143 'stopped after row 10 of .*fifo, which are counted'
+watch "$T/shared" "$T/none.csv"
+expect_out '^labelled images +10 accepted'
+end
+
+# ---- wrong use: name|status|pattern|arguments behind the state of before ----
+
+printf 'path,label,confidence\na,b,0.5\n' >"$T/columns.csv"
+printf 'path,label,prediction,accepted\na,b,b,yes\n' >"$T/yes.csv"
+while IFS='|' read -r what code pattern words; do
+    error_case "$what" "$code" "$pattern" "$D" classifier watch -state "$T/before" $words
+done <<END
+another risk than that of the state|2|-risk 0\.03, but .*before was begun with 0\.02|-risk 0.03 $T/good.csv
+another alpha|2|-alpha 0\.1, but|-alpha 0.1 $T/good.csv
+the state as input|2|before|$T/before
+a missing file|1|cannot open: No such file|$T/nothing.csv
+a folder|1|cannot read: Is a directory|$T
+no column|1|columns\.csv:1: no column 'prediction' in the header|$T/columns.csv
+accepted is no number|1|yes\.csv:2: accepted is 'yes', expected 0 or 1|$T/yes.csv
+END
+
+finish
