@@ -28,9 +28,8 @@ int ds_instance_forward(ds_instance *it, const ds_pass *pass, ds_error *e);
 /* Harmless on a zeroed or released one. */
 void ds_instance_release(ds_instance *it);
 
-/* Of a state of [reject] (reject.c): the score that it ranks by and its threshold (NAN: none). */
-void ds_reject_get(const void *state, ds_score *score, double *threshold);
-/* Its thresholds of the classes, the state's; NULL: it has none. */
-const double *ds_reject_thresholds(const void *state);
+/* Of a state of [reject] (reject.c): the score that it ranks by, its threshold (NAN: none) and, the state's,
+ * those of the classes (NULL: none). */
+const double *ds_reject_get(const void *state, ds_score *score, double *threshold);
 
 #endif

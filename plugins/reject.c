@@ -26,39 +26,29 @@ static const ds_option reject_options[] = {
     OPT_END,
 };
 
-void ds_reject_get(const void *state, ds_score *score, double *threshold)
+const double *ds_reject_get(const void *state, ds_score *score, double *threshold)
 {
     const reject_state *r = state;
     *score = r->score;
     *threshold = r->threshold;
-}
-
-const double *ds_reject_thresholds(const void *state)
-{
-    return ((const reject_state *)state)->thresholds.v;
-}
-
-static int check_threshold(const reject_state *r, double threshold, ds_error *e)
-{
-    if (ds_score_is_probability(r->score.kind) && (threshold < 0 || threshold > 1))
-        return ds_fail(e, DS_EINPUT, "threshold=%g, expected a number from 0 to 1 with confidence=%s",
-                       threshold, ds_confidence_names[r->score.kind]);
-    return DS_OK;
+    return r->thresholds.v;
 }
 
 static int check_thresholds(const reject_state *r, ds_setup *setup, ds_error *e)
 {
     const ds_numbers *t = &r->thresholds;
-    setup->key = "thresholds";
-    if (t->n && !isnan(r->threshold))
-        return ds_fail(e, DS_EINPUT, "threshold= and thresholds=, expected one of the two");
-    if (t->n && t->n != setup->classes)
-        return ds_fail(e, DS_EINPUT, "thresholds= has %d numbers, expected %d, one for each class", t->n,
-                       setup->classes);
-    for (int i = 0; i < t->n; i++)
-        DS_TRY(isinf(t->v[i]) ? DS_OK : check_threshold(r, t->v[i], e));
-    setup->key = NULL;
-    return check_threshold(r, r->threshold, e);
+    setup->key = t->n ? "thresholds" : NULL;
+    if (t->n && (t->n != setup->classes || !isnan(r->threshold)))
+        return ds_fail(e, DS_EINPUT,
+                       "thresholds= has %d numbers%s, expected %d, one for each class, instead of it", t->n,
+                       isnan(r->threshold) ? "" : " beside threshold=", setup->classes);
+    for (int i = -1; i < t->n && ds_score_is_probability(r->score.kind); i++) {
+        double v = i < 0 ? r->threshold : t->v[i];
+        if (isfinite(v) && (v < 0 || v > 1))
+            return ds_fail(e, DS_EINPUT, "threshold=%g, expected a number from 0 to 1 with confidence=%s", v,
+                           ds_confidence_names[r->score.kind]);
+    }
+    return DS_OK;
 }
 
 static int reject_init(void *state, ds_setup *setup, ds_error *e)

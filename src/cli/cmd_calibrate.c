@@ -83,13 +83,13 @@ static bool wants_fit(const calibrate_flags *s)
     return s->temperature && strcmp(s->temperature, "fit") == 0;
 }
 
-static int read_risks(calibrate_flags *s, ds_error *e)
+static int read_risks(calibrate_flags *s, ds_per_class *p, ds_error *e)
 {
-    bool named = false;
-    DS_TRY(ds_per_class_risks(&s->risks, &s->risk, &named, e));
+    DS_TRY(ds_per_class_read(p, &s->risks, NULL, e));
+    s->risk = p->risk;
     if (s->per_class && isnan(s->risk))
         return ds_fail(e, DS_EUSAGE, "-per-class without -risk R, expected both");
-    s->per_class = s->per_class || named;
+    s->per_class = s->per_class || p->named;
     return DS_OK;
 }
 
@@ -163,7 +163,7 @@ static int find_threshold(const calibrate_flags *s, ds_per_class *p, ds_answers 
                           ds_error *e)
 {
     if (s->per_class) {
-        DS_TRY(ds_per_class_find(p, &s->risks, s->risk, s->delta, a, e));
+        DS_TRY(ds_per_class_find(p, s->delta, a, e));
         r->promises = p->promises;
         r->names = a->names;
         r->classes = a->classes;
@@ -334,6 +334,7 @@ static int open_network(calibration *c, const calibrate_flags *s, const char *co
     DS_TRY(ds_outputs_keep_listed(&c->outputs, d, e));
     DS_TRY(ds_outputs_keep(&c->outputs, (const char *const *)c->answers.paths, c->answers.n, e));
     DS_TRY(set_score(c, s, e));
+    DS_TRY(ds_per_class_read(&c->classes, &s->risks, &c->answers, e));
     if (c->answers.n < 2 && (wants_best(s) || wants_fit(s)))
         return ds_fail_at(e, DS_EINPUT, c->answers.file, 0,
                           "has 1 image, expected at least 2: one half to fit on, one for the threshold");
@@ -371,6 +372,7 @@ static int calibrate_csv(calibration *c, const calibrate_flags *s, ds_error *e)
             return ds_fail_at(e, DS_EINPUT, s->from, 0,
                               "has a confidence of %g, expected probabilities of being right for -cost",
                               a->confidences[i]);
+    DS_TRY(ds_per_class_read(&c->classes, &s->risks, a, e));
     c->found.list = s->from;
     c->found.images = a->n;
     DS_TRY(find_threshold(s, &c->classes, a, &c->found, e));
@@ -386,7 +388,7 @@ int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
     const char *operands[MOST] = {0};
     int n, rc = ds_flags_parse(ds_calibrate_options, &s, argc, argv, operands, MOST, &n, e);
     if (!rc)
-        rc = read_risks(&s, e);
+        rc = read_risks(&s, &c.classes, e);
     if (!rc)
         rc = check_flags(&s, n, e);
     c.found.risk = s.risk;

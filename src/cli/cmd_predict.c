@@ -66,11 +66,12 @@ static int predictor_init(predictor *p, const ds_model *m, const predict_state *
                                .csv_safe = s->csv_safe,
                                .names = (const char *const *)m->data.names,
                                .top = top < info->classes ? top : info->classes};
-    ds_net_get_reject(m->net, &p->score, &p->to.threshold);
+    p->to.thresholds = ds_net_get_reject(m->net, &p->score, &p->to.threshold);
     p->to.score = ds_confidence_names[p->score.kind];
-    p->to.thresholds = isnan(s->threshold) ? ds_net_thresholds(m->net) : NULL;
-    if (!isnan(s->threshold))
+    if (!isnan(s->threshold)) {
         p->to.threshold = s->threshold;
+        p->to.thresholds = NULL;
+    }
     DS_TRY(ds_score_check(&p->score, info->logits, info->abstain, e));
     if (ds_score_is_probability(p->score.kind))
         DS_TRY(ds_check_probability("threshold", s->threshold, e));

@@ -163,9 +163,7 @@ static int check_names(const found *g, ds_error *e)
 static int set_score(found *g, const reject_flags *s, ds_error *e)
 {
     const ds_net_info *info = ds_net_get_info(g->model.net);
-    const bool asked = !isnan(s->threshold) || !isnan(s->coverage) || !isnan(s->risk);
-    ds_net_get_reject(g->model.net, &g->score, &g->own);
-    g->of_classes = asked ? NULL : ds_net_thresholds(g->model.net);
+    g->of_classes = ds_net_get_reject(g->model.net, &g->score, &g->own);
     if (s->confidence >= 0 && s->confidence != (int)g->score.kind) {
         if (!isnan(g->own) || g->of_classes)
             ds_note(&g->model.notes, "note: the threshold in the cfg is one of %s and is not used for %s",
@@ -243,9 +241,10 @@ static int read_rivals(found *g, const reject_flags *s, ds_error *e)
 static int answer_lists(found *g, const reject_flags *s, ds_error *e)
 {
     const ds_eval_setup how = {.score = g->score, .top = 1};
+    const bool asked = !isnan(s->threshold) || !isnan(s->coverage) || !isnan(s->risk);
     for (int i = 0; i < g->n_lists && g->model.net; i++) {
         DS_TRY(ds_model_answer(&g->model, &s->run, how, &g->lists[i], e));
-        g->lists[i].thresholds = g->of_classes;
+        g->lists[i].thresholds = asked ? NULL : g->of_classes;
     }
     return DS_OK;
 }

@@ -7,20 +7,17 @@
 
 /* Zero-initialise; release with ds_per_class_clear. */
 typedef struct ds_per_class {
+    double risk;                /* of all classes that no NAME=R names; NAN: none */
+    bool named;                 /* there is a NAME=R */
     ds_class_promise *promises; /* classes */
-    double *thresholds;         /* classes, for [reject] */
-    int classes;
-    char *text; /* the thresholds as thresholds= has them */
+    double *thresholds;         /* classes */
+    char *text;                 /* the same as [reject] has them */
 } ds_per_class;
 
-/* What the texts of -risk say: R, which goes to *risk, and NAME=R, which ask for promises by class.
- * DS_EUSAGE. */
-int ds_per_class_risks(const ds_texts *risks, double *risk, bool *named, ds_error *e);
-/* Promises of `risk` (NAN: none) for the classes that no text of `risks` names; `a` gets their thresholds,
- * which `p` keeps. DS_EUSAGE: a name that is none of its classes. DS_EINFEASIBLE: no class has a
- * threshold. */
-int ds_per_class_find(ds_per_class *p, const ds_texts *risks, double risk, double delta, ds_answers *a,
-                      ds_error *e);
+/* Read -risk R and NAME=R; a NULL: all but the names is checked. DS_EUSAGE. */
+int ds_per_class_read(ds_per_class *p, const ds_texts *risks, const ds_answers *a, ds_error *e);
+/* Keep the promises; `a` gets the thresholds, which are p's. DS_EINFEASIBLE: no class has one. */
+int ds_per_class_find(ds_per_class *p, double delta, ds_answers *a, ds_error *e);
 void ds_per_class_clear(ds_per_class *p);
 
 #endif

@@ -26,8 +26,8 @@ typedef struct ds_net_setup {
     const char *backend; /* "onednn", "host"; NULL: the fastest that was built in */
     /* "f32"; "bf16"; "auto": bf16 where that is faster, else f32; NULL: the cfg's precision= */
     const char *precision;
-    bool verbose;        /* notes about layers that the backend leaves to the host */
-    ds_notes *notes;     /* may be NULL */
+    bool verbose;    /* notes about layers that the backend leaves to the host */
+    ds_notes *notes; /* may be NULL */
 } ds_net_setup;
 
 /* The cfg must outlive the network. DS_EHOST: no libdarknet.so, DS_EUSAGE: unknown backend. */
@@ -54,10 +54,9 @@ const char *ds_net_backend(const ds_net *net);
  * libdarknet.so, where that is open: an estimate. */
 size_t ds_net_memory(const ds_net *net);
 
-/* The confidence, temperature and threshold of [reject]; false (and msp, 1, NAN) without one. */
-bool ds_net_get_reject(const ds_net *net, ds_score *score, double *threshold);
-/* Its thresholds of the classes, the network's; NULL: it has none. */
-const double *ds_net_thresholds(const ds_net *net);
+/* The confidence, temperature and threshold of [reject] (msp, 1, NAN without one), and its thresholds of the
+ * classes, which are the network's; NULL: there are none. */
+const double *ds_net_get_reject(const ds_net *net, ds_score *score, double *threshold);
 
 /* One row of the layer table. */
 typedef struct ds_layer_row {

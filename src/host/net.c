@@ -179,21 +179,13 @@ const char *ds_net_backend(const ds_net *n)
     return n->backend_name;
 }
 
-bool ds_net_get_reject(const ds_net *n, ds_score *score, double *threshold)
+const double *ds_net_get_reject(const ds_net *n, ds_score *score, double *threshold)
 {
     *score = (ds_score){.kind = DS_MSP, .temperature = 1, .pnorm_p = 2};
     *threshold = NAN;
     if (n->info.reject < 0)
-        return false;
-    ds_reject_get(ds_attached_of(&n->net->layers[n->info.reject])->it.state, score, threshold);
-    return true;
-}
-
-const double *ds_net_thresholds(const ds_net *n)
-{
-    return n->info.reject < 0
-               ? NULL
-               : ds_reject_thresholds(ds_attached_of(&n->net->layers[n->info.reject])->it.state);
+        return NULL;
+    return ds_reject_get(ds_attached_of(&n->net->layers[n->info.reject])->it.state, score, threshold);
 }
 
 /* Arrays of the size of a layer's output that are touched: what a backend keeps for itself it does not

@@ -71,25 +71,23 @@ static void confidence(FILE *f, const ds_calibration *c)
 /* Class by class what is promised, and what becomes of the images that are answered so. */
 static void classes(FILE *f, const ds_calibration *c)
 {
-    enum { WIDTH = 16 };
-    fprintf(f, "  %-*s %8s  %8s  %8s  %8s  %s\n", WIDTH, "answer", "images", "accepted", "wrong", "risk",
+    fprintf(f, "  %-16s %8s  %8s  %8s  %8s  %s\n", "answer", "images", "accepted", "wrong", "risk",
             "threshold");
     for (int i = 0; i < c->classes; i++) {
         const ds_class_promise *p = &c->promises[i];
-        char risk[DS_NUMBER_TEXT + 4] = "-", number[DS_NUMBER_TEXT];
+        const ds_guarantee *g = &p->found;
+        char risk[DS_NUMBER_TEXT + 8] = "-", number[DS_NUMBER_TEXT] = "none";
         if (!isnan(p->risk))
             snprintf(risk, sizeof risk, "<= %g %%", 100 * p->risk);
+        if (g->feasible)
+            ds_number_text(g->cut.threshold, number);
         fputs("  ", f);
-        ds_put_name(f, c->names[i], WIDTH);
-        fprintf(f, " %8zu  %8zu  %8zu  %8s  ", p->answered, p->found.cut.accepted, p->found.cut.errors, risk);
-        if (p->found.feasible)
-            fprintf(f, "%s\n", ds_number_text(p->found.cut.threshold, number));
-        else if (isnan(p->risk))
-            fputs("none\n", f);
-        else if (isnan(p->found.feasible_risk))
-            fputs("never accepted: no risk is feasible\n", f);
+        ds_put_name(f, c->names[i], 16);
+        fprintf(f, " %8zu  %8zu  %8zu  %8s  ", p->answered, g->cut.accepted, g->cut.errors, risk);
+        if (isnan(p->risk) || g->feasible)
+            fprintf(f, "%s\n", number);
         else
-            fprintf(f, "never accepted: %g %% would be feasible\n", 100 * p->found.feasible_risk);
+            fprintf(f, "never accepted: %g %% is feasible\n", 100 * fmin(g->feasible_risk, 1));
     }
 }
 

@@ -130,10 +130,9 @@ static json_t *class_row(const void *from, size_t i)
                   (json_int_t)f->n, "accuracy", ds_json_number(rates.accuracy.value), "accepted",
                   (json_int_t)f->accepted, "reject_rate", ds_json_number(rates.reject.value), "risk",
                   ds_json_number(rates.risk.value), "intervals", rate_intervals(&rates));
-    const ds_counts as = ds_counts_as(r, (int)i);
     const double *own = r->answers->thresholds;
-    return ds_json_join(row, json_pack("{s:I, s:I, s:o}", "accepted_as", (json_int_t)as.accepted, "wrong_as",
-                                       (json_int_t)as.accepted_wrong, "threshold",
+    return ds_json_join(row, json_pack("{s:I, s:I, s:o}", "accepted_as", (json_int_t)f->as, "wrong_as",
+                                       (json_int_t)f->as_wrong, "threshold",
                                        ds_json_number(own ? own[i] : r->chosen.threshold)));
 }
 

@@ -162,13 +162,13 @@ static void class_table(FILE *f, const ds_figures *r, int width)
             width, "class", "images", "accuracy", "reject rate", "risk", "accepted as", "wrong",
             own ? "  threshold" : "");
     for (int i = 0; i < r->answers->classes; i++) {
-        const ds_counts as = ds_counts_as(r, i);
-        ds_rates rates = ds_rates_of(&r->classes[i], true), its = ds_rates_of(&as, true);
+        const ds_counts *n = &r->classes[i];
+        ds_rates rates = ds_rates_of(n, true);
         fputs("  ", f);
         ds_put_name(f, names[i], width);
         fprintf(f, "  %8zu  %10s  %11s  %10s  %11zu  %10s", r->classes[i].n,
                 percent(rates.accuracy.value).text, percent(rates.reject.value).text,
-                percent(rates.risk.value).text, as.accepted, percent(its.risk.value).text);
+                percent(rates.risk.value).text, n->as, percent((double)n->as_wrong / (double)n->as).text);
         fprintf(f, own ? "  %s\n" : "\n", own ? exact(own[i], own[i] > 0 ? "never" : "none").text : "");
     }
 }
@@ -227,7 +227,10 @@ static void lists(FILE *f, const ds_figures *r)
     if (r->n_lists == 0)
         return;
     const char *name = r->answers->name ? r->answers->name : "images";
-    const ds_counts own = {r->curve.n, r->curve.n - r->curve.wrong, r->chosen.accepted, r->chosen.errors};
+    const ds_counts own = {.n = r->curve.n,
+                           .right = r->curve.n - r->curve.wrong,
+                           .accepted = r->chosen.accepted,
+                           .accepted_wrong = r->chosen.errors};
     fputs("\nlists at the threshold (AUROC: an image of ", f);
     ds_put_name(f, name, 0);
     fputs(" is surer than one of the list)\n", f);

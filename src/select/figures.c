@@ -33,21 +33,13 @@ void ds_counts_by_class(const ds_answers *a, double threshold, ds_counts *counts
         bool accepted = ds_answers_accepts(a, i, threshold);
         size_t label = (size_t)a->labels[i], column = accepted ? (size_t)a->predictions[i] : classes;
         count(&counts[label], a, i, accepted);
+        if (accepted) {
+            counts[column].as++;
+            counts[column].as_wrong += column != label;
+        }
         if (confusion)
             confusion[label * columns + column]++;
     }
-}
-
-ds_counts ds_counts_as(const ds_figures *f, int c)
-{
-    const size_t classes = (size_t)f->answers->classes;
-    ds_counts as = {0};
-    for (size_t label = 0; label < classes; label++)
-        as.n += f->confusion[label * (classes + 1) + (size_t)c];
-    as.accepted = as.n;
-    as.right = f->confusion[(size_t)c * (classes + 2)];
-    as.accepted_wrong = as.n - as.right;
-    return as;
 }
 
 static ds_rate rate_of(size_t k, size_t n)
@@ -123,7 +115,7 @@ ds_figures ds_figures_at(const ds_answers *a, const ds_wish *w)
     f.curve = ds_curve_of(a->confidences, a->wrong, a->n);
     f.areas = ds_areas_of(&f.curve);
     f.chosen = cut_of(&f, w);
-    const ds_counts all = {a->n, a->n - f.curve.wrong, f.chosen.accepted, f.chosen.errors};
+    const ds_counts all = {.n = a->n, a->n - f.curve.wrong, f.chosen.accepted, f.chosen.errors};
     f.rates = ds_rates_of(&all, true);
     f.accuracy = f.rates.accuracy.value;
     const ds_means means = ds_quality_means(&a->quality);

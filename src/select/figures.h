@@ -23,7 +23,8 @@ typedef struct ds_rate {
 /* Images of a list or of a label. */
 typedef struct ds_counts {
     size_t n, right;                 /* all images, those predicted rightly */
-    size_t accepted, accepted_wrong; /* by ds_accepts(confidence, threshold) */
+    size_t accepted, accepted_wrong; /* by ds_answers_accepts */
+    size_t as, as_wrong;             /* by class: accepted as this one, and wrongly so */
 } ds_counts;
 /* Of all answers; without labels none counts as right or wrong. */
 ds_counts ds_counts_of(const ds_answers *a, double threshold);
@@ -123,9 +124,6 @@ ds_figures ds_figures_at(const ds_answers *a, const ds_wish *w);
 ds_figures ds_figures_of(const ds_answers *lists, int n, const ds_answers *rivals, int n_rivals,
                          const ds_wish *w);
 void ds_figures_clear(ds_figures *f);
-
-/* Of the accepted images those that are answered as class c, and the wrong ones among them. */
-ds_counts ds_counts_as(const ds_figures *f, int c);
 
 /* 1 - coverage, without its rounding; NAN for no images. */
 double ds_reject_rate(const ds_figures *f, const ds_cut *cut);

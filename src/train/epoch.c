@@ -57,28 +57,16 @@ int ds_job_check_finite(const ds_job *job, ds_error *e)
 
 /* ---- validation ---- */
 
-/* Classes without a single hit, some of them by name. */
-static void warn_of_classes(const ds_job *job, const ds_counts *counts, int n, const ds_result *row)
+/* A warning names classes without a single hit, the first of them. */
+static void by_class(const ds_job *job, const ds_answers *a, ds_result *row)
 {
     enum { NAMED = 5 };
-    int missed = 0;
+    double sum = 0;
+    int classes = 0, missed = 0;
     char *text;
     size_t size;
     FILE *out = ds_memstream(&text, &size);
-    for (int c = 0; c < n; c++)
-        if (counts[c].n && !counts[c].right && missed++ < NAMED)
-            fprintf(out, "%s%s (%zu)", missed > 1 ? ", " : "", job->data.names[c], counts[c].n);
-    fclose(out);
-    if (missed)
-        ds_note(job->setup.notes, "warning: epoch %d: no image of %d of %d classes of valid= is right: %s%s",
-                row->epoch, missed, n, text, missed > NAMED ? ", ..." : "");
-    free(text);
-}
-
-static void by_class(const ds_job *job, const ds_answers *a, ds_result *row)
-{
     ds_counts *counts;
-    double sum = 0, classes = 0;
     DS_ALLOC(counts, (size_t)a->classes);
     ds_counts_by_class(a, NAN, counts, NULL);
     for (int c = 0; c < a->classes; c++) {
@@ -90,9 +78,15 @@ static void by_class(const ds_job *job, const ds_answers *a, ds_result *row)
             row->valid_worst = accuracy;
             row->valid_worst_class = c;
         }
+        if (accuracy == 0 && missed++ < NAMED)
+            fprintf(out, "%s%s (%zu)", missed > 1 ? ", " : "", job->data.names[c], counts[c].n);
     }
+    fclose(out);
     row->valid_balanced = sum / classes;
-    warn_of_classes(job, counts, a->classes, row);
+    if (missed)
+        ds_note(job->setup.notes, "warning: epoch %d: no image of %d of %d classes of valid= is right: %s%s",
+                row->epoch, missed, a->classes, text, missed > NAMED ? ", ..." : "");
+    free(text);
     free(counts);
 }
 

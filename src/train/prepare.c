@@ -321,20 +321,11 @@ static int check_usage(const ds_job *job, ds_error *e)
     return DS_OK;
 }
 
-/* The best weights' figure, of a run that goes on what it was. */
-static int choose_best(ds_job *job, ds_error *e)
+/* What the best weights are chosen by, unless a run that goes on knows. */
+static void choose_best(ds_job *job)
 {
     const int asked = job->setup.best ? job->setup.best : job->data.best, classes = job->data.classes;
     int *counts, least = INT_MAX, most = 0;
-    if (job->resumed) {
-        if (!asked || asked == (int)job->by)
-            return DS_OK;
-        return ds_fail(
-            e, DS_EINPUT,
-            "best=%s, but the run in %s chooses its best weights by %s, expected the same (without "
-            "-resume a new run begins)",
-            ds_best_names[asked], job->folder, ds_best_names[job->by]);
-    }
     DS_ZALLOC(counts, (size_t)classes);
     for (int i = 0; i < job->train.n; i++)
         counts[job->train.labels[i]]++;
@@ -350,7 +341,6 @@ static int choose_best(ds_job *job, ds_error *e)
                 "note: %s has %d to %d images a class: the best weights are chosen by balanced accuracy "
                 "(-best top1: by accuracy)",
                 job->train.list, least, most);
-    return DS_OK;
 }
 
 /* The run to go on with, if any. */
@@ -382,7 +372,8 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
     job->events = events;
     DS_TRY(find_run(job, e));
     DS_TRY(make_all(job, e));
-    DS_TRY(choose_best(job, e));
+    if (!job->resumed)
+        choose_best(job);
     const ds_param *params = ds_net_params(job->net, &n);
     job->optimizer = ds_optimizer_new(&job->cfg->net, params, n, job->plan.batch);
     DS_TRY(job->resumed ? ds_checkpoint_restore(job, e) : DS_OK);

@@ -115,16 +115,11 @@ void ds_results_clear(ds_results *r)
 /* Higher is better. */
 static double merit(const ds_result *r, ds_best by)
 {
-    switch (by) {
-    case DS_BEST_BALANCED:
-        return r->valid_balanced;
-    case DS_BEST_NLL:
-        return -r->valid_nll;
-    case DS_BEST_AURC:
-        return -r->valid_aurc;
-    default:
-        return r->valid_top1;
-    }
+    const double merits[] = {[DS_BEST_BALANCED] = r->valid_balanced,
+                             [DS_BEST_TOP1] = r->valid_top1,
+                             [DS_BEST_NLL] = -r->valid_nll,
+                             [DS_BEST_AURC] = -r->valid_aurc};
+    return merits[by];
 }
 
 bool ds_result_better(const ds_result *a, const ds_result *b, ds_best by)

@@ -202,8 +202,8 @@ expect_status 0
 grep -Eq '^thresholds=-inf,[0-9.]+,-inf$' "$T/new.cfg" || complain "$(tail -2 "$T/new.cfg")"
 calibrate -risk 0.4 -risk 1=0.001 -delta 0.4
 expect_status 0
-expect_out '^  0 +0 +0 .* never accepted: no risk is feasible$'
-expect_out '^  1 .* never accepted: [0-9.]+ % would be feasible$'
+expect_out '^  0 +0 +0 .* never accepted: 100 % is feasible$'
+expect_out '^  1 .* never accepted: [0-9.]+ % is feasible$'
 expect_out '^thresholds=inf,inf,0'
 end
 while IFS='|' read -r name status pattern flags; do
@@ -214,7 +214,7 @@ a risk that is no number|2|-risk 0=x, expected a number R or NAME=R|-risk 0=x
 two risks for all|2|-risk 0.1 and -risk 0.2|-risk 0.1 -risk 0.2
 classes without a risk for all|2|-per-class without -risk R|-per-class -risk leftish=0.1
 a percentage|2|-risk 5, .*did you mean 0.05|-risk 0=5
-no class is feasible|3|no feasible threshold for any class: 60 calibration images allow -risk 0.[0-9]+ at the least, for '|-risk 0.001 -per-class
+no class is feasible|3|no feasible threshold for any class: 60 calibration images allow -risk 0.[0-9]+ at the least|-risk 0.001 -per-class
 END
 
 # ---- lists that share an image ----

@@ -92,14 +92,6 @@ for kind in blend ema abstain adam; do
     end
 done
 
-begin "the best weights are chosen as the run began to, or nothing is done"
-run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -resume -best top1
-expect_error 1 'best=top1, but the run in .*/ema-1 chooses its best weights by aurc'
-run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -resume -best aurc
-expect_status 0
-expect_err '^note: .*the run is complete'
-end
-
 begin "the checkpoint opens as safetensors, and so does the one before"
 ckpt=$T/adam/adam-1/adam.ckpt
 [ "$(checkpoint "$ckpt" history)" = 120x3 ] || complain "history is $(checkpoint "$ckpt" history)"

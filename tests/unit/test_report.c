@@ -423,14 +423,14 @@ static void json_has_the_tables(void **state)
 /* Three images of cat: one accepted and right, two rejected of which one is right; two of dog, both accepted, one wrong;
  * none of eel. */
 static char *class_names[] = {"cat", "dög", "eel"};
-static ds_counts class_counts[] = {{3, 2, 1, 0}, {2, 1, 2, 1}, {0, 0, 0, 0}};
+static ds_counts class_counts[] = {{3, 2, 1, 0, 2, 1}, {2, 1, 2, 1, 1, 0}, {0, 0, 0, 0, 0, 0}};
 static size_t confusion[] = {1, 0, 0, 2, 1, 1, 0, 0, 0, 0, 0, 0};
 
 static const ds_answers shifted_answers = {.name = "shifted", .file = "s.list", .wrong = (bool[]){false}};
 static const ds_answers noise_answers = {.name = "noise", .file = "n.list"};
 static ds_list_figures some_lists[] = {
-    {&shifted_answers, {4, 3, 2, 0}, 0.75},
-    {&noise_answers, {3, 0, 0, 0}, NAN},
+    {&shifted_answers, {.n = 4, 3, 2, 0}, 0.75},
+    {&noise_answers, {.n = 3, 0, 0, 0}, NAN},
 };
 
 static ds_rival_figures some_rival(void)
@@ -468,16 +468,16 @@ static ds_figures full_report(ds_rival_figures *rival)
 static void rates_have_exact_intervals(void **state)
 {
     (void)state;
-    ds_rates r = ds_rates_of(&(ds_counts){3, 3, 1, 0}, true);
+    ds_rates r = ds_rates_of(&(ds_counts){.n = 3, 3, 1, 0}, true);
     assert_true(r.accuracy.value == 1 && r.accuracy.interval.high == 1);
     assert_float_equal(r.accuracy.interval.low, cbrt(0.025), 1e-12);
     assert_float_equal(r.reject.value, 2 / 3.0, 1e-15);
     assert_true(r.risk.value == 0 && r.risk.interval.low == 0);
     assert_float_equal(r.risk.interval.high, 0.975, 1e-12);
-    r = ds_rates_of(&(ds_counts){3, 0, 1, 0}, false);
+    r = ds_rates_of(&(ds_counts){.n = 3, 0, 1, 0}, false);
     assert_true(isnan(r.accuracy.value) && isnan(r.risk.value) && isnan(r.risk.interval.low));
     assert_float_equal(r.reject.value, 2 / 3.0, 1e-15);
-    r = ds_rates_of(&(ds_counts){0, 0, 0, 0}, true);
+    r = ds_rates_of(&(ds_counts){.n = 0, 0, 0, 0}, true);
     assert_true(isnan(r.accuracy.value) && isnan(r.reject.value) && isnan(r.reject.interval.high));
 }
 
