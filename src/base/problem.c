@@ -8,32 +8,27 @@
 
 const char *const ds_severity_names[] = {"error", "warning", "note"};
 
-static bool is_like(const ds_problem *a, const ds_problem *b)
-{
-    return a->severity == b->severity && a->kind == b->kind && strcmp(a->file, b->file) == 0;
-}
-
 static void add(ds_problems *p, ds_severity severity, char *file, int line, char *text)
 {
-    const ds_problem fresh = {severity, p->kind, file, line, text, p->n};
+    ds_problem fresh = {severity, p->kind, file, line, text, p->n, p->n};
+    for (int i = p->n - 1; i >= 0 && fresh.group == p->n; i--)
+        if (p->v[i].severity == severity && p->v[i].kind == p->kind && strcmp(p->v[i].file, file) == 0)
+            fresh.group = p->v[i].group;
     p->count[severity]++;
     DS_PUSH(p->v, p->n, fresh);
 }
 
-static int by_line(const void *a, const void *b)
+static int in_order(const void *a, const void *b)
 {
     const ds_problem *x = a, *y = b;
-    return x->line != y->line ? (x->line > y->line) - (x->line < y->line)
-                              : (x->number > y->number) - (x->number < y->number);
+    const int order = x->group != y->group ? x->group - y->group : x->line - y->line;
+    return order ? order : x->number - y->number;
 }
 
 void ds_problems_sort(ds_problems *p)
 {
-    for (int i = 0, end; i < p->n; i = end) {
-        for (end = i + 1; end < p->n && is_like(&p->v[i], &p->v[end]);)
-            end++;
-        qsort(p->v + i, (size_t)(end - i), sizeof *p->v, by_line);
-    }
+    if (p->n)
+        qsort(p->v, (size_t)p->n, sizeof *p->v, in_order);
 }
 
 void ds_problem_add(ds_problems *p, ds_severity severity, const char *file, int line, const char *format, ...)
@@ -67,14 +62,12 @@ void ds_problems_print(ds_problems *p, FILE *out)
     ds_problems_sort(p);
     for (int i = 0, row = 0; i < p->n; i++) {
         const ds_problem *v = &p->v[i];
-        const bool last = i + 1 == p->n || !is_like(v, v + 1);
+        const bool last = i + 1 == p->n || v[1].group != v->group;
         char more[64];
-        row++;
-        snprintf(more, sizeof more, "and %d more of this kind", row - MOST);
-        if (row <= MOST)
-            ds_put_message(out, ds_severity_names[v->severity], v->file, v->line, v->text);
-        else if (last)
-            ds_put_message(out, ds_severity_names[v->severity], v->file, 0, more);
+        snprintf(more, sizeof more, "and %d more of this kind", ++row - MOST);
+        if (row <= MOST || last)
+            ds_put_message(out, ds_severity_names[v->severity], v->file, row <= MOST ? v->line : 0,
+                           row <= MOST ? v->text : more);
         row = last ? 0 : row;
     }
 }

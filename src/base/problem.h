@@ -16,8 +16,8 @@ typedef struct ds_problem {
     const char *kind; /* ds_problems.kind when it came; NULL: none was said */
     char *file;       /* owned; empty and `line` 0 where they say nothing */
     int line;
-    char *text; /* owned */
-    int number; /* in the order in which they came */
+    char *text;        /* owned */
+    int number, group; /* in the order in which they came; of the first that differs in line and text alone */
 } ds_problem;
 
 /* Zero-initialise; an error collects here once its `all` points to it. */
@@ -32,10 +32,9 @@ void ds_problem_add(ds_problems *p, ds_severity severity, const char *file, int 
     __attribute__((format(printf, 5, 6)));
 /* The notes, which are gone then; the place is what stands before the first ":N: ". */
 void ds_problems_take(ds_problems *p, ds_notes *notes);
-/* Those in a row that differ in line and text alone, by their lines: readers go over a file several times. */
+/* Group by group, by their lines: readers go over a file several times. */
 void ds_problems_sort(ds_problems *p);
-/* Sorted, a line each, as ds_error_print; of many in a row that differ in line and text alone, the first ones and how
- * many more there are. */
+/* Sorted, a line each, as ds_error_print; of a large group the first ones and how many more there are. */
 void ds_problems_print(ds_problems *p, FILE *out);
 void ds_problems_clear(ds_problems *p);
 

@@ -33,9 +33,8 @@ const ds_option ds_check_options[] = {
 
 /* ---- for people ---- */
 
-static void on_tick(void *arg, int done, int all)
+static void on_tick(int done, int all)
 {
-    (void)arg;
     if (done % 100 == 0)
         fprintf(stderr, "\r%d of %d images\033[K", done, all);
 }

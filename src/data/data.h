@@ -92,6 +92,9 @@ typedef struct ds_same {
  * lists and lines, in fresh memory; returns how many. `threads` threads read those files that have a
  * counterpart of equal size; one that cannot be read is left out. */
 int ds_images_same(const ds_images *lists, int n, int threads, ds_same **same);
+/* Behind the last of the n that has the bytes of the i-th. */
+int ds_same_end(const ds_same *v, int n, int i);
+bool ds_same_file(const ds_same *x, const ds_same *y);
 
 /* Is every image of `list` in none of the `others` (n lists as written in d; NULL ones are skipped)?
  * DS_EINPUT at the first line of `list` that another list holds too: names that list's line, and how many

@@ -74,6 +74,11 @@ static int compare_keys(const ds_same *x, const ds_same *y)
     return 0;
 }
 
+bool ds_same_file(const ds_same *x, const ds_same *y)
+{
+    return memcmp(x->file, y->file, sizeof x->file) == 0;
+}
+
 static int compare(const void *a, const void *b)
 {
     const ds_same *x = a, *y = b;
@@ -82,20 +87,25 @@ static int compare(const void *a, const void *b)
     return order ? order : x->image - y->image;
 }
 
+int ds_same_end(const ds_same *v, int n, int i)
+{
+    int end = i + 1;
+    while (end < n && compare_keys(&v[i], &v[end]) == 0)
+        end++;
+    return end;
+}
+
 /* Those whose key no other one has are left out. Returns how many stay. */
 static int match(ds_same *v, int n)
 {
-    int kept = 0, end;
+    int kept = 0, readable = 0;
     for (int i = 0; i < n; i++)
         if (v[i].list >= 0)
-            v[kept++] = v[i];
-    n = kept;
-    kept = 0;
-    if (n)
-        qsort(v, (size_t)n, sizeof *v, compare);
-    for (int i = 0; i < n; i = end) {
-        for (end = i; end < n && compare_keys(&v[i], &v[end]) == 0; end++)
-            ;
+            v[readable++] = v[i];
+    if (readable)
+        qsort(v, (size_t)readable, sizeof *v, compare);
+    for (int i = 0, end; i < readable; i = end) {
+        end = ds_same_end(v, readable, i);
         for (int k = i; k < end && end > i + 1; k++)
             v[kept++] = v[k];
     }
@@ -132,33 +142,26 @@ int ds_images_same(const ds_images *lists, int n, int threads, ds_same **same)
 
 /* ---- lists that must not share an image ---- */
 
-/* The image of another list that equals x, which is one of list 0: the same file, if it can be. */
-static const ds_same *partner_of(const ds_same *x, const ds_same *end)
-{
-    const ds_same *found = NULL;
-    for (const ds_same *y = x + 1; y < end && compare_keys(x, y) == 0; y++)
-        if (y->list > 0 && (!found || (memcmp(y->file, x->file, sizeof x->file) == 0 &&
-                                       memcmp(found->file, x->file, sizeof x->file) != 0)))
-            found = y;
-    return found;
-}
-
 static int tell_shared(const ds_images *lists, const ds_same *v, int n, ds_error *e)
 {
     const ds_same *first = NULL, *partner = NULL;
     int shared = 0;
-    for (int i = 0; i < n; i++) {
-        const ds_same *other = v[i].list == 0 ? partner_of(&v[i], v + n) : NULL;
-        shared += other != NULL;
-        if (other && (!first || v[i].image < first->image)) {
-            first = &v[i];
-            partner = other;
-        }
+    for (int i = 0, end; i < n; i = end) {
+        end = ds_same_end(v, n, i);
+        for (int k = i; v[k].list == 0 && v[end - 1].list > 0; k++, shared++)
+            if (!first || v[k].image < first->image) {
+                first = &v[k];
+                partner = &v[end - 1];
+            }
     }
     if (!first)
         return DS_OK;
+    /* the same file, if it can be, else the one that comes first */
+    for (const ds_same *y = partner; y->list > 0; y--)
+        if (ds_same_file(y, first) || !ds_same_file(partner, first))
+            partner = y;
     const ds_images *other = &lists[partner->list];
-    const bool same_file = memcmp(first->file, partner->file, sizeof first->file) == 0;
+    const bool same_file = ds_same_file(first, partner);
     char more[64] = "";
     if (shared > 1)
         snprintf(more, sizeof more, " (and %d more)", shared - 1);
@@ -171,20 +174,18 @@ static int tell_shared(const ds_images *lists, const ds_same *v, int n, ds_error
 
 static void tell_unreadable(const ds_images *lists, int n, ds_notes *notes)
 {
-    int unreadable = 0, line = 0;
     const ds_images *first = NULL;
-    const char *path = NULL;
+    int unreadable = 0, image = 0;
     for (const ds_images *l = lists + 1; l < lists + n; l++)
         for (int i = 0; i < l->n; i++)
             if (access(l->paths[i], R_OK) && unreadable++ == 0) {
                 first = l;
-                path = l->paths[i];
-                line = l->lines[i];
+                image = i;
             }
     if (first)
         ds_note(notes,
                 "warning: %s:%d: image '%s' cannot be read, so it is not compared with %s (%d such images)",
-                first->list, line, path, lists->list, unreadable);
+                first->list, first->lines[image], first->paths[image], lists->list, unreadable);
 }
 
 int ds_list_check_apart(const ds_datafile *d, const char *list, const char *const *others, int n, int threads,

@@ -2,7 +2,6 @@
 #include "train/job.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { TRAIN, VALID, CALIB, TEST };
 
@@ -27,7 +26,7 @@ static void on_tick(void *arg, int done)
 {
     const checker *k = arg;
     if (k->setup->tick)
-        k->setup->tick(k->setup->arg, k->done + done, k->all);
+        k->setup->tick(k->done + done, k->all);
 }
 
 static void widen(int range[2], int v)
@@ -36,39 +35,46 @@ static void widen(int range[2], int v)
     range[1] = range[1] > v ? range[1] : v;
 }
 
+/* How many images are so, and the first of them. */
+typedef struct tally {
+    int n, first;
+} tally;
+
+static void count(tally *t, bool so, int i)
+{
+    if (so && t->n++ == 0)
+        t->first = i;
+}
+
+static void warn(checker *k, const ds_images *l, const tally *t, const char *what)
+{
+    if (t->n)
+        ds_problem_add(of_kind(k, "image"), DS_WARNING, l->list, l->lines[t->first],
+                       "%d of %d images %s (the first: '%s')", t->n, l->n, what, l->paths[t->first]);
+}
+
 /* Sizes and channels, and warnings of those that do not fit the network. */
 static void measure(checker *k, ds_checked_list *l, const ds_probe *found)
 {
-    enum { SMALL, GREY, COLOURED, KINDS };
-    static const char *const words[] = {"are smaller than the network's input, and are enlarged",
-                                        "have no colours, channels=3 expects them",
-                                        "have colours, of which channels=1 makes grey"};
     const ds_net_options *o = k->job.cfg ? &k->job.cfg->net : &(ds_net_options){.channels = 3};
-    const bool told[] = {true, o->channels == 3, o->channels == 1};
-    const ds_images *images = &l->images;
-    int n[KINDS] = {0}, first[KINDS];
-    for (int i = images->n - 1; i >= 0; i--) {
+    tally small = {0}, odd = {0};
+    for (int i = 0; i < l->images.n; i++) {
         const ds_probe *p = &found[i];
-        const bool is[] = {p->w < o->width || p->h < o->height, p->channels < 3, p->channels >= 3};
         const size_t bytes = (size_t)p->w * (size_t)p->h * (size_t)o->channels;
-        for (int what = 0; what < KINDS && !p->reason; what++)
-            if (is[what]) {
-                n[what]++;
-                first[what] = i;
-            }
         if (p->reason)
             continue;
+        count(&small, p->w < o->width || p->h < o->height, i);
+        count(&odd, o->channels == (p->channels < 3 ? 3 : 1), i);
+        l->grey += p->channels < 3;
         widen(l->w, p->w);
         widen(l->h, p->h);
         k->widest = bytes > k->widest ? bytes : k->widest;
         k->decoded += l == k->c->lists ? bytes + sizeof(ds_image) : 0;
     }
-    l->grey = n[GREY];
-    for (int what = 0; what < KINDS; what++)
-        if (n[what] && told[what])
-            ds_problem_add(of_kind(k, "image"), DS_WARNING, images->list, images->lines[first[what]],
-                           "%d of %d images %s (the first: '%s')", n[what], images->n, words[what],
-                           images->paths[first[what]]);
+    warn(k, &l->images, &small, "are smaller than the network's input, and are enlarged");
+    warn(k, &l->images, &odd,
+         o->channels == 1 ? "have colours, of which channels=1 makes grey"
+                          : "have no colours, channels=3 expects them");
 }
 
 static void look_at_images(checker *k, ds_checked_list *l)
@@ -90,46 +96,19 @@ static void look_at_images(checker *k, ds_checked_list *l)
 }
 
 /* b equals a, which comes before it. */
-typedef struct twin {
-    enum { CONTRADICTION, OVERLAP, DUPLICATE } kind;
-    const ds_same *a, *b;
-} twin;
-
-static int label_of(const checker *k, const ds_same *x)
+static void tell_same(checker *k, const ds_same *a, const ds_same *b)
 {
-    return k->c->lists[x->list].images.labels[x->image];
-}
-
-static twin twin_of(const checker *k, const ds_same *a, const ds_same *b)
-{
-    const int label_a = label_of(k, a), label_b = label_of(k, b);
-    const bool differ = label_a >= 0 && label_b >= 0 && label_a != label_b;
-    return (twin){differ ? CONTRADICTION : a->list != b->list ? OVERLAP : DUPLICATE, a, b};
-}
-
-/* By list and kind, so that those that are alike stand together. */
-static int in_order(const void *x, const void *y)
-{
-    const twin *a = x, *b = y;
-    int order = a->b->list - b->b->list;
-    order = order ? order : (int)a->kind - (int)b->kind;
-    return order ? order : a->b->image - b->b->image;
-}
-
-static void tell_twin(checker *k, const twin *t)
-{
-    static const char *const kinds[] = {"contradiction", "overlap", "duplicate"};
-    const ds_same *a = t->a, *b = t->b;
     const ds_images *la = &k->c->lists[a->list].images, *lb = &k->c->lists[b->list].images;
-    const bool differ = t->kind == CONTRADICTION;
-    const bool refused = a->list != b->list && (a->list == CALIB || b->list == CALIB);
+    const int label_a = la->labels[a->image], label_b = lb->labels[b->image];
+    const bool differ = label_a >= 0 && label_b >= 0 && label_a != label_b, apart = a->list != b->list;
+    const bool refused = apart && (a->list == CALIB || b->list == CALIB);
     char *const *names = k->c->data.labels;
-    ds_problem_add(of_kind(k, kinds[t->kind]), refused ? DS_ERROR : DS_WARNING, lb->list, lb->lines[b->image],
+    of_kind(k, differ ? "contradiction" : apart ? "overlap" : "duplicate");
+    ds_problem_add(&k->c->problems, refused ? DS_ERROR : DS_WARNING, lb->list, lb->lines[b->image],
                    "image '%s' %s '%s' in %s:%d%s%s%s%s%s%s", lb->paths[b->image],
-                   memcmp(a->file, b->file, sizeof a->file) ? "has the bytes of" : "is the file of",
-                   la->paths[a->image], la->list, la->lines[a->image], differ ? ", but the label '" : "",
-                   differ ? names[label_of(k, b)] : "", differ ? "' instead of '" : "",
-                   differ ? names[label_of(k, a)] : "", differ ? "'" : "",
+                   ds_same_file(a, b) ? "is the file of" : "has the bytes of", la->paths[a->image], la->list,
+                   la->lines[a->image], differ ? ", but the label '" : "", differ ? names[label_b] : "",
+                   differ ? "' instead of '" : "", differ ? names[label_a] : "", differ ? "'" : "",
                    refused ? ", expected a calib= that shares no image with another list" : "");
 }
 
@@ -137,22 +116,14 @@ static void look_for_same(checker *k)
 {
     ds_images lists[DS_CHECK_LISTS];
     ds_same *v;
-    twin *twins = NULL;
-    int m = 0;
     for (int i = 0; i < DS_CHECK_LISTS; i++)
         lists[i] = k->c->lists[i].images;
     const int n = ds_images_same(lists, DS_CHECK_LISTS, k->job.setup.loaders, &v);
-    for (int i = 0, first = 0; i < n; i++) {
-        if (memcmp(v[i].key, v[first].key, sizeof v->key))
-            first = i;
-        else if (i > first)
-            DS_PUSH(twins, m, twin_of(k, &v[first], &v[i]));
+    for (int i = 0, end; i < n; i = end) {
+        end = ds_same_end(v, n, i);
+        for (int twin = i + 1; twin < end; twin++)
+            tell_same(k, &v[i], &v[twin]);
     }
-    if (m)
-        qsort(twins, (size_t)m, sizeof *twins, in_order);
-    for (int i = 0; i < m; i++)
-        tell_twin(k, &twins[i]);
-    free(twins);
     free(v);
 }
 

@@ -31,9 +31,8 @@ typedef struct ds_check_setup {
     /* of it: data, cfg, weights (NULL: none), epochs, threads, backend, verbose, precision, loaders,
      * cache_bytes */
     ds_train_setup run;
-    struct ds_sandbox *decoder;                 /* of untrusted images (image.h); NULL: loader threads */
-    void (*tick)(void *arg, int done, int all); /* how many images are decoded; may be NULL */
-    void *arg;
+    struct ds_sandbox *decoder;      /* of untrusted images (image.h); NULL: loader threads */
+    void (*tick)(int done, int all); /* how many images are decoded; may be NULL */
 } ds_check_setup;
 
 /* Nothing is written. Release with ds_check_clear. */

@@ -325,10 +325,7 @@ static int check_usage(const ds_job *job, ds_error *e)
 static void choose_best(ds_job *job)
 {
     const int asked = job->setup.best ? job->setup.best : job->data.best, classes = job->data.classes;
-    int *counts, least = INT_MAX, most = 0;
-    DS_ZALLOC(counts, (size_t)classes);
-    for (int i = 0; i < job->train.n; i++)
-        counts[job->train.labels[i]]++;
+    int *counts = ds_images_count(&job->data, &job->train, NULL), least = INT_MAX, most = 0;
     for (int c = 0; c < classes; c++) {
         least = counts[c] < least ? counts[c] : least;
         most = counts[c] > most ? counts[c] : most;
