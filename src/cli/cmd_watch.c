@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,9 @@
 #include <unistd.h>
 
 typedef struct watch_flags {
-    char *state;
+    char *state, *calib;
     double risk, alpha, run_length;
+    int seed;
 } watch_flags;
 
 #define DS_STATE watch_flags
@@ -27,9 +29,13 @@ const ds_option ds_watch_options[] = {
     OPT_TEXT("state", state, "what is known so far; made by the first call, which says what is promised",
              .unit = "F"),
     OPT_REAL("risk", risk, "promised: at most R of the accepted images are wrong; needs labels", .unit = "R"),
+    OPT_TEXT("calib", calib,
+             "CSV of the calibration images, for changes of confidence (and novelty) without labels",
+             .unit = "PREDICTIONS.csv"),
     OPT_REAL("alpha", alpha, "probability of a false alarm by E, ever (0.01)", .unit = "A"),
     OPT_REAL("run-length", run_length,
              "S, for changes that come late, raises one false alarm in N images (1000000)", .unit = "N"),
+    OPT_INT("seed", seed, "orders images of equal confidence (1)", OPT_RANGE(0, INT_MAX)),
     OPT_END,
 };
 
@@ -39,7 +45,7 @@ typedef struct watcher {
     ds_csv in;
     bool pipe; /* what came counts, whatever follows; of a file all or nothing */
     int lock;
-    int label, prediction, accepted; /* columns */
+    int label, prediction, accepted, scores[DS_WATCH_COLUMNS]; /* columns */
     double rows;
 } watcher;
 
@@ -68,15 +74,70 @@ static int save(const watcher *p, ds_error *e)
     return ds_writer_commit(&to, e);
 }
 
+/* The number in a column; an image that could not be read has none. */
+static int read_score(const ds_csv *c, int column, bool *there, double *v, ds_error *e)
+{
+    const char *text = c->fields[column];
+    *there = *text;
+    if (!*there || ds_csv_parse_number(text, v))
+        return DS_OK;
+    return ds_fail_at(e, DS_EINPUT, c->file, c->line, "%s is '%.60s', expected a number or nan",
+                      c->names[column], text);
+}
+
+static int read_scores(ds_csv *c, int column, double **values, size_t *n, ds_error *e)
+{
+    for (bool more, there;;) {
+        double v;
+        DS_TRY(ds_csv_next(c, &more, e));
+        if (!more)
+            return DS_OK;
+        DS_TRY(read_score(c, column, &there, &v, e));
+        if (there)
+            DS_PUSH(*values, *n, v);
+    }
+}
+
+/* `name` of the calibration images; novelty need not be there. */
+static int read_column(ds_watch_score *to, const char *path, int which, double seed, ds_error *e)
+{
+    const bool must = which == DS_WATCH_CONFIDENCE;
+    ds_csv c;
+    double *values = NULL;
+    size_t n = 0;
+    int column = -1, rc = ds_csv_open(&c, path, "the column confidence", e);
+    if (!rc)
+        rc = ds_csv_find(&c, ds_watch_columns[which], must ? "the column confidence" : NULL, &column, e);
+    if (!rc && column >= 0)
+        rc = read_scores(&c, column, &values, &n, e);
+    if (!rc && column >= 0 && n == 0)
+        rc = ds_fail_at(e, DS_EINPUT, path, 0, "has no %s, expected one a line below the header",
+                        ds_watch_columns[which]);
+    if (!rc && n > 0)
+        ds_watch_score_begin(to, values, n, (uint64_t)seed);
+    free(values);
+    ds_csv_close(&c);
+    return rc;
+}
+
+static int read_calibration(const watcher *p, ds_watch_score *scores, ds_error *e)
+{
+    for (int i = 0; i < DS_WATCH_COLUMNS && p->flags->calib; i++)
+        DS_TRY(read_column(&scores[i], p->flags->calib, i, p->w.seed, e));
+    return DS_OK;
+}
+
 static int begin(watcher *p, ds_error *e)
 {
     const watch_flags *s = p->flags;
-    if (isnan(s->risk))
-        return ds_fail(e, DS_EUSAGE, "no state %s yet, expected -risk R to begin one", s->state);
+    if (isnan(s->risk) && !s->calib)
+        return ds_fail(e, DS_EUSAGE,
+                       "no state %s yet, expected -risk R or -calib PREDICTIONS.csv to begin one", s->state);
     p->w.alpha = isnan(s->alpha) ? 0.01 : s->alpha;
     p->w.run_length = isnan(s->run_length) ? 1e6 : s->run_length;
+    p->w.seed = s->seed ? s->seed : 1;
     p->w.labelled.risk = isnan(s->risk) ? 0 : s->risk;
-    return DS_OK;
+    return read_calibration(p, p->w.scores, e);
 }
 
 static int same(const char *flag, double asked, double begun, const watcher *p, ds_error *e)
@@ -94,12 +155,23 @@ static int resume(watcher *p, ds_error *e)
     DS_TRY(ds_watch_read(s->state, &p->w, e));
     DS_TRY(same("alpha", s->alpha, p->w.alpha, p, e));
     DS_TRY(same("run-length", s->run_length, p->w.run_length, p, e));
-    return same("risk", s->risk, p->w.labelled.risk, p, e);
+    DS_TRY(same("risk", s->risk, p->w.labelled.risk, p, e));
+    DS_TRY(same("seed", s->seed ? s->seed : NAN, p->w.seed, p, e));
+    ds_watch_score asked[DS_WATCH_COLUMNS] = {0};
+    DS_TRY(read_calibration(p, asked, e));
+    for (int i = 0; i < DS_WATCH_COLUMNS && s->calib; i++) {
+        const ds_watch_score *begun = &p->w.scores[i];
+        if (asked[i].calib != begun->calib || memcmp(asked[i].bound, begun->bound, sizeof begun->bound) != 0)
+            return ds_fail(e, DS_EUSAGE,
+                           "-calib %s, but %s was begun with other images: expected those or another -state",
+                           s->calib, s->state);
+    }
+    return DS_OK;
 }
 
 /* ---- the rows ---- */
 
-static int find_columns(watcher *p, ds_error *e)
+static int find_labels(watcher *p, ds_error *e)
 {
     static const char expected[] = "the columns label and prediction (or answer)";
     DS_TRY(ds_csv_find(&p->in, "accepted", NULL, &p->accepted, e));
@@ -109,6 +181,16 @@ static int find_columns(watcher *p, ds_error *e)
     if (p->prediction < 0)
         DS_TRY(ds_csv_find(&p->in, "prediction", expected, &p->prediction, e));
     return ds_csv_find(&p->in, "label", expected, &p->label, e);
+}
+
+static int find_columns(watcher *p, ds_error *e)
+{
+    if (p->w.labelled.risk > 0)
+        DS_TRY(find_labels(p, e));
+    for (int i = 0; i < DS_WATCH_COLUMNS; i++)
+        if (p->w.scores[i].calib > 0)
+            DS_TRY(ds_csv_find(&p->in, ds_watch_columns[i], "it as in the calibration", &p->scores[i], e));
+    return DS_OK;
 }
 
 static void announce(const watcher *p, const char *what)
@@ -132,6 +214,24 @@ static int take_label(watcher *p, ds_error *e)
     return DS_OK;
 }
 
+static int take_scores(watcher *p, ds_error *e)
+{
+    const ds_watch *w = &p->w;
+    const int shares = ds_watch_scores(w);
+    for (int i = 0; i < DS_WATCH_COLUMNS; i++) {
+        bool there;
+        double v;
+        if (w->scores[i].calib == 0)
+            continue;
+        DS_TRY(read_score(&p->in, p->scores[i], &there, &v, e));
+        if (there && ds_watch_score_add(&p->w.scores[i], v, (uint64_t)w->seed, w->alpha / shares,
+                                        w->run_length * shares))
+            announce(p, i ? "novelty has changed since the calibration"
+                          : "confidences have changed since the calibration");
+    }
+    return DS_OK;
+}
+
 /* A pipe may run for months: what it has told is saved every minute. */
 static int take_rows(watcher *p, ds_error *e)
 {
@@ -141,7 +241,9 @@ static int take_rows(watcher *p, ds_error *e)
         if (!more)
             break;
         p->rows++;
-        DS_TRY(take_label(p, e));
+        if (p->w.labelled.risk > 0)
+            DS_TRY(take_label(p, e));
+        DS_TRY(take_scores(p, e));
         if (!p->pipe || time(NULL) - saved < 60)
             continue;
         DS_TRY(save(p, e));
@@ -163,7 +265,7 @@ static int watch(watcher *p, const char *path, ds_error *e)
         DS_TRY(begin(p, e)); /* before there is a file for the lock */
     DS_TRY(lock(p, e));
     DS_TRY(ds_path_exists(s->state) ? resume(p, e) : begin(p, e));
-    DS_TRY(ds_csv_open(&p->in, path, "columns path, label, prediction, accepted", e));
+    DS_TRY(ds_csv_open(&p->in, path, "the columns of predict or reject", e));
     DS_TRY(find_columns(p, e));
     p->pipe = fstat(fileno(p->in.f), &st) != 0 || !S_ISREG(st.st_mode);
     ds_catch_interrupts(false);
@@ -178,7 +280,7 @@ static int watch(watcher *p, const char *path, ds_error *e)
     if (!ds_watch_alarmed(&p->w))
         return DS_OK;
     return ds_fail_at(e, DS_EALARM, s->state, 0,
-                      "an alarm was raised: calibrate on new images, then begin another state");
+                      "an alarm was raised: look at new images, calibrate on some, begin another state");
 }
 
 static int check_flags(const watch_flags *s, const char *path, ds_error *e)
@@ -190,9 +292,10 @@ static int check_flags(const watch_flags *s, const char *path, ds_error *e)
     if (s->run_length < 1)
         return ds_fail(e, DS_EUSAGE, "-run-length %g, expected 1 or more", s->run_length);
     ds_outputs outputs = {0};
+    const char *inputs[] = {path, s->calib};
     int rc = ds_outputs_add(&outputs, "state", s->state, e);
     if (!rc)
-        rc = ds_outputs_keep(&outputs, &path, 1, e);
+        rc = ds_outputs_keep(&outputs, inputs, s->calib ? 2 : 1, e);
     ds_outputs_clear(&outputs);
     return rc;
 }

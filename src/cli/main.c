@@ -104,7 +104,10 @@ static const command commands[] = {
      "prediction (or\n"
      "answer), accepted; a row without a label, or of a rejected image, says nothing about -risk. The "
      "labelled ones must\n"
-     "be all of the accepted images, or drawn from them by chance.\n"
+     "be all of the accepted images, or drawn from them by chance. Column for -calib: confidence (and "
+     "novelty "
+     "where the\n"
+     "calibration has it), of every image, accepted or not: a change need not be harm, nor harm change.\n"
      "Status 4 on an alarm, and from then on.\n"},
     {.words = "classifier import"},
     {"classifier import idx", 1, ds_cmd_import, ds_import_idx_options, "IMAGES LABELS",

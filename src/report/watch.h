@@ -7,11 +7,18 @@
 
 #include <stdio.h>
 
+/* Columns of a CSV that are watched without labels. */
+enum { DS_WATCH_CONFIDENCE, DS_WATCH_NOVELTY, DS_WATCH_COLUMNS };
+extern const char *const ds_watch_columns[DS_WATCH_COLUMNS];
+
 typedef struct ds_watch {
-    double alpha, run_length;
-    ds_watch_risk labelled; /* risk 0: not watched */
+    double alpha, run_length, seed;
+    ds_watch_risk labelled;                  /* risk 0: not watched */
+    ds_watch_score scores[DS_WATCH_COLUMNS]; /* calib 0: not watched */
 } ds_watch;
 
+/* Of how many columns scores are watched: each has its part of alpha. */
+int ds_watch_scores(const ds_watch *w);
 /* DS_EINPUT: no state, or one that is not as it was written (it holds a CRC-32 of itself). */
 int ds_watch_read(const char *path, ds_watch *w, ds_error *e);
 /* JSON, all digits: read again it is the same to the bit. */

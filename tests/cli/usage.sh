@@ -111,7 +111,7 @@ from and csv|-from and -csv|classifier reject -from f.csv -csv g.csv
 json and csv in one place|expected two places|classifier reject a b c -json - -csv -
 unknown score|did you mean 'msp'|classifier reject a b c -confidence mps
 watch without a state|-state F is missing|classifier watch x.csv
-watch without a promise|expected -risk R|classifier watch -state /nowhere
+watch without a promise|expected -risk R or -calib|classifier watch -state /nowhere
 watch of an impossible promise|-risk 2, expected|classifier watch -state /nowhere -risk 2
 import without a folder|-out|classifier import idx a b
 import without archives|IMAGES LABELS|classifier import idx -out x

@@ -63,6 +63,62 @@ done
 expect_same "$T/parts" "$T/good"
 end
 
+# ---- without labels ----
+
+# scores N POWER: confidences spread as u^POWER, u from 0 to 1 in a mixed order; one image in 100 could not be read.
+scores() {
+    echo path,answer,accepted,confidence,error,novelty
+    awk -v n="$1" -v power="$2" 'BEGIN { for (i = 1; i <= n; i++) {
+        u = (i * 611 % 1009) / 1009
+        print i ".png" (i % 100 ? ",cat,1," u ^ power ",," u : ",,,,cannot read,") } }'
+}
+scores 1000 1 >"$T/calib.csv"
+scores 1000 2 >"$T/shifted.csv"
+cut -d, -f1-5 "$T/calib.csv" >"$T/confidence.csv"
+
+begin "confidences as in the calibration: no alarm"
+watch "$T/same" -calib "$T/calib.csv" "$T/calib.csv"
+expect_status 0
+expect_quiet
+expect_out '^confidence +of 990 images, against 990 of the calibration'
+expect_out '^novelty +of 990 images'
+expect_out '^change +no evidence of any'
+end
+
+begin "other confidences: an alarm of change, which says that it is not one of harm"
+watch "$T/shifted" -calib "$T/calib.csv" "$T/shifted.csv"
+expect_error 4 'an alarm was raised'
+expect_out '^ALARM after row [0-9]+ of .*: confidences have changed since the calibration'
+expect_out '^change +YES; this is no proof of harm'
+grep -q 'ALARM.*novelty' "$T/out" && complain "an alarm of novelty, which is as it was"
+end
+
+begin "parts of a stream without labels give the same state"
+head -n 400 "$T/shifted.csv" >"$T/part.csv"
+watch "$T/parts2" -calib "$T/calib.csv" "$T/part.csv"
+{ head -n 1 "$T/shifted.csv" && tail -n +401 "$T/shifted.csv"; } >"$T/part.csv"
+"$D" classifier watch -state "$T/parts2" -calib "$T/calib.csv" >"$T/out" 2>"$T/err" <"$T/part.csv"
+expect_same "$T/parts2" "$T/shifted"
+end
+
+begin "the calibration of the first call may be named again, not changed"
+watch "$T/same" -calib "$T/shifted.csv" "$T/calib.csv"
+expect_error 2 'was begun with other images'
+watch "$T/same" -calib "$T/confidence.csv" "$T/calib.csv"
+expect_error 2 'was begun with other images'
+watch "$T/same" "$T/confidence.csv"
+expect_error 1 "no column 'novelty' in the header"
+end
+
+begin "labels and scores in one state"
+sed 's/$/,0/; 1s/,0$/,label/' "$T/calib.csv" >"$T/both.csv"
+watch "$T/both" -risk 0.02 -calib "$T/calib.csv" "$T/both.csv"
+expect_error 4 'an alarm'
+expect_out '^labelled images +990 accepted, 990 of them wrong'
+expect_out '^promise +BROKEN'
+expect_out '^change +no evidence'
+end
+
 # ---- nothing lost, nothing half-written ----
 
 begin "a file with a bad row does not count, not even in part"
@@ -117,6 +173,8 @@ end
 # ---- wrong use: name|status|pattern|arguments behind the state of before ----
 
 printf 'path,label,confidence\na,b,0.5\n' >"$T/columns.csv"
+echo confidence >"$T/nobody.csv"
+printf 'confidence\nhigh\n' >"$T/high.csv"
 printf 'path,label,prediction,accepted\na,b,b,yes\n' >"$T/yes.csv"
 while IFS='|' read -r what code pattern words; do
     error_case "$what" "$code" "$pattern" "$D" classifier watch -state "$T/before" $words
@@ -127,6 +185,9 @@ the state as input|2|before|$T/before
 a missing file|1|cannot open: No such file|$T/nothing.csv
 a folder|1|cannot read: Is a directory|$T
 no column|1|columns\.csv:1: no column 'prediction' in the header|$T/columns.csv
+a calibration for a state without|2|begun with other images|-calib $T/calib.csv $T/good.csv
+a calibration without images|1|has no confidence|-calib $T/nobody.csv $T/good.csv
+a confidence that is none|1|high\.csv:2: confidence is 'high', expected a number or nan|-calib $T/high.csv $T/good.csv
 accepted is no number|1|yes\.csv:2: accepted is 'yes', expected 0 or 1|$T/yes.csv
 END
 

@@ -97,12 +97,106 @@ static void a_broken_promise_is_found(void **state)
     assert_true(s <= 1500 && e > s);
 }
 
+/* ---- scores without labels ---- */
+
+/* A confidence of one of three populations; all are as before where `power` is 1. */
+static double draw(ds_rng *r, int population, double power)
+{
+    const double u = pow(ds_rng_uniform(r), power);
+    if (population == 0)
+        return u;
+    if (population == 1) /* few values, most of them equal */
+        return fmin(floor(8 * u) / 4, 1);
+    return u < 0.1 ? NAN : 1 - pow(1 - u, 6);
+}
+
+static void begin_score(ds_watch_score *w, ds_rng *r, int population, size_t n)
+{
+    double values[1000];
+    for (size_t i = 0; i < n; i++)
+        values[i] = draw(r, population, 1);
+    ds_watch_score_begin(w, values, n, 5);
+}
+
+/* Each stream has a calibration set of its own, as small as the first. */
+static void unchanged_scores_raise_few_alarms(void **state)
+{
+    (void)state;
+    enum { STREAMS = 2000, IMAGES = 400 };
+    static const size_t sizes[] = {30, 200, 500};
+    for (int population = 0; population < 3; population++) {
+        int alarms = 0, late = 0;
+        for (uint64_t stream = 0; stream < STREAMS; stream++) {
+            ds_rng r = ds_rng_make(11, (uint64_t)population, stream);
+            ds_watch_score w;
+            begin_score(&w, &r, population, sizes[population]);
+            for (int i = 0; i < IMAGES; i++)
+                ds_watch_score_add(&w, draw(&r, population, 1), stream, 0.05, 1e4);
+            alarms += w.evidence.e_at > 0;
+            late += w.evidence.s_at > 0;
+        }
+        print_message("population %d: E %d, S %d of %d\n", population, alarms, late, STREAMS);
+        assert_true(alarms <= 0.05 * STREAMS);
+        assert_true(late <= STREAMS * IMAGES / 1e4);
+    }
+}
+
+static void changed_scores_are_found(void **state)
+{
+    (void)state;
+    for (int population = 0; population < 3; population++)
+        for (int late = 0; late < 2; late++) {
+            const double quiet = late ? 2000 : 0;
+            ds_rng r = ds_rng_make(13, (uint64_t)population, 0);
+            ds_watch_score w;
+            begin_score(&w, &r, population, 1000);
+            for (int i = 0; i < quiet + 400; i++)
+                ds_watch_score_add(&w, draw(&r, population, i < quiet ? 1 : 2), 1, alpha, run_length);
+            print_message("population %d after %g: E %g, S %g\n", population, quiet, w.evidence.e_at,
+                          w.evidence.s_at);
+            assert_true(w.evidence.s_at > quiet);
+            assert_true(late || w.evidence.e_at > 0);
+        }
+}
+
+/* Money is neither made nor lost: the factors of a bet, weighted by the bins' probabilities, sum to 1. */
+static void bets_are_fair(void **state)
+{
+    (void)state;
+    ds_rng r = ds_rng_make(17, 0, 0);
+    ds_watch_score w, after;
+    begin_score(&w, &r, 0, 120);
+    assert_true(w.bins == DS_WATCH_BINS && w.calib == 120);
+    for (int i = 0; i < 200; i++) {
+        double mean[DS_WATCH_BETS] = {0}, sum = 0;
+        for (int k = 0; k < DS_WATCH_BINS; k++) {
+            const double p = (w.gaps[k] + w.counts[k]) / (w.calib + 1 + w.images);
+            after = w;
+            const double inside = k == 0                   ? w.bound[0] / 2
+                                  : k + 1 == DS_WATCH_BINS ? w.bound[k - 1] + 1
+                                                           : (w.bound[k - 1] + w.bound[k]) / 2;
+            ds_watch_score_add(&after, inside, 1, alpha, run_length);
+            assert_true(after.counts[k] == w.counts[k] + 1);
+            sum += p;
+            for (int b = 0; b < DS_WATCH_BETS; b++)
+                mean[b] += p * exp(after.log_e[b] - w.log_e[b]);
+        }
+        assert_true(fabs(sum - 1) < 1e-12);
+        for (int b = 0; b < DS_WATCH_BETS; b++)
+            assert_true(fabs(mean[b] - 1) < 1e-12);
+        ds_watch_score_add(&w, draw(&r, 0, 1.5), 1, alpha, run_length);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wealth_follows_its_formula),
         cmocka_unit_test(a_kept_promise_raises_few_alarms),
         cmocka_unit_test(a_broken_promise_is_found),
+        cmocka_unit_test(bets_are_fair),
+        cmocka_unit_test(unchanged_scores_raise_few_alarms),
+        cmocka_unit_test(changed_scores_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
