@@ -13,7 +13,8 @@ grep -ohE '"[a-zA-Z_0-9]+"' src/cfg/*.c src/data/datafile.c src/report/csv_read.
 for target; do
     [ -d "tests/fuzz/corpus/$target" ] || { echo "error: no target '$target', expected a folder of tests/fuzz/corpus" >&2; exit 2; }
     mkdir -p "$folder/corpus/$target"
+    case $target in image | cifar | checkpoint) most=16384 ;; list) most=512 ;; *) most=2048 ;; esac
     echo "== $target"
-    FUZZ=$target "$program" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=8192 -print_final_stats=1 \
+    FUZZ=$target "$program" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=$most -print_final_stats=1 \
         -verbosity=0 -artifact_prefix="$folder/crash-$target-" -dict="$folder/words" "$folder/corpus/$target" "tests/fuzz/corpus/$target"
 done

@@ -73,7 +73,7 @@ static void put_parts(const uint8_t *bytes, size_t n)
 
 /* ---- networks ---- */
 
-static void run_cfg(const uint8_t *bytes, size_t n, ds_error *e)
+static bool run_cfg(const uint8_t *bytes, size_t n, ds_error *e)
 {
     static const ds_pair reject[] = {{(char *)"threshold", (char *)"0.5", 0},
                                      {(char *)"temperature", NULL, 0}};
@@ -101,6 +101,7 @@ static void run_cfg(const uint8_t *bytes, size_t n, ds_error *e)
         free(text);
     }
     ds_notes_clear(&notes);
+    return !rc;
 }
 
 /* No number above 16: what it takes stays small. */
@@ -116,7 +117,7 @@ static bool has_small_numbers(const char *text)
 }
 
 /* A step of training where the network can be trained, then an answer, as Darknet's own code does it. */
-static void run_net(const ds_cfg *cfg, ds_error *e)
+static bool run_net(const ds_cfg *cfg, ds_error *e)
 {
     enum { MOST = 16 };
     const bool train = !ds_cfg_check_training(cfg, NULL, e);
@@ -131,28 +132,29 @@ static void run_net(const ds_cfg *cfg, ds_error *e)
     double loss[MOST];
     ds_net *net;
     if (ds_net_new(cfg, &setup, &net, e))
-        return;
+        return false;
     const ds_net_info *info = ds_net_get_info(net);
     float *pixels;
     DS_ZALLOC(pixels, (size_t)info->batch * (size_t)info->inputs);
     if (train && info->classes > 0 && info->batch <= MOST)
         ds_net_train(net, pixels, labels, ids, 1, loss, e);
-    ds_net_forward(net, pixels, 1, e);
+    int rc = ds_net_forward(net, pixels, 1, e);
     free(pixels);
     ds_net_free(net);
+    return train && !rc;
 }
 
-static void run_network(const uint8_t *bytes, size_t n, ds_error *e)
+static bool run_network(const uint8_t *bytes, size_t n, ds_error *e)
 {
     const char *path = put(0, bytes, n);
     ds_cfg *cfg = NULL;
     char *text;
     if (ds_file_read_text(path, "a cfg", &text, e))
-        return;
-    if (has_small_numbers(text) && !ds_cfg_parse(text, path, &cfg, NULL, e))
-        run_net(cfg, e);
+        return false;
+    bool whole = has_small_numbers(text) && !ds_cfg_parse(text, path, &cfg, NULL, e) && run_net(cfg, e);
     ds_cfg_free(cfg);
     free(text);
+    return whole;
 }
 
 static const char small_cfg[] = "[net]\nwidth=2\nheight=2\nchannels=1\nbatch=2\nadam=1\n[conv]\nfilters=2\n"
@@ -172,6 +174,7 @@ static ds_job *small_job(ds_error *e)
         ds_error_print(e, stderr);
         abort();
     }
+    job.setup.program = "darknet-sat";
     job.cfg_text = ds_strdup(small_cfg);
     job.base = ds_strdup(names[0]);
     job.info = ds_net_get_info(job.net);
@@ -181,39 +184,49 @@ static ds_job *small_job(ds_error *e)
     return &job;
 }
 
-static void run_weights(const uint8_t *bytes, size_t n, ds_error *e)
+static bool run_weights(const uint8_t *bytes, size_t n, ds_error *e)
 {
     ds_net *net = small_job(e)->net;
     ds_weights_info info;
-    for (int upto = -1; upto < 3; upto++)
-        ds_net_load_weights(net, put(0, bytes, n), upto, &info, e);
+    const char *path = put(0, bytes, n);
+    for (int upto = 0; upto < 3; upto++)
+        ds_net_load_weights(net, path, upto, &info, e);
+    return !ds_net_load_weights(net, path, -1, &info, e);
 }
 
 /* ---- checkpoints ---- */
 
-static void run_checkpoint(const uint8_t *bytes, size_t n, ds_error *e)
+static bool run_checkpoint(const uint8_t *bytes, size_t n, ds_error *e)
 {
     ds_job *job = small_job(e);
     char *link = ds_format("%s.ckpt", put(0, bytes, n));
     job->folder = folder;
     if (symlink(names[0], link))
         abort();
-    if (!ds_checkpoint_open(job, e))
-        ds_checkpoint_restore(job, e);
+    bool whole = !ds_checkpoint_open(job, e) && !ds_checkpoint_restore(job, e);
     ds_saved_close(&job->checkpoint);
     unlink(link);
     free(link);
+    return whole;
+}
+
+int ds_fuzz_write_checkpoint(const char *to, ds_error *e)
+{
+    ds_job *job = small_job(e);
+    job->folder = (char *)to;
+    return ds_checkpoint_write(job, e);
 }
 
 /* ---- .data files, lists, labels ---- */
 
 /* Parts: the .data file, labels ("101"), names ("102"). */
-static void run_data(const uint8_t *bytes, size_t n, ds_error *e)
+static bool run_data(const uint8_t *bytes, size_t n, ds_error *e)
 {
     ds_datafile d;
     put_parts(bytes, n);
-    ds_datafile_read(paths[0], &d, NULL, e);
+    int rc = ds_datafile_read(paths[0], &d, NULL, e);
     ds_datafile_clear(&d);
+    return !rc;
 }
 
 /* The list as a command reads it that answers images as they come. */
@@ -230,9 +243,10 @@ static void run_feed(const char *path, ds_error *e)
 }
 
 /* Parts: labels, the list. */
-static void run_list(const uint8_t *bytes, size_t n, ds_error *e)
+static bool run_list(const uint8_t *bytes, size_t n, ds_error *e)
 {
     static const char *const froms[] = {"substring", "directory", "filename", "list"};
+    bool whole = false;
     put_parts(bytes, n);
     for (int k = 0; k < 4; k++) {
         ds_images images;
@@ -241,16 +255,17 @@ static void run_list(const uint8_t *bytes, size_t n, ds_error *e)
         int rc = ds_datafile_read(put(3, text, strlen(text)), &d, NULL, e);
         free(text);
         for (int labelled = 0; labelled < 2 && !rc; labelled++) {
-            ds_images_read(&d, paths[1], labelled, &images, e);
+            whole |= !ds_images_read(&d, paths[1], labelled, &images, e) && labelled;
             ds_images_clear(&images);
         }
         ds_datafile_clear(&d);
     }
     run_feed(paths[1], e);
+    return whole;
 }
 
 /* Parts: labels, a text to find them in. */
-static void run_labels(const uint8_t *bytes, size_t n, ds_error *e)
+static bool run_labels(const uint8_t *bytes, size_t n, ds_error *e)
 {
     ds_label_index *index;
     ds_matches matches = {0};
@@ -258,7 +273,7 @@ static void run_labels(const uint8_t *bytes, size_t n, ds_error *e)
     int count;
     put_parts(bytes, n);
     if (ds_labels_read(paths[0], "label", &labels, &count, e))
-        return;
+        return false;
     if (!ds_label_index_new(labels, count, paths[0], &index, e) &&
         !ds_file_read_text(paths[1], "a path", &text, e)) {
         ds_label_index_search(index, text, &matches);
@@ -266,58 +281,67 @@ static void run_labels(const uint8_t *bytes, size_t n, ds_error *e)
     }
     ds_label_index_free(index);
     ds_free_texts(labels, count);
+    return matches.count > 0;
 }
 
 /* ---- answers ---- */
 
-static void run_csv(const uint8_t *bytes, size_t n, ds_error *e)
+static bool run_csv(const uint8_t *bytes, size_t n, ds_error *e)
 {
     const char *path = put(0, bytes, n);
+    int rc = DS_OK;
     for (int labelled = 0; labelled < 2; labelled++) {
         ds_answers a = {0}, again = {0};
-        if (!ds_report_csv_read(path, labelled, &a, e) && labelled && a.paths &&
+        rc = ds_report_csv_read(path, labelled, &a, e);
+        if (!rc && labelled && a.paths &&
             (ds_report_csv_read(path, true, &again, e) || ds_answers_match(&a, &again, e)))
             abort(); /* the same file matches itself */
         ds_answers_clear(&a);
         ds_answers_clear(&again);
     }
+    return !rc;
 }
 
 /* ---- archives ---- */
 
-/* Read, but written nowhere: not below a file. */
-static void import(ds_import s, ds_error *e)
+/* Read, but written nowhere: not below a file. True: this is all that failed. */
+static bool import(ds_import s, ds_error *e)
 {
     ds_imported done;
     char *out = ds_path_join(paths[0], "out");
     s.out = out;
     if (!ds_import_run(&s, &done, e))
         abort();
+    bool whole = strcmp(e->file, out) == 0;
     free(out);
+    return whole;
 }
 
 /* Parts: images, labels, names; each also as .gz. */
-static void run_idx(const uint8_t *bytes, size_t n, ds_error *e)
+static bool run_idx(const uint8_t *bytes, size_t n, ds_error *e)
 {
+    ds_import s = {.kind = DS_IDX};
     put_parts(bytes, n);
-    import((ds_import){.kind = DS_IDX, .source = { paths[0], paths[1] }}, e);
-    import(
-        (ds_import){
-            .kind = DS_IDX, .source = {paths[0], paths[1]}, .test = {paths[0], paths[1]}, .names = paths[2]},
-        e);
+    s.source[0] = s.test[0] = paths[0];
+    s.source[1] = s.test[1] = paths[1];
+    import(s, e);
+    s.names = paths[2];
+    return import(s, e);
 }
 
 /* A .tar, .tar.gz or .zip. */
-static void run_cifar(const uint8_t *bytes, size_t n, ds_error *e)
+static bool run_cifar(const uint8_t *bytes, size_t n, ds_error *e)
 {
-    const char *path = put(0, bytes, n);
-    for (ds_import_kind kind = DS_CIFAR10; kind <= DS_CIFAR100_COARSE; kind++)
-        import((ds_import){.kind = kind, .source = { path }}, e);
+    ds_import s = {.source[0] = put(0, bytes, n)};
+    bool whole = false;
+    for (s.kind = DS_CIFAR10; s.kind <= DS_CIFAR100_COARSE; s.kind++)
+        whole |= import(s, e);
+    return whole;
 }
 
 /* ---- images ---- */
 
-static void run_image(const uint8_t *bytes, size_t n, ds_error *e)
+static bool run_image(const uint8_t *bytes, size_t n, ds_error *e)
 {
     const ds_augment augment = {.w = 8,
                                 .h = 8,
@@ -329,16 +353,17 @@ static void run_image(const uint8_t *bytes, size_t n, ds_error *e)
                                 .exposure = .75,
                                 .hue = .1,
                                 .flip = true};
-    const char *path = put(0, bytes, n);
     float out[3 * 8 * 8];
+    int rc = DS_OK;
     for (int channels = 1; channels <= 3; channels += 2) {
-        ds_image im;
-        if (ds_image_read(path, channels, &im, e))
+        ds_image im = {0};
+        if ((rc = ds_image_decode(bytes, n, "image", channels, &im, e)))
             continue;
         ds_prepare_center(&im, 8, 8, false, out);
         ds_prepare_augmented(&im, &augment, 1, 2, 3, out);
         ds_image_clear(&im);
     }
+    return !rc;
 }
 
 const ds_fuzz_target ds_fuzz_targets[] = {
@@ -349,16 +374,17 @@ const ds_fuzz_target ds_fuzz_targets[] = {
 };
 
 /* As the program does: all failures are kept and printed. */
-void ds_fuzz_run(const ds_fuzz_target *t, const uint8_t *bytes, size_t n)
+bool ds_fuzz_run(const ds_fuzz_target *t, const uint8_t *bytes, size_t n)
 {
     static FILE *nowhere;
     ds_problems all = {0};
     ds_error e = {.all = &all};
     if (!nowhere && !(nowhere = fopen("/dev/null", "w")))
         abort();
-    t->run(bytes, n, &e);
+    bool whole = t->run(bytes, n, &e);
     ds_problems_print(&all, nowhere);
     ds_problems_clear(&all);
+    return whole;
 }
 
 const ds_fuzz_target *ds_fuzz_find(const char *name)
