@@ -85,46 +85,46 @@ static int read_score(const ds_csv *c, int column, bool *there, double *v, ds_er
                       c->names[column], text);
 }
 
-static int read_scores(ds_csv *c, int column, double **values, size_t *n, ds_error *e)
+typedef struct calibration {
+    ds_csv in;
+    int at[DS_WATCH_COLUMNS]; /* columns; novelty need not be there */
+    double *values[DS_WATCH_COLUMNS];
+    size_t n[DS_WATCH_COLUMNS];
+} calibration;
+
+static int read_rows(calibration *c, const char *path, ds_error *e)
 {
+    static const char expected[] = "the column confidence";
+    DS_TRY(ds_csv_open(&c->in, path, expected, e));
+    for (int i = 0; i < DS_WATCH_COLUMNS; i++)
+        DS_TRY(ds_csv_find(&c->in, ds_watch_columns[i], i ? NULL : expected, &c->at[i], e));
     for (bool more, there;;) {
-        double v;
-        DS_TRY(ds_csv_next(c, &more, e));
+        DS_TRY(ds_csv_next(&c->in, &more, e));
         if (!more)
             return DS_OK;
-        DS_TRY(read_score(c, column, &there, &v, e));
-        if (there)
-            DS_PUSH(*values, *n, v);
+        for (int i = 0; i < DS_WATCH_COLUMNS && c->at[i] >= 0; i++) {
+            double v;
+            DS_TRY(read_score(&c->in, c->at[i], &there, &v, e));
+            if (there)
+                DS_PUSH(c->values[i], c->n[i], v);
+        }
     }
-}
-
-/* `name` of the calibration images; novelty need not be there. */
-static int read_column(ds_watch_score *to, const char *path, int which, double seed, ds_error *e)
-{
-    const bool must = which == DS_WATCH_CONFIDENCE;
-    ds_csv c;
-    double *values = NULL;
-    size_t n = 0;
-    int column = -1, rc = ds_csv_open(&c, path, "the column confidence", e);
-    if (!rc)
-        rc = ds_csv_find(&c, ds_watch_columns[which], must ? "the column confidence" : NULL, &column, e);
-    if (!rc && column >= 0)
-        rc = read_scores(&c, column, &values, &n, e);
-    if (!rc && column >= 0 && n == 0)
-        rc = ds_fail_at(e, DS_EINPUT, path, 0, "has no %s, expected one a line below the header",
-                        ds_watch_columns[which]);
-    if (!rc && n > 0)
-        ds_watch_score_begin(to, values, n, (uint64_t)seed);
-    free(values);
-    ds_csv_close(&c);
-    return rc;
 }
 
 static int read_calibration(const watcher *p, ds_watch_score *scores, ds_error *e)
 {
-    for (int i = 0; i < DS_WATCH_COLUMNS && p->flags->calib; i++)
-        DS_TRY(read_column(&scores[i], p->flags->calib, i, p->w.seed, e));
-    return DS_OK;
+    calibration c = {0};
+    int rc = p->flags->calib ? read_rows(&c, p->flags->calib, e) : DS_OK;
+    for (int i = 0; i < DS_WATCH_COLUMNS && p->flags->calib && !rc; i++)
+        if (c.n[i] > 0)
+            ds_watch_score_begin(&scores[i], c.values[i], c.n[i], (uint64_t)p->w.seed);
+        else if (c.at[i] >= 0)
+            rc = ds_fail_at(e, DS_EINPUT, p->flags->calib, 0,
+                            "has no %s, expected one a line below the header", ds_watch_columns[i]);
+    free(c.values[0]);
+    free(c.values[1]);
+    ds_csv_close(&c.in);
+    return rc;
 }
 
 static int begin(watcher *p, ds_error *e)
@@ -175,9 +175,7 @@ static int find_labels(watcher *p, ds_error *e)
 {
     static const char expected[] = "the columns label and prediction (or answer)";
     DS_TRY(ds_csv_find(&p->in, "accepted", NULL, &p->accepted, e));
-    DS_TRY(ds_csv_find(&p->in, "prediction", NULL, &p->prediction, e));
-    if (p->prediction < 0)
-        DS_TRY(ds_csv_find(&p->in, "answer", NULL, &p->prediction, e));
+    DS_TRY(ds_csv_find(&p->in, "answer", NULL, &p->prediction, e));
     if (p->prediction < 0)
         DS_TRY(ds_csv_find(&p->in, "prediction", expected, &p->prediction, e));
     return ds_csv_find(&p->in, "label", expected, &p->label, e);
