@@ -267,12 +267,10 @@ static int watch(watcher *p, const char *path, ds_error *e)
     DS_TRY(find_columns(p, e));
     p->pipe = fstat(fileno(p->in.f), &st) != 0 || !S_ISREG(st.st_mode);
     ds_catch_interrupts(false);
-    ds_error unsaved;
+    ds_error unsaved = {0};
     int rc = take_rows(p, e);
-    if (!rc || p->pipe) {
-        int failed = save(p, rc ? &unsaved : e);
-        rc = rc ? rc : failed;
-    }
+    if ((!rc || p->pipe) && save(p, &unsaved))
+        rc = ds_error_pass(e, &unsaved);
     DS_TRY(ds_code_of_signal(rc, e));
     ds_watch_text(stdout, &p->w);
     if (!ds_watch_alarmed(&p->w))

@@ -170,6 +170,21 @@ watch "$T/shared" "$T/none.csv"
 expect_out '^labelled images +10 accepted'
 end
 
+begin "a state that cannot be written: the file of before stays"
+mkdir "$T/closed"
+cp "$T/before" "$T/closed/state"
+: >"$T/closed/state.lock"
+(
+    ulimit -f 0
+    "$D" classifier watch -state "$T/closed/state" "$T/good.csv"
+) >/dev/null 2>"$T/err" </dev/null
+status=$?
+command_line="watch with ulimit -f 0"
+cp "$T/err" "$T/out"
+expect_status 1
+expect_same "$T/closed/state" "$T/before"
+end
+
 # ---- wrong use: name|status|pattern|arguments behind the state of before ----
 
 printf 'path,label,confidence\na,b,0.5\n' >"$T/columns.csv"
