@@ -149,6 +149,19 @@ void ds_put_line(FILE *f, const char *what, const char *text)
     putc('\n', f);
 }
 
+void ds_put_word(FILE *f, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+,:=@%-";
+    if (*word && word[strspn(word, plain)] == '\0') {
+        fputs(word, f);
+        return;
+    }
+    fputc('\'', f);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, f);
+    fputc('\'', f);
+}
+
 char *ds_strdup(const char *s)
 {
     return s ? ds_strndup(s, strlen(s)) : NULL;

@@ -33,6 +33,9 @@ int ds_put_name(FILE *f, const char *text, int width);
 /* `what`, such a text, a newline. */
 void ds_put_line(FILE *f, const char *what, const char *text);
 
+/* A word that a shell takes back as it is, in quotes where it needs them. */
+void ds_put_word(FILE *f, const char *word);
+
 /* Copies in fresh memory; NULL of NULL. */
 char *ds_strdup(const char *s);
 char *ds_strndup(const char *s, size_t n);

@@ -6,6 +6,7 @@
 #include "cli/progress.h"
 #include "train/train.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,34 +49,36 @@ const ds_option ds_train_options[] = {
     OPT_END,
 };
 
-/* A word that a shell takes back as it is. */
-static void put_word(FILE *f, const char *word)
+/* Does the word belong to a run's beginning or name alone? Its value goes with it. */
+static bool is_of_beginning(const char *word, bool *value)
+>>>>>>> 6d37891 (train: the command to go on names the run, the copy of the .data file holds from every folder; import keeps the lists of before)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+,:=@%-";
-    if (*word && word[strspn(word, plain)] == '\0') {
-        fprintf(f, " %s", word);
-        return;
-    }
-    fputs(" '", f);
-    for (; *word; word++)
-        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, f);
-    fputc('\'', f);
+    const char *flag = *word == '-' ? word + strspn(word, "-") : "";
+    *value = strcmp(flag, "name") == 0;
+    return *value || strcmp(flag, "exist-ok") == 0 || strcmp(flag, "resume") == 0;
 }
 
-/* The whole command in fresh memory. */
-static char *command_of(int argc, char **argv)
+/* The command in fresh memory; again: without what chooses a run. */
+static char *command_of(int argc, char **argv, bool again)
 {
     char *text;
     size_t size;
     FILE *f = ds_memstream(&text, &size);
-    fputs("./darknet classifier train", f);
-    for (int i = 0; i < argc; i++)
-        put_word(f, argv[i]);
+    ds_put_word(f, program_invocation_name);
+    fputs(" classifier train", f);
+    for (int i = 0; i < argc; i++) {
+        bool value, left_out = is_of_beginning(argv[i], &value) && again;
+        i += left_out && value;
+        if (left_out)
+            continue;
+        fputc(' ', f);
+        ds_put_word(f, argv[i]);
+    }
     fclose(f);
     return text;
 }
 
-static int run(const flags *f, const char **operands, const char *command, ds_error *e)
+static int run(const flags *f, const char **operands, const char *command, const char *again, ds_error *e)
 {
     ds_progress_view view = {0};
     const ds_train_events events = ds_progress_events(&view);
@@ -102,6 +105,7 @@ static int run(const flags *f, const char **operands, const char *command, ds_er
                               .best = f->best,
                               .patience = f->patience,
                               .command = command,
+                              .again = again,
                               .program = "darknet-sat " DS_VERSION,
                               .interrupted = &ds_interrupted,
                               .notes = &view.notes};
@@ -120,10 +124,11 @@ int ds_cmd_train(int argc, char **argv, ds_error *e)
     int rc = ds_flags_parse(ds_train_options, &f, argc, argv, operands, 3, &n, e);
     if (!rc)
         rc = ds_check_operands(words, 2, n, e);
-    char *command = command_of(argc, argv);
+    char *command = command_of(argc, argv, false), *again = command_of(argc, argv, true);
     if (!rc)
-        rc = run(&f, operands, command, e);
+        rc = run(&f, operands, command, again, e);
     free(command);
+    free(again);
     ds_option_clear(ds_train_options, &f);
     return rc;
 }

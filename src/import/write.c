@@ -95,19 +95,32 @@ static int remove_file(const char *path, ds_error *e)
     return DS_OK;
 }
 
+/* A file of a whole import, which may have been edited since, becomes PATH.old. */
+static int move_file(const char *path, ds_error *e)
+{
+    char target[2];
+    if (readlink(path, target, sizeof target) >= 0)
+        return remove_file(path, e);
+    char *old = ds_format("%s.old", path);
+    bool moved = rename(path, old) == 0 || errno == ENOENT;
+    free(old);
+    return moved ? DS_OK : ds_fail_at(e, DS_EIO, path, 0, "cannot rename: %s", strerror(errno));
+}
+
 /* The mark comes first: from here on the folder is ours, whatever happens. A link for one of the files goes
  * with them. */
 static int remove_earlier(const ds_import_job *job, ds_error *e)
 {
+    int (*const away)(const char *, ds_error *) = ds_path_exists(job->mark) ? remove_file : move_file;
     static const char *const files[] = {"train.list", "valid.list", "calib.list",
                                         "test.list",  "labels",     "names"};
     int fd = open(job->mark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0 || close(fd))
         return ds_fail_at(e, DS_EIO, job->setup->out, 0, "cannot write there: %s", strerror(errno));
-    int rc = remove_file(job->data_path, e);
+    int rc = away(job->data_path, e);
     for (size_t k = 0; k < sizeof files / sizeof *files && !rc; k++) {
         char *path = path_in(job, files[k], "");
-        rc = remove_file(path, e);
+        rc = away(path, e);
         free(path);
     }
     return rc;

@@ -83,6 +83,30 @@ static int write_text(const ds_job *job, const char *name, const char *text, ds_
     return ds_writer_commit(&w, e);
 }
 
+/* A .data file whose names of files hold from every folder; `text` is split. */
+static char *with_whole_paths(const ds_datafile *d, char *text)
+{
+    const struct {
+        const char *key, *path;
+    } files[] = {{"train", d->train}, {"valid", d->valid},        {"calib", d->calib},
+                 {"test", d->test},   {"labels", d->labels_path}, {"names", d->names_path}};
+    char *copy, *line, path[PATH_MAX];
+    size_t size;
+    FILE *f = ds_memstream(&copy, &size);
+    while ((line = strsep(&text, "\n"))) {
+        size_t i = 0, start = strspn(line, " \t"), n = strcspn(line + start, "= \t");
+        while (i < sizeof files / sizeof *files &&
+               (strlen(files[i].key) != n || strncmp(files[i].key, line + start, n) != 0))
+            i++;
+        if (i < sizeof files / sizeof *files && files[i].path && realpath(files[i].path, path))
+            fprintf(f, "%s=%s\n", files[i].key, path);
+        else if (*line || text)
+            fprintf(f, "%s\n", line);
+    }
+    fclose(f);
+    return copy;
+}
+
 /* run.txt: a paragraph each time that the run begins or goes on. */
 static int describe(const ds_job *job, ds_error *e)
 {
@@ -139,6 +163,9 @@ int ds_folder_begin(ds_job *job, ds_error *e)
     DS_TRY(ds_make_dirs(job->data.backup, e));
     if (!job->folder && job->setup.exist_ok)
         DS_TRY(ds_folder_find(job, e));
+    if (job->folder && !job->resumed)
+        ds_note(job->setup.notes, "note: begins again in %s: what the run before wrote there is replaced",
+                job->folder);
     DS_TRY(job->folder ? keep_weights(job, e) : make(job, e));
     if (!job->resumed)
         forget_checkpoints(job);
@@ -148,7 +175,9 @@ int ds_folder_begin(ds_job *job, ds_error *e)
         return DS_OK;
     DS_TRY(write_text(job, ds_path_base(job->setup.cfg), job->cfg_text, e));
     DS_TRY(ds_file_read_text(job->setup.data, "a .data file", &text, e));
-    int rc = write_text(job, ds_path_base(job->setup.data), text, e);
+    char *whole = with_whole_paths(&job->data, text);
+    int rc = write_text(job, ds_path_base(job->setup.data), whole, e);
+    free(whole);
     free(text);
     return rc;
 }

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "select/select.h"
 #include "train/job.h"
 #include "train/schedule.h"
@@ -111,15 +112,19 @@ static int step(ds_job *job, ds_error *e)
 static int save_interrupted(ds_job *job, ds_error *e)
 {
     const bool complete = ds_job_batch(job) >= job->plan.max_batches;
-    const ds_train_setup *s = &job->setup;
-    const char *folder = ds_path_base(job->folder);
-    const bool other = s->name && strcmp(s->name, folder) != 0;
+    char *name;
+    size_t size;
     DS_TRY(ds_epoch_interrupted(job, e));
     if (complete)
         DS_TRY(ds_job_save(job, ".weights", e));
-    return ds_fail(e, DS_EINTERRUPT, "interrupted after batch %ld of %ld, saved in %s; to go on: %s%s%s%s",
-                   ds_job_batch(job), job->plan.max_batches, job->folder, s->command,
-                   s->resume ? "" : " -resume", other ? ", but with -name " : "", other ? folder : "");
+    FILE *f = ds_memstream(&name, &size);
+    ds_put_word(f, ds_path_base(job->folder));
+    fclose(f);
+    int rc = ds_fail(e, DS_EINTERRUPT,
+                     "interrupted after batch %ld of %ld, saved in %s; to go on: %s -name %s -resume",
+                     ds_job_batch(job), job->plan.max_batches, job->folder, job->setup.again, name);
+    free(name);
+    return rc;
 }
 
 /* ---- the run ---- */

@@ -53,7 +53,9 @@ typedef struct ds_train_setup {
     int save_period;               /* epochs between BASE_<epoch>.weights; 0: none */
     int best;                      /* ds_best; DS_BEST_AUTO: as the .data file says */
     int patience;                  /* epochs without a better result until the end; 0: no end */
-    const char *command, *program; /* as given, for a shell; name and version. For records */
+    /* For records and messages: as given, for a shell; the same without -name, -exist-ok, -resume; name and
+     * version. */
+    const char *command, *again, *program;
     const volatile sig_atomic_t *interrupted; /* stop after this batch once it is not 0; may be NULL */
     ds_notes *notes;                          /* may be NULL */
 } ds_train_setup;

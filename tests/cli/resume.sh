@@ -165,7 +165,7 @@ for weights in own/ema.weights ema_best.weights; do
 done
 expect_same "$T/ema/own/ema.weights" "$T/kept.weights"
 run after_batch 2 INT "$D" classifier train "$I/ema.data" "$T/ema.cfg" -name own
-expect_err '; to go on: .* -name own -resume, but with -name own-3$'
+expect_err '; to go on: .* -name own-3 -resume$'
 run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -name a/b
 expect_error 2 'a/b.*expected the name of a folder'
 end
@@ -201,7 +201,7 @@ for signal in TERM:143 HUP:129 INT:130; do
     rm -rf "$T/stop"
     run after_batch 11 ${signal%:*} "$D" classifier train "$I/stop.data" "$T/ema.cfg" -epochs 5 -seed 3
     expect_status ${signal#*:}
-    expect_err '^error: interrupted after batch 1[1-9] of 38, saved in .*/ema-1; to go on: .* -resume$'
+    expect_err '^error: interrupted after batch 1[1-9] of 38, saved in .*/ema-1; to go on: .* -name ema-1 -resume$'
     run "$D" classifier train "$I/stop.data" "$T/ema.cfg" -resume
     expect_status 0
     expect_same "$T/stop/ema.weights" "$T/ema-whole/ema.weights"

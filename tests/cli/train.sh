@@ -57,8 +57,12 @@ for file in net.backup net_best.weights net.weights net.ckpt net_results.csv; do
 done
 expect_no_file "$T/a/net-1/net_8.weights"
 expect_same "$T/a/net-1/net.cfg" "$T/net.cfg"
-expect_same "$T/a/net-1/a.data" "$I/a.data"
-for line in "command  ./darknet classifier train .* -epochs 8 -loaders 1" 'program  darknet-sat' 'seed     1'; do
+for data in "$T/a/net-1/a.data" "$I/a.data"; do
+    grep -vE '^(train|valid|test|labels|names)=' "$data" >"$T/rest.$(basename "$(dirname "$data")")"
+done
+expect_same "$T/rest.net-1" "$T/rest.$(basename "$I")"
+[ "$(grep -cE '^(train|valid|test|labels|names)=/' "$T/a/net-1/a.data")" = 5 ] || complain "not all paths are whole"
+for line in "command  $D classifier train .* -epochs 8 -loaders 1" 'program  darknet-sat' 'seed     1'; do
     grep -q "^$line" "$T/a/net-1/run.txt" || complain "run.txt lacks: $line"
 done
 [ -z "$(find "$T/a" -name '*tmp*')" ] || complain "temporary files are left"
@@ -256,9 +260,9 @@ cp "$T/net.cfg" "$T/it's a net.cfg"
 run interrupted "$D" classifier train "$I/stop.data" "$T/it's a net.cfg" -epochs 20000 -seed 3
 expect_status 130
 expect_err "^error: interrupted after batch 2[0-9]* of 150000, saved in $T/stop/it's a net-1;"
-way=$(sed -n 's,.*to go on: \./darknet \(.*\),\1,p' "$T/err")
+way=$(sed -n 's,.*to go on: \(.*\),\1,p' "$T/err")
 eval "set -- $way"
-[ $# -eq 9 ] && [ "$*" = "classifier train $I/stop.data $T/it's a net.cfg -epochs 20000 -seed 3 -resume" ] ||
+[ $# -eq 12 ] && [ "$*" = "$D classifier train $I/stop.data $T/it's a net.cfg -epochs 20000 -seed 3 -name it's a net-1 -resume" ] ||
     complain "the command to go on is: $way"
 mv "$T/stop/it's a net.backup" "$T/stop/net.backup"
 expect_file "$T/stop/net.backup"
