@@ -51,7 +51,6 @@ const ds_option ds_train_options[] = {
 
 /* Does the word belong to a run's beginning or name alone? Its value goes with it. */
 static bool is_of_beginning(const char *word, bool *value)
->>>>>>> 6d37891 (train: the command to go on names the run, the copy of the .data file holds from every folder; import keeps the lists of before)
 {
     const char *flag = *word == '-' ? word + strspn(word, "-") : "";
     *value = strcmp(flag, "name") == 0;
