@@ -138,8 +138,7 @@ static int check_reject(const ds_cfg *cfg, int i, ds_error *e)
     if (!ds_section_has_role(s - 1, DS_COST) && is_known(s - 1))
         return ds_section_fail(
             cfg, s, "", e,
-            "[%s] after [%s], expected it directly after a cost section ([sat], or a plain "
-            "[softmax])",
+            "[%s] after [%s], expected it directly after a cost section ([sat], or a plain [softmax])",
             s->name, s[-1].name);
     if (i + 1 < cfg->n)
         return ds_section_fail(cfg, s + 1, "", e, "[%.60s] after [%s], expected [%s] to be the last section",

@@ -28,8 +28,7 @@ static void list_layers(void)
     for (int i = 0; (layer = ds_layer_at(i)); i++)
         printf("%-12s %s\n", layer->name, layer->help);
     puts("\n`./darknet layers NAME` prints the keys of a layer. The layers of stock Darknet's classifiers "
-         "work "
-         "too.");
+         "work too.");
 }
 
 static bool has_confidence(const ds_option *table)

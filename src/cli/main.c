@@ -41,15 +41,12 @@ static const command commands[] = {
      "all that is wrong with the files of a training, before it begins",
      ARGUMENTS
      "Reads the cfg, the .data file, its lists, decodes every image, makes the network; nothing is written, "
-     "no "
-     "network runs.\n"
+     "no network runs.\n"
      "Status 1 if a run would fail; warnings alone (classes without images, images twice, in two lists, or "
-     "with "
-     "two labels)\n"
+     "with two labels)\n"
      "are status 0. Of each kind of problem in a file the first 20 are printed, -json has them all:\n"
      "{errors, warnings, problems [{severity, kind, file, line, text}], lists [{name, file, images, "
-     "unreadable, "
-     "grey,\n"
+     "unreadable, grey,\n"
      "width [smallest, largest], height}, or null], classes [{name, train, valid, calib, test}], network "
      "{parameters, flops\n"
      "(of an image), memory_training, memory_answering (bytes, estimated)}}. Unknown numbers are null.\n"},
@@ -57,8 +54,7 @@ static const command commands[] = {
      "train a network; validates after each epoch when valid= is given",
      ARGUMENTS
      "Results go to a folder of the run inside backup=, BASE-1, BASE-2, ..., BASE being the cfg's name up to "
-     "its first "
-     "dot:\n"
+     "its first dot:\n"
      "BASE.backup (last epoch), BASE_best.weights (the best on valid=), BASE.weights (the end), "
      "BASE_results.csv (a line\n"
      "an epoch), BASE.ckpt (what -resume goes on from). backup= has links to those of the run that wrote "
@@ -80,15 +76,14 @@ static const command commands[] = {
     {"classifier reject", 0, ds_cmd_reject, ds_reject_options, "DATA CFG WEIGHTS | -from FILE.csv",
      "what rejecting unsure images of test= (or valid=) costs and gains",
      ARGUMENTS
-     "With -from no network runs: FILE.csv has columns label, prediction and confidence, as -csv "
-     "writes them.\n"
-     "Risk is the share of wrong answers among the accepted images, coverage the share of accepted "
-     "images.\n"
+     "With -from no network runs: FILE.csv has columns label, prediction and confidence, as -csv writes "
+     "them.\n"
+     "Risk is the share of wrong answers among the accepted images, coverage the share of accepted images.\n"
      "Intervals are of 95 %: exact for rates, percentiles of the bootstrap for areas.\n"
-     "-list and -compare may be given several times; with -from, the F of -list is a CSV too. Images "
-     "of a list\n"
-     "NAME=F:unlabelled have a reject rate alone. A threshold by -risk was chosen on the images that "
-     "it is reported on:\n"
+     "-list and -compare may be given several times; with -from, the F of -list is a CSV too. Images of a "
+     "list\n"
+     "NAME=F:unlabelled have a reject rate alone. A threshold by -risk was chosen on the images that it is "
+     "reported on:\n"
      "their figures are optimistic, and marked so.\n"},
     {"classifier calibrate", 0, ds_cmd_calibrate, ds_calibrate_options, "DATA CFG WEIGHTS | -from FILE.csv",
      "find the threshold of [reject] on the images of calib=, with a guarantee",

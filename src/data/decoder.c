@@ -82,7 +82,5 @@ int ds_decoder_decode(ds_sandbox *decoder, const unsigned char *bytes, size_t n,
     int rc = decode(decoder, path, false, &r, bytes, im, &ended);
     if (rc == DS_EIO) /* what an earlier image did to that child may have ended it; a new one tells */
         return decode(decoder, path, true, &r, bytes, im, e);
-    if (rc && e)
-        *e = ended;
-    return rc;
+    return rc ? ds_error_pass(e, &ended) : DS_OK;
 }

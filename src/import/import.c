@@ -47,6 +47,35 @@ static int check_splits(const ds_import_job *job, ds_error *e)
     return DS_OK;
 }
 
+/* ---- labels of classes, which have names ---- */
+
+static bool is_taken(char **labels, int n, const char *label)
+{
+    for (int c = 0; c < n; c++)
+        if (strcmp(labels[c], label) == 0)
+            return true;
+    return false;
+}
+
+/* As a folder can be called; what a list or the shell would misread becomes '_'. Then "a_b", and "a_b_2",
+ * "a_b_3" for further classes that would be called the same. */
+static char *free_label(char **labels, int n, const char *name)
+{
+    char *plain = ds_strdup(name), *label;
+    if (*plain == '.' || *plain == '#' || *plain == ';')
+        *plain = '_';
+    for (char *p = plain; *p; p++)
+        if (*p == '/' || (unsigned char)*p < 32 || *p == 127)
+            *p = '_';
+    label = ds_strdup(plain);
+    for (int k = 2; is_taken(labels, n, label); k++) {
+        free(label);
+        label = ds_format("%s_%d", plain, k);
+    }
+    free(plain);
+    return label;
+}
+
 /* ---- the job ---- */
 
 void ds_import_add(ds_import_set *set, const unsigned char *pixels, char *path, int label)
@@ -97,8 +126,10 @@ static int run(ds_import_job *job, ds_error *e)
            : kind == DS_FOLDERS ? ds_import_read_folders(job, e)
                                 : ds_import_read_cifar(job, e));
     DS_TRY(check_splits(job, e));
-    if (job->names)
-        ds_import_label_classes(job);
+    for (int c = 0; c < job->classes && job->names; c++) {
+        int n = c;
+        DS_PUSH(job->labels, n, free_label(job->labels, c, job->names[c]));
+    }
     DS_TRY(ds_import_open_folder(job, e));
     if (kind != DS_FOLDERS)
         DS_TRY(ds_import_write_images(job, e));

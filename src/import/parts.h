@@ -67,11 +67,6 @@ int ds_import_add_pixels(const ds_import_job *job, ds_import_set *set, const uns
 int ds_import_read_files(const ds_import *setup, const char *archive, const char *what, ds_import_file *files,
                          int n, ds_error *e);
 
-/* ---- classes.c ---- */
-
-/* A label for each name, unique and fit to be a folder's. */
-void ds_import_label_classes(ds_import_job *job);
-
 /* ---- write.c: what is written, in this order ---- */
 
 /* Both without links: is `path` that folder, or in it? */

@@ -6,7 +6,6 @@
 
 /* What is left of a class while the splits are dealt out. */
 typedef struct pool {
-    int class;
     int size, used;     /* images of the class, and how many of them are dealt */
     uint32_t *images;   /* size: their numbers, shuffled */
     int take;           /* for the split at hand */
@@ -22,18 +21,16 @@ static pool *fill_pools(const int *labels, int n, int classes, uint64_t seed)
     DS_ALLOC(images, (size_t)n);
     for (int i = 0; i < n; i++)
         pools[labels[i]].size++;
-    for (int c = 0; c < classes; images += pools[c++].size) {
-        pools[c].class = c;
+    for (int c = 0; c < classes; images += pools[c++].size)
         pools[c].images = images;
-    }
     for (int i = 0; i < n; i++) {
         pool *p = &pools[labels[i]];
         p->images[p->used++] = (uint32_t)i;
     }
-    for (pool *p = pools; p < pools + classes; p++) {
-        ds_rng r = ds_rng_make(seed, (uint64_t)p->class, 0);
-        ds_rng_shuffle(&r, p->images, (uint32_t)p->size);
-        p->used = 0;
+    for (int c = 0; c < classes; c++) {
+        ds_rng r = ds_rng_make(seed, (uint64_t)c, 0);
+        ds_rng_shuffle(&r, pools[c].images, (uint32_t)pools[c].size);
+        pools[c].used = 0;
     }
     return pools;
 }
@@ -43,7 +40,7 @@ static int by_remainder(const void *a, const void *b)
     const pool *x = *(pool *const *)a, *y = *(pool *const *)b;
     if (x->remainder != y->remainder)
         return x->remainder > y->remainder ? -1 : 1;
-    return x->class - y->class;
+    return x < y ? -1 : 1; /* in the order of classes */
 }
 
 /* Largest remainders: the whole part of count * size / n for each class, the rest to the largest

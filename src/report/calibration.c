@@ -115,9 +115,8 @@ static void promise(FILE *f, const ds_calibration *c)
         fprintf(
             f,
             "with probability at least %s over the draw of the calibration images, the error rate among "
-            "images "
-            "of the same kind that are accepted as a class is at most the risk in its line, for all of these "
-            "classes at once\n",
+            "images of the same kind that are accepted as a class is at most the risk in its line, for all "
+            "of these classes at once\n",
             ds_percent_rest_text(c->delta, sure));
     else if (!isnan(c->risk))
         fprintf(f,

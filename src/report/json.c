@@ -218,8 +218,7 @@ static json_t *tables(const ds_figures *r)
     json_t *conventions = json_pack(
         "{s:s, s:s, s:s, s:s, s:s}", "aurc",
         "mean over k = 1 to n of the error rate among the k surest images; inside a group of equal "
-        "confidence "
-        "the errors grow linearly",
+        "confidence the errors grow linearly",
         "eaurc", "aurc minus the aurc of the order that puts every right image before every wrong one",
         "augrc",
         "area under (share accepted, errors among the accepted divided by all images), trapezoid from (0, 0)",

@@ -12,8 +12,8 @@
 #include <string.h>
 
 static const char header[] =
-    "epoch,batch,train_loss,train_accuracy,learning_rate,alpha,valid_top1,valid_nll,valid_ece,"
-    "valid_aurc,valid_balanced,valid_worst,valid_worst_class,images_per_second";
+    "epoch,batch,train_loss,train_accuracy,learning_rate,alpha,valid_top1,valid_nll,valid_ece,valid_aurc,"
+    "valid_balanced,valid_worst,valid_worst_class,images_per_second";
 /* The fields of its columns behind epoch and batch. */
 #define AT(field) offsetof(ds_result, field)
 static const size_t reals[] = {AT(train_loss),  AT(train_accuracy),    AT(learning_rate),
