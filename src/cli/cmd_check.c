@@ -39,24 +39,21 @@ static void on_tick(int done, int all)
         fprintf(stderr, "\r%d of %d images\033[K", done, all);
 }
 
-static void put_range(const int *v)
+static const char *range(const int *v, char text[32])
 {
-    char text[32];
-    snprintf(text, sizeof text, v[0] == v[1] ? "%d" : "%d to %d", v[0], v[1]);
-    printf(" %15s", text);
+    snprintf(text, 32, v[0] == v[1] ? "%d" : "%d to %d", v[0], v[1]);
+    return text;
 }
 
 static void put_lists(const ds_check *c)
 {
     printf("%-8s %10s %10s %15s %15s  %s\n", "list", "images", "unreadable", "width", "height", "file");
-    for (const ds_checked_list *l = c->lists; l < c->lists + DS_CHECK_LISTS; l++) {
-        if (!l->images.n)
-            continue;
-        printf("%-8s %10d %10d", l->key, l->images.n, l->bad);
-        put_range(l->w);
-        put_range(l->h);
-        ds_put_line(stdout, "  ", l->images.list);
-    }
+    for (const ds_checked_list *l = c->lists; l < c->lists + DS_CHECK_LISTS; l++)
+        if (l->images.n) {
+            char w[32], h[32];
+            printf("%-8s %10d %10d %15s %15s", l->key, l->images.n, l->bad, range(l->w, w), range(l->h, h));
+            ds_put_line(stdout, "  ", l->images.list);
+        }
 }
 
 static void put_classes(const ds_check *c)
@@ -82,13 +79,14 @@ static void put_text(const ds_check *c)
     put_lists(c);
     if (c->data.names)
         put_classes(c);
-    if (!c->parameters)
-        return;
-    printf("\nparameters       %zu\nMFLOP an image   %.3f\nmemory           about ", c->parameters,
-           c->flops / 1e6);
-    if (c->training)
-        printf("%zu MiB to train, ", c->training >> 20);
-    printf("%zu MiB to answer\n", c->answering >> 20);
+    if (c->parameters) {
+        printf("\nparameters       %zu\nMFLOP an image   %.3f\nmemory           about ", c->parameters,
+               c->flops / 1e6);
+        if (c->training)
+            printf("%zu MiB to train, ", c->training >> 20);
+        printf("%zu MiB to answer\n", c->answering >> 20);
+    }
+    printf("\n%d errors, %d warnings\n", c->problems.count[DS_ERROR], c->problems.count[DS_WARNING]);
 }
 
 /* ---- for programs ---- */
@@ -150,17 +148,13 @@ typedef struct checking {
     ds_check found;
 } checking;
 
-static int open_places(checking *k, const check_flags *s, const char *const *operands, ds_error *e)
+static int look(checking *k, const check_flags *s, const char *const *operands, ds_error *e)
 {
+    const bool terminal = isatty(STDERR_FILENO);
     DS_TRY(ds_outputs_add(&k->outputs, "json", s->json, e));
     DS_TRY(ds_outputs_keep(&k->outputs, operands, 3, e));
     DS_TRY(ds_place_open(&k->json, s->json, e));
-    return s->untrusted ? ds_decoder_new(&k->decoder, e) : DS_OK;
-}
-
-static void look(checking *k, const check_flags *s, const char *const *operands)
-{
-    const bool terminal = isatty(STDERR_FILENO);
+    DS_TRY(s->untrusted ? ds_decoder_new(&k->decoder, e) : DS_OK);
     const ds_check_setup setup = {.run = {.data = operands[0],
                                           .cfg = operands[1],
                                           .weights = operands[2],
@@ -176,13 +170,14 @@ static void look(checking *k, const check_flags *s, const char *const *operands)
     ds_check_run(&setup, &k->found);
     if (terminal)
         fputs("\r\033[K", stderr);
+    return DS_OK;
 }
 
 /* Problems come last, nearest to where one looks. */
-static int write_results(checking *k, const check_flags *s, ds_error *e)
+static int tell(checking *k, const check_flags *s, ds_error *e)
 {
     ds_check *c = &k->found;
-    const int errors = c->problems.count[DS_ERROR], warnings = c->problems.count[DS_WARNING];
+    const int errors = c->problems.count[DS_ERROR];
     DS_TRY(ds_outputs_keep_listed(&k->outputs, &c->data, e));
     for (const ds_checked_list *l = c->lists; l < c->lists + DS_CHECK_LISTS; l++)
         DS_TRY(ds_outputs_keep(&k->outputs, (const char *const *)l->images.paths, (size_t)l->images.n, e));
@@ -192,7 +187,6 @@ static int write_results(checking *k, const check_flags *s, ds_error *e)
     DS_TRY(ds_place_commit(&k->json, e));
     if (!ds_is_stdout(s->json)) {
         put_text(c);
-        printf("\n%d errors, %d warnings\n", errors, warnings);
         DS_TRY(ds_flush_output(e));
     }
     ds_problems_print(&c->problems, stderr);
@@ -210,11 +204,9 @@ int ds_cmd_check(int argc, char **argv, ds_error *e)
     if (!rc)
         rc = ds_check_operands(words, 2, n, e);
     if (!rc)
-        rc = open_places(&k, &s, operands, e);
-    if (!rc) {
-        look(&k, &s, operands);
-        rc = write_results(&k, &s, e);
-    }
+        rc = look(&k, &s, operands, e);
+    if (!rc)
+        rc = tell(&k, &s, e);
     ds_place_abort(&k.json);
     ds_outputs_clear(&k.outputs);
     ds_sandbox_free(k.decoder);

@@ -16,8 +16,6 @@ static void shape_text(char *text, size_t size, int w, int h, int c, int count)
 void ds_print_layers(const ds_net *net, FILE *out)
 {
     const ds_net_info *info = ds_net_get_info(net);
-    size_t parameters = 0;
-    double flops = 0;
     fprintf(out, "%5s  %-16s %-18s %-18s %12s %10s\n", "layer", "name", "input", "output", "parameters",
             "MFLOP");
     for (int i = 0; i < info->layers; i++) {
@@ -27,10 +25,9 @@ void ds_print_layers(const ds_net *net, FILE *out)
         shape_text(in, sizeof in, r.in_w, r.in_h, r.in_c, r.inputs);
         shape_text(to, sizeof to, r.out_w, r.out_h, r.out_c, r.outputs);
         fprintf(out, "%5d  %-16s %-18s %-18s %12zu %10.3f\n", i, r.name, in, to, r.parameters, r.flops / 1e6);
-        parameters += r.parameters;
-        flops += r.flops;
     }
-    fprintf(out, "%5s  %-16s %-18s %-18s %12zu %10.3f\n", "total", "", "", "", parameters, flops / 1e6);
+    fprintf(out, "%5s  %-16s %-18s %-18s %12zu %10.3f\n", "total", "", "", "", info->parameters,
+            info->flops / 1e6);
 }
 
 /* flops: of one direction, all images of a pass. A layer without time was computed together with the one

@@ -44,7 +44,8 @@ typedef struct ds_net_info {
     bool abstain;            /* the last logit means abstain */
     double cost_temperature; /* of the output of the cost section */
     size_t parameters;
-    int threads; /* that compute */
+    double flops; /* as those of its layers */
+    int threads;  /* that compute */
 } ds_net_info;
 const ds_net_info *ds_net_get_info(const ds_net *net);
 /* "onednn (2.6.3, AVX-512)", "host". Belongs to the network. */

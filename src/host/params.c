@@ -67,8 +67,12 @@ static int first_trained(const network *net)
 void ds_params_list(ds_net *n)
 {
     n->first = first_trained(n->net);
-    for (int i = 0; i < n->net->n; i++)
+    for (int i = 0; i < n->net->n; i++) {
+        ds_layer_row row;
         add_layer(n, i);
+        ds_net_layer_row(n, i, &row);
+        n->info.flops += row.flops;
+    }
 }
 
 const ds_param *ds_net_params(const ds_net *net, int *n)

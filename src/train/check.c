@@ -1,4 +1,5 @@
 #include "train/check.h"
+#include "base/text.h"
 #include "train/job.h"
 
 #include <stdlib.h>
@@ -102,14 +103,16 @@ static void tell_same(checker *k, const ds_same *a, const ds_same *b)
     const int label_a = la->labels[a->image], label_b = lb->labels[b->image];
     const bool differ = label_a >= 0 && label_b >= 0 && label_a != label_b, apart = a->list != b->list;
     const bool refused = apart && (a->list == CALIB || b->list == CALIB);
-    char *const *names = k->c->data.labels;
+    char *const *names = k->c->data.labels, *labels = NULL;
+    if (differ)
+        labels = ds_format(", but the label '%s' instead of '%s'", names[label_b], names[label_a]);
     of_kind(k, differ ? "contradiction" : apart ? "overlap" : "duplicate");
     ds_problem_add(&k->c->problems, refused ? DS_ERROR : DS_WARNING, lb->list, lb->lines[b->image],
-                   "image '%s' %s '%s' in %s:%d%s%s%s%s%s%s", lb->paths[b->image],
+                   "image '%s' %s '%s' in %s:%d%s%s", lb->paths[b->image],
                    ds_same_file(a, b) ? "is the file of" : "has the bytes of", la->paths[a->image], la->list,
-                   la->lines[a->image], differ ? ", but the label '" : "", differ ? names[label_b] : "",
-                   differ ? "' instead of '" : "", differ ? names[label_a] : "", differ ? "'" : "",
+                   la->lines[a->image], differ ? labels : "",
                    refused ? ", expected a calib= that shares no image with another list" : "");
+    free(labels);
 }
 
 static void look_for_same(checker *k)
@@ -196,11 +199,7 @@ static void look_at_network(checker *k)
     const ds_net_info *info = ds_net_get_info(net);
     k->c->parameters = info->parameters;
     k->c->answering = around(k, info->batch) + ds_net_memory(net);
-    for (int i = 0; i < info->layers; i++) {
-        ds_layer_row row;
-        ds_net_layer_row(net, i, &row);
-        k->c->flops += row.flops;
-    }
+    k->c->flops = info->flops;
     look_at_weights(k, net);
     ds_net_free(net);
 }
