@@ -130,6 +130,7 @@ check-long: all $(UNIT)
 	sh tests/long/demo.sh
 	sh tests/long/kill.sh
 	sh tests/long/steady.sh
+	python3 tests/long/vectors.py $(BUILD)/tests
 	sh tests/long/coverage.sh
 	$(if $(WITH_ONEDNN),sh tests/long/stock.sh $(BUILD)/tests/test_onednn_nets)
 
