@@ -286,6 +286,19 @@ static bool run_labels(const uint8_t *bytes, size_t n, ds_error *e)
 
 /* ---- answers ---- */
 
+/* Rows as they come; -1: the file was refused. */
+static long count_rows(const char *path, ds_error *e)
+{
+    ds_csv csv;
+    bool more = true;
+    long rows = 0;
+    int rc = ds_csv_open(&csv, path, "rows", e);
+    while (!rc && !(rc = ds_csv_next(&csv, &more, e)) && more)
+        rows++;
+    ds_csv_close(&csv);
+    return rc ? -1 : rows;
+}
+
 static bool run_csv(const uint8_t *bytes, size_t n, ds_error *e)
 {
     const char *path = put(0, bytes, n);
@@ -296,9 +309,19 @@ static bool run_csv(const uint8_t *bytes, size_t n, ds_error *e)
         if (!rc && labelled && a.paths &&
             (ds_report_csv_read(path, true, &again, e) || ds_answers_match(&a, &again, e)))
             abort(); /* the same file matches itself */
+        if (!rc && count_rows(path, e) != (long)a.n)
+            abort(); /* both readers see the same rows */
         ds_answers_clear(&a);
         ds_answers_clear(&again);
     }
+    return !rc;
+}
+
+static bool run_results(const uint8_t *bytes, size_t n, ds_error *e)
+{
+    ds_results r;
+    int rc = ds_results_open(&r, put(0, bytes, n), 100, e);
+    ds_results_clear(&r);
     return !rc;
 }
 
@@ -367,10 +390,19 @@ static bool run_image(const uint8_t *bytes, size_t n, ds_error *e)
 }
 
 const ds_fuzz_target ds_fuzz_targets[] = {
-    {"cfg", run_cfg},         {"network", run_network},       {"data", run_data},
-    {"list", run_list},       {"labels", run_labels},         {"csv", run_csv},
-    {"weights", run_weights}, {"checkpoint", run_checkpoint}, {"idx", run_idx},
-    {"cifar", run_cifar},     {"image", run_image},           {0},
+    {"cfg", run_cfg},
+    {"network", run_network},
+    {"data", run_data},
+    {"list", run_list},
+    {"labels", run_labels},
+    {"csv", run_csv},
+    {"weights", run_weights},
+    {"checkpoint", run_checkpoint},
+    {"idx", run_idx},
+    {"cifar", run_cifar},
+    {"results", run_results},
+    {"image", run_image},
+    {0},
 };
 
 /* As the program does: all failures are kept and printed. */
