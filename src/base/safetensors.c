@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 static size_t bytes_of(const ds_saved *a)
 {
@@ -36,6 +38,26 @@ static char *make_header(json_t *metadata, const ds_saved *a, int n)
     return padded;
 }
 
+/* A text of the metadata: the CRC-32 of all arrays, as they lie in the file. */
+static void add_checksum(json_t *metadata, const ds_saved *a, int n)
+{
+    uLong crc = crc32_z(0, NULL, 0);
+    for (int i = 0; i < n; i++)
+        crc = crc32_z(crc, a[i].values, bytes_of(&a[i]));
+    if (json_object_set_new(metadata, "crc32", json_sprintf("%08lx", crc)))
+        ds_out_of_memory();
+}
+
+/* Files of other programs may have none. */
+static bool is_whole(const ds_saved_file *f)
+{
+    char text[16];
+    const char *crc = NULL;
+    json_unpack(f->header, "{s: {s: s}}", "__metadata__", "crc32", &crc);
+    snprintf(text, sizeof text, "%08lx", crc32_z(0, f->data, f->n));
+    return f->header && (!crc || strcmp(crc, text) == 0);
+}
+
 /* There is one of the two files at any time. */
 static void keep_old(const char *path)
 {
@@ -49,6 +71,7 @@ int ds_saved_write(const char *path, json_t *metadata, const ds_saved *a, int n,
 {
     ds_writer w;
     DS_TRY(ds_writer_open(&w, path, e));
+    add_checksum(metadata, a, n);
     char *header = make_header(metadata, a, n);
     uint64_t length = strlen(header);
     fwrite(&length, sizeof length, 1, w.f);
@@ -64,7 +87,10 @@ int ds_saved_write(const char *path, json_t *metadata, const ds_saved *a, int n,
 int ds_saved_open(ds_saved_file *f, char *path, const char *what, ds_error *e)
 {
     uint64_t length = 0;
+    struct stat st;
     *f = (ds_saved_file){.path = path};
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return ds_fail_at(e, DS_EINPUT, path, 0, "is no regular file, expected %s", what);
     DS_TRY(ds_file_read(path, what, &f->bytes, &f->n, e));
     memcpy(&length, f->bytes, f->n < sizeof length ? 0 : sizeof length);
     if (length > 0 && length <= f->n - sizeof length) {
@@ -72,7 +98,7 @@ int ds_saved_open(ds_saved_file *f, char *path, const char *what, ds_error *e)
         f->n -= sizeof length + length;
         f->header = json_loadb((char *)f->data - length, length, JSON_REJECT_DUPLICATES, NULL);
     }
-    return f->header
+    return is_whole(f)
                ? DS_OK
                : ds_fail_at(e, DS_EINPUT, path, 0, "is damaged, expected %s in the safetensors format", what);
 }

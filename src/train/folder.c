@@ -184,12 +184,29 @@ int ds_folder_begin(ds_job *job, ds_error *e)
 
 /* ---- links ---- */
 
+static const char *const linked[] = {".ckpt",    ".backup",      "_best.weights",
+                                     ".weights", "_results.csv", "_results.png"};
+enum { LINKED = sizeof linked / sizeof *linked };
+
+int ds_folder_check_name(const ds_job *job, ds_error *e)
+{
+    const char *name = job->setup.name;
+    size_t n = strlen(job->base);
+    for (unsigned i = 0; name && i < LINKED; i++)
+        if (strncmp(name, job->base, n) == 0 && strcmp(name + n, linked[i]) == 0)
+            return ds_fail(e, DS_EUSAGE, "-name %s is the name of a link beside the run, expected another",
+                           name);
+    return DS_OK;
+}
+
 /* A file that stands there from before runs had folders is not ours to lose: it becomes PATH.old. */
 static bool move_away(const ds_job *job, const char *path)
 {
     struct stat st;
     if (lstat(path, &st) || S_ISLNK(st.st_mode))
         return true;
+    if (S_ISDIR(st.st_mode))
+        return false;
     char *old = ds_format("%s.old", path);
     bool moved = renameat2(AT_FDCWD, path, AT_FDCWD, old, RENAME_NOREPLACE) == 0;
     if (moved)
@@ -200,12 +217,10 @@ static bool move_away(const ds_job *job, const char *path)
 
 void ds_folder_link(ds_job *job, const char *suffix)
 {
-    static const char *const all[] = {".ckpt",    ".backup",      "_best.weights",
-                                      ".weights", "_results.csv", "_results.png"};
     unsigned i = 0;
-    while (i < sizeof all / sizeof *all && strcmp(all[i], suffix) != 0)
+    while (i < LINKED && strcmp(linked[i], suffix) != 0)
         i++;
-    if (i == sizeof all / sizeof *all || job->linked >> i & 1)
+    if (i == LINKED || job->linked >> i & 1)
         return;
     job->linked |= 1u << i;
     char *path = link_path(job, suffix), *fresh = ds_path_join(job->folder, ".link");

@@ -78,6 +78,8 @@ bool ds_job_done(const ds_job *job);
 /* folder.c: where a run writes. */
 /* FOLDER/BASE and `suffix`, fresh memory. */
 char *ds_job_path(const ds_job *job, const char *suffix);
+/* DS_EUSAGE: -name is that of a link. */
+int ds_folder_check_name(const ds_job *job, ds_error *e);
 /* The folder of -name, or where the link BASE.ckpt leads, locked; there is none: job->folder stays NULL.
  * DS_EINPUT: another run has it. */
 int ds_folder_find(ds_job *job, ds_error *e);

@@ -348,6 +348,7 @@ static int find_run(ds_job *job, ds_error *e)
         return ds_fail(e, DS_EUSAGE, "-patience %d, expected valid= in %s", s->patience, s->data);
     if (s->best && !job->data.valid)
         return ds_fail(e, DS_EUSAGE, "-best %s, expected valid= in %s", ds_best_names[s->best], s->data);
+    DS_TRY(ds_folder_check_name(job, e));
     DS_TRY(s->resume ? ds_folder_find(job, e) : DS_OK);
     if (s->resume && !job->folder)
         ds_note(s->notes, "note: no run of %s in %s to go on with: one begins", job->base, job->data.backup);

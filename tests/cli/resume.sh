@@ -124,6 +124,10 @@ run "$D" classifier train "$I/adam.data" "$adam" -resume -epochs 6
 expect_status 0
 expect_err '^warning: .*adam\.ckpt .*adam\.ckpt\.1'
 [ "$(checkpoint "$ckpt" seen)" = 720 ] || complain "seen is $(checkpoint "$ckpt" seen)"
+python3 -c 'import sys; b = bytearray(open(sys.argv[1], "rb").read()); b[-9] ^= 1; open(sys.argv[1], "wb").write(b)' "$ckpt"
+run "$D" classifier train "$I/adam.data" "$adam" -resume -epochs 6
+expect_status 0
+expect_err '^warning: .*adam\.ckpt .*adam\.ckpt\.1'
 for file in "$ckpt" "$ckpt.1"; do
     head -c 300 "$ckpt" >"$T/cut" && cp "$T/cut" "$file"
 done
@@ -132,6 +136,13 @@ expect_error 1 'adam\.ckpt.*expected'
 end
 
 # ---- folders ----
+
+begin "-name of a link beside the run is refused, nothing is moved"
+for name in ema.ckpt ema.weights ema_results.png; do
+    run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -epochs 2 -name $name
+    expect_error 2 "-name $name"
+done
+end
 
 begin "a second run has a folder of its own, the links move to it, the first keeps its files"
 cksum "$T/ema/ema-1/"* >"$T/before"

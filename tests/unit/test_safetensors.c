@@ -10,6 +10,7 @@
 #include "base/text.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -110,7 +111,24 @@ static void test_damaged(void **state)
         }
         bytes[i] = kept;
     }
+    for (size_t i = n - 40; i < n; i++) { /* the arrays themselves */
+        bytes[i] ^= 1;
+        put(bytes, n);
+        assert_int_equal(read_a(path, a), DS_EINPUT);
+        bytes[i] ^= 1;
+    }
     free(bytes);
+}
+
+static void test_pipe(void **state)
+{
+    (void)state;
+    ds_saved_file f;
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(ds_saved_open(&f, ds_strdup(path), "arrays", NULL), DS_EINPUT);
+    ds_saved_close(&f);
+    unlink(path);
 }
 
 static void check_refused(const char *header)
@@ -143,7 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_damaged), cmocka_unit_test(test_pipe),
         cmocka_unit_test(test_hostile_headers),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
