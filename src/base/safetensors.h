@@ -26,10 +26,11 @@ typedef struct ds_saved_file {
     json_t *header;
 } ds_saved_file;
 
-/* Write n arrays and an object of texts, to which the CRC-32 of the arrays is added, as ds_writer does; keep: the file of before becomes PATH.1. */
+/* Write n arrays and an object of texts, to which the CRC-32 of the arrays is added, as ds_writer does;
+ * keep: the file of before becomes PATH.1. */
 int ds_saved_write(const char *path, json_t *metadata, const ds_saved *arrays, int n, bool keep, ds_error *e);
-/* DS_EIO; DS_EINPUT: not of this format, or other arrays than the checksum says. `path` (fresh memory) is the file's from now on; what: what was
- * expected, for messages ("a checkpoint"). */
+/* DS_EIO; DS_EINPUT: not of this format, or other arrays than the checksum says. `path` (fresh memory) is
+ * the file's from now on; what: what was expected, for messages ("a checkpoint"). */
 int ds_saved_open(ds_saved_file *f, char *path, const char *what, ds_error *e);
 /* The rows of an array, 0 where there is none or the file is too short for so many. */
 size_t ds_saved_rows(const ds_saved_file *f, const char *name);
