@@ -76,7 +76,7 @@ end
 
 if [ -z "${DARKNET:-}" ]; then # a sanitizer's build needs all the addresses there are
     begin "a limit of memory is not taken for a missing package"
-    run sh -c 'ulimit -v 200000; exec "$@"' sh "$D" classifier valid "$tiny_data" "$T/net.cfg" "$W"
+    run sh -c 'ulimit -v 200000; exec "$@"' sh "$D" classifier valid "$tiny_data" "$T/net.cfg" "$W" -backend host
     expect_error 1 'libdarknet\.so: .*failed to map'
     ! grep -q install "$T/err" || complain "$(cat "$T/err")"
     end
@@ -84,7 +84,7 @@ fi
 
 if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
     error_case "without /proc" 1 '/proc is not mounted, expected it' \
-        unshare -m sh -c 'mount -t tmpfs tmpfs /proc && exec "$@"' sh "$D" classifier valid "$tiny_data" "$T/net.cfg" "$W"
+        unshare -m sh -c 'mount -t tmpfs tmpfs /proc && exec "$@"' sh "$D" classifier valid "$tiny_data" "$T/net.cfg" "$W" -backend host
 else
     skip "without /proc" "needs root and unshare"
 fi
