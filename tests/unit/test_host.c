@@ -472,8 +472,12 @@ static void sane_averages(ds_net *net)
     int arrays;
     const ds_param *p = ds_net_params(net, &arrays);
     for (int k = 0; k < arrays; k++)
-        for (size_t i = 0; !strcmp(p[k].name, "variances") && i < p[k].n; i++)
-            p[k].values[i] = 1;
+        for (size_t i = 0; i < p[k].n; i++)
+            if (!strcmp(p[k].name, "variances") || !strcmp(p[k].name, "scales"))
+                p[k].values[i] = 1;
+            else if (!strcmp(p[k].name, "weights")) /* without the library there are no initial ones */
+                p[k].values[i] = .1f * ((float)((i * 2654435761u >> 8) % 2001) / 1000 - 1);
+    ds_net_changed(net);
 }
 
 /* max |a - b| / max |b| of the logits of one random image, ours against the stock forward pass. */
