@@ -13,9 +13,12 @@
 #include "report/report.h"
 #include "train/job.h"
 
+#include <fcntl.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- bytes as files ---- */
@@ -362,6 +365,48 @@ static bool run_cifar(const uint8_t *bytes, size_t n, ds_error *e)
     return whole;
 }
 
+/* An empty file in a folder a class; names that a file cannot have are left out. */
+static void make_image(const char *tree, const char *class, const char *name)
+{
+    if (!name || strchr(name, '/') || strcmp(class, "..") == 0 || strcmp(name, "..") == 0)
+        return;
+    char *dir = ds_path_join(tree, class), *path = ds_path_join(dir, name);
+    mkdir(dir, 0777);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd >= 0)
+        close(fd);
+    free(dir);
+    free(path);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+/* Lines of CLASS/NAME: folders of images. */
+static bool run_folders(const uint8_t *bytes, size_t n, ds_error *e)
+{
+    enum { MOST_DEEP = 4 };
+    put(0, "", 0);
+    char *tree = ds_path_join(folder, "tree"), *text = ds_strndup((const char *)bytes, n), *rest = text,
+         *line;
+    mkdir(tree, 0777);
+    while ((line = strsep(&rest, "\n"))) {
+        const char *class = strsep(&line, "/");
+        make_image(tree, class, line);
+    }
+    bool whole = import((ds_import){.kind = DS_FOLDERS, .source[0] = tree}, e);
+    if (nftw(tree, remove_entry, MOST_DEEP, FTW_DEPTH | FTW_PHYS))
+        abort();
+    free(tree);
+    free(text);
+    return whole;
+}
+
 /* ---- images ---- */
 
 static bool run_image(const uint8_t *bytes, size_t n, ds_error *e)
@@ -390,19 +435,13 @@ static bool run_image(const uint8_t *bytes, size_t n, ds_error *e)
 }
 
 const ds_fuzz_target ds_fuzz_targets[] = {
-    {"cfg", run_cfg},
-    {"network", run_network},
-    {"data", run_data},
-    {"list", run_list},
-    {"labels", run_labels},
-    {"csv", run_csv},
-    {"weights", run_weights},
-    {"checkpoint", run_checkpoint},
-    {"idx", run_idx},
-    {"cifar", run_cifar},
-    {"results", run_results},
-    {"image", run_image},
-    {0},
+    {"cfg", run_cfg},         {"network", run_network},
+    {"data", run_data},       {"list", run_list},
+    {"labels", run_labels},   {"csv", run_csv},
+    {"weights", run_weights}, {"checkpoint", run_checkpoint},
+    {"idx", run_idx},         {"cifar", run_cifar},
+    {"folders", run_folders}, {"results", run_results},
+    {"image", run_image},     {0},
 };
 
 /* As the program does: all failures are kept and printed. */
