@@ -215,6 +215,8 @@ static const char *damage_of(const unsigned char *bytes, size_t n)
         return "JPEG that is cut off or damaged";
     if (is_png(bytes, n) && !is_whole_png(bytes, n))
         return "PNG that is cut off or has a wrong checksum";
+    if (n > 4 && memcmp(bytes, "GIF8", 4) == 0 && !ds_gif_is_bounded(bytes, n))
+        return "GIF with more pixels than its picture";
     if (bytes[0] == 'P' && stbi_is_16_bit_from_memory(bytes, (int)n))
         return "16-bit PNM"; /* stb_image mixes up its bytes */
     return NULL;

@@ -92,6 +92,11 @@ void ds_crop_random(const ds_image *im, int w, int h, const ds_draw *draw, float
 /* colour.c: c planes of n pixels in place; hue and saturation for c = 3 only. */
 void ds_distort(float *out, int c, size_t n, const ds_draw *draw);
 
+/* ---- gif.c ---- */
+
+/* Of n bytes: false where decoding would take longer than the size of the picture explains. */
+bool ds_gif_is_bounded(const unsigned char *bytes, size_t n);
+
 /* ---- png.c ---- */
 
 /* A PNG file in memory (*n bytes, fresh; the caller frees) of h rows of w * c bytes: c = 1 (grey) or 3
