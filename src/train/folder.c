@@ -223,7 +223,8 @@ void ds_folder_link(ds_job *job, const char *suffix)
     if (i == LINKED || job->linked >> i & 1)
         return;
     job->linked |= 1u << i;
-    char *path = link_path(job, suffix), *fresh = ds_path_join(job->folder, ".link");
+    char *path = link_path(job, suffix);
+    char *fresh = ds_format("%s/.%s%s.link", job->data.backup, job->base, suffix);
     char *target = ds_format("%s/%s%s", ds_path_base(job->folder), job->base, suffix);
     unlink(fresh);
     if (!move_away(job, path) || symlink(target, fresh) || rename(fresh, path)) {

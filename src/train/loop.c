@@ -146,7 +146,9 @@ static int after_batch(ds_job *job, ds_error *e)
         return rescue(job, rc, e);
     if (rc == DS_EINTERRUPT || (!rc && !ds_job_done(job) && interrupted(job)))
         return save_interrupted(job, e);
-    return !rc && every > 0 && ds_now() - job->saved >= every ? ds_checkpoint_write(job, e) : rc;
+    if (rc || ds_job_done(job))
+        return rc;
+    return every > 0 && ds_now() - job->saved >= every ? ds_checkpoint_write(job, e) : DS_OK;
 }
 
 /* The first checkpoint, so that a run that is killed goes on from its WEIGHTS, too. */

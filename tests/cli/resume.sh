@@ -318,6 +318,11 @@ expect_status 0
 expect_err "^warning: .*$image: .*left out from now on"
 expect_err '^note: 1 of 120 training images were lost in mid-run and left out$'
 mv "$I/$image.gone" "$I/$image"
+image=$(sed -n 5p "$I/valid.list")
+run python3 "$T/vanish.py" "$I/$image" "$D" classifier train "$I/gone.data" "$T/ema.cfg" -epochs 5 -skip-bad
+expect_status 0
+expect_err '^note: .*valid\.list: 1 of 30 images cannot be decoded and are left out$'
+mv "$I/$image.gone" "$I/$image"
 end
 
 finish

@@ -50,6 +50,38 @@ at_most "$last" "$(awk -v x="$first" 'BEGIN { print 0.6 * x }')" || complain "lo
 tail -n 1 "$T/lines" | grep -q ' 960 images$' || complain "not 960 images at the end"
 end
 
+# on_terminal COLUMNS COMMAND…: what it writes on a terminal, a line for each that is drawn or overdrawn.
+on_terminal() {
+    python3 -c 'import fcntl, os, pty, re, struct, sys, termios
+pid, fd = pty.fork()
+if pid == 0:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", 24, int(sys.argv[1]), 0, 0))
+    os.execvp(sys.argv[2], sys.argv[2:])
+text = b""
+try:
+    while True:
+        text += os.read(fd, 4096)
+except OSError:  # the end
+    pass
+print("\n".join(re.split("[\r\n]+", text.decode().replace("\033[K", ""))))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))' "$@"
+}
+
+begin "training on a terminal: one line with a bar that fits, a line an epoch"
+beside "$grey_data" "$T/bar" bar.data
+for columns in 100 60; do
+    run on_terminal $columns "$D" classifier train "$I/bar.data" "$T/net.cfg" -epochs 3
+    expect_status 0
+    grep -E 'batch [0-9]+/23' "$T/out" >"$T/drawn"
+    [ "$(awk '{ if (length > most) most = length } END { print most + 0 }' "$T/drawn")" -lt $columns ] || complain "wider than $columns columns"
+done
+expect_out '^epoch 3/3 batch 23/23 loss [0-9.]+ acc [0-9.]+%'
+run on_terminal 100 "$D" classifier train "$I/bar.data" "$T/net.cfg" -epochs 3
+expect_out '^\[#-+\] epoch 1/3 batch 1/23 loss [0-9.]+ acc [0-9.]+% warm-up [0-9]+% [0-9]+ img/s 0:0[0-9] left$'
+expect_out '^\[#+\] epoch 3/3 batch 23/23 loss [0-9.]+ acc [0-9.]+% [0-9]+ img/s 0:00 left$'
+expect_out '^epoch 3: loss [0-9.]+, training accuracy [0-9.]+ %; valid top-1'
+end
+
 begin "files of a run: its folder, links beside it"
 for file in net.backup net_best.weights net.weights net.ckpt net_results.csv; do
     expect_file "$T/a/net-1/$file"

@@ -318,7 +318,7 @@ def tensors():
         log = calls("count%d%d" % (cfg == CFG, end), "-save-every", "1e-9", cfg=cfg, epochs="8")
         ends = [n for n, call in enumerate(log, 1) if call.endswith(".ckpt")]
         status, _, err = train("cut", "-save-every", "1e-9", cfg=cfg, epochs="8",
-                               shim="kill:%d:2" % ends[-3] if end else "kill:%d:9" % (ends[-6] + 1))
+                               shim="kill:%d:2" % ends[-2] if end else "kill:%d:9" % (ends[-5] + 1))
         assert status == (130 if end else -signal.SIGKILL), err
         file = read("cut", BASE + ".ckpt")
 

@@ -466,6 +466,67 @@ static void stock_predicts_the_same(void **state)
     teardown(&b);
 }
 
+/* The array of the host's own layer that a parameter is. */
+static float *of_stock(const network *stock, const ds_param *p)
+{
+    const layer *l = &stock->layers[p->layer];
+    float *arrays[] = {l->biases, l->scales, l->rolling_mean, l->rolling_variance, l->weights};
+    static const char *const names[] = {"biases", "scales", "means", "variances", "weights"};
+    int i = 0;
+    while (strcmp(names[i], p->name) != 0)
+        i++;
+    return arrays[i];
+}
+
+/* A file of so many numbers, 1, 2, …, read by the host and by us: the same places get the same numbers. */
+static void check_reading(const char *keys, size_t numbers)
+{
+    char *text = ds_format(NET CONV(4, 3, BN "%s") HEAD(4) "[softmax]\n", keys);
+    struct bench b = setup_text(text, false);
+    ds_error e = {0};
+    ds_weights_info info;
+    char *path = temporary(), *cfg = temporary();
+    FILE *f = fopen(path, "wb");
+    fwrite((int32_t[]){0, 2, 0, 0, 0}, 4, 5, f);
+    for (size_t i = 0; i < numbers; i++)
+        fwrite(&(float){(float)i + 1}, sizeof(float), 1, f);
+    fclose(f);
+    f = fopen(cfg, "w");
+    fputs(text, f);
+    fclose(f);
+    void *host = dlopen("/usr/lib/darknet/libdarknet.so", RTLD_NOW | RTLD_LOCAL);
+    network *(*parse)(char *) = (network * (*)(char *)) dlsym(host, "parse_network_cfg");
+    void (*load)(network *, char *) = (void (*)(network *, char *))dlsym(host, "load_weights");
+    network *stock = parse(cfg);
+    int arrays;
+    const ds_param *p = ds_net_params(b.net, &arrays);
+    for (int k = 0; k < arrays; k++)
+        for (size_t i = 0; i < p[k].n; i++)
+            p[k].values[i] = of_stock(stock, &p[k])[i] = -1;
+    load(stock, path);
+    check(ds_net_load_weights(b.net, path, -1, &info, &e), &e);
+    for (int k = 0; k < arrays; k++)
+        if (memcmp(p[k].values, of_stock(stock, &p[k]), p[k].n * sizeof(float)) != 0)
+            fail_msg("%s: %s of layer %d", keys, p[k].name, p[k].layer);
+    unlink(path);
+    unlink(cfg);
+    free(path);
+    free(cfg);
+    free(text);
+    teardown(&b);
+}
+
+static void weights_as_their_keys_say(void **state)
+{
+    (void)state;
+    enum { FILTERS = 4 * 9 * 3, HEAD_NUMBERS = 4 + 4 * 4 * 64 };
+    check_reading("", 16 + FILTERS + HEAD_NUMBERS);
+    check_reading("flipped=1\n", 16 + FILTERS + HEAD_NUMBERS);
+    check_reading("dontload=1\n", HEAD_NUMBERS);
+    check_reading("dontloadscales=1\n", 4 + FILTERS + HEAD_NUMBERS);
+    check_reading("numload=2\n", 8 + FILTERS / 2 + HEAD_NUMBERS);
+}
+
 /* Averages of a fresh network are zero; give them the values of normalised data. */
 static void sane_averages(ds_net *net)
 {
@@ -578,14 +639,23 @@ int main(int argc, char **argv)
         execv("/proc/self/exe", argv);
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients_shortcut),      cmocka_unit_test(gradients_darknet53_block),
-        cmocka_unit_test(gradients_route),         cmocka_unit_test(gradients_sections),
-        cmocka_unit_test(gradients_targets),       cmocka_unit_test(statistics_follow_training),
-        cmocka_unit_test(weights_round_trip),      cmocka_unit_test(weights_of_wrong_size),
-        cmocka_unit_test(stock_predicts_the_same), cmocka_unit_test(seeds_decide),
-        cmocka_unit_test(reject_gives_zeros),      cmocka_unit_test(not_a_number_is_reported),
-        cmocka_unit_test(pieces_of_a_batch),       cmocka_unit_test(stock_networks),
-        cmocka_unit_test(features_come_from),      cmocka_unit_test(features_are_averages),
+        cmocka_unit_test(gradients_shortcut),
+        cmocka_unit_test(gradients_darknet53_block),
+        cmocka_unit_test(gradients_route),
+        cmocka_unit_test(gradients_sections),
+        cmocka_unit_test(gradients_targets),
+        cmocka_unit_test(statistics_follow_training),
+        cmocka_unit_test(weights_round_trip),
+        cmocka_unit_test(weights_of_wrong_size),
+        cmocka_unit_test(weights_as_their_keys_say),
+        cmocka_unit_test(stock_predicts_the_same),
+        cmocka_unit_test(seeds_decide),
+        cmocka_unit_test(reject_gives_zeros),
+        cmocka_unit_test(not_a_number_is_reported),
+        cmocka_unit_test(pieces_of_a_batch),
+        cmocka_unit_test(stock_networks),
+        cmocka_unit_test(features_come_from),
+        cmocka_unit_test(features_are_averages),
     };
     int failed = 0;
     const ds_backend *const *other = ds_backends();
