@@ -48,10 +48,10 @@ typedef struct ds_node {
     /* The host's arrays. `output` is read by layers that the host computes, `delta` gets their gradient
      * (minus dL/dy, zeroed before). */
     float *output, *delta;
-    /* The mean of each channel over its places, for every pass without training: image b's channel c goes to
-     * average[b * average_row + c]. NULL: not wanted. */
-    float *average;
-    size_t average_row;
+    /* For every pass without training: the mean of each channel over its places plus their standard deviation,
+     * image b's channel c at feature[b * feature_row + c]. NULL: not wanted. */
+    float *feature;
+    size_t feature_row;
     float *weights, *biases, *scales, *mean, *variance, *rolling_mean, *rolling_variance;
     /* Gradients are added; NULL: not trained. */
     float *weight_updates, *bias_updates, *scale_updates;
@@ -62,7 +62,7 @@ typedef struct ds_graph {
     int n, batch;
     bool train; /* training passes will come, besides inference */
     ds_precision precision;
-    int first;  /* first layer that trains: outputs of layers before it need no gradient */
+    int first; /* first layer that trains: outputs of layers before it need no gradient */
     uint64_t seed;
     /* The host's activations, in place, where `slope` does not do: x = f(x); delta *= f'(y), y = f(x). */
     void (*activate)(const void *host, float *x, int n, int activation);

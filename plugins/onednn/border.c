@@ -53,10 +53,10 @@ void ds_border_before_forward(const ds_step *s)
 
 void ds_border_after_forward(const ds_step *s)
 {
-    bool averages = s->out->average && s->out->averager == s->number;
-#pragma omp parallel for schedule(static) if (averages)
-    for (size_t i = 0; i < (averages ? s->out->planes : 0); i++)
-        ds_tensor_average(s->out, i);
+    bool measures = s->out->feature && s->out->measurer == s->number;
+#pragma omp parallel for schedule(static) if (measures)
+    for (size_t i = 0; i < (measures ? s->out->planes : 0); i++)
+        ds_tensor_measure(s->out, i);
     if (s->out->to_host)
         ds_tensor_to_plain(s->out, s->out->value, false, s->out->plain);
 }

@@ -24,9 +24,9 @@ typedef struct ds_tensor {
     bool from_host; /* written by the host (or the pixels) */
     bool to_host;   /* read by the host */
     int importer;   /* from_host: the step that copies it, -1: none needs a copy */
-    float *average; /* see ds_node; NULL: not wanted in this plan */
-    size_t average_row;
-    int averager; /* the step that averages it */
+    float *feature; /* see ds_node; NULL: not wanted in this plan */
+    size_t feature_row;
+    int measurer; /* the step that takes it */
     bool wants_gradient;
     int contributions; /* gradients that will arrive in a pass */
     int value_buffer, grad_buffer[2];
@@ -148,8 +148,8 @@ void ds_tensor_move(const ds_tensor *t, const void *from, bool add, void *to);
 void ds_tensor_clear_padding(const ds_tensor *t, void *v);
 /* grad[0] += grad[1], if there is one. */
 void *ds_tensor_join(const ds_tensor *t);
-/* The averages of plane i of t, if they are wanted. */
-void ds_tensor_average(const ds_tensor *t, size_t i);
+/* The feature of each channel of plane i of t. */
+void ds_tensor_measure(const ds_tensor *t, size_t i);
 /* The host's activation of a step, where no slope describes it: of its output, of the gradient g. */
 void ds_odd_activate(const ds_plan *p, const ds_step *s);
 void ds_odd_gradient(const ds_plan *p, const ds_step *s, void *g);

@@ -31,8 +31,8 @@ static void shape_tensors(ds_plan *p)
         const ds_node *node = &g->nodes[i];
         p->tensors[i + 1] = ds_tensor_shape(p, false, node->out_c, node->out_h, node->out_w);
         p->tensors[i + 1].wants_gradient = p->train && i >= g->first;
-        p->tensors[i + 1].average = p->train ? NULL : node->average;
-        p->tensors[i + 1].average_row = node->average_row;
+        p->tensors[i + 1].feature = p->train ? NULL : node->feature;
+        p->tensors[i + 1].feature_row = node->feature_row;
         p->output_of[i + 1] = &p->tensors[i + 1];
     }
 }
@@ -118,7 +118,7 @@ static bool goes_along(const ds_plan *p, const ds_step *s, int i)
 {
     const ds_graph *g = p->graph;
     const ds_tensor *t = &p->tensors[i + 1];
-    return s->kind == &ds_step_layer && i + 1 < g->n && p->owned[i + 1] && !t->to_host && !t->average &&
+    return s->kind == &ds_step_layer && i + 1 < g->n && p->owned[i + 1] && !t->to_host && !t->feature &&
            !is_alias(p, i + 1) && readers_of(p, t) == 1 && (!p->train || i >= g->first) && s->odd < 0;
 }
 
@@ -172,15 +172,15 @@ static void make_steps(ds_plan *p)
             i = make_step(p, i)->tail;
 }
 
-/* A pooling that reads a tensor anyway averages it plane by plane; where there is none, who writes it
+/* A pooling that reads a tensor anyway takes its features plane by plane; where there is none, who writes it
  * does. */
-static void share_averages(ds_plan *p)
+static void share_measuring(ds_plan *p)
 {
     for (int k = 0; k < p->n_steps; k++)
-        p->steps[k].out->averager = k;
+        p->steps[k].out->measurer = k;
     for (int k = 0; k < p->n_steps; k++)
         if (p->steps[k].kind->plane)
-            p->steps[k].inputs[0]->averager = k;
+            p->steps[k].inputs[0]->measurer = k;
 }
 
 /* Numbers for the host alone, the logits before all, stay floats: outputs of products, and what [avgpool]
@@ -316,7 +316,7 @@ int ds_plan_make(ds_plan *p, const ds_graph *g, bool train, const bool *refused,
     alias_routes(p);
     mark_borders(p);
     make_steps(p);
-    share_averages(p);
+    share_measuring(p);
     widen(p);
     lease_values(p);
     add_in_place(p);

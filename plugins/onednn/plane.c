@@ -9,12 +9,12 @@
 static int forward(const ds_plan *p, ds_step *s)
 {
     const ds_tensor *in = s->inputs[0], *out = s->out;
-    bool averages = in->average && in->averager == s->number;
+    bool measures = in->feature && in->measurer == s->number;
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < out->planes; i++) {
         s->kind->plane(p, s, i, ds_plane_at(in, in->value, i), ds_plane_at(out, out->value, i));
-        if (averages)
-            ds_tensor_average(in, i);
+        if (measures)
+            ds_tensor_measure(in, i);
     }
     return DS_OK;
 }

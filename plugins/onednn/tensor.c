@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 ds_tensor ds_tensor_shape(const ds_plan *p, bool wide, int c, int h, int w)
@@ -90,12 +91,14 @@ static float *plain_plane(const ds_tensor *t, const void *v, size_t i, float *to
     return to;
 }
 
-void ds_tensor_average(const ds_tensor *t, size_t i)
+void ds_tensor_measure(const ds_tensor *t, size_t i)
 {
-    _Alignas(64) float mean[16];
+    _Alignas(64) float level[16], m2[16];
     size_t image = i / (size_t)t->blocks, first = i % (size_t)t->blocks * (size_t)t->k->block;
-    t->k->average(ds_plane_at(t, t->value, i), t->extent, mean);
-    memcpy(t->average + image * t->average_row + first, mean, (size_t)channels_of(t, i) * sizeof *mean);
+    t->k->moments(ds_plane_at(t, t->value, i), t->extent, level, m2);
+    for (int c = 0; c < channels_of(t, i); c++)
+        level[c] += sqrtf(m2[c] / (float)t->extent.places);
+    memcpy(t->feature + image * t->feature_row + first, level, (size_t)channels_of(t, i) * sizeof *level);
 }
 
 void ds_odd_activate(const ds_plan *p, const ds_step *s)

@@ -1,6 +1,7 @@
-/* What chosen layers put out, averaged over positions: the features that novelty is measured on. */
+/* What chosen layers put out, one number a channel: the features that novelty is measured on. */
 #include "host/private.h"
 
+#include <math.h>
 #include <string.h>
 
 void ds_shape_of(const ds_shape *s, int numbers, int *c, int *h, int *w)
@@ -11,7 +12,7 @@ void ds_shape_of(const ds_shape *s, int numbers, int *c, int *h, int *w)
     *w = image ? s->w : 1;
 }
 
-/* The layer whose averages layer i passes on as they are. */
+/* The layer whose channels layer i passes on, or their means. */
 static int origin_of(const network *net, int i)
 {
     for (; i >= 0; i = net->layers[i].type == ROUTE ? net->layers[i].input_layers[0] : i - 1) {
@@ -66,17 +67,22 @@ void ds_depths_of(const ds_cfg *cfg, const network *net, ds_depths *d)
     }
 }
 
-void ds_average_output(const layer *l, int channels, float *to, size_t row)
+static float level_of(const float *x, size_t n)
+{
+    double mean = 0, m2 = 0;
+    for (size_t i = 0; i < n; i++)
+        mean += x[i] / (double)n;
+    for (size_t i = 0; i < n; i++)
+        m2 += (x[i] - mean) * (x[i] - mean);
+    return (float)(mean + sqrt(m2 / (double)n));
+}
+
+void ds_measure_output(const layer *l, int channels, float *to, size_t row)
 {
     const size_t places = (size_t)(l->outputs / channels);
-    for (int b = 0; b < l->batch; b++)
-        for (int c = 0; c < channels; c++) {
-            const float *x = l->output + ((size_t)b * (size_t)channels + (size_t)c) * places;
-            double sum = 0;
-            for (size_t i = 0; i < places; i++)
-                sum += x[i];
-            to[(size_t)b * row + (size_t)c] = (float)(sum / (double)places);
-        }
+    for (size_t b = 0; b < (size_t)l->batch; b++)
+        for (size_t c = 0; c < (size_t)channels; c++)
+            to[b * row + c] = level_of(l->output + (b * (size_t)channels + c) * places, places);
 }
 
 void ds_features_make(ds_net *n)
@@ -84,8 +90,9 @@ void ds_features_make(ds_net *n)
     const ds_depths *d = &n->depths;
     size_t at = 0;
     DS_ZALLOC(n->features, ds_batch_size(&n->net->layers[0], (int)d->row));
+    n->context.features = n->features;
     for (int k = 0; k < d->n; k++) {
-        n->slots[d->layer[k]].average = n->features + at;
+        n->slots[d->layer[k]].feature = n->features + at;
         n->slots[d->layer[k]].channels = d->channels[k];
         at += (size_t)d->channels[k];
     }

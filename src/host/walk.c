@@ -53,8 +53,8 @@ void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train)
             ds_backend_forward(n, i, pixels, train);
         else
             ds_layer_forward(n, net.layers[i], net);
-        if (n->slots[i].average && !n->slots[i].owned && !train)
-            ds_average_output(&net.layers[i], n->slots[i].channels, n->slots[i].average, n->depths.row);
+        if (n->slots[i].feature && !n->slots[i].owned && !train)
+            ds_measure_output(&net.layers[i], n->slots[i].channels, n->slots[i].feature, n->depths.row);
         if (timed)
             n->times[i].forward += ds_now() - start;
         net.input = net.layers[i].output;

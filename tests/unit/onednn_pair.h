@@ -283,7 +283,7 @@ static inline void compare_training(const char *text, int batch, double toleranc
     pair_free(&p);
 }
 
-/* What layers put out, averaged by the backend on its way. */
+/* What layers put out, measured by the backend on its way. */
 static inline void check_features(const pair *p, double tolerance)
 {
     const ds_depths *d;
