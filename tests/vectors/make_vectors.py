@@ -165,3 +165,32 @@ for i, (n, c, s) in enumerate([(200,10,2),(50,2,1),(300,5,4)]):
 o = File("bounds.txt", "k errors in m accepted: upper = one-sided upper confidence bound on the error rate at confidence 1-delta (exact binomial, Clopper-Pearson), lower likewise. k=m gives upper 1, k=0 lower 0.")
 for i, (k, m, d) in enumerate([(0,100,.05),(0,100,.001),(10,1000,.001),(1,22,.05),(15,22,.05),(22,22,.05),(0,1,.1),(1,1,.1),(300,100000,1e-6),(7,50,.01)]):
     o.case(f"bound_{i}", k=k, m=m, delta=float(d), upper=float(beta.ppf(1-d, k+1, m-k)) if k < m else 1.0, lower=float(beta.ppf(d, k, m-k+1)) if k else 0.0)
+
+# --- 10. novelty -----------------------------------------------------------------------------
+o = File("novelty.txt", "Features (images x row, depths one after the other) and labels of training images; scores of the rows of `test`.\n"
+         "S: mean of (x - mean of its class)(..)' plus .01 r diag(v), v: variances of the features plus 1e-6 of their mean, r: mean of S_ii / v_i.\n"
+         "d(c): square of the Mahalanobis distance to the mean of class c by S, d: to that of all images by S plus the covariance of the classes' means.\n"
+         "mahalanobis = min d(c), relative = min d(c) - d, of the last depth; joint = min d(c) - .8 d of all.")
+def distances(x, y, t):
+    n, mean = len(x), x.mean(0)
+    seen = np.unique(y)
+    means = np.array([x[y == c].mean(0) for c in seen])
+    w = x - means[np.searchsorted(seen, y)]
+    s, v = w.T @ w / n, x.var(0)
+    v = v + 1e-6*v.mean()
+    s = s + .01*np.mean(np.diag(s)/v)*np.diag(v)
+    b = sum(np.mean(y == c)*np.outer(m - mean, m - mean) for c, m in zip(seen, means))
+    d = lambda m, cov: np.einsum("ni,ni->n", t - m, np.linalg.solve(cov, (t - m).T).T)
+    return np.min([d(m, s) for m in means], 0), d(mean, s + b)
+for i, (n, c, depths) in enumerate([(200,3,(4,6)),(150,10,(2,3,5)),(30,4,(10,23)),(300,2,(1,)),(128,5,(3,8))]):
+    row = sum(depths)
+    y = rng.integers(0, c, n)
+    if i == 4: y[y == 2] = 3                                        # a class without images
+    x = rng.normal(0, 1, (n, row)) @ rng.normal(0, 1, (row, row)) + 2*rng.normal(0, 1, (c, row))[y] + 5
+    if i == 1: x[:, 3] = .5                                         # a feature that stands still
+    t = np.concatenate([x[:5] + rng.normal(0, .1, (5, row)), 20*rng.normal(0, 1, (4, row))])
+    x, t = np.round(8*x)/8, np.round(8*t)/8
+    near, all_ = distances(x, y, t)
+    last, last_all = distances(x[:, -depths[-1]:], y, t[:, -depths[-1]:])
+    o.case(f"novelty_{i}", classes=c, depths=np.array(depths), x=x, y=y, test=t, joint=near - .8*all_, mahalanobis=last,
+           relative=last - last_all)

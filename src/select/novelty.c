@@ -1,0 +1,414 @@
+#include "select/novelty.h"
+#include "base/memory.h"
+#include "base/safetensors.h"
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const ds_novelty_names[DS_NOVELTIES + 1] = {"joint", "mahalanobis", "relative",
+#define NAME(number, word, probability, help) word,
+                                                        DS_CONFIDENCE_LIST(NAME)
+#undef NAME
+};
+
+enum { ALL_DEPTHS, LAST_DEPTH, ROWS = 128 };
+
+/* What a score looks at, and which share of the distance to all images it takes off. */
+static const struct {
+    int depths;
+    double share;
+} ways[] = {
+    [DS_JOINT] = {ALL_DEPTHS, .8}, [DS_MAHALANOBIS] = {LAST_DEPTH, 0}, [DS_RELATIVE] = {LAST_DEPTH, 1}};
+
+/* The vectors of the machine at hand. */
+#ifdef __x86_64__
+#define FAST __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FAST
+#endif
+
+struct ds_novelty_fit {
+    size_t n;        /* images */
+    size_t *counts;  /* classes */
+    double *sums;    /* classes x row */
+    double *squares; /* row x row: sums of x x', lower triangle, column by column */
+    double *rows;    /* row x ROWS: `waiting` images, the numbers of a feature side by side */
+    int waiting;
+};
+
+void ds_novelty_clear(ds_novelty *v)
+{
+    for (int k = 0; k < 2; k++)
+        free(v->clouds[k].centre);
+    if (v->fit) {
+        free(v->fit->counts);
+        free(v->fit->sums);
+        free(v->fit->squares);
+        free(v->fit->rows);
+    }
+    free(v->fit);
+    free(v->scores);
+    free(v->path);
+    *v = (ds_novelty){0};
+}
+
+/* Features of all depths, or of the last one, which stand at the end of a row. */
+static size_t width(const ds_novelty *v, int depths)
+{
+    return depths == ALL_DEPTHS ? v->depths.row : (size_t)v->depths.channels[v->depths.n - 1];
+}
+
+/* Arrays of a cloud in one piece of memory. */
+static size_t cloud_size(size_t c, size_t n)
+{
+    return c + c * c + c * n + n + n * n;
+}
+
+static ds_cloud cloud_in(float *memory, size_t c, size_t n)
+{
+    ds_cloud g = {.c = c, .n = n, .centre = memory};
+    g.factor = g.centre + c;
+    g.means = g.factor + c * c;
+    g.squares = g.means + c * n;
+    g.inner = g.squares + n;
+    return g;
+}
+
+/* ---- scores ---- */
+
+/* x = L^-1 x; factor: L, n x n, column by column. */
+FAST static void substitute(const float *factor, size_t n, double *x)
+{
+    for (size_t j = 0; j < n; j++, factor += n) {
+        const double v = x[j] / factor[j];
+        for (size_t i = j + 1; i < n; i++)
+            x[i] -= factor[i] * v;
+        x[j] = v;
+    }
+}
+
+/* u = M'z */
+FAST static void project(const ds_cloud *g, const double *z, double *u)
+{
+    memset(u, 0, g->n * sizeof *u);
+    for (size_t i = 0; i < g->c; i++)
+        for (size_t m = 0; m < g->n; m++)
+            u[m] += g->means[i * g->n + m] * z[i];
+}
+
+static double square(const double *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i] * x[i];
+    return sum;
+}
+
+static double distance(const ds_cloud *g, const float *features, double share)
+{
+    double *z = DS_ALLOC(z, g->c + g->n), *u = z + g->c, nearest = INFINITY;
+    for (size_t i = 0; i < g->c; i++)
+        z[i] = features[i] - g->centre[i];
+    substitute(g->factor, g->c, z);
+    project(g, z, u);
+    for (size_t m = 0; m < g->n; m++)
+        nearest = g->squares[m] - 2 * u[m] < nearest ? g->squares[m] - 2 * u[m] : nearest;
+    substitute(g->inner, g->n, u);
+    const double length = square(z, g->c), all = length - square(u, g->n);
+    free(z);
+    return length + nearest - share * all;
+}
+
+double ds_novelty_score(const ds_novelty *v, ds_novelty_kind kind, const float *features, const float *logits,
+                        int n, bool abstain)
+{
+    double score;
+    if (kind >= DS_NOVELTY_CONFIDENCES) {
+        const ds_score s = {(ds_confidence)(kind - DS_NOVELTY_CONFIDENCES), 1, 2};
+        score = -ds_score_row(&s, logits, n, abstain);
+    } else {
+        const ds_cloud *g = &v->clouds[ways[kind].depths];
+        score = distance(g, features + v->depths.row - g->c, ways[kind].share);
+    }
+    return isnan(score) ? INFINITY : score;
+}
+
+/* ---- ranks ---- */
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+void ds_novelty_rank(ds_novelty *v, double *scores, size_t n)
+{
+    free(v->scores);
+    v->scores = scores;
+    v->n_scores = n;
+    qsort(scores, n, sizeof *scores, ascending);
+}
+
+double ds_novelty_p(const ds_novelty *v, double score)
+{
+    size_t low = 0, high = v->n_scores; /* how many are smaller */
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (v->scores[middle] < score)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (double)(1 + v->n_scores - low) / (double)(v->n_scores + 1);
+}
+
+size_t ds_novelty_ranks(size_t n, double rate)
+{
+    size_t k = (size_t)(rate * (double)(n + 1)) + 1;
+    while (k > 0 && !((double)k / (double)(n + 1) < rate))
+        k--;
+    return k;
+}
+
+/* ---- training images ---- */
+
+int ds_novelty_begin(ds_novelty *v, ds_error *e)
+{
+    const size_t row = v->depths.row;
+    if (row > DS_MOST_FEATURES)
+        return ds_fail(e, DS_EINPUT, "the network gives %zu features, expected %d at most for -novelty", row,
+                       DS_MOST_FEATURES);
+    struct ds_novelty_fit *f = DS_ZALLOC(v->fit, 1);
+    DS_ZALLOC(f->counts, (size_t)v->classes);
+    DS_ZALLOC(f->sums, (size_t)v->classes * row);
+    DS_ZALLOC(f->squares, row * row);
+    DS_ZALLOC(f->rows, row * ROWS);
+    return DS_OK;
+}
+
+static void add_squares(struct ds_novelty_fit *f, size_t row)
+{
+#pragma omp parallel for schedule(dynamic, 8)
+    for (size_t j = 0; j < row; j++)
+        for (size_t i = j; i < row; i++) {
+            const double *x = f->rows + i * ROWS, *y = f->rows + j * ROWS;
+            double sum = 0;
+#pragma omp simd reduction(+ : sum)
+            for (size_t b = 0; b < ROWS; b++)
+                sum += x[b] * y[b];
+            f->squares[j * row + i] += sum;
+        }
+    memset(f->rows, 0, row * ROWS * sizeof *f->rows);
+    f->waiting = 0;
+}
+
+void ds_novelty_add(ds_novelty *v, int label, const float *features)
+{
+    struct ds_novelty_fit *f = v->fit;
+    const size_t row = v->depths.row;
+    for (size_t i = 0; i < row; i++) {
+        f->sums[(size_t)label * row + i] += features[i];
+        f->rows[i * ROWS + (size_t)f->waiting] = features[i];
+    }
+    f->counts[label]++;
+    f->n++;
+    if (++f->waiting == ROWS)
+        add_squares(f, row);
+}
+
+/* L of L L' = s, n x n, lower triangles, column by column; false: there is none. */
+static bool factorize(double *s, size_t n, float *factor)
+{
+    for (size_t j = 0; j < n; j++) {
+        double *column = s + j * n;
+        const double root = sqrt(column[j]);
+        if (!(root > 0))
+            return false;
+        column[j] = root;
+        for (size_t i = j + 1; i < n; i++)
+            column[i] /= root;
+#pragma omp parallel for schedule(static) if (n - j > 64)
+        for (size_t k = j + 1; k < n; k++)
+            for (size_t i = k; i < n; i++)
+                s[k * n + i] -= column[k] * column[i];
+    }
+    for (size_t i = 0; i < n * n; i++)
+        factor[i] = (float)s[i];
+    return true;
+}
+
+/* The covariance about the classes' means. A part of each feature's variance is added, so that those that nearly stand
+ * still do not decide alone. */
+static void covariance(const ds_novelty *v, size_t c, const double *centre, const double *means, double *s)
+{
+    const struct ds_novelty_fit *f = v->fit;
+    const size_t row = v->depths.row, from = row - c;
+    const double n = (double)f->n;
+    double *variances = DS_ALLOC(variances, c), mean = 0, ratio = 0;
+    for (size_t j = 0; j < c; j++) {
+        const double *squares = f->squares + (from + j) * row + from;
+        for (size_t i = j; i < c; i++) {
+            s[j * c + i] = squares[i] / n;
+            for (size_t m = 0; m < (size_t)v->classes; m++)
+                s[j * c + i] -= (double)f->counts[m] / n * means[m * c + i] * means[m * c + j];
+        }
+        variances[j] = squares[j] / n - centre[j] * centre[j];
+        mean += variances[j] / (double)c;
+    }
+    for (size_t i = 0; i < c; i++)
+        ratio += s[i * c + i] / (variances[i] + 1e-6 * mean) / (double)c;
+    for (size_t i = 0; i < c; i++)
+        s[i * c + i] += .01 * ratio * (variances[i] + 1e-6 * mean);
+    free(variances);
+}
+
+/* The means (n x c, about the centre) become M. */
+static bool whiten(const struct ds_novelty_fit *f, ds_cloud *g, double *means)
+{
+    const size_t c = g->c, n = g->n;
+    double *s = DS_ZALLOC(s, n * n);
+    for (size_t m = 0; m < n; m++) {
+        substitute(g->factor, c, means + m * c);
+        for (size_t i = 0; i < c; i++)
+            g->means[i * n + m] = (float)means[m * c + i];
+        g->squares[m] = f->counts[m] ? (float)square(means + m * c, c) : INFINITY;
+        s[m * n + m] = (double)f->n / (double)f->counts[m];
+    }
+    for (size_t k = 0; k < c; k++)
+        for (size_t j = 0; j < n; j++)
+            for (size_t i = j; i < n; i++)
+                s[j * n + i] += means[i * c + k] * means[j * c + k];
+    const bool fine = factorize(s, n, g->inner);
+    free(s);
+    return fine;
+}
+
+static bool make_cloud(const ds_novelty *v, ds_cloud *g, size_t c)
+{
+    const struct ds_novelty_fit *f = v->fit;
+    const size_t n = (size_t)v->classes, row = v->depths.row;
+    double *centre = DS_ZALLOC(centre, c), *means = DS_ZALLOC(means, n * c), *s = DS_ZALLOC(s, c * c);
+    float *memory = DS_ZALLOC(memory, cloud_size(c, n));
+    *g = cloud_in(memory, c, n);
+    for (size_t m = 0; m < n; m++)
+        for (size_t i = 0; i < c; i++) {
+            const double sum = f->sums[m * row + row - c + i];
+            centre[i] += sum / (double)f->n;
+            means[m * c + i] = f->counts[m] ? sum / (double)f->counts[m] : 0;
+        }
+    covariance(v, c, centre, means, s);
+    for (size_t i = 0; i < c; i++) {
+        g->centre[i] = (float)centre[i];
+        for (size_t m = 0; m < n; m++)
+            means[m * c + i] = f->counts[m] ? means[m * c + i] - centre[i] : 0;
+    }
+    const bool fine = factorize(s, c, g->factor) && whiten(f, g, means);
+    free(centre);
+    free(means);
+    free(s);
+    return fine;
+}
+
+int ds_novelty_finish(ds_novelty *v, ds_error *e)
+{
+    add_squares(v->fit, v->depths.row);
+    for (int k = ALL_DEPTHS; k <= LAST_DEPTH; k++)
+        if (!make_cloud(v, &v->clouds[k], width(v, k)))
+            return ds_fail(
+                e, DS_EINPUT,
+                "the features of the training images do not vary or are no numbers, expected those of a "
+                "trained network for -novelty");
+    return DS_OK;
+}
+
+/* ---- in a file ---- */
+
+/* What the kind of score needs: two arrays, or the scores alone. */
+static int list_arrays(const ds_novelty *v, ds_saved arrays[2])
+{
+    arrays[0] = (ds_saved){"scores", "F64", v->n_scores, 1, v->scores};
+    if (v->kind >= DS_NOVELTY_CONFIDENCES)
+        return 1;
+    const ds_cloud *g = &v->clouds[ways[v->kind].depths];
+    arrays[1] = (ds_saved){"cloud", "F32", cloud_size(g->c, g->n), 1, g->centre};
+    return 2;
+}
+
+/* What a network must have in common with the file: "layers 1 (32), 4 (64); 10 classes". Fresh memory. */
+static char *shape_text(const ds_novelty *v)
+{
+    char *text;
+    size_t size;
+    FILE *f = ds_memstream(&text, &size);
+    for (int k = 0; k < v->depths.n; k++)
+        fprintf(f, "%s %d (%d)", k ? "," : "layers", v->depths.layer[k], v->depths.channels[k]);
+    fprintf(f, "; %d classes", v->classes);
+    fclose(f);
+    return text;
+}
+
+int ds_novelty_write(const ds_novelty *v, const char *path, ds_error *e)
+{
+    ds_saved arrays[2];
+    char *shape = shape_text(v), *weights = ds_format("%016" PRIx64, v->weights);
+    json_t *texts = json_pack("{s: s, s: s, s: s}", "score", ds_novelty_names[v->kind], "features", shape,
+                              "weights", weights);
+    int rc = ds_saved_write(path, texts, arrays, list_arrays(v, arrays), false, e);
+    json_decref(texts);
+    free(weights);
+    free(shape);
+    return rc;
+}
+
+static int read_texts(ds_novelty *v, const ds_saved_file *f, ds_error *e)
+{
+    const char *kind = "", *found = "", *weights = "";
+    json_unpack(json_object_get(f->header, "__metadata__"), "{s: s, s: s, s: s}", "score", &kind, "features",
+                &found, "weights", &weights);
+    for (v->kind = 0; v->kind < DS_NOVELTIES && strcmp(ds_novelty_names[v->kind], kind) != 0;)
+        v->kind++;
+    v->weights = strtoull(weights, NULL, 16);
+    char *shape = shape_text(v);
+    bool fits = v->kind < DS_NOVELTIES && strcmp(shape, found) == 0;
+    if (!fits)
+        ds_fail_at(e, DS_EINPUT, f->path, 0,
+                   "holds score '%.40s' of a network with features of '%.300s', expected %s", kind, found,
+                   shape);
+    free(shape);
+    return fits ? DS_OK : DS_EINPUT;
+}
+
+/* Memory for what the file says it holds. */
+static int read_arrays(ds_novelty *v, const ds_saved_file *f, ds_error *e)
+{
+    ds_saved arrays[2];
+    v->n_scores = ds_saved_rows(f, "scores");
+    if (v->n_scores == 0)
+        return ds_fail_at(e, DS_EINPUT, f->path, 0, "has no scores, expected a .novelty file");
+    DS_ALLOC(v->scores, v->n_scores);
+    if (v->kind < DS_NOVELTY_CONFIDENCES) {
+        const int which = ways[v->kind].depths;
+        const size_t c = width(v, which), n = (size_t)v->classes;
+        float *memory = DS_ALLOC(memory, cloud_size(c, n));
+        v->clouds[which] = cloud_in(memory, c, n);
+    }
+    for (int i = 0, n = list_arrays(v, arrays); i < n; i++)
+        DS_TRY(ds_saved_read(f, &arrays[i], e));
+    return DS_OK;
+}
+
+int ds_novelty_read(ds_novelty *v, const char *path, ds_error *e)
+{
+    ds_saved_file f = {0};
+    int rc = ds_saved_open(&f, ds_strdup(path), "a .novelty file", e);
+    v->path = ds_strdup(path);
+    if (!rc)
+        rc = read_texts(v, &f, e);
+    if (!rc)
+        rc = read_arrays(v, &f, e);
+    ds_saved_close(&f);
+    return rc;
+}
