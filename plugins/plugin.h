@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_PLUGIN_ABI 4
+#define DS_PLUGIN_ABI 5
 
 typedef enum ds_role {
     DS_COST,   /* logits in, class probabilities out, loss and gradient in training */
@@ -24,6 +24,9 @@ typedef struct ds_setup {
     size_t samples;  /* images of the training list; 0: no training */
     int epochs;      /* total epochs of the run; 0: no training */
     ds_notes *notes; /* for warnings; may be NULL */
+    const char *cfg; /* the file that the section stands in; files that it names lie beside it */
+    /* Where the network's features come from; NULL: it will give none, files that need them are not read. */
+    const struct ds_depths *depths;
     /* Answers. A cost finds those of a plain one here (C = outputs = inputs, no abstain, temperature 1), a
      * DS_REJECT the classes and abstain of its cost section. */
     int classes;        /* C */
@@ -36,17 +39,19 @@ typedef struct ds_setup {
 /* One sub-batch on its way. All arrays belong to the caller; image b starts at b times the row length. */
 typedef struct ds_pass {
     int batch;
-    int epoch, epochs;   /* of this batch, from 0; of the run */
-    const float *input;  /* batch x setup.inputs */
-    const float *logits; /* batch x setup.logits: raw, of the cost section (for a cost: its input) */
-    float *output;       /* batch x setup.outputs, written */
-    const int *labels;   /* batch, 0 … C-1; NULL: neither loss nor gradient is wanted, else both are */
-    const uint32_t *ids; /* batch: which image of the training list; NULL: no history is touched, and a
+    int epoch, epochs;     /* of this batch, from 0; of the run */
+    const float *input;    /* batch x setup.inputs */
+    const float *logits;   /* batch x setup.logits: raw, of the cost section (for a cost: its input) */
+    float *output;         /* batch x setup.outputs, written */
+    const int *labels;     /* batch, 0 … C-1; NULL: neither loss nor gradient is wanted, else both are */
+    const uint32_t *ids;   /* batch: which image of the training list; NULL: no history is touched, and a
                           * target that needs one is refused */
-    float *gradient;     /* batch x inputs: dL_i/dz, not divided by the batch */
-    double *loss;        /* batch: loss of each image */
-    double *confidence;  /* batch, DS_REJECT only: higher means surer; NULL: not wanted */
-    bool *accepted;      /* batch, DS_REJECT only; NULL: not wanted */
+    float *gradient;       /* batch x inputs: dL_i/dz, not divided by the batch */
+    double *loss;          /* batch: loss of each image */
+    double *confidence;    /* batch, DS_REJECT only: higher means surer; NULL: not wanted */
+    bool *accepted;        /* batch, DS_REJECT only; NULL: not wanted */
+    const float *features; /* batch x depths->row, DS_REJECT only; NULL with setup.depths alone */
+    double *novelty;       /* batch, DS_REJECT only: p-values of novelty=; NULL: not wanted */
 } ds_pass;
 
 /* One image of a training pass, its C logits seen through their softmax. log p_j = (z_j / T - top) -

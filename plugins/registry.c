@@ -77,6 +77,7 @@ int ds_instance_init(ds_instance *it, const ds_pair *pairs, int n, const char *f
         return ds_fail_at(e, DS_EINPUT, file, line, "the layer was built for plugin ABI %d, expected %d",
                           layer->abi, DS_PLUGIN_ABI);
     snprintf(place, sizeof place, "[%s]", layer->name);
+    it->setup.cfg = file;
     it->state = ds_xcalloc(1, layer->state_size);
     int rc = ds_option_fill(layer->options, it->state, pairs, n, place, file, e);
     if (!rc && (rc = ask(it, e)))

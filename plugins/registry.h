@@ -3,6 +3,7 @@
 #define DS_REGISTRY_H
 
 #include "plugins/plugin.h"
+#include "select/novelty.h"
 #include "select/select.h"
 
 /* Was the layer built against this plugin.h? The two functions below never return one that was not. */
@@ -31,5 +32,9 @@ void ds_instance_release(ds_instance *it);
 /* Of a state of [reject] (reject.c): the score that it ranks by, its threshold (NAN: none) and, the state's,
  * those of the classes (NULL: none). */
 const double *ds_reject_get(const void *state, ds_score *score, double *threshold);
+/* What it knows of strangers: an image whose p-value is below *rate is unknown; NULL: nothing. */
+const ds_novelty *ds_reject_novelty(const void *state, double *rate);
+/* How many of how many calibration images were rejected; false: it does not say. */
+bool ds_reject_expected(const void *state, size_t *rejected, size_t *images);
 
 #endif

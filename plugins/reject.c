@@ -1,10 +1,19 @@
 /* [reject]: lets the class probabilities of a sure answer pass and turns an unsure one into zeros. */
 #include "plugins/registry.h"
+#include "base/file.h"
+#include "base/text.h"
+
+#include <limits.h>
+#include <stdlib.h>
 
 typedef struct reject_state {
     ds_score score;
     double threshold;
     ds_numbers thresholds; /* none, or one a class */
+    char *file;            /* of `novelty`, NULL: none */
+    double rate;
+    ds_numbers rejected;
+    ds_novelty novelty; /* without scores: not read */
     ds_setup shape;
 } reject_state;
 
@@ -19,6 +28,14 @@ static const ds_option reject_options[] = {
     OPT_REALS("thresholds", thresholds,
               "instead of one threshold: that of the answer's class, one for each; inf: never accepted",
               OPT_RANGE(-HUGE_VAL, HUGE_VAL)),
+    OPT_TEXT("novelty", file,
+             "file of `calibrate -novelty`: an image that is none of the classes is rejected as unknown",
+             .unit = "FILE"),
+    OPT_REAL("novelty_rate", rate, "share of images of the classes that may be called unknown, with novelty",
+             OPT_RANGE(0, 1)),
+    OPT_INTS("rejected", rejected,
+             "how many of how many calibration images were rejected: predict warns when it rejects far more",
+             OPT_RANGE(0, INT_MAX), .unit = "K,N"),
     OPT_REAL("temperature", score.temperature,
              "divides the logits of the confidence, not those of the output", .def = "1",
              OPT_RANGE(1e-6, 1e6)),
@@ -32,6 +49,21 @@ const double *ds_reject_get(const void *state, ds_score *score, double *threshol
     *score = r->score;
     *threshold = r->threshold;
     return r->thresholds.v;
+}
+
+const ds_novelty *ds_reject_novelty(const void *state, double *rate)
+{
+    const reject_state *r = state;
+    *rate = r->rate;
+    return r->novelty.n_scores ? &r->novelty : NULL;
+}
+
+bool ds_reject_expected(const void *state, size_t *rejected, size_t *images)
+{
+    const ds_numbers *n = &((const reject_state *)state)->rejected;
+    *rejected = n->n ? (size_t)n->v[0] : 0;
+    *images = n->n ? (size_t)n->v[1] : 0;
+    return n->n > 0;
 }
 
 static int check_thresholds(const reject_state *r, ds_setup *setup, ds_error *e)
@@ -51,6 +83,28 @@ static int check_thresholds(const reject_state *r, ds_setup *setup, ds_error *e)
     return DS_OK;
 }
 
+/* The file lies beside the cfg, or counts from the current folder. */
+static int read_novelty(reject_state *r, ds_setup *setup, ds_error *e)
+{
+    const ds_numbers *n = &r->rejected;
+    setup->key = "rejected";
+    if (n->n && (n->n != 2 || n->v[0] > n->v[1]))
+        return ds_fail(e, DS_EINPUT, "rejected= expected two numbers K,N with K at most N");
+    setup->key = r->file ? "novelty" : "novelty_rate";
+    if (!r->file != isnan(r->rate))
+        return ds_fail(e, DS_EINPUT, "%s= alone, expected novelty= and novelty_rate=", setup->key);
+    setup->key = NULL;
+    if (!r->file || !setup->depths)
+        return DS_OK;
+    r->novelty.depths = *setup->depths;
+    r->novelty.classes = setup->classes;
+    char *folder = ds_path_dir(setup->cfg), *path = ds_path_join(folder, r->file);
+    int rc = ds_novelty_read(&r->novelty, r->file[0] == '/' || !ds_path_exists(path) ? r->file : path, e);
+    free(folder);
+    free(path);
+    return rc;
+}
+
 static int reject_init(void *state, ds_setup *setup, ds_error *e)
 {
     reject_state *r = state;
@@ -60,7 +114,24 @@ static int reject_init(void *state, ds_setup *setup, ds_error *e)
     setup->outputs = setup->classes;
     r->shape = *setup;
     DS_TRY(ds_score_check(&r->score, setup->logits, setup->abstain, e));
-    return check_thresholds(r, setup, e);
+    DS_TRY(check_thresholds(r, setup, e));
+    return read_novelty(r, setup, e);
+}
+
+static void reject_release(void *state)
+{
+    ds_novelty_clear(&((reject_state *)state)->novelty);
+}
+
+/* The p-value of image b, 1 where nothing is known of strangers. */
+static double novelty_of(const reject_state *r, const ds_pass *pass, size_t b)
+{
+    const ds_novelty *v = &r->novelty;
+    const ds_setup *s = &r->shape;
+    if (!v->n_scores || !pass->features)
+        return 1;
+    return ds_novelty_p(v, ds_novelty_score(v, v->kind, pass->features + b * v->depths.row,
+                                            pass->logits + b * (size_t)s->logits, s->logits, s->abstain));
 }
 
 static int reject_forward(void *state, const ds_pass *pass, ds_error *e)
@@ -68,11 +139,14 @@ static int reject_forward(void *state, const ds_pass *pass, ds_error *e)
     const reject_state *r = state;
     const ds_setup *s = &r->shape;
     (void)e;
+#pragma omp parallel for schedule(static) if (r->novelty.n_scores > 0)
     for (size_t b = 0; b < (size_t)pass->batch; b++) {
         const float *logits = pass->logits + b * (size_t)s->logits;
         double confidence = ds_score_row(&r->score, logits, s->logits, s->abstain);
         bool accepted = ds_accepts(
             confidence, r->thresholds.n ? r->thresholds.v[ds_argmax(logits, s->classes)] : r->threshold);
+        const double p = novelty_of(r, pass, b);
+        accepted = accepted && !(p < r->rate);
         const float *in = pass->input + b * (size_t)s->inputs;
         float *out = pass->output + b * (size_t)s->classes;
         for (int j = 0; j < s->classes; j++)
@@ -81,6 +155,8 @@ static int reject_forward(void *state, const ds_pass *pass, ds_error *e)
             pass->confidence[b] = confidence;
         if (pass->accepted)
             pass->accepted[b] = accepted;
+        if (pass->novelty)
+            pass->novelty[b] = p;
     }
     return DS_OK;
 }
@@ -94,4 +170,5 @@ const ds_layer ds_layer_reject = {
     .options = reject_options,
     .init = reject_init,
     .forward = reject_forward,
+    .release = reject_release,
 };

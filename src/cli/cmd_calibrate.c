@@ -7,6 +7,7 @@
 #include "cli/per_class.h"
 #include "cli/place.h"
 #include "cli/print.h"
+#include "cli/strangers.h"
 #include "data/loader.h"
 #include "report/calibration.h"
 #include "report/report.h"
@@ -24,6 +25,7 @@ typedef struct calibrate_flags {
     int confidence; /* DS_CONFIDENCES: best, -1: that of [reject] */
     int seed;
     char *temperature, *out, *from;
+    ds_strangers_flags strangers;
     ds_run_flags run;
 } calibrate_flags;
 
@@ -58,7 +60,9 @@ const ds_option ds_calibrate_options[] = {
         "temperature", temperature,
         "divides the logits of the score; fit: that of the lowest NLL; without it that of [reject] in CFG",
         .unit = "T"),
-    OPT_INT("seed", seed, "decides which half of the images serves best and fit, and which the threshold",
+    DS_STRANGERS_OPTIONS,
+    OPT_INT("seed", seed,
+            "decides which half of the images serves best, fit and novelty, and which the threshold",
             .def = "1", OPT_RANGE(0, INT_MAX)),
     OPT_TEXT("out", out, "write a copy of CFG whose [reject] holds the result; -: standard output",
              .unit = "NEW.cfg"),
@@ -83,6 +87,12 @@ static bool wants_fit(const calibrate_flags *s)
     return s->temperature && strcmp(s->temperature, "fit") == 0;
 }
 
+/* Is a threshold looked for? */
+static bool has_aim(const calibrate_flags *s)
+{
+    return s->risks.n > 0 || !isnan(s->coverage) || !isnan(s->cost);
+}
+
 static int read_risks(calibrate_flags *s, ds_per_class *p, ds_error *e)
 {
     DS_TRY(ds_per_class_read(p, &s->risks, NULL, e));
@@ -96,12 +106,15 @@ static int read_risks(calibrate_flags *s, ds_per_class *p, ds_error *e)
 static int check_aim(const calibrate_flags *s, ds_error *e)
 {
     int aims = (s->risks.n > 0) + !isnan(s->coverage) + !isnan(s->cost);
+    if (aims == 0 && !isnan(s->strangers.rate) && !wants_best(s) && !wants_fit(s))
+        return ds_check_inside("novelty", s->strangers.rate, e);
     if (aims != 1)
         return ds_fail(e, DS_EUSAGE,
                        "%s what the threshold is for, expected one of -risk R -delta D, -coverage C, -cost C",
                        aims ? "more than one flag says" : "no flag says");
     DS_TRY(ds_check_promise(s->risks.n ? 0.5 : NAN, s->delta, e)); /* risks are checked one by one */
     DS_TRY(ds_check_fraction("coverage", s->coverage, e));
+    DS_TRY(ds_check_inside("novelty", s->strangers.rate, e));
     return ds_check_inside("cost", s->cost, e);
 }
 
@@ -118,10 +131,11 @@ static int check_temperature(const calibrate_flags *s, ds_error *e)
 
 static int check_from(const calibrate_flags *s, ds_error *e)
 {
-    const char *flag = s->confidence >= 0 ? "confidence"
-                       : s->temperature   ? "temperature"
-                       : s->out           ? "out"
-                                          : NULL;
+    const char *flag = s->confidence >= 0          ? "confidence"
+                       : s->temperature            ? "temperature"
+                       : !isnan(s->strangers.rate) ? "novelty"
+                       : s->out                    ? "out"
+                                                   : NULL;
     if (!s->from || !flag)
         return DS_OK;
     return ds_fail(e, DS_EUSAGE,
@@ -158,9 +172,9 @@ static int tell_infeasible(const calibrate_flags *s, size_t n, double feasible, 
                    ds_number_text(s->risk, risk), n, many, delta, ds_number_text(feasible, least));
 }
 
-/* Cut the images of `a`, and say so in `r`. */
-static int find_threshold(const calibrate_flags *s, ds_per_class *p, ds_answers *a, ds_calibration *r,
-                          ds_error *e)
+/* Cut the images of `a`, without an aim at `own`, and say so in `r`. */
+static int find_threshold(const calibrate_flags *s, double own, ds_per_class *p, ds_answers *a,
+                          ds_calibration *r, ds_error *e)
 {
     if (s->per_class) {
         DS_TRY(ds_per_class_find(p, s->delta, a, e));
@@ -168,8 +182,10 @@ static int find_threshold(const calibrate_flags *s, ds_per_class *p, ds_answers 
         r->names = a->names;
         r->classes = a->classes;
     }
-    const ds_wish wish = {
-        .threshold = 1 - s->cost, .coverage = s->coverage, .risk = s->risk, .delta = s->delta};
+    const ds_wish wish = {.threshold = isnan(s->cost) ? own : 1 - s->cost,
+                          .coverage = s->coverage,
+                          .risk = s->risk,
+                          .delta = s->delta};
     ds_figures f = ds_figures_at(a, &wish);
     const ds_guarantee found = f.control.found;
     r->cut = f.chosen;
@@ -191,6 +207,8 @@ typedef struct calibration {
     ds_answers answers;
     ds_calibration found;
     ds_per_class classes;
+    ds_strangers strangers;
+    double own; /* threshold of CFG */
     ds_outputs outputs;
     ds_place out;
 } calibration;
@@ -199,8 +217,8 @@ typedef struct calibration {
 static int set_score(calibration *c, const calibrate_flags *s, ds_error *e)
 {
     const ds_net_info *info = ds_net_get_info(c->m.net);
-    double threshold;
-    ds_net_get_reject(c->m.net, &c->score, &threshold);
+    const double *thresholds = ds_net_get_reject(c->m.net, &c->score, &c->own);
+    c->answers.thresholds = has_aim(s) ? NULL : thresholds;
     if (s->confidence >= 0 && !wants_best(s))
         c->score.kind = (ds_confidence)s->confidence;
     if (s->temperature && !wants_fit(s))
@@ -213,16 +231,22 @@ static int set_score(calibration *c, const calibrate_flags *s, ds_error *e)
     return wants_best(s) ? DS_OK : ds_score_check(&c->score, info->logits, info->abstain, e);
 }
 
-/* Temperature and score, on one half of the images; the other half's are *rest. */
+/* Temperature, score and novelty, on one half of the images; the other half's are *rest. */
 static int fit(calibration *c, const calibrate_flags *s, ds_answers *rest, ds_error *e)
 {
-    static const char *const fitted[2][2] = {{NULL, "the confidence"},
-                                             {"the temperature", "the temperature and the confidence"}};
+    static const char *const fitted[2][2][2] = {
+        {{NULL, "the confidence"}, {"the temperature", "the temperature and the confidence"}},
+        {{"novelty", "novelty and the confidence"},
+         {"novelty and the temperature", "novelty, the temperature and the confidence"}}};
+    const bool novel = !isnan(s->strangers.rate);
     ds_calibration *r = &c->found;
     ds_answers first;
-    r->fitted = fitted[wants_fit(s)][wants_best(s)];
-    if (r->fitted)
+    r->fitted = fitted[novel][wants_fit(s)][wants_best(s)];
+    if (r->fitted && has_aim(s))
         r->fitted_on = ds_answers_halve(&c->answers, s->seed);
+    if (novel)
+        DS_TRY(ds_strangers_rank(&c->strangers, &c->answers, has_aim(s) ? r->fitted_on : c->answers.n,
+                                 &r->novelty, e));
     first = ds_answers_part(&c->answers, 0, r->fitted_on);
     *rest = ds_answers_part(&c->answers, r->fitted_on, c->answers.n);
     r->seed = s->seed;
@@ -243,16 +267,18 @@ static int find(calibration *c, const calibrate_flags *s, ds_error *e)
     r->confidence = ds_confidence_names[c->score.kind];
     r->temperature = c->score.temperature;
     ds_answers_score(&rest, &c->score);
-    return find_threshold(s, &c->classes, &rest, r, e);
+    for (size_t i = 0; i < rest.n; i++)
+        r->novelty.unknown += ds_answers_unknown(&rest, i);
+    return find_threshold(s, c->own, &c->classes, &rest, r, e);
 }
 
 /* ---- the result as keys ---- */
 
-enum { MOST_KEYS = 5 };
+enum { MOST_KEYS = 8 };
 typedef struct keys {
     ds_pair v[MOST_KEYS]; /* a NULL value: take it out */
     int n;
-    char numbers[MOST_KEYS][DS_NUMBER_TEXT];
+    char numbers[MOST_KEYS][DS_NUMBER_TEXT], rejected[2 * DS_NUMBER_TEXT];
 } keys;
 
 static bool is_in_cfg(const ds_model *m, const char *key)
@@ -273,10 +299,9 @@ static void add_number(keys *k, const char *key, double value)
 }
 
 /* Keys at their defaults are left out, unless the cfg says something else. */
-static void keys_of(keys *k, const calibration *c)
+static void threshold_keys(keys *k, const calibration *c)
 {
     const ds_score *score = &c->score;
-    k->n = 0;
     if (!c->classes.text)
         add_number(k, "threshold", c->found.cut.threshold);
     else
@@ -289,6 +314,20 @@ static void keys_of(keys *k, const calibration *c)
         add_key(k, "pnorm_p", NULL); /* goes with pnorm alone */
     else if (score->kind == DS_PNORM && score->pnorm_p != 2)
         add_number(k, "pnorm_p", score->pnorm_p);
+}
+
+static void keys_of(keys *k, const calibration *c, const calibrate_flags *s)
+{
+    const size_t n = c->found.images - c->found.fitted_on;
+    k->n = 0;
+    if (has_aim(s))
+        threshold_keys(k, c);
+    if (c->strangers.path) {
+        add_key(k, "novelty", ds_path_base(c->strangers.path));
+        add_number(k, "novelty_rate", s->strangers.rate);
+    }
+    snprintf(k->rejected, sizeof k->rejected, "%zu,%zu", n - c->found.cut.accepted, n);
+    add_key(k, "rejected", k->rejected);
 }
 
 static void print_keys(FILE *f, const keys *k)
@@ -316,7 +355,9 @@ static int write_results(calibration *c, const calibrate_flags *s, ds_error *e)
 {
     FILE *f = ds_is_stdout(s->out) ? stderr : stdout;
     keys k;
-    keys_of(&k, c);
+    keys_of(&k, c, s);
+    if (c->strangers.path)
+        DS_TRY(ds_novelty_write(&c->strangers.novelty, c->strangers.path, e));
     if (s->out)
         DS_TRY(write_cfg(&c->out, c->m.cfg->path, &k, e));
     ds_calibration_text(f, &c->found);
@@ -347,6 +388,7 @@ static int calibrate_network(calibration *c, const calibrate_flags *s, const cha
                              ds_error *e)
 {
     DS_TRY(ds_outputs_add(&c->outputs, "out", s->out, e)); /* must not replace what it is made from */
+    DS_TRY(ds_outputs_add(&c->outputs, "novelty", c->strangers.path, e));
     DS_TRY(ds_outputs_keep(&c->outputs, operands, 3, e));
     DS_TRY(ds_place_open(&c->out, s->out, e));
     c->found.model = operands[2];
@@ -354,7 +396,10 @@ static int calibrate_network(calibration *c, const calibrate_flags *s, const cha
     ds_print_notes(&c->m.notes, stderr);
     DS_TRY(rc);
     const ds_eval_setup how = {.score = c->score, .top = 1, .keep_logits = true};
-    DS_TRY(ds_model_answer(&c->m, &s->run, how, &c->answers, e));
+    if (c->strangers.path)
+        DS_TRY(ds_strangers_learn(&c->strangers, &c->m, &s->run, &c->answers, &c->found.novelty, e));
+    else
+        DS_TRY(ds_model_answer(&c->m, &s->run, how, &c->answers, e));
     DS_TRY(find(c, s, e));
     return write_results(c, s, e);
 }
@@ -375,7 +420,7 @@ static int calibrate_csv(calibration *c, const calibrate_flags *s, ds_error *e)
     DS_TRY(ds_per_class_read(&c->classes, &s->risks, a, e));
     c->found.list = s->from;
     c->found.images = a->n;
-    DS_TRY(find_threshold(s, &c->classes, a, &c->found, e));
+    DS_TRY(find_threshold(s, NAN, &c->classes, a, &c->found, e));
     ds_calibration_text(stdout, &c->found);
     return DS_OK;
 }
@@ -383,7 +428,7 @@ static int calibrate_csv(calibration *c, const calibrate_flags *s, ds_error *e)
 int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
 {
     enum { MOST = 3 };
-    calibrate_flags s = {.confidence = -1};
+    calibrate_flags s = {.confidence = -1, .strangers.score = -1};
     calibration c = {.found = {.temperature = 1, .nll = {NAN, NAN}}};
     const char *operands[MOST] = {0};
     int n, rc = ds_flags_parse(ds_calibrate_options, &s, argc, argv, operands, MOST, &n, e);
@@ -391,6 +436,11 @@ int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
         rc = read_risks(&s, &c.classes, e);
     if (!rc)
         rc = check_flags(&s, n, e);
+    if (!rc)
+        rc = ds_strangers_check(&c.strangers, &s.strangers, s.out, e);
+    s.run.features = c.strangers.path;
+    c.found.novelty.rate = s.strangers.rate;
+    c.found.novelty.path = c.strangers.path;
     c.found.risk = s.risk;
     c.found.delta = s.delta;
     c.found.coverage = s.coverage;
@@ -399,6 +449,7 @@ int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
         rc = s.from ? calibrate_csv(&c, &s, e) : calibrate_network(&c, &s, operands, e);
     ds_place_abort(&c.out);
     ds_per_class_clear(&c.classes);
+    ds_strangers_clear(&c.strangers);
     ds_outputs_clear(&c.outputs);
     ds_answers_clear(&c.answers);
     ds_model_close(&c.m);

@@ -53,7 +53,9 @@ typedef struct predictor {
     ds_answer_writer to;
     double *log_p;            /* classes, owned */
     ds_ranked *top;           /* to.top, owned */
+    const double *novelty;    /* of the last pass; NULL: nothing is known of strangers */
     size_t images, bad, none; /* none: the answer is not-a-number */
+    size_t accepted;
 } predictor;
 
 static int predictor_init(predictor *p, const ds_model *m, const predict_state *s, ds_error *e)
@@ -65,7 +67,9 @@ static int predictor_init(predictor *p, const ds_model *m, const predict_state *
                                .format = s->format,
                                .csv_safe = s->csv_safe,
                                .names = (const char *const *)m->data.names,
-                               .top = top < info->classes ? top : info->classes};
+                               .top = top < info->classes ? top : info->classes,
+                               .novelty_rate = NAN};
+    p->novelty = ds_net_novelty(m->net, &p->to.novelty_rate);
     p->to.thresholds = ds_net_get_reject(m->net, &p->score, &p->to.threshold);
     p->to.score = ds_confidence_names[p->score.kind];
     if (!isnan(s->threshold)) {
@@ -101,13 +105,15 @@ static void rank(const predictor *p)
     }
 }
 
-static void put_image(predictor *p, const char *path, const float *logits)
+static void put_image(predictor *p, const char *path, const float *logits, double novelty)
 {
     ds_log_softmax(logits, p->info->classes, p->info->cost_temperature, p->log_p);
     p->none += isnan(p->log_p[0]);
     rank(p);
     double confidence = ds_score_row(&p->score, logits, p->info->logits, p->info->abstain);
-    ds_answer_put(&p->to, &(ds_answer){.path = path, .top = p->top, .confidence = confidence});
+    const ds_answer a = {.path = path, .top = p->top, .confidence = confidence, .novelty = novelty};
+    ds_answer_put(&p->to, &a);
+    p->accepted += ds_answer_accepted(&p->to, &a);
 }
 
 /* People see what went wrong beside the answers too. */
@@ -123,21 +129,36 @@ static int put_batch(predictor *p, const ds_stream_batch *b, ds_error *e)
     if (b->images)
         DS_TRY(ds_net_forward(p->net, b->pixels, b->images, e));
     const float *logits = ds_net_logits(p->net);
-    for (int i = 0; i < b->n; i++) {
+    for (int i = 0, row = 0; i < b->n; i++) {
         const ds_stream_item *item = b->items[i];
         if (item->error.code) {
             put_error(p, item->path, &item->error);
             continue;
         }
-        put_image(p, item->path, logits);
-        logits += p->info->logits;
+        put_image(p, item->path, logits + (size_t)row * (size_t)p->info->logits,
+                  p->novelty ? p->novelty[row] : 1);
+        row++;
     }
     p->images += (size_t)b->n;
     p->bad += (size_t)(b->n - b->images);
     return ds_flush_output(e);
 }
 
-static int put_all(predictor *p, ds_stream *stream, ds_error *e)
+/* By a binomial test against the highest rate that the calibration images are likely to come from. */
+static void warn_of_rejections(const predictor *p)
+{
+    size_t k, n, images = p->images - p->bad, rejected = images - p->accepted;
+    if (!ds_net_get_expected(p->net, &k, &n) || rejected == 0 ||
+        1 - ds_binomial_cdf(rejected - 1, images, ds_rate_upper(k, n, 1e-3)) >= 1e-3)
+        return;
+    fprintf(stderr,
+            "warning: %zu of %zu images are rejected (%.2f %%); of the calibration images it were %.2f %%: "
+            "these seem "
+            "to be of another kind\n",
+            rejected, images, 100 * (double)rejected / (double)images, 100 * (double)k / (double)n);
+}
+
+static int put_all(predictor *p, ds_stream *stream, const predict_state *s, ds_error *e)
 {
     ds_stream_batch b;
     ds_answer_begin(&p->to);
@@ -146,6 +167,8 @@ static int put_all(predictor *p, ds_stream *stream, ds_error *e)
         DS_TRY(put_batch(p, &b, e));
     } while (b.n);
     ds_print_unanswered(p->none, p->images, stderr);
+    if (isnan(s->threshold)) /* that of the cfg */
+        warn_of_rejections(p);
     if (p->bad)
         return ds_fail(e, DS_EINPUT, "%zu of %zu images could not be read", p->bad, p->images);
     return DS_OK;
@@ -162,7 +185,7 @@ static int predict_stream(predictor *p, ds_paths *paths, const predict_state *s,
                              .threads = ds_loader_threads(s->run.loaders),
                              .decoder = s->decoder};
     DS_TRY(ds_stream_new(&setup, &stream, e));
-    int rc = put_all(p, stream, e);
+    int rc = put_all(p, stream, s, e);
     ds_stream_free(stream);
     return rc;
 }

@@ -20,6 +20,7 @@ int ds_flags_parse(const ds_option *table, void *state, int argc, char **argv, c
 typedef struct ds_run_flags {
     int threads, loaders, backend, precision;
     bool verbose, profile;
+    bool features; /* no flag: the network is to give them */
 } ds_run_flags;
 
 extern const char *const ds_backend_names[];

@@ -53,7 +53,8 @@ ds_net_setup ds_net_setup_of(const ds_run_flags *flags)
     return (ds_net_setup){.threads = flags->threads,
                           .backend = ds_backend_names[flags->backend],
                           .precision = ds_precision_flag(flags->precision),
-                          .verbose = flags->verbose};
+                          .verbose = flags->verbose,
+                          .features = flags->features};
 }
 
 static int make_net(ds_model *m, const ds_answers *a, const ds_run_flags *flags, ds_error *e)

@@ -27,6 +27,42 @@ void ds_context_record(ds_context *c, int rc, const ds_error *e)
     ds_error_pass(c->error, e);
 }
 
+/* Scores mean nothing for other weights, which come after the file. */
+static int check_weights(ds_attached *a, const ds_novelty *v, network *net, ds_error *e)
+{
+    ds_net whole = {.net = net};
+    ds_params_list(&whole);
+    a->checked = ds_net_weights_hash(&whole) == v->weights;
+    free(whole.params);
+    return a->checked
+               ? DS_OK
+               : ds_fail_at(e, DS_EINPUT, v->path, 0,
+                            "was made with other weights, expected those that `calibrate -novelty` had");
+}
+
+/* What [reject] novelty= looks at: where nobody collects features, what lies in the layers. */
+static int give_features(ds_attached *a, network *net, ds_pass *pass, ds_error *e)
+{
+    const ds_depths *d = &a->depths;
+    double rate;
+    size_t at = 0;
+    const ds_novelty *v = a->it.layer->role == DS_REJECT ? ds_reject_novelty(a->it.state, &rate) : NULL;
+    if (!v)
+        return DS_OK;
+    if (!a->checked)
+        DS_TRY(check_weights(a, v, net, e));
+    pass->novelty = a->context->novelty;
+    pass->features = a->context->features;
+    if (pass->features)
+        return DS_OK;
+    if (!a->features)
+        DS_ALLOC(a->features, ds_batch_size(&net->layers[0], (int)d->row));
+    for (int k = 0; k < d->n; at += (size_t)d->channels[k++])
+        ds_measure_output(&net->layers[d->layer[k]], d->channels[k], a->features + at, d->row);
+    pass->features = a->features;
+    return DS_OK;
+}
+
 static void shim_forward(layer l, network net)
 {
     ds_attached *a = ds_attached_of(&l);
@@ -49,7 +85,9 @@ static void shim_forward(layer l, network net)
                     .ids = train ? c->ids : NULL,
                     .gradient = train ? l.delta : NULL,
                     .loss = train ? c->loss : NULL};
-    int rc = ds_instance_forward(&a->it, &pass, &e);
+    int rc = give_features(a, &net, &pass, &e);
+    if (!rc)
+        rc = ds_instance_forward(&a->it, &pass, &e);
     ds_context_record(c, rc, &e);
     for (size_t i = 0; train && !rc && i < (size_t)l.batch * l.inputs; i++)
         l.delta[i] = -l.delta[i]; /* the host's sign */
@@ -74,6 +112,7 @@ void ds_detach(layer *l)
     if (!a)
         return;
     ds_instance_release(&a->it);
+    free(a->features);
     free(a);
     l->uh = NULL;
     l->forward = NULL;
@@ -89,6 +128,10 @@ static int attach_one(const ds_cfg *cfg, network *net, int i, int cost, const ds
     a->it.setup.samples = base->samples;
     a->it.setup.epochs = base->epochs;
     a->it.setup.notes = base->notes;
+    if (base->depths) {
+        a->depths = *base->depths;
+        a->it.setup.depths = &a->depths;
+    }
     int rc = ds_instance_init(&a->it, s->pairs, s->n, cfg->path, s->line, e);
     if (rc) {
         free(a);

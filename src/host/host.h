@@ -18,7 +18,7 @@ typedef struct ds_net ds_net; /* opaque */
 typedef struct ds_net_setup {
     int batch;           /* images that go through at once; 0: the cfg's batch / subdivisions */
     bool train;          /* gradients wanted */
-    bool features;       /* ds_net_features wanted; not with `train` */
+    bool features;       /* ds_net_features wanted, and novelty= of [reject] not read; not with `train` */
     size_t samples;      /* training images, 0 without training */
     int epochs;          /* total epochs of the run, 0 without training */
     uint64_t seed;       /* of initial weights and dropout */
@@ -59,6 +59,12 @@ size_t ds_net_memory(const ds_net *net);
  * classes, which are the network's; NULL: there are none. */
 const double *ds_net_get_reject(const ds_net *net, ds_score *score, double *threshold);
 
+/* The p-values of [reject] novelty= for the n images of the last pass: an image is unknown when its is below
+ * *rate; NULL: there is no novelty=. */
+const double *ds_net_novelty(const ds_net *net, double *rate);
+/* How many of how many calibration images were rejected; false: [reject] does not say. */
+bool ds_net_get_expected(const ds_net *net, size_t *rejected, size_t *images);
+
 /* One row of the layer table. */
 typedef struct ds_layer_row {
     char name[24];
@@ -77,7 +83,7 @@ int ds_net_forward(ds_net *net, const float *pixels, int images, ds_error *e);
 const float *ds_net_logits(const ds_net *net);
 
 /* Features of the images of the last pass, n x (*depths)->row; valid until the next. NULL without
- * setup.features. */
+ * setup.features, unless [reject] has a novelty= for them. */
 const float *ds_net_features(const ds_net *net, const ds_depths **depths);
 
 /* Forward and backward of one sub-batch; adds to ds_param.gradient, which the caller scales or clears between
@@ -118,6 +124,8 @@ typedef struct ds_param {
     double rate;  /* layer's learning_rate= factor */
 } ds_param;
 const ds_param *ds_net_params(const ds_net *net, int *n);
+/* Of all values. */
+uint64_t ds_net_weights_hash(const ds_net *net);
 /* Tell the network that its parameters have changed (the functions below do it by themselves). */
 void ds_net_changed(ds_net *net);
 

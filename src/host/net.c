@@ -61,16 +61,20 @@ static int equip(ds_net *n, const ds_net_setup *setup, ds_error *e)
     ds_setup base = {.samples = setup->train ? setup->samples : 0,
                      .epochs = setup->train ? setup->epochs : 0,
                      .notes = setup->notes};
+    double rate;
     DS_ZALLOC(n->slots, n->net->n);
     DS_ZALLOC(n->loss, n->net->batch);
+    DS_ZALLOC(n->novelty, n->net->batch);
+    n->context.novelty = n->novelty;
+    ds_depths_of(n->cfg, n->net, &n->depths);
+    base.depths = setup->train || setup->features ? NULL : &n->depths;
     DS_TRY(ds_attach(n->cfg, n->net, &base, &n->context, e));
     fill_info(n);
     if (setup->train)
         DS_TRY(check_values(n, e));
     ds_params_list(n);
     ds_walk_plan(n, setup->train);
-    ds_depths_of(n->cfg, n->net, &n->depths);
-    if (setup->features)
+    if (setup->features || ds_net_novelty(n, &rate))
         ds_features_make(n);
     ds_takeover(n);
     return ds_backend_attach(n, setup, e);
@@ -104,6 +108,7 @@ static void clear(ds_net *n)
     free(n->taken);
     free(n->loss);
     free(n->features);
+    free(n->novelty);
     n->net = NULL;
     n->slots = NULL;
     n->params = NULL;
@@ -111,6 +116,7 @@ static void clear(ds_net *n)
     n->scratch = n->taken = NULL;
     n->loss = NULL;
     n->features = NULL;
+    n->novelty = NULL;
 }
 
 /* Answering does without the library where the backend has all layers. *done: it does. */
@@ -179,13 +185,29 @@ const char *ds_net_backend(const ds_net *n)
     return n->backend_name;
 }
 
+static const void *reject_state(const ds_net *n)
+{
+    return n->info.reject < 0 ? NULL : ds_attached_of(&n->net->layers[n->info.reject])->it.state;
+}
+
+const double *ds_net_novelty(const ds_net *n, double *rate)
+{
+    const void *state = reject_state(n);
+    return state && ds_reject_novelty(state, rate) ? n->novelty : NULL;
+}
+
+bool ds_net_get_expected(const ds_net *n, size_t *rejected, size_t *images)
+{
+    const void *state = reject_state(n);
+    return state && ds_reject_expected(state, rejected, images);
+}
+
 const double *ds_net_get_reject(const ds_net *n, ds_score *score, double *threshold)
 {
     *score = (ds_score){.kind = DS_MSP, .temperature = 1, .pnorm_p = 2};
     *threshold = NAN;
-    if (n->info.reject < 0)
-        return NULL;
-    return ds_reject_get(ds_attached_of(&n->net->layers[n->info.reject])->it.state, score, threshold);
+    const void *state = reject_state(n);
+    return state ? ds_reject_get(state, score, threshold) : NULL;
 }
 
 /* Arrays of the size of a layer's output that are touched: what a backend keeps for itself it does not
@@ -243,6 +265,7 @@ static int forward_piece(ds_net *n, const float *pixels, int first, int images, 
     if (n->info.cost > 0)
         move_rows(n->net->layers[n->info.cost - 1].output, (size_t)n->info.logits, first, images);
     move_rows(n->features, n->depths.row, first, images);
+    memmove(n->novelty + first, n->novelty, (size_t)images * sizeof *n->novelty);
     return n->context.code;
 }
 

@@ -75,6 +75,18 @@ void ds_params_list(ds_net *n)
     }
 }
 
+uint64_t ds_net_weights_hash(const ds_net *n)
+{
+    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a, word by word */
+    for (int k = 0; k < n->n_params; k++)
+        for (size_t i = 0; i < n->params[k].n; i++) {
+            uint32_t word;
+            memcpy(&word, &n->params[k].values[i], sizeof word);
+            hash = (hash ^ word) * 0x100000001b3;
+        }
+    return hash;
+}
+
 const ds_param *ds_net_params(const ds_net *net, int *n)
 {
     *n = net->n_params;

@@ -44,11 +44,15 @@ static network *parse_ours(const ds_host *host, const char *path)
     ds_error e = {0};
     ds_cfg *cfg;
     network *net = NULL;
-    ds_setup setup = {0};
+    ds_depths depths;
+    ds_setup setup = {.depths = &depths};
     if (ds_cfg_read(path, &cfg, NULL, &e))
         fatal(&e);
     char *text = ds_cfg_lower(cfg, 0, 0);
-    if (ds_host_parse(host, text, NULL, &net, &e) || ds_attach(cfg, net, &setup, &context, &e))
+    if (ds_host_parse(host, text, NULL, &net, &e))
+        fatal(&e);
+    ds_depths_of(cfg, net, &depths);
+    if (ds_attach(cfg, net, &setup, &context, &e))
         fatal(&e);
     free(text);
     ds_cfg_free(cfg);

@@ -74,8 +74,10 @@ typedef struct ds_context {
     const uint32_t *ids;
     int epoch, epochs;
     double *loss;
-    int code;        /* first failure of a plugin or of the backend */
-    ds_error *error; /* gets its text; may be NULL */
+    const float *features; /* of the pass; NULL: nobody collects them */
+    double *novelty;       /* batch: gets the p-values of [reject]; NULL: not wanted */
+    int code;              /* first failure of a plugin or of the backend */
+    ds_error *error;       /* gets its text; may be NULL */
     /* Under LD_PRELOAD, where nobody looks at `code`: does not return; else NULL. */
     void (*fatal)(const ds_error *e);
 } ds_context;
@@ -89,9 +91,12 @@ typedef struct ds_attached {
     ds_instance it;
     int cost; /* layer number of the cost section */
     ds_context *context;
+    ds_depths depths;
+    float *features; /* where nobody else collects them */
+    bool checked;    /* novelty is that of the network's weights */
 } ds_attached;
 
-/* Give the plugin sections of `cfg` their layers in `net`. setup: samples, epochs, notes. */
+/* Give the plugin sections of `cfg` their layers in `net`. setup: samples, epochs, notes, depths. */
 int ds_attach(const ds_cfg *cfg, network *net, const ds_setup *setup, ds_context *context, ds_error *e);
 /* The plugin of a layer, NULL for a host layer. */
 ds_attached *ds_attached_of(const layer *l);
@@ -108,7 +113,7 @@ typedef struct ds_slot {
     bool own_buffers; /* output and delta are ours ([dropout]) */
     bool owned;       /* computed by the backend */
     bool plain;       /* the host reads or writes its output: the plain arrays count */
-    float *average;   /* where the averages of its channels go (features.c), NULL: not wanted */
+    float *feature;   /* where those of its channels go (features.c), NULL: not wanted */
     int channels;     /* of them */
 } ds_slot;
 
@@ -127,9 +132,10 @@ struct ds_net {
     bool dropout_active;
     uint64_t seed, step;
     size_t samples; /* training images */
-    double *loss; /* batch */
+    double *loss;   /* batch */
     ds_depths depths;
     float *features; /* batch x depths.row, of the last pass; NULL: not wanted */
+    double *novelty; /* batch: p-values of [reject], if it has any, of the last pass */
     /* backend.c */
     const ds_backend *backend; /* NULL: the host computes all */
     char backend_name[64];
@@ -190,8 +196,8 @@ void ds_shape_of(const ds_shape *s, int numbers, int *c, int *h, int *w);
 /* Where a network is looked at: the outputs before each pooling or strided layer and the one before the last
  * layer with weights. */
 void ds_depths_of(const ds_cfg *cfg, const network *net, ds_depths *d);
-/* The mean of each channel of what a layer has put out; image b's goes to to[b * row]. */
-void ds_average_output(const layer *l, int channels, float *to, size_t row);
+/* The feature of each channel of what a layer has put out; image b's go to to[b * row]. */
+void ds_measure_output(const layer *l, int channels, float *to, size_t row);
 /* Passes without training leave features from now on. */
 void ds_features_make(ds_net *n);
 

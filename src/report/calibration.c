@@ -38,15 +38,23 @@ const char *ds_percent_rest_text(double fraction, char text[DS_PERCENT_TEXT])
 
 /* ---- the text ---- */
 
+/* Is a threshold looked for? */
+static bool has_aim(const ds_calibration *c)
+{
+    return c->promises || !isnan(c->risk) || !isnan(c->coverage) || !isnan(c->cost);
+}
+
 static void images(FILE *f, const ds_calibration *c)
 {
     if (c->fitted_on)
         fprintf(f, "%-16s %zu: %zu for %s, the other %zu for the threshold (-seed %d)\n", "images", c->images,
                 c->fitted_on, c->fitted, c->images - c->fitted_on, c->seed);
     else
-        fprintf(f, "%-16s %zu, all for the threshold\n", "images", c->images);
-    if (c->n_nan)
-        fprintf(f, "%-16s %zu (never accepted)\n", "  no confidence", c->n_nan);
+        fprintf(f, "%-16s %zu, all for %s\n", "images", c->images, has_aim(c) ? "the threshold" : "novelty");
+    if (c->novelty.unknown)
+        fprintf(f, "%-16s %zu (never accepted)\n", "  unknown", c->novelty.unknown);
+    if (c->n_nan > c->novelty.unknown)
+        fprintf(f, "%-16s %zu (never accepted)\n", "  no confidence", c->n_nan - c->novelty.unknown);
 }
 
 static void temperature(FILE *f, const ds_calibration *c)
@@ -96,7 +104,9 @@ static void cut(FILE *f, const ds_calibration *c)
     char text[DS_NUMBER_TEXT];
     size_t n = c->images - c->fitted_on, rejected = n - c->cut.accepted;
     fprintf(f, "%-16s %s\n", "threshold",
-            c->promises ? "one of each class" : ds_number_text(c->cut.threshold, text));
+            c->promises               ? "one of each class"
+            : isnan(c->cut.threshold) ? "none"
+                                      : ds_number_text(c->cut.threshold, text));
     if (c->promises)
         classes(f, c);
     fprintf(f, "%-16s %.2f %% (%zu accepted)\n", "coverage", 100 * c->cut.coverage, c->cut.accepted);
@@ -106,6 +116,28 @@ static void cut(FILE *f, const ds_calibration *c)
                 c->cut.errors);
     else
         ds_report_line(f, "selective risk", "undefined");
+}
+
+static void novelty(FILE *f, const ds_calibration_novelty *n)
+{
+    char rate[DS_PERCENT_TEXT];
+    if (!n->score)
+        return;
+    ds_report_line(f, "novelty", n->path);
+    fprintf(f, "%-16s %zu images, %zu features each: ", "  learnt from", n->trained, n->features);
+    ds_put_line(f, "", n->train);
+    fprintf(f, "%-16s %s%s\n", "  score", n->score,
+            n->n_candidates ? " (highest AUROC of half of the outliers)" : "");
+    for (int i = 0; i < n->n_candidates; i++)
+        fprintf(f, "    %-12s %.6f\n", n->candidates[i].name, n->candidates[i].aurc);
+    if (n->outliers)
+        fprintf(f, "%-16s %zu of the other %zu are unknown (%.2f %%), AUROC %.6f\n", "  outliers", n->found,
+                n->outliers, 100 * (double)n->found / (double)n->outliers, n->auroc);
+    fprintf(f,
+            "an image of the same kind as the calibration images is called unknown with probability at most "
+            "%s: when it "
+            "is among the %zu strangest of %zu, itself and the %zu that the score was ranked on\n",
+            ds_percent_text(n->rate, rate), n->ranks, n->ranked + 1, n->ranked);
 }
 
 static void promise(FILE *f, const ds_calibration *c)
@@ -127,7 +159,7 @@ static void promise(FILE *f, const ds_calibration *c)
         fputs("no guarantee: the threshold was set for its coverage of these images (-risk R -delta D gives "
               "one)\n",
               f);
-    else
+    else if (has_aim(c))
         fprintf(
             f,
             "no guarantee: an image is accepted when the network gives its answer an error probability of at "
@@ -143,5 +175,6 @@ void ds_calibration_text(FILE *f, const ds_calibration *c)
     temperature(f, c);
     confidence(f, c);
     cut(f, c);
+    novelty(f, &c->novelty);
     promise(f, c);
 }

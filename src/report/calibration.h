@@ -4,12 +4,29 @@
 #define DS_REPORT_CALIBRATION_H
 
 #include "select/answers.h"
+#include "select/novelty.h"
 
 #include <stddef.h>
 #include <stdio.h>
 
+/* How images that are none of the classes are told. */
+typedef struct ds_calibration_novelty {
+    const char *score; /* NULL: they are not */
+    const char *train, *path;
+    double rate;
+    size_t features, trained; /* numbers an image; images of train */
+    size_t chosen_on, ranked,
+        ranks;      /* calibration images: for the score, for its ranks; see ds_novelty_ranks */
+    size_t unknown; /* of the images that set the threshold */
+    ds_candidate candidates[DS_NOVELTIES]; /* AUROC */
+    int n_candidates;                      /* 0: the score was not chosen */
+    size_t outliers, found;                /* those that did not choose; called unknown */
+    double auroc;                          /* against the ranked ones */
+} ds_calibration_novelty;
+
 /* Texts belong to the caller. */
 typedef struct ds_calibration {
+    ds_calibration_novelty novelty;
     const char *model; /* NULL: not shown */
     const char *list;
     size_t images, fitted_on; /* all; of them those that only `fitted` was fitted on, 0: none */

@@ -41,12 +41,15 @@ static void put_row(FILE *f, const ds_answers *a, size_t i, double threshold, bo
         ds_csv_put_field(f, a->names[a->predictions[i]], safe);
     putc(',', f);
     ds_csv_put_number(f, a->confidences[i]);
-    fputs(ds_answers_accepts(a, i, threshold) ? ",1\n" : ",0\n", f);
+    fprintf(f, ",%d,%s", ds_answers_accepts(a, i, threshold), ds_answers_verdict(a, i, threshold));
+    if (a->novelty)
+        fprintf(f, ",%.17g", a->novelty[i]);
+    putc('\n', f);
 }
 
 void ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, bool safe)
 {
-    fputs("path,label,prediction,confidence,accepted\n", f);
+    fprintf(f, "path,label,prediction,confidence,accepted,verdict%s\n", a->novelty ? ",novelty" : "");
     for (size_t i = 0; i < a->n && !ferror(f); i++)
         put_row(f, a, i, threshold, safe);
 }

@@ -148,19 +148,25 @@ static json_t *confusion_row(const void *from, size_t i)
     return ds_json_array(width, confusion_cell, r->confusion + i * width);
 }
 
+/* null where nothing is known of strangers. */
+static json_t *unknown_rate(const ds_answers *a, const ds_rates *r)
+{
+    return ds_json_number(a->novelty ? r->unknown.value : NAN);
+}
+
 static json_t *list_row(const void *from, size_t i)
 {
     const ds_list_figures *l = (const ds_list_figures *)from + i;
     const ds_counts *f = &l->counts;
     const bool labelled = l->answers->wrong;
     ds_rates rates = ds_rates_of(f, labelled);
-    return json_pack("{s:o, s:o, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+    return json_pack("{s:o, s:o, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
                      ds_json_text(l->answers->name), "file", ds_json_text(l->answers->file), "labelled",
                      labelled, "n", (json_int_t)f->n, "accepted", (json_int_t)f->accepted, "coverage",
                      ds_json_number((double)f->accepted / (double)f->n), "reject_rate",
                      ds_json_number(rates.reject.value), "accuracy", ds_json_number(rates.accuracy.value),
-                     "risk", ds_json_number(rates.risk.value), "auroc", ds_json_number(l->auroc), "intervals",
-                     rate_intervals(&rates));
+                     "risk", ds_json_number(rates.risk.value), "auroc", ds_json_number(l->auroc), "unknown_rate",
+                     unknown_rate(l->answers, &rates), "intervals", rate_intervals(&rates));
 }
 
 /* ---- other programs ---- */
@@ -207,7 +213,8 @@ static json_t *figures(const ds_figures *r)
                   ds_json_number(r->accuracy), "coverage", ds_json_number(r->chosen.coverage), "reject_rate",
                   ds_json_number(ds_reject_rate(r, &r->chosen)), "risk", ds_json_number(r->chosen.risk),
                   "threshold", ds_json_number(r->chosen.threshold));
-    json_t *quality = json_pack("{s:o, s:o, s:o, s:o, s:o}", "nll", ds_json_number(r->nll), "brier",
+    json_t *quality = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "unknown_rate",
+                                unknown_rate(r->answers, &r->rates), "nll", ds_json_number(r->nll), "brier",
                                 ds_json_number(r->brier), "ece", ds_json_number(r->ece), "confidence",
                                 ds_json_text(r->confidence), "model", ds_json_text(r->model));
     return ds_json_join(ds_json_join(rates, areas(&r->areas)), quality);

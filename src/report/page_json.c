@@ -172,9 +172,10 @@ static json_t *item(const ds_page *p, size_t i, bool pictured)
     ds_error why = {0};
     char *picture = pictured ? picture_of(p, path, &why) : NULL;
     json_t *o =
-        json_pack("{s:o, s:i, s:i, s:o, s:o*, s:s*}", "path", ds_json_text(path), "label", a->labels[i],
+        json_pack("{s:o, s:i, s:i, s:o, s:o*, s:s*, s:o*}", "path", ds_json_text(path), "label", a->labels[i],
                   "prediction", a->predictions[i], "confidence", ds_json_number(a->confidences[i]), "problem",
-                  why.code ? ds_json_text(why.text) : NULL, "picture", picture);
+                  why.code ? ds_json_text(why.text) : NULL, "picture", picture, "novelty",
+                  ds_answers_unknown(a, i) ? ds_json_number(a->novelty[i]) : NULL);
     free(picture);
     return o;
 }

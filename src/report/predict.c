@@ -12,9 +12,19 @@ static double threshold_of(const ds_answer_writer *to, const ds_answer *a)
     return to->thresholds ? to->thresholds[a->top[0].class] : to->threshold;
 }
 
-static bool is_accepted(const ds_answer_writer *to, const ds_answer *a)
+static bool is_unknown(const ds_answer_writer *to, const ds_answer *a)
 {
-    return ds_accepts(a->confidence, threshold_of(to, a));
+    return a->novelty < to->novelty_rate;
+}
+
+bool ds_answer_accepted(const ds_answer_writer *to, const ds_answer *a)
+{
+    return !is_unknown(to, a) && ds_accepts(a->confidence, threshold_of(to, a));
+}
+
+static const char *verdict_of(const ds_answer_writer *to, const ds_answer *a)
+{
+    return is_unknown(to, a) ? "unknown" : ds_answer_accepted(to, a) ? "accepted" : "unsure";
 }
 
 /* ---- text ---- */
@@ -35,9 +45,15 @@ static void put_verdict(const ds_answer_writer *to, const ds_answer *a)
     bool close = a->confidence != threshold && fabs(a->confidence - threshold) < 1e-4;
     const char *format = close ? "%.17g" : "%.4f";
     char left[400], right[400];
+    if (is_unknown(to, a)) {
+        fprintf(to->f, "  UNKNOWN: like none of the classes (p %.4g, below %g)\n", a->novelty,
+                to->novelty_rate);
+        return;
+    }
     number(left, sizeof left, format, a->confidence);
     number(right, sizeof right, format, threshold);
-    fprintf(to->f, "  %s: confidence %s (%s)", is_accepted(to, a) ? "accepted" : "REJECTED", left, to->score);
+    fprintf(to->f, "  %s: confidence %s (%s)", ds_answer_accepted(to, a) ? "accepted" : "REJECTED", left,
+            to->score);
     if (isnan(threshold))
         fputs(", no threshold\n", to->f);
     else
@@ -64,7 +80,8 @@ static void put_text(const ds_answer_writer *to, const ds_answer *a)
 
 static void begin_csv(const ds_answer_writer *to)
 {
-    fputs("path,answer,accepted,confidence,error", to->f);
+    fprintf(to->f, "path,answer,accepted,confidence,error,verdict%s",
+            isnan(to->novelty_rate) ? "" : ",novelty");
     for (int k = 1; k <= to->top; k++)
         fprintf(to->f, ",class_%d,probability_%d", k, k);
     putc('\n', to->f);
@@ -74,19 +91,22 @@ static void put_error_fields(const ds_answer_writer *to, const char *error)
 {
     fputs(",,,,", to->f);
     ds_csv_put_field(to->f, error, to->csv_safe);
+    fputs(isnan(to->novelty_rate) ? "," : ",,", to->f);
     for (int k = 0; k < to->top; k++)
         fputs(",,", to->f);
 }
 
 static void put_answer_fields(const ds_answer_writer *to, const ds_answer *a)
 {
-    bool accepted = is_accepted(to, a);
+    bool accepted = ds_answer_accepted(to, a);
     putc(',', to->f);
     if (accepted)
         ds_csv_put_field(to->f, to->names[a->top[0].class], to->csv_safe);
     fputs(accepted ? ",1," : ",0,", to->f);
     ds_csv_put_number(to->f, a->confidence);
-    putc(',', to->f);
+    fprintf(to->f, ",,%s", verdict_of(to, a));
+    if (!isnan(to->novelty_rate))
+        fprintf(to->f, ",%.17g", a->novelty);
     for (int k = 0; k < to->top; k++) {
         putc(',', to->f);
         ds_csv_put_field(to->f, to->names[a->top[k].class], to->csv_safe);
@@ -120,14 +140,15 @@ static json_t *top_json(const ds_answer_writer *to, const ds_answer *a)
 static void put_json(const ds_answer_writer *to, const ds_answer *a)
 {
     json_t *path = ds_json_text(a->path), *line;
-    bool accepted = !a->error && is_accepted(to, a);
+    bool accepted = !a->error && ds_answer_accepted(to, a);
     if (a->error)
         line = json_pack("{so so}", "path", path, "error", ds_json_text(a->error));
     else
-        line = json_pack("{so so sb so so so so}", "path", path, "answer",
+        line = json_pack("{so so sb ss so so so so so}", "path", path, "answer",
                          ds_json_text(accepted ? to->names[a->top[0].class] : NULL), "accepted", accepted,
-                         "confidence", ds_json_number(a->confidence), "score", ds_json_text(to->score),
-                         "threshold", ds_json_number(threshold_of(to, a)), "top", top_json(to, a));
+                         "verdict", verdict_of(to, a), "confidence", ds_json_number(a->confidence), "score",
+                         ds_json_text(to->score), "threshold", ds_json_number(threshold_of(to, a)), "novelty",
+                         ds_json_number(isnan(to->novelty_rate) ? NAN : a->novelty), "top", top_json(to, a));
     ds_json_write(to->f, line, JSON_COMPACT);
 }
 

@@ -16,16 +16,18 @@ typedef struct ds_answer {
     const char *error;    /* why there is no answer; NULL: there is one */
     const ds_ranked *top; /* the surest classes, that of the answer first */
     double confidence;
+    double novelty; /* p-value, where the writer has a rate for it */
 } ds_answer;
 
 typedef enum ds_answer_format {
     /* The path, then, indented, classes with percentages and the verdict, or the error. */
     DS_ANSWER_TEXT,
-    /* Header path,answer,accepted,confidence,error,class_1,probability_1,…; the answer is empty where the
-     * image is rejected; RFC 4180 quoting, lines end in a newline, all digits of numbers. */
+    /* Header path,answer,accepted,confidence,error,verdict,novelty,class_1,probability_1,…, without novelty where
+     * there are no p-values; the answer is empty where the image is rejected; verdict: accepted, unsure or
+     * unknown; RFC 4180 quoting, lines end in a newline, all digits of numbers. */
     DS_ANSWER_CSV,
-    /* An object a line: path answer accepted confidence score threshold, top: an array of class and
-     * probability; or path and error. The answer is null where the image is rejected. */
+    /* An object a line: path answer accepted verdict confidence score threshold novelty, top: an array of class
+     * and probability; or path and error. The answer is null where the image is rejected. */
     DS_ANSWER_JSONL,
 } ds_answer_format;
 extern const char *const ds_answer_format_names[]; /* NULL ends them */
@@ -41,7 +43,11 @@ typedef struct ds_answer_writer {
     const char *score;        /* name of the confidence */
     double threshold;         /* NAN: all but NaN are accepted */
     const double *thresholds; /* instead, of each class; NULL: one for all */
+    double novelty_rate;      /* an image whose p-value is below is unknown; NAN: there are none */
 } ds_answer_writer;
+
+/* Does the answer stand? */
+bool ds_answer_accepted(const ds_answer_writer *to, const ds_answer *a);
 
 /* What comes before the first answer. */
 void ds_answer_begin(const ds_answer_writer *to);

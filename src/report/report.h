@@ -25,7 +25,8 @@ void ds_report_text(FILE *f, const ds_figures *r);
 /* One object; undefined, unknown, infinite and what was not asked for are null. In every text a byte that is
  * not UTF-8 becomes U+FFFD and its two hexadecimal digits, and U+FFFD itself the three of its bytes, so that
  * every name is got back.
- *   n accuracy coverage reject_rate risk threshold aurc eaurc augrc auroc nll brier ece confidence model
+ *   n accuracy coverage reject_rate risk threshold aurc eaurc augrc auroc unknown_rate nll brier ece
+ *   confidence model
  *   risk_at_coverage   array of {coverage accepted risk threshold}
  *   coverage_at_risk   array of {risk coverage reject_rate threshold accepted}
  *   conventions        {aurc eaurc augrc auroc ece}: a sentence each
@@ -39,7 +40,7 @@ void ds_report_text(FILE *f, const ds_figures *r);
  *   confusion          array of rows, one a label in the order of `classes`: accepted images by prediction,
  *                      then rejected
  *   lists              array of {name file labelled n accepted coverage reject_rate accuracy risk auroc
- *                      intervals {accuracy reject_rate risk}}; auroc: the images of the report against those
+ *                      unknown_rate intervals {accuracy reject_rate risk}}; auroc: the images of the report against those
  *                      of the list
  *   compare            array of {file other {accuracy aurc eaurc augrc auroc coverage risk} coverage risk
  *                      difference {accuracy risk aurc eaurc augrc auroc} intervals {the same} p_aurc};
@@ -49,9 +50,10 @@ void ds_report_json(FILE *f, const ds_figures *r);
 
 /* ---- csv.c ---- */
 
-/* Header path,label,prediction,confidence,accepted and a line an image; RFC 4180 quoting, lines end in a
- * newline, confidence with 17 digits or nan, accepted (at the threshold) 0 or 1; of an answer that is
- * not-a-number the prediction is empty. safe: an apostrophe before texts that a spreadsheet would compute,
+/* Header path,label,prediction,confidence,accepted,verdict, with p-values novelty too, and a line an image; RFC
+ * 4180 quoting, lines end in a newline, confidence with 17 digits, or nan (of unknown images too), accepted (at
+ * the threshold) 0 or 1, verdict accepted, unsure or unknown; of an answer that is not-a-number the prediction
+ * is empty. safe: an apostrophe before texts that a spreadsheet would compute,
  * which begin with = + - @ tab or CR (behind apostrophes, if any). */
 void ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, bool safe);
 

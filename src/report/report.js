@@ -114,7 +114,8 @@ function showTiles() {
     get("tiles").replaceChildren(
         tile("coverage", "Coverage", percent(cut.accepted / n), cut.accepted + " of " + n + " accepted"),
         tile("reject-rate", "Reject rate", percent(rejected / n),
-             rejected + " rejected. " + within(intervalAt(cut.k, 0), n)),
+             rejected + " rejected. " + (report.unknown_rate === null ? "" : percent(report.unknown_rate) +
+             " unknown. ") + within(intervalAt(cut.k, 0), n)),
         tile("risk", "Risk: errors among the accepted", percent(cut.errors / cut.accepted),
              cut.errors + " errors. " + within(intervalAt(cut.k, 1), cut.accepted)),
         tile("accuracy", "Accuracy without rejection", percent(report.accuracy),
@@ -219,9 +220,10 @@ function addTable(place, ...table) {
 function showOthers() {
     if (report.lists)
         addTable("tables", "Other lists at the reported threshold; AUROC: are these images surer than those?",
-            ["list", "images", "reject rate", "95 % interval", "risk", "AUROC"],
+            ["list", "images", "reject rate", "95 % interval", "risk", "AUROC", "unknown"],
             report.lists.map(l => [l.name, l.n, percent(l.reject_rate), between(l.intervals.reject_rate, percent),
-                                   l.risk === null ? null : percent(l.risk), decimal(l.auroc)]));
+                                   l.risk === null ? null : percent(l.risk), decimal(l.auroc),
+                                   l.unknown_rate === null ? null : percent(l.unknown_rate)]));
     if (report.compare)
         addTable("tables", "Compared with others; differences are this minus the other, intervals by paired bootstrap",
             ["other", "its AURC", "difference", "95 % interval", "its accuracy", "difference", "95 % interval"],
@@ -386,6 +388,7 @@ const views = {
     mistakes: i => i.label !== i.prediction,
     hits: i => i.label === i.prediction,
     rejected: i => !isAccepted(i.confidence),
+    unknown: i => i.novelty !== undefined,
     all: () => true,
 };
 
@@ -406,7 +409,8 @@ function card(item) {
         picture.title = item.problem;
     return make("li", {class: right ? "right" : "wrong"}, picture,
                 make("b", {}, right ? "\u2713 " + label : "\u2717 " + label + " \u2192 " + answer),
-                make("span", {}, (isAccepted(item.confidence) ? "accepted" : "rejected") + ", confidence " +
+                make("span", {}, views.unknown(item) ? "unknown, p " + item.novelty.toPrecision(2)
+                     : (isAccepted(item.confidence) ? "accepted" : "rejected") + ", confidence " +
                      (item.confidence === null ? "none" : item.confidence.toFixed(4))),
                 make("span", {class: "file"}, item.path));
 }
@@ -427,6 +431,8 @@ function showGallery() {
 }
 
 function fillFilters() {
+    if (report.unknown_rate === null)
+        get("view").querySelector("[value=unknown]").remove();
     const used = new Set(gallery.flatMap(i => [i.label, i.prediction]));
     for (const id of ["label", "prediction"])
         names.forEach((name, i) => {

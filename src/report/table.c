@@ -60,8 +60,8 @@ static void head(FILE *f, const ds_figures *r)
         ds_report_line(f, "", "(this list also chose the best weights: optimistic)");
     ds_report_line(f, "confidence", r->confidence);
     fprintf(f, "%-16s %zu\n", "images", r->curve.n);
-    if (r->curve.n_nan)
-        fprintf(f, "%-16s %zu (never accepted)\n", "  no confidence", r->curve.n_nan);
+    if (r->curve.n_nan > r->unknown)
+        fprintf(f, "%-16s %zu (never accepted)\n", "  no confidence", r->curve.n_nan - r->unknown);
     ds_report_line(f, "accuracy", rate(&r->rates.accuracy).text);
 }
 
@@ -91,6 +91,8 @@ static void chosen(FILE *f, const ds_figures *r)
     fprintf(f, "\n%-16s %s (%zu accepted)\n", "coverage", percent(c->coverage).text, c->accepted);
     fprintf(f, "%-16s %s (%zu rejected)\n", "reject rate", rate(&r->rates.reject).text,
             r->curve.n - c->accepted);
+    if (r->answers->novelty)
+        ds_report_line(f, "  unknown", rate(&r->rates.unknown).text);
     fprintf(f, "%-16s %s (%zu errors among the accepted)\n", "selective risk", rate(&r->rates.risk).text,
             c->errors);
 }
@@ -212,14 +214,19 @@ static void classes(FILE *f, const ds_figures *r)
 
 /* ---- other lists, other programs ---- */
 
-static void list_row(FILE *f, const char *name, const ds_counts *n, bool labelled, const char *auroc)
+/* Of unknown images there are none where nothing is known of strangers. */
+static void list_row(FILE *f, const ds_answers *a, const char *name, const ds_counts *n, const char *auroc)
 {
+    const bool labelled = a->wrong;
     ds_rates r = ds_rates_of(n, labelled);
     fputs("  ", f);
     ds_put_name(f, name, 16);
-    fprintf(f, "  %8zu  %24s  %10s  %24s  %s\n", n->n, rate(&r.reject).text,
+    fprintf(f, "  %8zu  %24s  %10s  %24s  %s", n->n, rate(&r.reject).text,
             labelled ? percent(r.accuracy.value).text : "no labels", labelled ? rate(&r.risk).text : "",
             auroc);
+    if (a->novelty)
+        fprintf(f, "%*s", 19 - (int)strlen(auroc), percent(r.unknown.value).text);
+    fputc('\n', f);
 }
 
 static void lists(FILE *f, const ds_figures *r)
@@ -230,17 +237,17 @@ static void lists(FILE *f, const ds_figures *r)
     const ds_counts own = {.n = r->curve.n,
                            .right = r->curve.n - r->curve.wrong,
                            .accepted = r->chosen.accepted,
-                           .accepted_wrong = r->chosen.errors};
+                           .accepted_wrong = r->chosen.errors,
+                           .unknown = r->unknown};
     fputs("\nlists at the threshold (AUROC: an image of ", f);
     ds_put_name(f, name, 0);
     fputs(" is surer than one of the list)\n", f);
     fprintf(f, "  %-16s  %8s  %24s  %10s  %24s  %s\n", "list", "images", "reject rate", "accuracy", "risk",
-            "AUROC");
-    list_row(f, name, &own, true, "-");
+            r->answers->novelty ? "AUROC       unknown" : "AUROC");
+    list_row(f, r->answers, name, &own, "-");
     for (int i = 0; i < r->n_lists; i++) {
         const ds_list_figures *l = &r->lists[i];
-        list_row(f, l->answers->name, &l->counts, l->answers->wrong != NULL,
-                 undefined_or(l->auroc, "%.6f", 0, 0).text);
+        list_row(f, l->answers, l->answers->name, &l->counts, undefined_or(l->auroc, "%.6f", 0, 0).text);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "select/answers.h"
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,8 @@ void ds_answers_clear(ds_answers *a)
     free(a->confidences);
     free(a->wrong);
     free(a->logits);
+    free(a->features);
+    free(a->novelty);
     *a = (ds_answers){0};
 }
 
@@ -34,6 +37,16 @@ bool ds_answers_accepts(const ds_answers *a, size_t i, double threshold)
 {
     const bool own = a->thresholds && a->predictions[i] >= 0;
     return ds_accepts(a->confidences[i], own ? a->thresholds[a->predictions[i]] : threshold);
+}
+
+bool ds_answers_unknown(const ds_answers *a, size_t i)
+{
+    return a->novelty && a->novelty[i] < a->novelty_rate;
+}
+
+const char *ds_answers_verdict(const ds_answers *a, size_t i, double threshold)
+{
+    return ds_answers_unknown(a, i) ? "unknown" : ds_answers_accepts(a, i, threshold) ? "accepted" : "unsure";
 }
 
 /* ---- from a network ---- */
@@ -59,12 +72,17 @@ void ds_answers_begin(ds_answers *a, bool keep_logits)
     a->quality = (ds_quality){0};
 }
 
+static double confidence_of(const ds_answers *a, size_t i, const float *z, const ds_score *score)
+{
+    return ds_answers_unknown(a, i) ? NAN : ds_score_row(score, z, (int)row_of(a), a->abstain);
+}
+
 void ds_answers_put(ds_answers *a, size_t i, const float *z, const ds_score *score, double temperature,
                     int top)
 {
     const size_t row = row_of(a);
     a->predictions[i] = ds_logits_valid(z, a->classes) ? ds_argmax(z, a->classes) : -1;
-    a->confidences[i] = ds_score_row(score, z, (int)row, a->abstain);
+    a->confidences[i] = confidence_of(a, i, z, score);
     if (a->logits)
         memcpy(a->logits + i * row, z, row * sizeof *z);
     if (!a->labels)
@@ -80,7 +98,7 @@ void ds_answers_put(ds_answers *a, size_t i, const float *z, const ds_score *sco
 void ds_answers_score(ds_answers *a, const ds_score *score)
 {
     for (size_t i = 0; i < a->n; i++)
-        a->confidences[i] = ds_score_row(score, ds_answers_logits(a, i), (int)row_of(a), a->abstain);
+        a->confidences[i] = confidence_of(a, i, ds_answers_logits(a, i), score);
 }
 
 /* ---- order and parts ---- */
@@ -105,6 +123,8 @@ void ds_answers_reorder(ds_answers *a, const uint32_t *order)
     a->confidences = reordered(a->confidences, sizeof *a->confidences, order, a->n);
     a->wrong = reordered(a->wrong, sizeof *a->wrong, order, a->n);
     a->logits = reordered(a->logits, row_of(a) * sizeof *a->logits, order, a->n);
+    a->features = reordered(a->features, a->row * sizeof *a->features, order, a->n);
+    a->novelty = reordered(a->novelty, sizeof *a->novelty, order, a->n);
 }
 
 ds_answers ds_answers_part(const ds_answers *a, size_t from, size_t to)
@@ -117,6 +137,8 @@ ds_answers ds_answers_part(const ds_answers *a, size_t from, size_t to)
     part.confidences = a->confidences ? a->confidences + from : NULL;
     part.wrong = a->wrong ? a->wrong + from : NULL;
     part.logits = a->logits ? a->logits + from * row_of(a) : NULL;
+    part.features = a->features ? a->features + from * a->row : NULL;
+    part.novelty = a->novelty ? a->novelty + from : NULL;
     part.quality = (ds_quality){0};
     return part;
 }

@@ -24,6 +24,10 @@ typedef struct ds_answers {
     ds_quality quality;       /* of the class probabilities; n = 0: there are none */
     bool abstain;             /* the network has one more logit, the last, which means "abstain" */
     float *logits;            /* n x (classes + abstain); NULL: not kept */
+    float *features;          /* n x row; NULL: not kept */
+    size_t row;               /* of them */
+    double *novelty;          /* n: p-values; NULL: nothing is known of strangers */
+    double novelty_rate;      /* images whose p-value is below are unknown: NAN for a confidence */
     const double *thresholds; /* classes, not owned: of the answers of each class; NULL: one for all */
 } ds_answers;
 
@@ -38,10 +42,15 @@ const float *ds_answers_logits(const ds_answers *a, size_t i);
 /* Is image i accepted: by the threshold of its answer's class, or `threshold` where one is for all? */
 bool ds_answers_accepts(const ds_answers *a, size_t i, double threshold);
 
+/* Is image i none of the classes? */
+bool ds_answers_unknown(const ds_answers *a, size_t i);
+/* "accepted", "unsure", "unknown". */
+const char *ds_answers_verdict(const ds_answers *a, size_t i, double threshold);
+
 /* Room for the answers of a network to n images whose labels, if any, are there; those of before are
  * forgotten. */
 void ds_answers_begin(ds_answers *a, bool keep_logits);
-/* The answer to image i from its logits z. `temperature` divides them for the class probabilities; `top`: see
+/* The answer to image i, whose p-value is there if there are any, from its logits z. `temperature` divides them for the class probabilities; `top`: see
  * ds_quality_add. */
 void ds_answers_put(ds_answers *a, size_t i, const float *z, const ds_score *score, double temperature,
                     int top);

@@ -11,6 +11,7 @@ static void count(ds_counts *c, const ds_answers *a, size_t i, bool accepted)
 {
     c->n++;
     c->accepted += accepted;
+    c->unknown += ds_answers_unknown(a, i);
     c->right += a->wrong && !a->wrong[i];
     c->accepted_wrong += accepted && a->wrong && a->wrong[i];
 }
@@ -54,6 +55,7 @@ ds_rates ds_rates_of(const ds_counts *c, bool labelled)
     return (ds_rates){
         .accuracy = rate_of(c->right, labelled ? c->n : 0),
         .reject = rate_of(c->n - c->accepted, c->n),
+        .unknown = rate_of(c->unknown, c->n),
         .risk = rate_of(c->accepted_wrong, labelled ? c->accepted : 0),
     };
 }
@@ -115,8 +117,9 @@ ds_figures ds_figures_at(const ds_answers *a, const ds_wish *w)
     f.curve = ds_curve_of(a->confidences, a->wrong, a->n);
     f.areas = ds_areas_of(&f.curve);
     f.chosen = cut_of(&f, w);
-    const ds_counts all = {.n = a->n, a->n - f.curve.wrong, f.chosen.accepted, f.chosen.errors};
+    const ds_counts all = ds_counts_of(a, f.chosen.threshold);
     f.rates = ds_rates_of(&all, true);
+    f.unknown = all.unknown;
     f.accuracy = f.rates.accuracy.value;
     const ds_means means = ds_quality_means(&a->quality);
     f.nll = means.nll;

@@ -25,6 +25,7 @@ typedef struct ds_counts {
     size_t n, right;                 /* all images, those predicted rightly */
     size_t accepted, accepted_wrong; /* by ds_answers_accepts */
     size_t as, as_wrong;             /* by class: accepted as this one, and wrongly so */
+    size_t unknown;                  /* of those that are not accepted */
 } ds_counts;
 /* Of all answers; without labels none counts as right or wrong. */
 ds_counts ds_counts_of(const ds_answers *a, double threshold);
@@ -34,7 +35,7 @@ void ds_counts_by_class(const ds_answers *a, double threshold, ds_counts *counts
 
 /* accuracy is of all images, risk of the accepted ones; both undefined without labels. */
 typedef struct ds_rates {
-    ds_rate accuracy, reject, risk;
+    ds_rate accuracy, reject, unknown, risk;
 } ds_rates;
 ds_rates ds_rates_of(const ds_counts *c, bool labelled);
 
@@ -96,6 +97,7 @@ typedef struct ds_figures {
     double accuracy;          /* share of all images that are right */
     double nll, brier, ece;   /* NAN without probabilities */
     ds_rates rates;           /* at `chosen` */
+    size_t unknown;           /* images */
     ds_bootstrap boot;        /* intervals of the areas */
     int seed;                 /* of the bootstrap */
     ds_counts *classes;       /* of each class; NULL: unknown or too many */

@@ -1,5 +1,6 @@
 #include "train/evaluate.h"
 #include "base/clock.h"
+#include "base/memory.h"
 
 static int next_images(ds_net *net, ds_loader *loader, const ds_eval_setup *s, ds_batch *b, ds_error *e)
 {
@@ -20,14 +21,24 @@ static int next_images(ds_net *net, ds_loader *loader, const ds_eval_setup *s, d
 static int answer_all(ds_net *net, ds_loader *loader, const ds_eval_setup *s, ds_answers *a, ds_error *e)
 {
     const ds_net_info *info = ds_net_get_info(net);
+    const ds_depths *depths;
+    const float *features = ds_net_features(net, &depths);
+    const double *novelty = ds_net_novelty(net, &a->novelty_rate);
+    if (novelty && !a->novelty)
+        DS_ALLOC(a->novelty, a->n);
     for (size_t done = 0; done < a->n;) {
         ds_batch b;
         if (s->interrupted && *s->interrupted)
             return ds_fail(e, DS_EINTERRUPT, "interrupted after %zu of %zu images", done, a->n);
         DS_TRY(next_images(net, loader, s, &b, e));
-        for (int i = 0; i < b.n; i++)
+        for (int i = 0; i < b.n; i++) {
+            if (novelty)
+                a->novelty[b.ids[i]] = novelty[i];
             ds_answers_put(a, b.ids[i], ds_net_logits(net) + (size_t)i * (size_t)info->logits, &s->score,
                            info->cost_temperature, s->top);
+            if (s->see)
+                s->see(s->viewer, b.ids[i], features + (size_t)i * depths->row);
+        }
         done += (size_t)b.n;
     }
     return DS_OK;

@@ -23,6 +23,9 @@ typedef struct ds_eval_setup {
     int loaders;                              /* decoding threads, >= 1 */
     const volatile sig_atomic_t *interrupted; /* stops with DS_EINTERRUPT once it is not 0; may be NULL */
     ds_times *times;                          /* filled when not NULL; zero-initialise */
+    /* (optional) Image i of the list has been answered; features: its row, of a network made with them. */
+    void (*see)(void *viewer, size_t i, const float *features);
+    void *viewer;
 } ds_eval_setup;
 
 /* Forward of every image of the list, prepared as the host's `classifier valid` does. `a`: has the images'

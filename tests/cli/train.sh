@@ -179,7 +179,7 @@ run "$D" classifier reject "$I/a.data" "$T/net.cfg" "$T/a/net_best.weights" -jso
 expect_status 0
 expect_out '^images +60$'
 expect_out 'AURC'
-[ "$(head -n 1 "$T/1.csv")" = path,label,prediction,confidence,accepted ] || complain "header $(head -n 1 "$T/1.csv")"
+[ "$(head -n 1 "$T/1.csv")" = path,label,prediction,confidence,accepted,verdict ] || complain "header $(head -n 1 "$T/1.csv")"
 [ "$(wc -l <"$T/1.csv")" -eq 61 ] || complain "not 60 rows"
 run "$D" classifier reject -from "$T/1.csv" -json "$T/2.json"
 expect_status 0

@@ -27,7 +27,7 @@ static void figures_of_a_small_list(void **state)
     memset(f, 1, sizeof f);
     memset(confusion, 1, sizeof confusion);
     ds_counts_by_class(&a, 0.5, f, confusion);
-    const ds_counts expected[] = {{3, 2, 2, 1, 2, 1}, {0, 0, 0, 0, 1, 1}, {4, 2, 2, 1, 1, 0}};
+    const ds_counts expected[] = {{3, 2, 2, 1, 2, 1, 0}, {0, 0, 0, 0, 1, 1, 0}, {4, 2, 2, 1, 1, 0, 0}};
     const size_t cells[] = {1, 1, 0, 1, 0, 0, 0, 0, 1, 0, 1, 2};
     assert_memory_equal(f, expected, sizeof f);
     assert_memory_equal(confusion, cells, sizeof cells);

@@ -76,14 +76,15 @@ static void csv_is_written_exactly(void **state)
 {
     (void)state;
     char *text = written_csv(0.5);
-    assert_string_equal(text, "path,label,prediction,confidence,accepted\n"
-                              "a b/c.png,shirt,shirt,0.10000000000000001,0\n"
-                              "\"with,comma.png\",\"T-shirt, \"\"top\"\"\",shirt,0.33333333333333331,0\n"
-                              "\"with\rreturn.png\",\"T-shirt, \"\"top\"\"\",\"T-shirt, \"\"top\"\"\","
-                              "0.99999999999999989,1\n"
-                              "\"with\nnewline.png\",\"line\nbreak\",\"line\nbreak\",-1e-300,0\n"
-                              ",naïve,\"line\nbreak\",nan,0\n"
-                              "last.png,naïve,naïve,0.5,1\n");
+    assert_string_equal(text,
+                        "path,label,prediction,confidence,accepted,verdict\n"
+                        "a b/c.png,shirt,shirt,0.10000000000000001,0,unsure\n"
+                        "\"with,comma.png\",\"T-shirt, \"\"top\"\"\",shirt,0.33333333333333331,0,unsure\n"
+                        "\"with\rreturn.png\",\"T-shirt, \"\"top\"\"\",\"T-shirt, \"\"top\"\"\","
+                        "0.99999999999999989,1,accepted\n"
+                        "\"with\nnewline.png\",\"line\nbreak\",\"line\nbreak\",-1e-300,0,unsure\n"
+                        ",naïve,\"line\nbreak\",nan,0,unsure\n"
+                        "last.png,naïve,naïve,0.5,1,accepted\n");
     free(text);
 }
 
@@ -358,9 +359,9 @@ static double json_number(const json_t *o, const char *key)
     return json_number_value(v);
 }
 
-static const char *const flat[] = {"n",         "accuracy", "coverage", "reject_rate", "risk",
-                                   "threshold", "aurc",     "eaurc",    "augrc",       "auroc",
-                                   "nll",       "brier",    "ece",      "confidence",  "model"};
+static const char *const flat[] = {"n",    "accuracy",   "coverage", "reject_rate", "risk", "threshold",
+                                   "aurc", "eaurc",      "augrc",    "auroc",       "nll",  "brier",
+                                   "ece",  "confidence", "model",    "unknown_rate"};
 enum { FLAT = sizeof flat / sizeof *flat };
 static const char *const parts[] = {"intervals", "risk_control", "classes", "confusion", "lists", "compare"};
 enum { PARTS = sizeof parts / sizeof *parts };
@@ -423,7 +424,7 @@ static void json_has_the_tables(void **state)
 /* Three images of cat: one accepted and right, two rejected of which one is right; two of dog, both accepted, one wrong;
  * none of eel. */
 static char *class_names[] = {"cat", "dög", "eel"};
-static ds_counts class_counts[] = {{3, 2, 1, 0, 2, 1}, {2, 1, 2, 1, 1, 0}, {0, 0, 0, 0, 0, 0}};
+static ds_counts class_counts[] = {{3, 2, 1, 0, 2, 1, 0}, {2, 1, 2, 1, 1, 0, 0}, {0}};
 static size_t confusion[] = {1, 0, 0, 2, 1, 1, 0, 0, 0, 0, 0, 0};
 
 static const ds_answers shifted_answers = {.name = "shifted", .file = "s.list", .wrong = (bool[]){false}};
@@ -640,7 +641,7 @@ static void json_has_lists(void **state)
     json_t *o = loaded(&r), *list = json_object_get(o, "lists");
     assert_int_equal(json_array_size(list), 2);
     json_t *shifted = json_array_get(list, 0), *noise = json_array_get(list, 1);
-    assert_int_equal(json_object_size(shifted), 11);
+    assert_int_equal(json_object_size(shifted), 12);
     assert_string_equal(json_string_value(json_object_get(shifted, "name")), "shifted");
     assert_string_equal(json_string_value(json_object_get(shifted, "file")), "s.list");
     assert_true(json_is_true(json_object_get(shifted, "labelled")) && json_number(shifted, "n") == 4);
@@ -728,7 +729,7 @@ static void undefined_figures_are_null(void **state)
     (void)state;
     check_undefined(&(ds_answers){0}, FLAT - 1);
     const ds_answers a = {.n = 2, .confidences = (double[]){0.5, NAN}, .wrong = (bool[]){true, true}};
-    check_undefined(&a, 8); /* risk threshold auroc nll brier ece confidence model */
+    check_undefined(&a, 9); /* risk threshold auroc nll brier ece confidence model unknown_rate */
     const ds_wish w = at_threshold(NAN);
     ds_figures r = ds_figures_at(&a, &w);
     char *table = written(ds_report_text, &r);
@@ -816,7 +817,7 @@ static void a_safe_csv_holds_no_formula_and_comes_back(void **state)
     p = strchr(text, '\n') + 1;
     for (int i = 0; i < N; i++) {
         char row[100];
-        snprintf(row, sizeof row, "%s,%s,%s,%d,1\n", safe[i], safe[i], safe[i], i ? 0 : -1);
+        snprintf(row, sizeof row, "%s,%s,%s,%d,1,accepted\n", safe[i], safe[i], safe[i], i ? 0 : -1);
         if (strncmp(p, row, strlen(row)) != 0)
             fail_msg("expected %s in %s", row, p);
         p += strlen(row);

@@ -1,0 +1,167 @@
+#include "cli/strangers.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/place.h"
+#include "select/figures.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int ds_strangers_check(ds_strangers *s, const ds_strangers_flags *flags, const char *out, ds_error *e)
+{
+    const char *other = flags->score >= 0 ? "novelty-score" : flags->list ? "outliers" : NULL;
+    s->flags = flags;
+    if (isnan(flags->rate))
+        return other ? ds_fail(e, DS_EUSAGE, "-%s without -novelty A, expected both", other) : DS_OK;
+    if (!out || ds_is_stdout(out))
+        return ds_fail(e, DS_EUSAGE,
+                       "-novelty without a file for -out, expected -out NEW.cfg: NEW.novelty is "
+                       "written beside it");
+    if (flags->score >= 0 && flags->list)
+        return ds_fail(e, DS_EUSAGE,
+                       "-novelty-score and -outliers, expected one of the two: they choose the score");
+    const char *base = ds_path_base(out), *dot = strrchr(base, '.');
+    s->path = ds_format("%.*s.novelty", (int)(dot && dot > base ? dot - out : (long)strlen(out)), out);
+    return DS_OK;
+}
+
+void ds_strangers_clear(ds_strangers *s)
+{
+    ds_novelty_clear(&s->novelty);
+    ds_answers_clear(&s->outliers);
+    free(s->path);
+}
+
+/* ---- passes ---- */
+
+typedef struct viewer {
+    ds_novelty *novelty; /* learns; NULL: the features are kept */
+    ds_answers *answers;
+} viewer;
+
+static void see(void *arg, size_t i, const float *features)
+{
+    const viewer *v = arg;
+    if (v->novelty)
+        ds_novelty_add(v->novelty, v->answers->labels[i], features);
+    else
+        memcpy(v->answers->features + i * v->answers->row, features, v->answers->row * sizeof *features);
+}
+
+static int answer(ds_model *m, const ds_run_flags *run, ds_novelty *learner, ds_answers *a, ds_error *e)
+{
+    const ds_depths *depths;
+    viewer v = {learner, a};
+    ds_net_features(m->net, &depths);
+    a->row = depths->row;
+    if (!learner)
+        DS_ALLOC(a->features, a->n * a->row);
+    return ds_model_answer(
+        m, run,
+        (ds_eval_setup){.score = {DS_MSP, 1, 2}, .top = 1, .keep_logits = !learner, .see = see, .viewer = &v},
+        a, e);
+}
+
+static int learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds_calibration_novelty *found,
+                 ds_error *e)
+{
+    ds_answers train = {0};
+    int rc = ds_model_read_list(m, m->data.train, true, &train, e);
+    if (!rc)
+        rc = ds_novelty_begin(&s->novelty, e);
+    if (!rc)
+        rc = answer(m, run, &s->novelty, &train, e);
+    if (!rc)
+        rc = ds_novelty_finish(&s->novelty, e);
+    found->trained = train.n;
+    ds_answers_clear(&train);
+    return rc;
+}
+
+int ds_strangers_learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds_answers *a,
+                       ds_calibration_novelty *found, ds_error *e)
+{
+    const ds_depths *depths;
+    ds_net_features(m->net, &depths);
+    s->novelty.depths = *depths;
+    s->novelty.classes = ds_net_get_info(m->net)->classes;
+    s->novelty.weights = ds_net_weights_hash(m->net);
+    found->features = depths->row;
+    found->train = m->data.train;
+    if (!m->data.train)
+        return ds_fail_at(e, DS_EINPUT, m->data.path, 0,
+                          "no key 'train', expected the images to learn from for -novelty");
+    if (s->flags->list)
+        DS_TRY(ds_model_read_list(m, s->flags->list, false, &s->outliers, e));
+    DS_TRY(learn(s, m, run, found, e));
+    if (s->flags->list)
+        DS_TRY(answer(m, run, NULL, &s->outliers, e));
+    return answer(m, run, NULL, a, e);
+}
+
+/* ---- scores ---- */
+
+/* Confidences become the scores, negated. */
+static void score(const ds_novelty *v, ds_novelty_kind kind, ds_answers *a)
+{
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < a->n; i++)
+        a->confidences[i] = -ds_novelty_score(v, kind, a->features + i * a->row, ds_answers_logits(a, i),
+                                              a->classes + a->abstain, a->abstain);
+}
+
+/* The one that tells both halves apart best. */
+static void choose(ds_strangers *s, ds_answers *known, ds_answers *strange, ds_calibration_novelty *found)
+{
+    double best = -1;
+    for (int k = 0; k < DS_NOVELTIES; k++) {
+        const ds_score as = {(ds_confidence)(k - DS_NOVELTY_CONFIDENCES), 1, 2};
+        if (k >= DS_NOVELTY_CONFIDENCES &&
+            ds_score_check(&as, known->classes + known->abstain, known->abstain, NULL))
+            continue;
+        score(&s->novelty, (ds_novelty_kind)k, known);
+        score(&s->novelty, (ds_novelty_kind)k, strange);
+        const double auroc = ds_auroc_two(known, strange);
+        found->candidates[found->n_candidates++] = (ds_candidate){ds_novelty_names[k], auroc};
+        if (auroc > best)
+            s->novelty.kind = (ds_novelty_kind)k;
+        best = fmax(best, auroc);
+    }
+}
+
+int ds_strangers_rank(ds_strangers *s, ds_answers *a, size_t n, ds_calibration_novelty *found, ds_error *e)
+{
+    ds_novelty *v = &s->novelty;
+    const size_t half = s->flags->list ? ds_answers_halve(&s->outliers, 1) : 0, from = half ? n / 2 : 0;
+    ds_answers first = ds_answers_part(a, 0, from), known = ds_answers_part(a, from, n);
+    ds_answers strange = ds_answers_part(&s->outliers, 0, half);
+    ds_answers others = ds_answers_part(&s->outliers, half, s->outliers.n);
+    v->kind = s->flags->score >= 0 ? (ds_novelty_kind)s->flags->score : DS_JOINT;
+    if (half)
+        choose(s, &first, &strange, found);
+    score(v, v->kind, a);
+    double *scores = DS_ALLOC(scores, known.n + 1);
+    for (size_t i = 0; i < known.n; i++)
+        scores[i] = -known.confidences[i];
+    ds_novelty_rank(v, scores, known.n);
+    found->score = ds_novelty_names[v->kind];
+    found->chosen_on = from;
+    found->ranked = known.n;
+    found->ranks = ds_novelty_ranks(known.n, s->flags->rate);
+    if (found->ranks == 0)
+        return ds_fail(e, DS_EINFEASIBLE,
+                       "no feasible -novelty %g: %zu calibration images allow more than %g", s->flags->rate,
+                       known.n, 1 / ((double)known.n + 1));
+    DS_ALLOC(a->novelty, a->n);
+    a->novelty_rate = s->flags->rate;
+    for (size_t i = 0; i < a->n; i++)
+        a->novelty[i] = ds_novelty_p(v, -a->confidences[i]);
+    score(v, v->kind, &others);
+    found->auroc = ds_auroc_two(&known, &others);
+    found->outliers = others.n;
+    for (size_t i = 0; i < others.n; i++)
+        found->found += ds_novelty_p(v, -others.confidences[i]) < s->flags->rate;
+    return DS_OK;
+}

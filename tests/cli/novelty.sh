@@ -1,0 +1,220 @@
+#!/bin/sh
+# `calibrate -novelty`: images that are none of the classes, from the training images to `predict`, `reject`, the page and the preload.
+. tests/cli/lib.sh
+short_runs
+
+python3 tests/cli/tiny.py idx "$T/archives" &&
+    "$D" classifier import idx "$T/archives/train-images" "$T/archives/train-labels" -test "$T/archives/test-images" \
+        "$T/archives/test-labels" -split valid=10 calib=60 -out "$T/idx" >"$T/import.out" 2>&1 &&
+    data=$(tail -n 1 "$T/import.out") && grep -v '^ *backup' "$data" >"$T/data" && echo "backup=$T/backup" >>"$T/data" &&
+    cp "$T/data" "$data" && tiny_cfg "$T/plain.cfg" 1 3 '[softmax]\n' &&
+    tiny_cfg "$T/abstain.cfg" 1 3 '[sat]\ntarget=abstain\nwarmup_epochs=1\n\n[reject]\nthreshold=0.1\n' &&
+    "$D" classifier train "$data" "$T/plain.cfg" -epochs 6 >"$T/out" 2>"$T/err" </dev/null &&
+    "$D" classifier train "$data" "$T/abstain.cfg" -epochs 6 >"$T/out" 2>"$T/err" </dev/null || {
+    echo "not ok training of the networks"
+    sed 's/^/# /' "$T/import.out" "$T/err"
+    exit 1
+}
+W=$T/backup/plain.weights
+# strangers: 40 chessboards, some darker than others
+mkdir "$T/chess"
+python3 - "$T/chess" <<'END' || exit 1
+import struct, sys, zlib
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+for i in range(40):
+    rows = b"".join(b"\0" + bytes((200 + i) * ((x + y) % 2) for x in range(8)) for y in range(8))
+    open("%s/%02d.png" % (sys.argv[1], i), "wb").write(b"\x89PNG\r\n\x1a\n" +
+        chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+END
+ls "$T"/chess/*.png >"$T/chess.list"
+
+calibrate() {
+    run "$D" classifier calibrate "$data" "$T/plain.cfg" "$W" "$@"
+}
+reject() {
+    run "$D" classifier reject "$data" "$1" "$W" -list chess="$T/chess.list:unlabelled" -csv "$T/rows.csv" -json "$T/figures.json"
+}
+# unknown FILE: how many rows have that verdict
+unknown() {
+    awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "verdict") v = i } $v == "unknown" { n++ } END { print n + 0 }' "$1"
+}
+
+begin "-novelty alone: the statement, its file, keys that keep the rest of the cfg"
+calibrate -novelty 0.1 -out "$T/new.cfg"
+expect_status 0
+expect_quiet
+expect_out '^images +60, all for novelty$'
+expect_out '^  learnt from +80 images, 16 features each: '
+expect_out '^  score +joint$'
+expect_out 'is called unknown with probability at most 10 %: when it is among the 6 strangest of 61, itself and the 60 that'
+expect_file "$T/new.novelty"
+{ cat "$T/plain.cfg"; printf '[reject]\nnovelty=new.novelty\nnovelty_rate=0.1\nrejected=5,60\n'; } >"$T/expected.cfg"
+expect_same "$T/new.cfg" "$T/expected.cfg"
+end
+
+begin "reject: strangers are unknown, few others are"
+reject "$T/new.cfg"
+expect_status 0
+expect_out '^  unknown +[0-9.]+ % \['
+expect_out '^  chess +40 +100\.00 % .* 100\.00 %$'
+at_most "$(unknown "$T/rows.csv")" 18 || complain "$(unknown "$T/rows.csv") of 60 known images are unknown"
+grep -q '^path,label,prediction,confidence,accepted,verdict,novelty$' "$T/rows.csv" || complain "$(head -n 1 "$T/rows.csv")"
+awk -F, 'NR > 1 && ($7 < .1) != ($6 == "unknown" && $5 == 0 && $4 == "nan") { exit 1 }' "$T/rows.csv" || complain "verdicts are not those of the p-values"
+close_to "$(json_value "$T/figures.json" unknown_rate)" "$(awk -v n="$(unknown "$T/rows.csv")" 'BEGIN { printf "%.17g", n / 60 }')" ||
+    complain "unknown_rate is $(json_value "$T/figures.json" unknown_rate)"
+end
+
+begin "the file is found beside the cfg, from the current folder, and missed"
+mkdir "$T/there"
+mv "$T/new.cfg" "$T/new.novelty" "$T/there"
+cp "$T/rows.csv" "$T/want.csv"
+reject "$T/there/new.cfg"
+expect_status 0
+expect_same "$T/rows.csv" "$T/want.csv"
+mv "$T/there/new.novelty" "$T/there/gone"
+reject "$T/there/new.cfg"
+expect_error 1 'new\.novelty: cannot open'
+run "$D" classifier train "$data" "$T/there/new.cfg" -epochs 1 # which asks nobody
+expect_status 0
+mv "$T/there/gone" "$T/there/new.novelty"
+end
+
+error_case "weights of another network" 1 'new\.novelty: was made with other weights' \
+    "$D" classifier valid "$data" "$T/there/new.cfg" "$T/backup/new.weights"
+sed 's/filters=8/filters=16/' "$T/there/new.cfg" >"$T/there/wide.cfg"
+error_case "features of another network" 1 'new\.novelty: .*layers 0 \(8\), 1 \(8\); 3 classes.*expected layers 0 \(16\)' \
+    "$D" classifier valid "$data" "$T/there/wide.cfg" "$W"
+
+begin "predict: text, CSV, JSON and a warning that so many are rejected"
+known=$(sed -n 2p "$T/want.csv" | cut -d, -f1)
+run "$D" classifier predict "$data" "$T/there/new.cfg" "$W" -list "$T/chess.list"
+expect_status 0
+[ "$(grep -c '^  UNKNOWN: like none of the classes (p 0.01639, below 0.1)$' "$T/out")" -eq 40 ] || show out
+expect_err '^warning: 40 of 40 images are rejected \(100\.00 %\); of the calibration images it were 8\.33 %'
+run "$D" classifier predict "$data" "$T/there/new.cfg" "$W" -format csv -top 1 "$T/chess/00.png" "$known" "$T/nowhere.png"
+expect_status 1
+expect_out '^path,answer,accepted,confidence,error,verdict,novelty,class_1,probability_1$'
+expect_out "^$T/chess/00.png,,0,[0-9.e-]+,,unknown,0\.016"
+[ "$(sed 's/"[^"]*"//' "$T/out" | awk -F, '{ print NF }' | sort -u)" = 9 ] || complain "rows of several lengths"
+p=$(grep "^$known," "$T/out" | cut -d, -f7)
+[ "$p" = "$(sed -n 2p "$T/want.csv" | cut -d, -f7)" ] || complain "predict and reject differ: $p"
+run "$D" classifier predict "$data" "$T/there/new.cfg" "$W" -format jsonl "$T/chess/00.png"
+expect_out '"accepted":false,"verdict":"unknown",.*"novelty":0\.016'
+expect_quiet
+end
+
+begin "-risk: one half for novelty, the promise is about the known images of the other"
+calibrate -novelty 0.1 -risk 0.3 -delta 0.1 -out "$T/both.cfg"
+expect_status 0
+expect_out '^images +60: 30 for novelty, the other 30 for the threshold \(-seed 1\)$'
+expect_out 'among the 3 strangest of 31, itself and the 30 that'
+expect_out '^with probability at least 90 % .* is at most 30 %$'
+for key in threshold=[0-9] confidence=msp novelty=both.novelty novelty_rate=0.1 'rejected=[0-9]+,30'; do
+    grep -Eq "^$key" "$T/both.cfg" || complain "no $key"
+done
+reject "$T/both.cfg"
+[ "$(cut -d, -f6 "$T/rows.csv" | sort -u | tr '\n' ' ')" = "accepted unknown unsure verdict " ] || complain "verdicts: $(cut -d, -f6 "$T/rows.csv" | sort | uniq -c)"
+end
+
+begin "-outliers: one half chooses the score, the other is told"
+calibrate -novelty 0.1 -outliers "$T/chess.list" -out "$T/chosen.cfg"
+expect_status 0
+expect_out '^  score +[a-z]+ \(highest AUROC of half of the outliers\)$'
+for score in joint mahalanobis relative msp energy; do
+    expect_out "^    $score +[01]\.[0-9]{6}\$"
+done
+expect_out '^  outliers +20 of the other 20 are unknown \(100\.00 %\), AUROC 1\.000000$'
+expect_out 'among the 3 strangest of 31'
+end
+
+begin "-novelty-score: each, and a network with an output to abstain"
+for score in mahalanobis relative msp abstain; do
+    run "$D" classifier calibrate "$data" "$T/abstain.cfg" "$T/backup/abstain.weights" -novelty 0.2 -novelty-score $score -out "$T/score.cfg"
+    expect_status 0
+    expect_out "^  score +$score\$"
+    grep -q '^threshold=0\.1$' "$T/score.cfg" || complain "the threshold of before is gone"
+    run "$D" classifier reject "$data" "$T/score.cfg" "$T/backup/abstain.weights" -csv "$T/rows.csv"
+    expect_status 0
+    at_most 1 "$(unknown "$T/rows.csv")" && at_most "$(unknown "$T/rows.csv")" 30 || complain "$score: $(unknown "$T/rows.csv") of 60 unknown"
+done
+end
+
+begin "the page has the unknown images"
+run "$D" classifier reject "$data" "$T/there/new.cfg" "$W" -report "$T/page"
+expect_status 0
+[ "$(grep -o '"novelty":' "$T/page/report.html" | wc -l)" -eq "$(unknown "$T/page/predictions.csv")" ] || complain "other unknown images in the page"
+end
+
+library=${PRELOAD:-$PWD/libdarknet-sat.so}
+# a sanitizer's runtime must come first in a process
+if [ "$D" = ./darknet ]; then
+    begin "the preload gives zeros for the same images"
+    cat >"$T/client.c" <<'END'
+#include <stdio.h>
+#include <darknet.h>
+#define STB_IMAGE_IMPLEMENTATION
+#include <stb_image.h>
+/* CFG WEIGHTS IMAGE...: does the answer to each image stand? */
+int main(int argc, char **argv)
+{
+    network *net = load_network(argv[1], argv[2], 0);
+    set_batch_network(net, 1);
+    for (int k = 3; k < argc; k++) {
+        int w, h, c;
+        float pixels[64], sum = 0;
+        unsigned char *bytes = stbi_load(argv[k], &w, &h, &c, 1);
+        for (int i = 0; i < 64; i++)
+            pixels[i] = bytes[i] / 255.f;
+        float *out = network_predict(net, pixels);
+        for (int i = 0; i < net->outputs; i++)
+            sum += out[i];
+        printf("%d\n", sum > 0);
+        free(bytes);
+    }
+    return 0;
+}
+END
+    gcc -O1 -I/usr/lib/darknet/include -isystem /usr/include/stb "$T/client.c" -o "$T/client" -L/usr/lib/darknet -ldarknet -lm \
+        -Wl,-rpath,/usr/lib/darknet || exit 1
+    sed 1d "$T/want.csv" | cut -d, -f1 >"$T/images"
+    cat "$T/chess.list" >>"$T/images"
+    run env LD_PRELOAD="$library" "$T/client" "$T/there/new.cfg" "$W" $(cat "$T/images")
+    expect_status 0
+    cp "$T/out" "$T/verdicts"
+    { sed 1d "$T/want.csv" | cut -d, -f5; sed 's/.*/0/' "$T/chess.list"; } >"$T/want"
+    [ "$(wc -l <"$T/verdicts")" -eq 100 ] || complain "$(wc -l <"$T/verdicts") verdicts"
+    differ=$(paste "$T/verdicts" "$T/want" | awk '$1 != $2' | wc -l) # an image at the very border may fall to the other side
+    at_most "$differ" 1 || complain "$differ of 100 verdicts differ"
+    run env LD_PRELOAD="$library" "$T/client" "$T/there/new.cfg" "$T/backup/new.weights" "$T/chess/00.png"
+    expect_status 1
+    expect_err '^error: .*new\.novelty: was made with other weights'
+    end
+fi
+
+while IFS='|' read -r name code pattern flags; do
+    error_case "$name" "$code" "$pattern" "$D" classifier calibrate "$data" "$T/plain.cfg" "$W" $flags
+done <<LIST
+no place for the file|2|-novelty without a file for -out|-novelty 0.1
+standard output is no such place|2|-novelty without a file for -out|-novelty 0.1 -out -
+a rate beyond|2|-novelty 1, expected|-novelty 1 -out $T/x.cfg
+a score without a rate|2|-novelty-score without -novelty|-coverage 0.5 -novelty-score joint
+outliers without a rate|2|-outliers without -novelty|-coverage 0.5 -outliers $T/chess.list
+both choose|2|-novelty-score and -outliers|-novelty 0.1 -novelty-score joint -outliers $T/chess.list -out $T/x.cfg
+best needs an aim|2|no flag says what the threshold is for|-novelty 0.1 -confidence best -out $T/x.cfg
+too few images|3|no feasible -novelty 0.01: 60 calibration images allow more than 0.0163|-novelty 0.01 -out $T/x.cfg
+LIST
+begin "nothing is written by an error"
+expect_no_file "$T/x.cfg"
+expect_no_file "$T/x.novelty"
+end
+while IFS='|' read -r name pattern keys; do
+    { cat "$T/plain.cfg"; printf "[reject]\n$keys\n"; } >"$T/bad.cfg"
+    error_case "$name" 1 "bad\.cfg:[0-9]+: $pattern" "$D" classifier valid "$data" "$T/bad.cfg" "$W"
+done <<'LIST'
+a file without a rate|novelty= alone|novelty=x.novelty
+a rate without a file|novelty_rate= alone|novelty_rate=0.1
+more rejected than there were|rejected= expected two numbers|rejected=3,2
+LIST
+
+finish
