@@ -48,8 +48,8 @@ typedef struct ds_node {
     /* The host's arrays. `output` is read by layers that the host computes, `delta` gets their gradient
      * (minus dL/dy, zeroed before). */
     float *output, *delta;
-    /* For every pass without training: the mean of each channel over its places plus their standard deviation,
-     * image b's channel c at feature[b * feature_row + c]. NULL: not wanted. */
+    /* For every pass without training: the mean of each channel over its places plus their standard
+     * deviation, image b's channel c at feature[b * feature_row + c]. NULL: not wanted. */
     float *feature;
     size_t feature_row;
     float *weights, *biases, *scales, *mean, *variance, *rolling_mean, *rolling_variance;

@@ -34,8 +34,8 @@ int ds_strangers_check(ds_strangers *s, const ds_strangers_flags *flags, const c
 /* Learn from train=, answer calib= (a) and the outliers, with features. run->features was set for `m`. */
 int ds_strangers_learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds_answers *a,
                        ds_calibration_novelty *found, ds_error *e);
-/* Choose the score and rank it among the first n images of `a`, then tell the p-values of all. DS_EINFEASIBLE:
- * too few for the rate. */
+/* Choose the score and rank it among the first n images of `a`, then tell the p-values of all.
+ * DS_EINFEASIBLE: too few for the rate. */
 int ds_strangers_rank(ds_strangers *s, ds_answers *a, size_t n, ds_calibration_novelty *found, ds_error *e);
 void ds_strangers_clear(ds_strangers *s);
 

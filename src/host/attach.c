@@ -31,7 +31,7 @@ void ds_context_record(ds_context *c, int rc, const ds_error *e)
 static int check_weights(ds_attached *a, const ds_novelty *v, network *net, ds_error *e)
 {
     ds_net whole = {.net = net};
-    ds_params_list(&whole);
+    ds_params_collect(&whole);
     a->checked = ds_net_weights_hash(&whole) == v->weights;
     free(whole.params);
     return a->checked

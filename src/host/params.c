@@ -64,12 +64,18 @@ static int first_trained(const network *net)
     return first;
 }
 
-void ds_params_list(ds_net *n)
+void ds_params_collect(ds_net *n)
 {
     n->first = first_trained(n->net);
+    for (int i = 0; i < n->net->n; i++)
+        add_layer(n, i);
+}
+
+void ds_params_list(ds_net *n)
+{
+    ds_params_collect(n);
     for (int i = 0; i < n->net->n; i++) {
         ds_layer_row row;
-        add_layer(n, i);
         ds_net_layer_row(n, i, &row);
         n->info.flops += row.flops;
     }

@@ -208,5 +208,7 @@ size_t ds_weights_of(const layer *l);
 
 /* The parameters, and where training begins. */
 void ds_params_list(ds_net *n);
+/* The parameters alone, for which n->net is enough. */
+void ds_params_collect(ds_net *n);
 
 #endif

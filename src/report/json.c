@@ -165,8 +165,8 @@ static json_t *list_row(const void *from, size_t i)
                      labelled, "n", (json_int_t)f->n, "accepted", (json_int_t)f->accepted, "coverage",
                      ds_json_number((double)f->accepted / (double)f->n), "reject_rate",
                      ds_json_number(rates.reject.value), "accuracy", ds_json_number(rates.accuracy.value),
-                     "risk", ds_json_number(rates.risk.value), "auroc", ds_json_number(l->auroc), "unknown_rate",
-                     unknown_rate(l->answers, &rates), "intervals", rate_intervals(&rates));
+                     "risk", ds_json_number(rates.risk.value), "auroc", ds_json_number(l->auroc),
+                     "unknown_rate", unknown_rate(l->answers, &rates), "intervals", rate_intervals(&rates));
 }
 
 /* ---- other programs ---- */

@@ -22,12 +22,12 @@ typedef struct ds_answer {
 typedef enum ds_answer_format {
     /* The path, then, indented, classes with percentages and the verdict, or the error. */
     DS_ANSWER_TEXT,
-    /* Header path,answer,accepted,confidence,error,verdict,novelty,class_1,probability_1,…, without novelty where
-     * there are no p-values; the answer is empty where the image is rejected; verdict: accepted, unsure or
-     * unknown; RFC 4180 quoting, lines end in a newline, all digits of numbers. */
+    /* Header path,answer,accepted,confidence,error,verdict,novelty,class_1,probability_1,…, without novelty
+     * where there are no p-values; the answer is empty where the image is rejected; verdict: accepted,
+     * unsure or unknown; RFC 4180 quoting, lines end in a newline, all digits of numbers. */
     DS_ANSWER_CSV,
-    /* An object a line: path answer accepted verdict confidence score threshold novelty, top: an array of class
-     * and probability; or path and error. The answer is null where the image is rejected. */
+    /* An object a line: path answer accepted verdict confidence score threshold novelty, top: an array of
+     * class and probability; or path and error. The answer is null where the image is rejected. */
     DS_ANSWER_JSONL,
 } ds_answer_format;
 extern const char *const ds_answer_format_names[]; /* NULL ends them */

@@ -40,8 +40,8 @@ void ds_report_text(FILE *f, const ds_figures *r);
  *   confusion          array of rows, one a label in the order of `classes`: accepted images by prediction,
  *                      then rejected
  *   lists              array of {name file labelled n accepted coverage reject_rate accuracy risk auroc
- *                      unknown_rate intervals {accuracy reject_rate risk}}; auroc: the images of the report against those
- *                      of the list
+ *                      unknown_rate intervals {accuracy reject_rate risk}}; auroc: the images of the
+ *                      report against those of the list
  *   compare            array of {file other {accuracy aurc eaurc augrc auroc coverage risk} coverage risk
  *                      difference {accuracy risk aurc eaurc augrc auroc} intervals {the same} p_aurc};
  *                      difference: this minus other; coverage, risk: at the coverage of the threshold, whole
@@ -50,11 +50,11 @@ void ds_report_json(FILE *f, const ds_figures *r);
 
 /* ---- csv.c ---- */
 
-/* Header path,label,prediction,confidence,accepted,verdict, with p-values novelty too, and a line an image; RFC
- * 4180 quoting, lines end in a newline, confidence with 17 digits, or nan (of unknown images too), accepted (at
- * the threshold) 0 or 1, verdict accepted, unsure or unknown; of an answer that is not-a-number the prediction
- * is empty. safe: an apostrophe before texts that a spreadsheet would compute,
- * which begin with = + - @ tab or CR (behind apostrophes, if any). */
+/* Header path,label,prediction,confidence,accepted,verdict, with p-values novelty too, and a line an image;
+ * RFC 4180 quoting, lines end in a newline, confidence with 17 digits or nan (of unknown images too),
+ * accepted (at the threshold) 0 or 1, verdict accepted, unsure or unknown; of an answer that is not-a-number
+ * the prediction is empty. safe: an apostrophe before texts that a spreadsheet would compute, which begin
+ * with = + - @ tab or CR (behind apostrophes, if any). */
 void ds_report_csv_write(FILE *f, const ds_answers *a, double threshold, bool safe);
 
 /* ---- csv_read.c ---- */

@@ -50,8 +50,8 @@ const char *ds_answers_verdict(const ds_answers *a, size_t i, double threshold);
 /* Room for the answers of a network to n images whose labels, if any, are there; those of before are
  * forgotten. */
 void ds_answers_begin(ds_answers *a, bool keep_logits);
-/* The answer to image i, whose p-value is there if there are any, from its logits z. `temperature` divides them for the class probabilities; `top`: see
- * ds_quality_add. */
+/* The answer to image i, whose p-value is there if there are any, from its logits z. `temperature` divides
+ * them for the class probabilities; `top`: see ds_quality_add. */
 void ds_answers_put(ds_answers *a, size_t i, const float *z, const ds_score *score, double temperature,
                     int top);
 /* Confidences by another score, from the logits that were kept. */

@@ -240,8 +240,8 @@ static bool factorize(double *s, size_t n, float *factor)
     return true;
 }
 
-/* The covariance about the classes' means. A part of each feature's variance is added, so that those that nearly stand
- * still do not decide alone. */
+/* The covariance about the classes' means. A part of each feature's variance is added, so that those that
+ * nearly stand still do not decide alone. */
 static void covariance(const ds_novelty *v, size_t c, const double *centre, const double *means, double *s)
 {
     const struct ds_novelty_fit *f = v->fit;

@@ -19,8 +19,8 @@ typedef struct ds_depths {
     size_t row; /* sum of channels */
 } ds_depths;
 
-/* What is measured, larger = stranger. d(c): square of the Mahalanobis distance to the mean of class c with the
- * classes' shared covariance; d: to that of all images with their covariance. */
+/* What is measured, larger = stranger. d(c): square of the Mahalanobis distance to the mean of class c with
+ * the classes' shared covariance; d: to that of all images with their covariance. */
 typedef enum ds_novelty_kind {
     DS_JOINT,               /* min d(c) - 0.8 d over the features of all depths at once */
     DS_MAHALANOBIS,         /* min d(c) of the last depth (Lee et al. 2018) */
@@ -30,8 +30,9 @@ typedef enum ds_novelty_kind {
 } ds_novelty_kind;
 extern const char *const ds_novelty_names[DS_NOVELTIES + 1]; /* NULL-terminated */
 
-/* n classes in c features, in one piece of memory that begins at `centre`. Their covariance is S = L L', that
- * of all images L (I + M D M') L' with D the classes' shares: d = |z|^2 - |R^-1 M'z|^2, z = L^-1 (x - centre). */
+/* n classes in c features, in one piece of memory that begins at `centre`. Their covariance is S = L L',
+ * that of all images L (I + M D M') L' with D the classes' shares: d = |z|^2 - |R^-1 M'z|^2, z = L^-1
+ * (x - centre). */
 typedef struct ds_cloud {
     size_t c, n;
     float *centre;  /* c: the mean of all images */
