@@ -24,7 +24,7 @@ enum { REALS = sizeof reals / sizeof *reals };
 
 static double *real_of(ds_result *r, int i)
 {
-    return (double *)(void *)((char *)r + reals[i]);
+    return (double *)((char *)r + reals[i]);
 }
 
 static bool take_int(char **line, long long least, long long most, long long *value)

@@ -67,7 +67,7 @@ def read(name, file):
 def outcome(name):
     """Weights and results of the run that wrote to backup(name) last, without images_per_second."""
     files = {file: read(name, file) for file in FILES}
-    files["results"] = [line.split(b",")[:10] for line in read(name, BASE + "_results.csv").splitlines()]
+    files["results"] = [line.split(b",")[:-1] for line in read(name, BASE + "_results.csv").splitlines()]
     return files
 
 
@@ -300,7 +300,7 @@ def told(name, out, err):
     steps = [line.split(", ")[:4] + line.split(", ")[5:] for line in out.splitlines()]
     epochs = [line.split("; ")[:2] for line in err.splitlines() if line.startswith("epoch")]
     best = [line.split(": ")[1] for line in err.splitlines() if line.startswith("best: ")]
-    speeds = [line.split(b",")[10] for line in read(name, BASE + "_results.csv").splitlines()[1:]]
+    speeds = [line.split(b",")[-1] for line in read(name, BASE + "_results.csv").splitlines()[1:]]
     return steps, epochs, best, all(float(speed) > 2 for speed in speeds)
 
 
@@ -310,14 +310,15 @@ FOR_READERS = {"layers.0.means", "layers.0.variances"}
 
 def tensors():
     """One array of a checkpoint becomes zeros, or one number another: the run ends otherwise. An array is gone: refused.
-    Checkpoints are from inside an epoch, after its last batch (stopped in validation), and of Adam."""
+    Checkpoints are from inside an epoch or after its last batch (stopped in validation), and of Adam."""
     adam = os.path.join(os.path.dirname(CFG), "adam", os.path.basename(CFG))
     idle, count = {}, 0
-    for cfg, end in ((CFG, False), (CFG, True), (adam, False)):
+    for cfg, end, best in ((CFG, False, "top1"), (CFG, True, "balanced"), (CFG, False, "aurc"), (adam, False, "nll")):
+        flags = ["-save-every", "1e-9", "-best", best]
         shutil.rmtree(backup("cut"), ignore_errors=True)
-        log = calls("count%d%d" % (cfg == CFG, end), "-save-every", "1e-9", cfg=cfg, epochs="8")
+        log = calls("count-" + best, *flags, cfg=cfg, epochs="8")
         ends = [n for n, call in enumerate(log, 1) if call.endswith(".ckpt")]
-        status, _, err = train("cut", "-save-every", "1e-9", cfg=cfg, epochs="8",
+        status, _, err = train("cut", *flags, cfg=cfg, epochs="8",
                                shim="kill:%d:2" % ends[-2] if end else "kill:%d:9" % (ends[-5] + 1))
         assert status == (130 if end else -signal.SIGKILL), err
         file = read("cut", BASE + ".ckpt")
@@ -328,7 +329,7 @@ def tensors():
             os.remove(path + ".1")
             with open(path, "wb") as f:
                 f.write(content)
-            status, out, err = train(name, "-resume", epochs=None, cfg=cfg)
+            status, out, err = train(name, "-resume", *flags, epochs=None, cfg=cfg)
             if status:
                 said(status, err, "changed checkpoint")
             result = status or (outcome(name), told(name, out, err))
