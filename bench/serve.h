@@ -2,8 +2,7 @@
  * time several programs in turn.
  *
  * For a line "MODE N" a program takes N steps of that mode, one that is not timed before the first, and prints a line of name=value pairs. */
-#ifndef DS_BENCH_SERVE_H
-#define DS_BENCH_SERVE_H
+#pragma once
 
 #include "cfg/cfg.h"
 
@@ -36,5 +35,3 @@ void ds_bench_close(ds_bench *b);
 /* Obey until standard input ends. `what` begins each line; modes: n, all called with arg. */
 int ds_bench_serve(const ds_bench *b, const char *what, const ds_bench_mode *modes, int n, void *arg,
                    ds_error *e);
-
-#endif

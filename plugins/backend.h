@@ -1,7 +1,6 @@
 /* All that a backend needs: it computes layers of a network in the place of the host, usually faster. It sees
  * a graph of plain descriptions and arrays, never Darknet. README.md beside this file has the rules. */
-#ifndef DS_BACKEND_H
-#define DS_BACKEND_H
+#pragma once
 
 #include "base/error.h"
 
@@ -106,5 +105,3 @@ typedef struct ds_backend {
 
 /* Every backend that was built in, best first; ends with NULL. */
 const ds_backend *const *ds_backends(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* What the cost layers share: a row of logits seen through its softmax. */
-#ifndef DS_CROSS_ENTROPY_H
-#define DS_CROSS_ENTROPY_H
+#pragma once
 
 #include "plugins/plugin.h"
 #include "select/select.h"
@@ -41,5 +40,3 @@ static inline void ds_row_gradient(const ds_row *r, int label, double size, floa
     for (int j = 0; j < r->n; j++)
         gradient[j] = (float)(size * (r->p[j] - (j == label)));
 }
-
-#endif

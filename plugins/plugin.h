@@ -1,7 +1,6 @@
 /* All that a layer plugin needs. A plugin is one `const ds_layer` at the end of one file of this folder and
  * one line of list.h; it sees arrays, never Darknet. README.md beside this file shows how to add one. */
-#ifndef DS_PLUGIN_H
-#define DS_PLUGIN_H
+#pragma once
 
 #include "base/error.h"
 #include "base/option.h"
@@ -106,5 +105,3 @@ typedef struct ds_layer {
     /* (optional) Free what init allocated; also called after a failed init. The registry frees options. */
     void (*release)(void *state);
 } ds_layer;
-
-#endif

@@ -1,6 +1,5 @@
 /* The layers of list.h: finding them, making, running and freeing their states. */
-#ifndef DS_REGISTRY_H
-#define DS_REGISTRY_H
+#pragma once
 
 #include "plugins/plugin.h"
 #include "select/novelty.h"
@@ -36,5 +35,3 @@ const double *ds_reject_get(const void *state, ds_score *score, double *threshol
 const ds_novelty *ds_reject_novelty(const void *state, double *rate);
 /* How many of how many calibration images were rejected; false: it does not say. */
 bool ds_reject_expected(const void *state, size_t *rejected, size_t *images);
-
-#endif

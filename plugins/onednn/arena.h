@@ -1,6 +1,5 @@
 /* Memory for buffers that live for a while: two whose times do not meet may lie in the same place. */
-#ifndef DS_ONEDNN_ARENA_H
-#define DS_ONEDNN_ARENA_H
+#pragma once
 
 #include "base/error.h"
 
@@ -30,5 +29,3 @@ int ds_arena_make(ds_arena *a, ds_error *e);
 /* NULL for id 0. */
 void *ds_arena_at(const ds_arena *a, int id);
 void ds_arena_clear(ds_arena *a);
-
-#endif

@@ -1,8 +1,7 @@
 /* The part of oneDNN that the backend uses: convolutions in a blocked layout, their weights' layouts, matrix
  * products. The one file behind this header knows the difference between the C APIs of oneDNN 2 (Debian 12)
  * and 3 (Debian 13). */
-#ifndef DS_ONEDNN_DNNL_H
-#define DS_ONEDNN_DNNL_H
+#pragma once
 
 #include "base/error.h"
 
@@ -73,5 +72,3 @@ int ds_conv_add_weights(ds_conv *c, const void *weights, float *plain);
 /* Row-major C (m x n) = beta C + A B; ta, tb: A, B are given transposed. On all cores. */
 int ds_dnnl_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,
                  size_t ldb, float beta, float *c, size_t ldc);
-
-#endif

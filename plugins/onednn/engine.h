@@ -3,8 +3,7 @@
  * together (convolution, batch normalisation, activation, then a shortcut or a pooling). Step s runs forward
  * at moment s, backward at moment 2 n_steps - 1 - s; buffers live from moment to moment. A file uses those
  * above it in this header. */
-#ifndef DS_ONEDNN_ENGINE_H
-#define DS_ONEDNN_ENGINE_H
+#pragma once
 
 #include "plugins/backend.h"
 #include "plugins/onednn/arena.h"
@@ -186,5 +185,3 @@ extern const ds_step_kind ds_step_shortcut, ds_step_activation, ds_step_route; /
 /* refused: n layers that the host keeps. DS_EHOST: p->culprit is one that it must keep too. */
 int ds_plan_make(ds_plan *p, const ds_graph *g, bool train, const bool *refused, ds_error *e);
 void ds_plan_release(ds_plan *p);
-
-#endif

@@ -1,6 +1,5 @@
 /* The instruction set for the hot loops that are built more than once. */
-#ifndef DS_ONEDNN_ISA_H
-#define DS_ONEDNN_ISA_H
+#pragma once
 
 /* In ascending order: a machine that has one has those before it. */
 typedef enum ds_isa {
@@ -21,5 +20,3 @@ ds_isa ds_isa_best(void);
  *                                   does not know and ignores
  * (oneDNN's developer guide, "CPU Dispatcher Control".) */
 ds_isa ds_isa_limit(const char *value);
-
-#endif

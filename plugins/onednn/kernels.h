@@ -4,8 +4,7 @@
  * Nothing here knows a network or starts a thread. Channel arrays (scale, shift, …) hold `block` floats;
  * planes and channel arrays are aligned to `block` of their numbers. A slope describes an activation: 1
  * linear, .1 leaky, 0 relu: act(v) = v > 0 ? v : slope v. */
-#ifndef DS_ONEDNN_KERNELS_H
-#define DS_ONEDNN_KERNELS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -111,5 +110,3 @@ const ds_kernels *ds_kernels_get(int i);
 const ds_kernels *ds_kernels_bf16(void);
 /* y[i] = x[i], rounded to the nearest, ties to even; only where ds_kernels_bf16() is not NULL. */
 void ds_to_bf16(const float *x, size_t n, void *y);
-
-#endif

@@ -1,8 +1,5 @@
 /* The time since some moment, for measuring; it never goes back. */
-#ifndef DS_BASE_CLOCK_H
-#define DS_BASE_CLOCK_H
+#pragma once
 
 /* Seconds. */
 double ds_now(void);
-
-#endif

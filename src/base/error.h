@@ -1,6 +1,5 @@
 /* Errors and notes: library code returns a code and fills a text; src/cli alone prints and exits. */
-#ifndef DS_BASE_ERROR_H
-#define DS_BASE_ERROR_H
+#pragma once
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -68,5 +67,3 @@ typedef struct ds_notes {
 /* Add a text that is not there yet; `notes` may be NULL (then nothing happens). */
 void ds_note(ds_notes *notes, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void ds_notes_clear(ds_notes *notes);
-
-#endif

@@ -1,7 +1,6 @@
 /* Whole files in, whole files out: reading with clear errors, writing to a temporary name that replaces the
  * old file only when everything is on the disk. */
-#ifndef DS_BASE_FILE_H
-#define DS_BASE_FILE_H
+#pragma once
 
 #include "base/error.h"
 
@@ -45,5 +44,3 @@ bool ds_path_exists(const char *path);
 bool ds_path_same(const char *a, const char *b);
 /* Create `path` and its parents where they are missing. */
 int ds_make_dirs(const char *path, ds_error *e);
-
-#endif

@@ -1,6 +1,5 @@
 /* Pictures by gnuplot, which is a program of its own and may be missing. */
-#ifndef DS_BASE_GNUPLOT_H
-#define DS_BASE_GNUPLOT_H
+#pragma once
 
 #include "base/error.h"
 
@@ -10,5 +9,3 @@
  * script holds numbers and constant texts alone, no text of a user. DS_EIO: gnuplot is missing (the text
  * names the package) or fails, or a file cannot be read or written; the file of before stays then. */
 int ds_gnuplot(const char *script, const char *csv, const char *png, ds_error *e);
-
-#endif

@@ -1,6 +1,5 @@
 /* Memory that is there or ends the program: no caller carries "out of memory" on. */
-#ifndef DS_BASE_MEMORY_H
-#define DS_BASE_MEMORY_H
+#pragma once
 
 #include <stddef.h>
 
@@ -30,5 +29,3 @@ _Noreturn void ds_out_of_memory(void);
             (array) = ds_xrealloc((array), (n) ? 2 * (size_t)(n) : 1, sizeof *(array)); \
         (array)[(n)++] = (element);                                                     \
     } while (0)
-
-#endif

@@ -1,7 +1,6 @@
 /* Option tables: one table of a section, a sub-command or a .data file drives parsing, defaults, range
  * checks, messages and help. */
-#ifndef DS_BASE_OPTION_H
-#define DS_BASE_OPTION_H
+#pragma once
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -114,5 +113,3 @@ char *ds_option_describe(const ds_option *o);
 
 /* Help as aligned lines; `prefix` is "" for keys and "-" for flags. */
 void ds_option_print(const ds_option *table, const char *prefix, FILE *out);
-
-#endif

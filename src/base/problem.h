@@ -1,8 +1,7 @@
 /* Where many things can be wrong at once, all of them are told: an error that collects. A step that the work
  * can go on after is `DS_TRY(ds_keep(e, step))`; a reader that has such steps ends with
  * `return ds_failed_since(e, before)`, and so fails as any other function does. */
-#ifndef DS_BASE_PROBLEM_H
-#define DS_BASE_PROBLEM_H
+#pragma once
 
 #include "base/error.h"
 
@@ -47,5 +46,3 @@ int ds_keep(ds_error *e, int rc);
 int ds_failures(const ds_error *e);
 /* DS_OK when there are no more failures than `before`, else the code of the last one. */
 int ds_failed_since(ds_error *e, int before);
-
-#endif

@@ -1,7 +1,6 @@
 /* Randomness as a function of a key: the same (seed, a, b) gives the same numbers, whichever thread asks.
  * SplitMix64 (Steele, Lea, Flood 2014). */
-#ifndef DS_BASE_RNG_H
-#define DS_BASE_RNG_H
+#pragma once
 
 #include <stdint.h>
 
@@ -20,5 +19,3 @@ uint64_t ds_rng_below(ds_rng *r, uint64_t n);
 double ds_rng_normal(ds_rng *r);
 /* Fisher-Yates over n indices. */
 void ds_rng_shuffle(ds_rng *r, uint32_t *v, uint32_t n);
-
-#endif

@@ -1,8 +1,7 @@
 /* Arrays in a file that other programs read too (https://github.com/huggingface/safetensors): the length of
  * the header as 64 bits, the header {"NAME": {"dtype", "shape", "data_offsets"}, …, "__metadata__": {texts}},
  * the arrays. */
-#ifndef DS_BASE_SAFETENSORS_H
-#define DS_BASE_SAFETENSORS_H
+#pragma once
 
 #include "base/error.h"
 
@@ -37,5 +36,3 @@ size_t ds_saved_rows(const ds_saved_file *f, const char *name);
 /* Fill `values` from the array of that name, type and shape; DS_EINPUT: there is none. */
 int ds_saved_read(const ds_saved_file *f, const ds_saved *array, ds_error *e);
 void ds_saved_close(ds_saved_file *f);
-
-#endif

@@ -1,6 +1,5 @@
 /* Words and numbers: strict parsing, spelling suggestions. */
-#ifndef DS_BASE_TEXT_H
-#define DS_BASE_TEXT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,5 +44,3 @@ void ds_free_texts(char **texts, int n);
 char *ds_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A stream that writes into *text (fresh memory, there after fclose or fflush), of *size bytes. */
 FILE *ds_memstream(char **text, size_t *size);
-
-#endif

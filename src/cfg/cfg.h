@@ -1,7 +1,6 @@
 /* A network .cfg: reading, checking, lowering to text that stock Darknet understands. Knows nothing of
  * libdarknet. */
-#ifndef DS_CFG_H
-#define DS_CFG_H
+#pragma once
 
 #include "base/error.h"
 #include "base/option.h"
@@ -104,5 +103,3 @@ int ds_cfg_edit_reject(const char *text, const char *path, const ds_pair *pairs,
 
 /* "BASE" of results: the file's name up to its first dot, as in the host. Fresh memory. */
 char *ds_cfg_base(const ds_cfg *cfg);
-
-#endif

@@ -1,6 +1,5 @@
 /* What the files of this folder share: the layers of the host, and the steps of reading a network. */
-#ifndef DS_CFG_SECTIONS_H
-#define DS_CFG_SECTIONS_H
+#pragma once
 
 #include "base/problem.h"
 #include "cfg/cfg.h"
@@ -49,5 +48,3 @@ int ds_cfg_check_sections(ds_cfg *cfg, ds_notes *notes, ds_error *e);
 int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e);
 /* cfg->shapes, and the setup of plugin sections, up to the first that is broken. */
 int ds_cfg_read_shapes(ds_cfg *cfg, ds_notes *notes, ds_error *e);
-
-#endif

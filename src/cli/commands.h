@@ -1,7 +1,6 @@
 /* The sub-commands, each in its cmd_*.c: a function and the table of its flags. argv holds the words after
  * the sub-command. They return 0 or a negative ds_err and fill `e`; main prints it. */
-#ifndef DS_CLI_COMMANDS_H
-#define DS_CLI_COMMANDS_H
+#pragma once
 
 #include "base/error.h"
 #include "base/option.h"
@@ -32,5 +31,3 @@ extern const char *const ds_host_words[];
 const char *ds_host_classifier_word(const char *word);
 /* Run /usr/bin/darknet in place of this process. Returns only on failure. */
 int ds_forward(int argc, char **argv, ds_error *e);
-
-#endif

@@ -1,7 +1,6 @@
 /* The command line of one sub-command: flags by an option table, everything else operands; rows and checks
  * that several commands share. */
-#ifndef DS_CLI_FLAGS_H
-#define DS_CLI_FLAGS_H
+#pragma once
 
 #include "base/error.h"
 #include "base/option.h"
@@ -70,5 +69,3 @@ int ds_check_inside(const char *flag, double value, ds_error *e);
 int ds_check_promise(double risk, double delta, ds_error *e);
 /* A threshold of a score that is a probability: [0, 1], or NAN. */
 int ds_check_probability(const char *flag, double value, ds_error *e);
-
-#endif

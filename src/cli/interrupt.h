@@ -1,6 +1,5 @@
 /* Ctrl-C, SIGTERM and SIGHUP as a wish to end well. */
-#ifndef DS_CLI_INTERRUPT_H
-#define DS_CLI_INTERRUPT_H
+#pragma once
 
 #include "base/error.h"
 
@@ -13,5 +12,3 @@ extern volatile sig_atomic_t ds_interrupted;
 void ds_catch_interrupts(bool restart);
 /* DS_EINTERRUPT, of rc and *e, as the code of the signal that came. */
 int ds_code_of_signal(int rc, ds_error *e);
-
-#endif

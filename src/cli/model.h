@@ -1,6 +1,5 @@
 /* A trained network, and its answers to the images of a list. */
-#ifndef DS_CLI_MODEL_H
-#define DS_CLI_MODEL_H
+#pragma once
 
 #include "cfg/cfg.h"
 #include "cli/flags.h"
@@ -39,5 +38,3 @@ int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, d
 
 /* What the flags say about a network: threads, backend, verbose. */
 ds_net_setup ds_net_setup_of(const ds_run_flags *flags);
-
-#endif

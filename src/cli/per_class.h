@@ -1,6 +1,5 @@
 /* `calibrate -per-class` and `-risk NAME=R`: a promise for each class, kept by a threshold of its own. */
-#ifndef DS_CLI_PER_CLASS_H
-#define DS_CLI_PER_CLASS_H
+#pragma once
 
 #include "base/option.h"
 #include "select/answers.h"
@@ -19,5 +18,3 @@ int ds_per_class_read(ds_per_class *p, const ds_texts *risks, const ds_answers *
 /* Keep the promises; `a` gets the thresholds, which are p's. DS_EINFEASIBLE: no class has one. */
 int ds_per_class_find(ds_per_class *p, double delta, ds_answers *a, ds_error *e);
 void ds_per_class_clear(ds_per_class *p);
-
-#endif

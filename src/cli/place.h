@@ -1,7 +1,6 @@
 /* Where a result goes: a file that is replaced when it is whole, or standard output; never what it is made
  * from. */
-#ifndef DS_CLI_PLACE_H
-#define DS_CLI_PLACE_H
+#pragma once
 
 #include "base/file.h"
 #include "data/data.h"
@@ -48,5 +47,3 @@ int ds_outputs_keep(const ds_outputs *o, const char *const *inputs, size_t n, ds
 /* The same for every file that the .data file names. */
 int ds_outputs_keep_listed(const ds_outputs *o, const ds_datafile *d, ds_error *e);
 void ds_outputs_clear(ds_outputs *o);
-
-#endif

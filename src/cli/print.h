@@ -1,6 +1,5 @@
 /* What several sub-commands print. */
-#ifndef DS_CLI_PRINT_H
-#define DS_CLI_PRINT_H
+#pragma once
 
 #include "base/error.h"
 #include "host/host.h"
@@ -18,5 +17,3 @@ void ds_print_unanswered(size_t none, size_t images, FILE *out);
 
 /* A line a layer, from ds_net_profile. */
 void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out);
-
-#endif

@@ -1,6 +1,5 @@
 /* What `classifier train` shows: the host's line a batch, or a bar on a terminal; a line an epoch; notes. */
-#ifndef DS_CLI_PROGRESS_H
-#define DS_CLI_PROGRESS_H
+#pragma once
 
 #include "train/train.h"
 
@@ -18,5 +17,3 @@ typedef struct ds_progress_view {
 ds_train_events ds_progress_events(ds_progress_view *v);
 /* Leave the bar's line, print what notes are left. */
 void ds_progress_end(ds_progress_view *v);
-
-#endif

@@ -1,6 +1,5 @@
 /* `calibrate -novelty`: images that are none of the classes, found by features of the training images. */
-#ifndef DS_CLI_STRANGERS_H
-#define DS_CLI_STRANGERS_H
+#pragma once
 
 #include "cli/model.h"
 #include "report/calibration.h"
@@ -38,5 +37,3 @@ int ds_strangers_learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds
  * DS_EINFEASIBLE: too few for the rate. */
 int ds_strangers_rank(ds_strangers *s, ds_answers *a, size_t n, ds_calibration_novelty *found, ds_error *e);
 void ds_strangers_clear(ds_strangers *s);
-
-#endif

@@ -1,6 +1,5 @@
 /* .data files and lists: which images there are, and what their labels are. */
-#ifndef DS_DATA_H
-#define DS_DATA_H
+#pragma once
 
 #include "base/error.h"
 #include "base/option.h"
@@ -101,5 +100,3 @@ bool ds_same_file(const ds_same *x, const ds_same *y);
  * more there are. Images of `others` that cannot be read are not compared, which a note says. */
 int ds_list_check_apart(const ds_datafile *d, const char *list, const char *const *others, int n, int threads,
                         ds_notes *notes, ds_error *e);
-
-#endif

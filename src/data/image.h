@@ -1,6 +1,5 @@
 /* The pixels of one image: decoding, the central square, augmentation. */
-#ifndef DS_DATA_IMAGE_H
-#define DS_DATA_IMAGE_H
+#pragma once
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -102,5 +101,3 @@ bool ds_gif_is_bounded(const unsigned char *bytes, size_t n);
 /* A PNG file in memory (*n bytes, fresh; the caller frees) of h rows of w * c bytes: c = 1 (grey) or 3
  * (RGB), at most 32768 x 32768 x 1 bytes in all. The same pixels give the same file. */
 unsigned char *ds_png_encode(const unsigned char *px, int w, int h, int c, size_t *n);
-
-#endif

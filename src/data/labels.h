@@ -1,7 +1,6 @@
 /* Label files, and finding the labels of a path fast: a hash table over the labels, searched at each byte for
  * each length that labels have. */
-#ifndef DS_DATA_LABELS_H
-#define DS_DATA_LABELS_H
+#pragma once
 
 #include "base/error.h"
 
@@ -33,5 +32,3 @@ typedef struct ds_matches {
 void ds_matches_add(ds_matches *m, int label);
 /* Add every label that occurs in `path`. */
 void ds_label_index_search(const ds_label_index *index, const char *path, ds_matches *m);
-
-#endif

@@ -1,6 +1,5 @@
 /* Lines of text, in memory or as they come, and what .data files, label files and lists have in common. */
-#ifndef DS_DATA_LINES_H
-#define DS_DATA_LINES_H
+#pragma once
 
 #include "base/error.h"
 
@@ -51,5 +50,3 @@ void ds_feed_close(ds_feed *f);
  * end, and, with *later set, when none came in so many milliseconds (-1: any number) but more may. DS_EIO;
  * DS_EINPUT for a line above 64 KiB or one with a 0 byte. */
 int ds_feed_next(ds_feed *f, int milliseconds, char **line, bool *later, ds_error *e);
-
-#endif

@@ -1,6 +1,5 @@
 /* Batches of prepared images, prefetched on threads of their own. */
-#ifndef DS_DATA_LOADER_H
-#define DS_DATA_LOADER_H
+#pragma once
 
 #include "data/data.h"
 #include "data/image.h"
@@ -42,5 +41,3 @@ int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e);
 void ds_loader_free(ds_loader *l);
 /* Bytes that one takes, without decoded images. */
 size_t ds_loader_memory(const ds_loader_setup *s);
-
-#endif

@@ -1,7 +1,6 @@
 /* The images that a command is given: files, folders, lists. One path after the other, in constant memory but
  * for the entries of the folders at hand. */
-#ifndef DS_DATA_PATHS_H
-#define DS_DATA_PATHS_H
+#pragma once
 
 #include "base/error.h"
 
@@ -41,5 +40,3 @@ void ds_paths_free(ds_paths *p);
  * followed. Relative paths of a list are found in its folder, else in the current one. DS_EIO,
  * DS_EINPUT for a list that cannot be read, is not one, or is empty. */
 int ds_paths_next(ds_paths *p, int milliseconds, ds_path *next, ds_error *e);
-
-#endif

@@ -1,7 +1,6 @@
 /* Prefetching: a ring of places that threads of its own fill. The caller puts jobs in, each into the next
  * place, and takes them out in the same order. */
-#ifndef DS_DATA_RING_H
-#define DS_DATA_RING_H
+#pragma once
 
 #include "base/error.h"
 
@@ -25,5 +24,3 @@ void ds_ring_put(ds_ring *r);
 /* Takes the oldest n jobs out, 1 <= n <= ds_ring_jobs, as soon as all are done. Returns the place of the
  * first; the others follow it around the ring. They stay as they are until as many jobs are put in again. */
 size_t ds_ring_take(ds_ring *r, size_t n);
-
-#endif

@@ -1,7 +1,6 @@
 /* Work on what strangers sent, in child processes without rights: they compute, in bounded memory and time,
  * and talk to the program; whatever else they try ends them. */
-#ifndef DS_DATA_SANDBOX_H
-#define DS_DATA_SANDBOX_H
+#pragma once
 
 #include "base/error.h"
 
@@ -45,5 +44,3 @@ int ds_cell_end(ds_cell *c, const char *why, ds_error *e);
 /* In the child: all n bytes, or its end. */
 void ds_child_read(void *to, size_t n);
 void ds_child_write(const void *from, size_t n);
-
-#endif

@@ -1,7 +1,6 @@
 /* Any number of images in the order of their paths, decoded and prepared on threads of their own in constant
  * memory. An image that cannot be read is an item like any other. */
-#ifndef DS_DATA_STREAM_H
-#define DS_DATA_STREAM_H
+#pragma once
 
 #include "data/paths.h"
 
@@ -33,5 +32,3 @@ int ds_stream_new(const ds_stream_setup *s, ds_stream **stream, ds_error *e);
  * the last batch: the error that ended the paths (DS_EIO, DS_EINPUT), if any. It stays one on later calls. */
 int ds_stream_next(ds_stream *s, ds_stream_batch *b, ds_error *e);
 void ds_stream_free(ds_stream *s);
-
-#endif

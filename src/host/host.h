@@ -1,7 +1,6 @@
 /* The only door to libdarknet.so. Behind it: opening the library, lowering and parsing, attaching plugins,
  * the walk over the layers, the list of parameters, weights files. Nothing of <darknet.h> comes out. */
-#ifndef DS_HOST_H
-#define DS_HOST_H
+#pragma once
 
 #include "base/error.h"
 #include "cfg/cfg.h"
@@ -148,5 +147,3 @@ typedef struct ds_weights_info {
 int ds_net_load_weights(ds_net *net, const char *path, int upto, ds_weights_info *info, ds_error *e);
 /* Write to a temporary name, sync, rename. */
 int ds_net_save_weights(const ds_net *net, const char *path, uint64_t seen, ds_error *e);
-
-#endif

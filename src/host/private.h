@@ -1,6 +1,5 @@
 /* Inside src/host: what its files share. The only place that includes <darknet.h>. */
-#ifndef DS_HOST_PRIVATE_H
-#define DS_HOST_PRIVATE_H
+#pragma once
 
 #include "base/memory.h"
 #include "host/host.h"
@@ -210,5 +209,3 @@ size_t ds_weights_of(const layer *l);
 void ds_params_list(ds_net *n);
 /* The parameters alone, for which n->net is enough. */
 void ds_params_collect(ds_net *n);
-
-#endif

@@ -1,6 +1,5 @@
 /* Import: images of other formats and places become lists and a .data file. */
-#ifndef DS_IMPORT_IMPORT_H
-#define DS_IMPORT_IMPORT_H
+#pragma once
 
 #include "base/error.h"
 
@@ -50,5 +49,3 @@ int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e);
  * remainders). The counts sum up to at most n. */
 void ds_split_stratified(const int *labels, int n, int classes, const ds_split *splits, int n_splits,
                          uint64_t seed, int *part);
-
-#endif

@@ -1,8 +1,7 @@
 /* What the files of import share. The way of an import: its reader (idx, CIFAR, folders) fills an
  * ds_import_job and looks at all that can be wrong with the sources; then the folder is opened, images are
  * written, and last the lists. */
-#ifndef DS_IMPORT_PARTS_H
-#define DS_IMPORT_PARTS_H
+#pragma once
 
 #include "import/import.h"
 
@@ -81,5 +80,3 @@ int ds_import_open_folder(ds_import_job *job, ds_error *e);
 int ds_import_write_images(ds_import_job *job, ds_error *e);
 /* Lists, labels, names and, last, the .data file. */
 int ds_import_write_lists(ds_import_job *job, ds_error *e);
-
-#endif

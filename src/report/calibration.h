@@ -1,7 +1,6 @@
 /* What `classifier calibrate` found, for people: which images were used for what, the threshold, what it
  * promises. */
-#ifndef DS_REPORT_CALIBRATION_H
-#define DS_REPORT_CALIBRATION_H
+#pragma once
 
 #include "select/answers.h"
 #include "select/novelty.h"
@@ -57,5 +56,3 @@ const char *ds_percent_rest_text(double fraction, char text[DS_PERCENT_TEXT]);
 
 /* A line a figure, and the promise in a sentence. */
 void ds_calibration_text(FILE *f, const ds_calibration *c);
-
-#endif

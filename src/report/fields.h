@@ -1,6 +1,5 @@
 /* Texts and numbers inside CSV and JSON. */
-#ifndef DS_REPORT_FIELDS_H
-#define DS_REPORT_FIELDS_H
+#pragma once
 
 #include "report/report.h"
 
@@ -33,5 +32,3 @@ json_t *ds_report_json_object(const ds_figures *r);
 /* Write `json`, all digits of its numbers, and a newline; it is gone then. flags: JSON_INDENT(2),
  * JSON_COMPACT. */
 void ds_json_write(FILE *f, json_t *json, size_t flags);
-
-#endif

@@ -1,7 +1,6 @@
 /* The folder of a report: report.html, report.json, predictions.csv and three pictures. What the files of
  * this room share for it. */
-#ifndef DS_REPORT_PAGE_H
-#define DS_REPORT_PAGE_H
+#pragma once
 
 #include "report/report.h"
 
@@ -102,5 +101,3 @@ json_t *ds_page_json(const ds_page *p);
 
 /* The three pictures. A missing or failing gnuplot is a note. */
 void ds_page_plots(const char *dir, const ds_page *p);
-
-#endif

@@ -1,6 +1,5 @@
 /* The answers of `classifier predict`, image by image, for people and for programs. */
-#ifndef DS_REPORT_PREDICT_H
-#define DS_REPORT_PREDICT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -52,5 +51,3 @@ bool ds_answer_accepted(const ds_answer_writer *to, const ds_answer *a);
 /* What comes before the first answer. */
 void ds_answer_begin(const ds_answer_writer *to);
 void ds_answer_put(const ds_answer_writer *to, const ds_answer *a);
-
-#endif

@@ -1,8 +1,7 @@
 /* What a command found, as a table for people, as JSON for programs, as a CSV of the images; and that CSV
  * read again. Nothing here computes figures: they come from src/select. What a stream could not take shows
  * when its owner flushes it. */
-#ifndef DS_REPORT_H
-#define DS_REPORT_H
+#pragma once
 
 #include "base/error.h"
 #include "select/figures.h"
@@ -88,5 +87,3 @@ int ds_csv_next(ds_csv *c, bool *more, ds_error *e);
 void ds_csv_close(ds_csv *c);
 /* A finite number, or nan with or without a sign. */
 bool ds_csv_parse_number(const char *s, double *v);
-
-#endif

@@ -1,6 +1,5 @@
 /* What `classifier watch` knows from one run to the next: as a file, and in words. */
-#ifndef DS_REPORT_WATCH_H
-#define DS_REPORT_WATCH_H
+#pragma once
 
 #include "base/error.h"
 #include "select/watch.h"
@@ -27,5 +26,3 @@ void ds_watch_write(FILE *f, const ds_watch *w);
 bool ds_watch_alarmed(const ds_watch *w);
 /* For people: the figures, their limits, and what is not said by them. */
 void ds_watch_text(FILE *f, const ds_watch *w);
-
-#endif

@@ -1,7 +1,6 @@
 /* What a network, or another program, answered to the images of one list: filled by one pass over the list or
  * from a CSV, read by figures, calibration, comparison and everything that is written. */
-#ifndef DS_SELECT_ANSWERS_H
-#define DS_SELECT_ANSWERS_H
+#pragma once
 
 #include "base/error.h"
 #include "select/select.h"
@@ -108,5 +107,3 @@ typedef struct ds_candidate {
 /* Set score->kind to the first of the lowest AURC over the images, among all scores that can be computed; the
  * confidences are lost. candidates: DS_CONFIDENCES places. Returns how many are filled. */
 int ds_answers_choose_score(ds_answers *fit, ds_score *score, ds_candidate *candidates);
-
-#endif

@@ -1,6 +1,5 @@
 /* What rejecting costs and gains: all the numbers of `classifier reject`. */
-#ifndef DS_SELECT_FIGURES_H
-#define DS_SELECT_FIGURES_H
+#pragma once
 
 #include "select/answers.h"
 #include "select/select.h"
@@ -129,5 +128,3 @@ void ds_figures_clear(ds_figures *f);
 
 /* 1 - coverage, without its rounding; NAN for no images. */
 double ds_reject_rate(const ds_figures *f, const ds_cut *cut);
-
-#endif

@@ -1,7 +1,6 @@
 /* Is an image none of the classes? How far its features, what layers put out, are from those of the training
  * images, and how rare that is among calibration images. */
-#ifndef DS_SELECT_NOVELTY_H
-#define DS_SELECT_NOVELTY_H
+#pragma once
 
 #include "base/error.h"
 #include "select/select.h"
@@ -85,5 +84,3 @@ size_t ds_novelty_ranks(size_t n, double rate);
 int ds_novelty_write(const ds_novelty *v, const char *path, ds_error *e);
 /* DS_EINPUT: not such a file, or one of other depths or classes than v's. */
 int ds_novelty_read(ds_novelty *v, const char *path, ds_error *e);
-
-#endif

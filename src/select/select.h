@@ -1,8 +1,7 @@
 /* Selective prediction on plain arrays: confidences, metrics, thresholds. Knows nothing of networks.
  * Conventions (ties, empty sets, NaN) are stated at each function; formulas are in README.md, section
  * "Formulas". */
-#ifndef DS_SELECT_H
-#define DS_SELECT_H
+#pragma once
 
 #include "base/error.h"
 
@@ -168,5 +167,3 @@ typedef struct ds_guarantee {
  * floor(n/200)) images later, or at a start; after a failure at the next start. The largest that passed is
  * taken. 0 < risk < 1, 0 < delta < 1: not feasible outside. */
 ds_guarantee ds_guarantee_at(const ds_curve *c, double risk, double delta);
-
-#endif

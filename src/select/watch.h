@@ -1,7 +1,6 @@
 /* Does a promise still hold? Bets against it whose wealth is evidence, on plain numbers, image by image; O(1)
  * an image. */
-#ifndef DS_SELECT_WATCH_H
-#define DS_SELECT_WATCH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,5 +48,3 @@ void ds_watch_score_begin(ds_watch_score *w, const double *values, size_t n, uin
  * middle of the bin in (0, 1) by p; half p, half p within the lowest tenth; the same within the highest; the
  * last some 500 images, smoothed by 50 p. True: an alarm that there was not before. */
 bool ds_watch_score_add(ds_watch_score *w, double value, uint64_t seed, double alpha, double run_length);
-
-#endif

@@ -1,6 +1,5 @@
 /* Everything that a run will need, looked at without running: what `classifier check` tells. */
-#ifndef DS_TRAIN_CHECK_H
-#define DS_TRAIN_CHECK_H
+#pragma once
 
 #include "base/problem.h"
 #include "train/train.h"
@@ -38,5 +37,3 @@ typedef struct ds_check_setup {
 /* Nothing is written. Release with ds_check_clear. */
 void ds_check_run(const ds_check_setup *setup, ds_check *c);
 void ds_check_clear(ds_check *c);
-
-#endif

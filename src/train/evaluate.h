@@ -1,6 +1,5 @@
 /* One pass over a list of images without training, and the check that network and data fit together. */
-#ifndef DS_TRAIN_EVALUATE_H
-#define DS_TRAIN_EVALUATE_H
+#pragma once
 
 #include "cfg/cfg.h"
 #include "data/loader.h"
@@ -39,5 +38,3 @@ int ds_evaluation_batch(const ds_cfg *cfg, size_t images);
 /* Does the network end in a cost section with as many classes as there are labels, and take images of 1 or 3
  * channels? DS_EINPUT at the section's line, naming both files. */
 int ds_check_classes(const ds_datafile *data, const ds_cfg *cfg, ds_error *e);
-
-#endif

@@ -1,6 +1,5 @@
 /* What prepare.c, epoch.c and loop.c share: one training run. */
-#ifndef DS_TRAIN_JOB_H
-#define DS_TRAIN_JOB_H
+#pragma once
 
 #include "base/safetensors.h"
 #include "cfg/cfg.h"
@@ -105,5 +104,3 @@ int ds_checkpoint_restore(ds_job *job, ds_error *e);
 int ds_epoch_end(ds_job *job, ds_error *e);
 /* Without validation and line, for an interrupted run: BASE.ckpt, then BASE.backup. */
 int ds_epoch_interrupted(ds_job *job, ds_error *e);
-
-#endif

@@ -1,6 +1,5 @@
 /* One step of learning over all parameters: the host's SGD with momentum and decay, or Adam. */
-#ifndef DS_TRAIN_OPTIMIZER_H
-#define DS_TRAIN_OPTIMIZER_H
+#pragma once
 
 #include "cfg/cfg.h"
 #include "host/host.h"
@@ -29,5 +28,3 @@ void ds_optimizer_step(ds_optimizer *optimizer, float rate);
 float *ds_optimizer_moments(const ds_optimizer *optimizer, int i);
 uint64_t *ds_optimizer_steps(ds_optimizer *optimizer);
 void ds_optimizer_free(ds_optimizer *optimizer);
-
-#endif

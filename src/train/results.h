@@ -1,6 +1,5 @@
 /* BASE_results.csv: a line an epoch; BASE_results.png: the same as a picture. */
-#ifndef DS_TRAIN_RESULTS_H
-#define DS_TRAIN_RESULTS_H
+#pragma once
 
 #include "data/data.h"
 
@@ -42,5 +41,3 @@ int ds_results_plot(const ds_results *r, const char *path, ds_error *e);
 /* Is `a` better than `b`: by that figure of valid= (not DS_BEST_AUTO), then by lower nll? Any result with the
  * figure is better than one without. */
 bool ds_result_better(const ds_result *a, const ds_result *b, ds_best by);
-
-#endif

@@ -1,6 +1,5 @@
 /* The learning rate of a batch, as the host's `policy=` says. */
-#ifndef DS_TRAIN_SCHEDULE_H
-#define DS_TRAIN_SCHEDULE_H
+#pragma once
 
 #include "cfg/cfg.h"
 
@@ -22,5 +21,3 @@
  * One deviation: b - step of `sigmoid` is signed; the host's unsigned difference wraps to 2^64 - x before
  * batch `step`. */
 float ds_schedule_rate(const ds_net_options *o, uint64_t b, uint64_t seed);
-
-#endif

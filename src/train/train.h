@@ -19,8 +19,7 @@
  * to the files above, but the epochs' and the older checkpoint, of the run that wrote there last.
  *
  * Every file is written to a temporary name first: a full disk leaves the file of before. */
-#ifndef DS_TRAIN_H
-#define DS_TRAIN_H
+#pragma once
 
 #include "base/error.h"
 #include "host/host.h"
@@ -105,5 +104,3 @@ typedef struct ds_train_events {
  * DS_EINTERRUPT: stopped and saved as asked; the message says how to go on. The weights of a run that goes
  * on are bit for bit those of one that was never stopped, on the same number of threads. */
 int ds_train(const ds_train_setup *setup, const ds_train_events *events, ds_error *e);
-
-#endif

@@ -1,6 +1,5 @@
 /* What reads bytes that anyone may have written, each as a function of those bytes. */
-#ifndef DS_FUZZ_TARGETS_H
-#define DS_FUZZ_TARGETS_H
+#pragma once
 
 #include "base/error.h"
 
@@ -19,5 +18,3 @@ bool ds_fuzz_run(const ds_fuzz_target *target, const uint8_t *bytes, size_t n);
 const ds_fuzz_target *ds_fuzz_find(const char *name);
 /* The seed of the target "checkpoint", FOLDER/100.ckpt, as the program writes it today. */
 int ds_fuzz_write_checkpoint(const char *folder, ds_error *e);
-
-#endif

@@ -2,8 +2,7 @@
  * check_gradient("smooth", "amount=0.2", 5); For a loss whose target moves with the network's own answers,
  * held constant in the gradient, write that loss as a function of the logits and use check_row (as
  * test_sat.c does). */
-#ifndef DS_TEST_GRADIENT_H
-#define DS_TEST_GRADIENT_H
+#pragma once
 
 #include "plugins/registry.h"
 
@@ -109,5 +108,3 @@ static inline void check_gradient(const char *name, const char *options, int inp
     }
     free(text);
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* For the tests of imports: cmocka, a folder of its own for each test, files, a decoder. */
-#ifndef TESTS_UNIT_IMPORT_H
-#define TESTS_UNIT_IMPORT_H
+#pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -107,5 +106,3 @@ static inline void check_counts(const ds_import *s, const ds_imported *done, int
     assert_int_equal(lines_in(s->out, "train.list"), train);
     assert_int_equal(lines_in(s->out, "test.list"), test);
 }
-
-#endif

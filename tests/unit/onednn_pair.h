@@ -1,6 +1,5 @@
 /* One network built twice, with the plain code of the host's side (the oracle) and with the backend, and how far they are apart. */
-#ifndef DS_TEST_ONEDNN_PAIR_H
-#define DS_TEST_ONEDNN_PAIR_H
+#pragma once
 
 #include "host/private.h"
 #include "base/rng.h"
@@ -356,5 +355,3 @@ static inline void compare(const char *text, int batch, double tolerance)
     compare_training(text, batch, tolerance);
     compare_bf16(text, batch, 3e-2);
 }
-
-#endif

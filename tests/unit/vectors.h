@@ -1,7 +1,6 @@
 /* Reader of the reference vectors (tests/vectors): `case NAME`, `NAME D0xD1 = v v v`, `NAME = v`, `end`.
  * Ends the test program on a malformed file. */
-#ifndef DS_TEST_VECTORS_H
-#define DS_TEST_VECTORS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -27,5 +26,3 @@ double vec_number(const vec_file *f, const char *name);
 /* The item as floats, fresh memory. */
 float *vec_floats(const vec_file *f, const char *name);
 void vec_close(vec_file *f);
-
-#endif
