@@ -67,8 +67,7 @@ static size_t lowest_place(ds_lease *const *placed, int n, const ds_lease *l)
 
 int ds_arena_make(ds_arena *a, ds_error *e)
 {
-    ds_lease **order;
-    DS_ALLOC(order, a->n);
+    ds_lease **order = DS_ALLOC(order, a->n);
     for (int i = 0; i < a->n; i++)
         order[i] = &a->leases[i];
     qsort(order, (size_t)a->n, sizeof *order, larger_first);

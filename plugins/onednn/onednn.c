@@ -58,8 +58,7 @@ static int make_plans(engine *x, bool *refused, ds_error *e)
 static int engine_create(const ds_graph *g, bool *owned, void **state, ds_error *e)
 {
     engine *x = *state = ds_xcalloc(1, sizeof *x);
-    bool *refused;
-    DS_ZALLOC(refused, g->n);
+    bool *refused = DS_ZALLOC(refused, g->n);
     x->graph = *g;
     int rc = ds_dnnl_new(&x->dnnl, e);
     if (!rc)

@@ -18,7 +18,7 @@ void ds_memory_handler(void (*handler)(void));
 /* The same end for memory that a library did not get. */
 _Noreturn void ds_out_of_memory(void);
 
-/* Room for n elements of an array, not cleared; cleared. */
+/* Room for n elements of an array, not cleared; cleared: `int *v = DS_ALLOC(v, n);`. */
 #define DS_ALLOC(array, n) ((array) = ds_xrealloc(NULL, (n), sizeof *(array)))
 #define DS_ZALLOC(array, n) ((array) = ds_xcalloc((n), sizeof *(array)))
 /* Append to an array of n elements that grows by this macro alone: its room is the power of two that holds

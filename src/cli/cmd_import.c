@@ -113,8 +113,7 @@ static int spread(int argc, char **argv, int test_words, char **out)
 static int parse(const kind *k, import_state *state, int argc, char **argv, const char **operands,
                  ds_error *e)
 {
-    char **words;
-    DS_ALLOC(words, 2 * (size_t)argc);
+    char **words = DS_ALLOC(words, 2 * (size_t)argc);
     int found = 0, n = spread(argc, argv, k->operands, words);
     int rc = ds_flags_parse(k->options, state, n, words, operands, k->operands, &found, e);
     free(words);

@@ -231,8 +231,7 @@ int ds_cmd_predict(int argc, char **argv, ds_error *e)
 {
     predict_state s = {0};
     ds_model m = {0};
-    const char **operands;
-    DS_ALLOC(operands, (size_t)argc + 1);
+    const char **operands = DS_ALLOC(operands, (size_t)argc + 1);
     int n, rc = ds_flags_parse(ds_predict_options, &s, argc, argv, operands, argc, &n, e);
     if (!rc && s.untrusted)
         rc = ds_decoder_new(&s.decoder, e);

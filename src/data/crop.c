@@ -74,8 +74,7 @@ static void square_rows(int first, int size, int n, tap *taps)
 
 void ds_prepare_center(const ds_image *im, int w, int h, bool flip, float *out)
 {
-    tap *taps;
-    DS_ALLOC(taps, (size_t)w + (size_t)h);
+    tap *taps = DS_ALLOC(taps, (size_t)w + (size_t)h);
     int m = im->w < im->h ? im->w : im->h;
     square_columns((im->w - m) / 2, m, w, taps);
     square_rows((im->h - m) / 2, m, h, taps + w);
@@ -116,8 +115,7 @@ static double row_of(const ds_draw *d, int y, int h)
 
 static void crop_upright(const ds_image *im, int w, int h, const ds_draw *draw, float *out)
 {
-    tap *taps;
-    DS_ALLOC(taps, (size_t)w + (size_t)h);
+    tap *taps = DS_ALLOC(taps, (size_t)w + (size_t)h);
     for (int x = 0; x < w; x++)
         taps[x] = tap_at((float)(column_of(draw, x, w) + im->w / 2.), im->w);
     for (int y = 0; y < h; y++)

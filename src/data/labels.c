@@ -94,8 +94,7 @@ static int fill(ds_label_index *x, int n, const char *path, ds_error *e)
 
 int ds_label_index_new(char *const *labels, int n, const char *path, ds_label_index **index, ds_error *e)
 {
-    ds_label_index *x;
-    DS_ALLOC(x, 1);
+    ds_label_index *x = DS_ALLOC(x, 1);
     *x = (ds_label_index){.labels = labels, .capacity = 16};
     while (x->capacity < 4 * (size_t)n)
         x->capacity *= 2;

@@ -189,8 +189,7 @@ int ds_loader_threads(int asked)
 
 static ds_loader *make(const ds_loader_setup *s)
 {
-    ds_loader *l;
-    DS_ZALLOC(l, 1);
+    ds_loader *l = DS_ZALLOC(l, 1);
     l->setup = *s;
     if (s->augment) {
         l->augment = *s->augment;

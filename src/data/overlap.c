@@ -193,8 +193,7 @@ int ds_list_check_apart(const ds_datafile *d, const char *list, const char *cons
 {
     ds_same *same = NULL;
     int rc = DS_OK;
-    ds_images *lists;
-    DS_ZALLOC(lists, (size_t)n + 1);
+    ds_images *lists = DS_ZALLOC(lists, (size_t)n + 1);
     for (int i = 0; i <= n && !rc; i++)
         if (i == 0 || others[i - 1])
             rc = ds_images_read(d, i ? others[i - 1] : list, false, &lists[i], e);

@@ -148,8 +148,7 @@ int ds_paths_next(ds_paths *p, int milliseconds, ds_path *next, ds_error *e)
 int ds_paths_new(const ds_paths_setup *s, ds_paths **paths, ds_error *e)
 {
     int rc = DS_OK;
-    ds_paths *p;
-    DS_ZALLOC(p, 1);
+    ds_paths *p = DS_ZALLOC(p, 1);
     p->setup = *s;
     DS_ZALLOC(p->feeds, (size_t)s->n_lists + 1);
     for (int i = 0; i < s->n_lists && !rc; i++)

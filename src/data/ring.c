@@ -71,8 +71,7 @@ int ds_ring_new(size_t places, int threads, void (*fill)(void *arg, size_t place
                 ds_error *e)
 {
     int rc = DS_OK;
-    ds_ring *r;
-    DS_ALLOC(r, 1);
+    ds_ring *r = DS_ALLOC(r, 1);
     *r = (ds_ring){.fill = fill, .arg = arg, .places = places};
     DS_ZALLOC(r->full, places);
     DS_ALLOC(r->threads, (size_t)threads);

@@ -92,8 +92,7 @@ int ds_stream_next(ds_stream *s, ds_stream_batch *b, ds_error *e)
 int ds_stream_new(const ds_stream_setup *setup, ds_stream **stream, ds_error *e)
 {
     size_t most = (size_t)setup->most;
-    ds_stream *s;
-    DS_ZALLOC(s, 1);
+    ds_stream *s = DS_ZALLOC(s, 1);
     s->setup = *setup;
     s->floats = (size_t)setup->w * (size_t)setup->h * (size_t)setup->c;
     DS_ZALLOC(s->places, 2 * most);

@@ -179,8 +179,7 @@ int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
     if (!n->backend)
         return DS_OK;
     describe(n, setup);
-    bool *owned;
-    DS_ZALLOC(owned, n->net->n);
+    bool *owned = DS_ZALLOC(owned, n->net->n);
     int rc = n->backend->create(&n->graph, owned, &n->whole, e);
     for (int i = 0; i < n->net->n; i++)
         n->slots[i].owned = owned[i];

@@ -217,8 +217,7 @@ static bool build_layer(const ds_cfg *cfg, network *net, int i)
 
 network *ds_host_build(const ds_cfg *cfg, int batch)
 {
-    network *net;
-    DS_ZALLOC(net, 1);
+    network *net = DS_ZALLOC(net, 1);
     const ds_net_options *o = &cfg->net;
     net->n = cfg->n - 1;
     net->batch = batch ? batch : o->batch / o->subdivisions * o->time_steps;

@@ -70,8 +70,7 @@ static int fitting_layers(const ds_net *n, size_t floats, int upto, size_t *need
 /* flipped=1: the file holds the filters of a layer transposed. */
 static void unflip(float *w, size_t rows, size_t columns)
 {
-    float *t;
-    DS_ALLOC(t, rows * columns);
+    float *t = DS_ALLOC(t, rows * columns);
     for (size_t y = 0; y < rows; y++)
         for (size_t x = 0; x < columns; x++)
             t[x * rows + y] = w[y * columns + x];

@@ -15,10 +15,8 @@ typedef struct pool {
 /* Fresh pools, one a class; the images of pools[0] are the block of all n. */
 static pool *fill_pools(const int *labels, int n, int classes, uint64_t seed)
 {
-    pool *pools;
-    uint32_t *images;
-    DS_ZALLOC(pools, (size_t)classes);
-    DS_ALLOC(images, (size_t)n);
+    pool *pools = DS_ZALLOC(pools, (size_t)classes);
+    uint32_t *images = DS_ALLOC(images, (size_t)n);
     for (int i = 0; i < n; i++)
         pools[labels[i]].size++;
     for (int c = 0; c < classes; images += pools[c++].size)

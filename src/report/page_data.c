@@ -85,8 +85,7 @@ static int surest_first(const void *a, const void *b, void *arg)
 
 size_t *ds_page_order(const ds_answers *a)
 {
-    size_t *order;
-    DS_ALLOC(order, a->n);
+    size_t *order = DS_ALLOC(order, a->n);
     for (size_t i = 0; i < a->n; i++)
         order[i] = i;
     qsort_r(order, a->n, sizeof *order, surest_first, a->confidences);

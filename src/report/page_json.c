@@ -184,8 +184,7 @@ static json_t *gallery(const ds_page *p, const size_t *order)
 {
     const ds_answers *a = p->figures->answers;
     json_t *array = json_array();
-    unsigned char *marks;
-    DS_ZALLOC(marks, a->n);
+    unsigned char *marks = DS_ZALLOC(marks, a->n);
     ds_gallery_mark(a, p->figures->chosen.threshold, order, p->thumbs, marks);
     for (size_t k = 0; k < a->n; k++)
         if (marks[k])

@@ -88,8 +88,7 @@ void ds_answers_put(ds_answers *a, size_t i, const float *z, const ds_score *sco
     if (!a->labels)
         return;
     a->wrong[i] = a->predictions[i] != a->labels[i];
-    double *log_p;
-    DS_ALLOC(log_p, (size_t)a->classes);
+    double *log_p = DS_ALLOC(log_p, (size_t)a->classes);
     ds_log_softmax(z, a->classes, temperature, log_p);
     ds_quality_add(&a->quality, log_p, a->classes, a->labels[i], top);
     free(log_p);

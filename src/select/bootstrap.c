@@ -164,8 +164,7 @@ ds_bootstrap ds_bootstrap_of(const ds_answers *a, const ds_answers *b, double co
                                        &out.auroc, &out.accuracy, &out.risk};
     if (a->n == 0 || replicates == 0)
         return out;
-    double *values;
-    DS_ZALLOC(values, FIGURES * (size_t)replicates);
+    double *values = DS_ZALLOC(values, FIGURES * (size_t)replicates);
     sample samples[2] = {sample_of(a), b ? sample_of(b) : (sample){0}};
     resample(samples, b ? 2 : 1, coverage, replicates, seed, values);
     if (b)

@@ -7,8 +7,7 @@
 int ds_promise_by_class(const ds_answers *a, double delta, ds_class_promise *promises, double *thresholds)
 {
     int promised = 0, kept = 0;
-    double *confidences;
-    DS_ALLOC(confidences, a->n);
+    double *confidences = DS_ALLOC(confidences, a->n);
     for (int c = 0; c < a->classes; c++)
         promised += !isnan(promises[c].risk);
     for (int c = 0; c < a->classes; c++) {

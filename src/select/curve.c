@@ -33,9 +33,8 @@ static void add_groups(ds_curve *c, const place *sorted, size_t n)
 ds_curve ds_curve_of(const double *confidence, const bool *wrong, size_t n)
 {
     ds_curve c = {.n = n};
-    place *images;
     size_t numbers = 0;
-    DS_ALLOC(images, n);
+    place *images = DS_ALLOC(images, n);
     for (size_t i = 0; i < n; i++) {
         c.wrong += wrong[i];
         if (!isnan(confidence[i]))

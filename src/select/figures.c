@@ -70,10 +70,8 @@ double ds_reject_rate(const ds_figures *f, const ds_cut *cut)
 double ds_auroc_two(const ds_answers *in, const ds_answers *out)
 {
     size_t n = in->n + out->n;
-    double *confidence;
-    bool *is_out;
-    DS_ALLOC(confidence, n);
-    DS_ALLOC(is_out, n);
+    double *confidence = DS_ALLOC(confidence, n);
+    bool *is_out = DS_ALLOC(is_out, n);
     for (size_t i = 0; i < n; i++) {
         is_out[i] = i >= in->n;
         confidence[i] = is_out[i] ? out->confidences[i - in->n] : in->confidences[i];

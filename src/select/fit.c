@@ -7,8 +7,7 @@
 
 size_t ds_answers_halve(ds_answers *a, int seed)
 {
-    uint32_t *order;
-    DS_ALLOC(order, a->n);
+    uint32_t *order = DS_ALLOC(order, a->n);
     for (size_t i = 0; i < a->n; i++)
         order[i] = (uint32_t)i;
     ds_rng rng = ds_rng_make((uint64_t)seed, 0, 0);

@@ -18,8 +18,7 @@ static int by_path(const void *a, const void *b)
 
 static row *sorted(const ds_answers *a)
 {
-    row *rows;
-    DS_ALLOC(rows, a->n);
+    row *rows = DS_ALLOC(rows, a->n);
     for (size_t i = 0; i < a->n; i++)
         rows[i] = (row){a->paths[i], (uint32_t)i};
     qsort(rows, a->n, sizeof *rows, by_path);
@@ -91,12 +90,11 @@ static int check_labels(const ds_answers *a, const ds_answers *other, ds_error *
 
 int ds_answers_match(const ds_answers *a, ds_answers *other, ds_error *e)
 {
-    uint32_t *order;
     if (!a->paths || !other->paths)
         return ds_fail_at(
             e, DS_EINPUT, a->paths ? other->file : a->file, 1,
             "no column 'path' in the header, expected it for -compare, which matches images by path");
-    DS_ALLOC(order, a->n);
+    uint32_t *order = DS_ALLOC(order, a->n);
     int rc = check_images(a, other, order, e);
     if (!rc)
         ds_answers_reorder(other, order);

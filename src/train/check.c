@@ -86,8 +86,7 @@ static void look_at_images(checker *k, ds_checked_list *l)
                               .decoder = k->setup->decoder,
                               .tick = on_tick,
                               .arg = k};
-    ds_probe *found;
-    DS_ZALLOC(found, (size_t)n);
+    ds_probe *found = DS_ZALLOC(found, (size_t)n);
     l->bad = ds_images_probe(&l->images, &s, found);
     of_kind(k, "image");
     ds_keep(&k->e, ds_probe_tell(&l->images, found, &k->e));

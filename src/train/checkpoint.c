@@ -244,8 +244,7 @@ static int by_key(const void *a, const void *b)
 static int follow(const ds_job *job, const uint64_t *keys, size_t n, const char *from, size_t size, char *to)
 {
     int fresh = 0;
-    place *all;
-    DS_ALLOC(all, n);
+    place *all = DS_ALLOC(all, n);
     for (size_t i = 0; i < n; i++)
         all[i] = (place){keys[i], i};
     qsort(all, n, sizeof *all, by_key);
@@ -296,7 +295,6 @@ int ds_checkpoint_restore(ds_job *job, ds_error *e)
     state s;
     const ds_history h = ds_net_history(job->net);
     const size_t size = h.values ? h.row * (h.wide ? sizeof(double) : sizeof(float)) : 0;
-    uint64_t *keys;
     int rc = DS_OK;
     gather(job, &s);
     add_arrays(job, &s);
@@ -306,7 +304,7 @@ int ds_checkpoint_restore(ds_job *job, ds_error *e)
     DS_TRY(rc);
     scatter(&s, job);
     note_computed(job);
-    DS_ALLOC(keys, job->n_images);
+    uint64_t *keys = DS_ALLOC(keys, job->n_images);
     char *from = ds_xmalloc(job->checkpoint.n < size * job->n_images ? 0 : size * job->n_images);
     rc = restore_images(job, keys, from, &h, size, e);
     free(keys);

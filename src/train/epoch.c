@@ -66,8 +66,7 @@ static void by_class(const ds_job *job, const ds_answers *a, ds_result *row)
     char *text;
     size_t size;
     FILE *out = ds_memstream(&text, &size);
-    ds_counts *counts;
-    DS_ALLOC(counts, (size_t)a->classes);
+    ds_counts *counts = DS_ALLOC(counts, (size_t)a->classes);
     ds_counts_by_class(a, NAN, counts, NULL);
     for (int c = 0; c < a->classes; c++) {
         const double accuracy = (double)counts[c].right / (double)counts[c].n;

@@ -17,8 +17,7 @@ struct ds_optimizer {
 
 ds_optimizer *ds_optimizer_new(const ds_net_options *o, const ds_param *params, int n, int batch)
 {
-    ds_optimizer *s;
-    DS_ZALLOC(s, 1);
+    ds_optimizer *s = DS_ZALLOC(s, 1);
     *s = (ds_optimizer){.o = o, .params = params, .n = n, .batch = batch};
     for (int i = 0; i < n; i++)
         s->total += params[i].gradient ? params[i].n : 0;

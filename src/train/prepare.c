@@ -163,8 +163,7 @@ int ds_job_probe(const ds_job *job, ds_images *images, ds_error *e)
 {
     const int n = images->n;
     const ds_probe_setup s = {.channels = job->info->c, .threads = job->setup.loaders};
-    ds_probe *found;
-    DS_ZALLOC(found, (size_t)n);
+    ds_probe *found = DS_ZALLOC(found, (size_t)n);
     int rc = DS_OK, bad = ds_images_probe(images, &s, found);
     if (bad && job->setup.skip_bad) {
         ds_note(job->setup.notes, "note: %s: %d of %d images cannot be decoded and are left out",
