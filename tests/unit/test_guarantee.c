@@ -474,7 +474,7 @@ static void ten_million_images(void **state)
     assert_true(g.feasible && g.cut.risk < 0.05 && g.cut.coverage > 0.18 && g.cut.coverage < 0.2);
     assert_true(!none.feasible && none.feasible_risk < 0.01 && fabs(a.augrc - 0.0833) < 0.001);
 #if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
-    assert_true(seconds < 5);
+    assert_true(seconds < 15); /* 1 on a quiet machine */
     assert_true(usage.ru_maxrss < 1024 * 1024);
 #else
     (void)seconds;
