@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_PLUGIN_ABI 5
+#define DS_PLUGIN_ABI 6
 
 typedef enum ds_role {
     DS_COST,   /* logits in, class probabilities out, loss and gradient in training */
@@ -18,12 +18,13 @@ typedef enum ds_role {
 
 /* What `init` is told, and what it answers. */
 typedef struct ds_setup {
-    int inputs;      /* numbers an image that come in, > 0 */
-    int logits;      /* logits of the cost section (DS_REJECT); a cost's own inputs */
-    size_t samples;  /* images of the training list; 0: no training */
-    int epochs;      /* total epochs of the run; 0: no training */
-    ds_notes *notes; /* for warnings; may be NULL */
-    const char *cfg; /* the file that the section stands in; files that it names lie beside it */
+    int inputs;            /* numbers an image that come in, > 0 */
+    int logits;            /* logits of the cost section (DS_REJECT); a cost's own inputs */
+    size_t samples;        /* images of the training list; 0: no training */
+    int epochs;            /* total epochs of the run; 0: no training */
+    ds_notes *notes;       /* for warnings; may be NULL */
+    const char *cfg;       /* the file that the section stands in; files that it names lie beside it */
+    const char *precision; /* "f32" or "bf16": what the answers are computed with; NULL: unknown */
     /* Where the network's features come from; NULL: it will give none, files that need them are not read. */
     const struct ds_depths *depths;
     /* Answers. A cost finds those of a plain one here (C = outputs = inputs, no abstain, temperature 1), a

@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct reject_state {
     ds_score score;
@@ -13,11 +14,14 @@ typedef struct reject_state {
     char *file;            /* of `novelty`, NULL: none */
     double rate;
     ds_numbers rejected;
+    int precision;      /* index into precisions, -1: not said */
     ds_novelty novelty; /* without scores: not read */
     ds_setup shape;
 } reject_state;
 
 _Static_assert(sizeof(ds_confidence) == sizeof(int), "an option of words is stored as an int");
+
+static const char *const precisions[] = {"f32", "bf16", NULL};
 
 #define DS_STATE reject_state
 static const ds_option reject_options[] = {
@@ -36,6 +40,8 @@ static const ds_option reject_options[] = {
     OPT_INTS("rejected", rejected,
              "how many of how many calibration images were rejected: predict warns when it rejects far more",
              OPT_RANGE(0, INT_MAX), .unit = "K,N"),
+    OPT_ENUM("precision", precision, precisions,
+             "what the thresholds were found with; answers by another come with a warning"),
     OPT_REAL("temperature", score.temperature,
              "divides the logits of the confidence, not those of the output", .def = "1",
              OPT_RANGE(1e-6, 1e6)),
@@ -105,6 +111,16 @@ static int read_novelty(reject_state *r, ds_setup *setup, ds_error *e)
     return rc;
 }
 
+static void warn(const reject_state *r, const ds_setup *setup)
+{
+    const char *then = r->precision < 0 ? NULL : precisions[r->precision], *now = setup->precision;
+    if (then && now && strcmp(then, now) != 0)
+        ds_note(setup->notes,
+                "warning: %s: the threshold was found with precision %s, the answers are computed with %s "
+                "(-precision %s)",
+                setup->cfg, then, now, then);
+}
+
 static int reject_init(void *state, ds_setup *setup, ds_error *e)
 {
     reject_state *r = state;
@@ -115,6 +131,7 @@ static int reject_init(void *state, ds_setup *setup, ds_error *e)
     r->shape = *setup;
     DS_TRY(ds_score_check(&r->score, setup->logits, setup->abstain, e));
     DS_TRY(check_thresholds(r, setup, e));
+    warn(r, setup);
     return read_novelty(r, setup, e);
 }
 

@@ -274,7 +274,7 @@ static int find(calibration *c, const calibrate_flags *s, ds_error *e)
 
 /* ---- the result as keys ---- */
 
-enum { MOST_KEYS = 8 };
+enum { MOST_KEYS = 12 };
 typedef struct keys {
     ds_pair v[MOST_KEYS]; /* a NULL value: take it out */
     int n;
@@ -328,6 +328,7 @@ static void keys_of(keys *k, const calibration *c, const calibrate_flags *s)
     }
     snprintf(k->rejected, sizeof k->rejected, "%zu,%zu", n - c->found.cut.accepted, n);
     add_key(k, "rejected", k->rejected);
+    add_key(k, "precision", ds_precision_names[ds_net_precision(c->m.net)]);
 }
 
 static void print_keys(FILE *f, const keys *k)

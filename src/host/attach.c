@@ -128,6 +128,7 @@ static int attach_one(const ds_cfg *cfg, network *net, int i, int cost, const ds
     a->it.setup.samples = base->samples;
     a->it.setup.epochs = base->epochs;
     a->it.setup.notes = base->notes;
+    a->it.setup.precision = base->precision;
     if (base->depths) {
         a->depths = *base->depths;
         a->it.setup.depths = &a->depths;

@@ -49,6 +49,8 @@ typedef struct ds_net_info {
 const ds_net_info *ds_net_get_info(const ds_net *net);
 /* "onednn (2.6.3, AVX-512)", "host". Belongs to the network. */
 const char *ds_net_backend(const ds_net *net);
+/* Index into ds_precision_names, never that of "auto". */
+int ds_net_precision(const ds_net *net);
 
 /* Bytes of the arrays that its passes touch, parameters and the target's history among them, and of
  * libdarknet.so, where that is open: an estimate. */

@@ -60,7 +60,8 @@ static int equip(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
     ds_setup base = {.samples = setup->train ? setup->samples : 0,
                      .epochs = setup->train ? setup->epochs : 0,
-                     .notes = setup->notes};
+                     .notes = setup->notes,
+                     .precision = setup->train ? NULL : ds_precision_names[n->graph.precision]};
     double rate;
     DS_ZALLOC(n->slots, n->net->n);
     DS_ZALLOC(n->loss, n->net->batch);
@@ -183,6 +184,11 @@ const ds_net_info *ds_net_get_info(const ds_net *net)
 const char *ds_net_backend(const ds_net *n)
 {
     return n->backend_name;
+}
+
+int ds_net_precision(const ds_net *n)
+{
+    return (int)n->graph.precision;
 }
 
 static const void *reject_state(const ds_net *n)

@@ -177,6 +177,7 @@ static ds_result make_row(const ds_job *job, const ds_progress *progress, bool c
     const ds_tally *t = &job->tally;
     uint64_t epochs = job->seen / (uint64_t)job->plan.images;
     return (ds_result){.epoch = (int)epochs + (complete ? 0 : 1),
+                       .precision = ds_net_precision(job->net),
                        .batch = ds_job_batch(job),
                        .train_loss = t->loss / (double)t->images,
                        .train_accuracy = (double)t->right / (double)t->images,

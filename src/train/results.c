@@ -3,6 +3,7 @@
 #include "base/gnuplot.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cfg/cfg.h"
 #include "train/results.gp.inc"
 
 #include <limits.h>
@@ -11,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char header[] =
-    "epoch,batch,train_loss,train_accuracy,learning_rate,alpha,valid_top1,valid_nll,valid_ece,valid_aurc,"
-    "valid_balanced,valid_worst,valid_worst_class,images_per_second";
-/* The fields of its columns behind epoch and batch. */
+static const char header[] = "epoch,batch,precision,train_loss,train_accuracy,learning_rate,alpha,valid_top1,"
+                             "valid_nll,valid_ece,valid_aurc,"
+                             "valid_balanced,valid_worst,valid_worst_class,images_per_second";
+/* The fields of its columns behind epoch, batch and precision. */
 #define AT(field) offsetof(ds_result, field)
 static const size_t reals[] = {AT(train_loss),  AT(train_accuracy),    AT(learning_rate),
                                AT(alpha),       AT(valid_top1),        AT(valid_nll),
@@ -33,6 +34,14 @@ static bool take_int(char **line, long long least, long long most, long long *va
     return field && ds_parse_int(field, value) && *value >= least && *value <= most;
 }
 
+static bool take_word(char **line, const char *const *words, int *value)
+{
+    const char *field = strsep(line, ",");
+    for (*value = 0; field && words[*value] && strcmp(words[*value], field) != 0;)
+        ++*value;
+    return field && words[*value];
+}
+
 static bool take_real(char **line, double *value)
 {
     const char *field = strsep(line, ",");
@@ -43,7 +52,8 @@ static bool take_real(char **line, double *value)
 static bool parse_row(char *line, ds_result *row)
 {
     long long epoch, batch;
-    if (!take_int(&line, 1, INT_MAX, &epoch) || !take_int(&line, 0, LONG_MAX, &batch))
+    if (!take_int(&line, 1, INT_MAX, &epoch) || !take_int(&line, 0, LONG_MAX, &batch) ||
+        !take_word(&line, ds_precision_names, &row->precision))
         return false;
     row->epoch = (int)epoch;
     row->batch = (long)batch;
@@ -55,7 +65,7 @@ static bool parse_row(char *line, ds_result *row)
 
 static void append(ds_results *r, ds_result row)
 {
-    fprintf(r->table, "%d,%ld", row.epoch, row.batch);
+    fprintf(r->table, "%d,%ld,%s", row.epoch, row.batch, ds_precision_names[row.precision]);
     for (int i = 0; i < REALS; i++)
         fprintf(r->table, isfinite(*real_of(&row, i)) ? ",%.7g" : ",", *real_of(&row, i));
     fputc('\n', r->table);
@@ -72,7 +82,7 @@ static int parse(ds_results *r, char *text, int keep, ds_error *e)
             return ds_fail_at(
                 e, DS_EINPUT, r->path, number,
                 "is no line of a results file of classifier train, expected %s; move the file away",
-                number == 1 ? header : "14 fields");
+                number == 1 ? header : "15 fields");
         if (number > 1 && *line && r->n < keep)
             append(r, row);
     }

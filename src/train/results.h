@@ -10,6 +10,7 @@
 typedef struct ds_result {
     int epoch;                         /* epochs begun or completed: 1 after the first */
     long batch;                        /* batches trained */
+    int precision;                     /* that it was computed with: see ds_precision_names */
     double train_loss, train_accuracy; /* means over the images of the epoch */
     double learning_rate;              /* of the last batch */
     double alpha;                      /* see ds_progress */

@@ -38,6 +38,24 @@ flags=
 train auto "$T/auto.cfg" $below_amx
 expect_status 0
 expect_err 'note: precision f32: '
+[ "$(cut -d, -f3 "$T/auto"/*/auto_results.csv | sort -u | tr '\n' ' ')" = "f32 precision " ] || complain "$(cat "$T/auto"/*/auto_results.csv)"
+end
+
+begin "a threshold knows the precision that it was found with, and another is a warning"
+sed 's/^valid/calib/' "$data" >"$I/calib.data"
+run "$D" classifier calibrate "$I/calib.data" "$T/net.cfg" "$T/auto/auto.weights" -coverage .5 -out "$T/found.cfg"
+expect_status 0
+grep -q '^precision=f32$' "$T/found.cfg" || complain "$(cat "$T/found.cfg")"
+sed 's/^precision=f32$/precision=bf16/' "$T/found.cfg" >"$T/other.cfg"
+for command in reject predict; do
+    images=$([ $command = reject ] || echo "$I")
+    run "$D" classifier $command "$data" "$T/found.cfg" "$T/auto/auto.weights" $images
+    expect_status 0
+    ! grep -q precision "$T/err" || show err
+    run "$D" classifier $command "$data" "$T/other.cfg" "$T/auto/auto.weights" $images
+    expect_status 0
+    expect_err "^warning: .*other.cfg: the threshold was found with precision bf16, the answers are computed with f32"
+done
 end
 
 begin "precision= of another word names those that there are"
