@@ -66,14 +66,6 @@ static int lock(watcher *p, ds_error *e)
     return rc;
 }
 
-static int save(const watcher *p, ds_error *e)
-{
-    ds_writer to;
-    DS_TRY(ds_writer_open(&to, p->flags->state, e));
-    ds_watch_write(to.f, &p->w);
-    return ds_writer_commit(&to, e);
-}
-
 /* The number in a column; an image that could not be read has none. */
 static int read_score(const ds_csv *c, int column, bool *there, double *v, ds_error *e)
 {
@@ -244,7 +236,7 @@ static int take_rows(watcher *p, ds_error *e)
         DS_TRY(take_scores(p, e));
         if (!p->pipe || time(NULL) - saved < 60)
             continue;
-        DS_TRY(save(p, e));
+        DS_TRY(ds_watch_write(&p->w, p->flags->state, e));
         saved = time(NULL);
     }
     if (!ds_interrupted)
@@ -269,7 +261,7 @@ static int watch(watcher *p, const char *path, ds_error *e)
     ds_catch_interrupts(false);
     ds_error unsaved = {0};
     int rc = take_rows(p, e);
-    if ((!rc || p->pipe) && save(p, &unsaved))
+    if ((!rc || p->pipe) && ds_watch_write(&p->w, s->state, &unsaved))
         rc = ds_error_pass(e, &unsaved);
     DS_TRY(ds_code_of_signal(rc, e));
     ds_watch_text(stdout, &p->w);

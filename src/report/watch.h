@@ -18,10 +18,10 @@ typedef struct ds_watch {
 
 /* Of how many columns scores are watched: each has its part of alpha. */
 int ds_watch_scores(const ds_watch *w);
-/* DS_EINPUT: no state, or one that is not as it was written (it holds a CRC-32 of itself). */
+/* In the safetensors format, which holds a CRC-32: the array "state", F64, as the struct above. DS_EINPUT: no
+ * state, or one that is not as it was written. */
 int ds_watch_read(const char *path, ds_watch *w, ds_error *e);
-/* JSON, all digits: read again it is the same to the bit. */
-void ds_watch_write(FILE *f, const ds_watch *w);
+int ds_watch_write(const ds_watch *w, const char *path, ds_error *e);
 
 bool ds_watch_alarmed(const ds_watch *w);
 /* For people: the figures, their limits, and what is not said by them. */

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /* What bets have brought. While nothing has changed, E reaches 1/alpha, ever, with probability at most alpha,
- * and S reaches A within t images with probability at most t/A, whatever t. All members are numbers, so that
- * a state is written and read by a table. */
+ * and S reaches A within t images with probability at most t/A, whatever t. All members are doubles, so that
+ * a state is an array. */
 typedef struct ds_evidence {
     double log_e;      /* E, from 1: all from the beginning on; natural logarithm */
     double s;          /* S, from 0: changes that come late (Shiryaev-Roberts), never above 1e300 */
