@@ -69,12 +69,8 @@ static int lock(watcher *p, ds_error *e)
 /* The number in a column; an image that could not be read has none. */
 static int read_score(const ds_csv *c, int column, bool *there, double *v, ds_error *e)
 {
-    const char *text = c->fields[column];
-    *there = *text;
-    if (!*there || ds_csv_parse_number(text, v))
-        return DS_OK;
-    return ds_fail_at(e, DS_EINPUT, c->file, c->line, "%s is '%.60s', expected a number or nan",
-                      c->names[column], text);
+    *there = *c->fields[column];
+    return *there ? ds_csv_number(c, column, v, e) : DS_OK;
 }
 
 typedef struct calibration {

@@ -72,7 +72,7 @@ int ds_report_csv_read(const char *path, bool labelled, ds_answers *a, ds_error 
 typedef struct ds_csv {
     const char *file; /* for messages; the caller's path, which outlives this, or "standard input" */
     FILE *f;
-    int line, lines; /* where the row begins, and how many lines it has */
+    int line, lines, first; /* where the row begins, and how many lines it has; where the header is */
     char *text, *header;
     const char **names; /* n, of the columns */
     char **fields;      /* n, of the row; valid until the next one */
@@ -85,5 +85,5 @@ int ds_csv_find(const ds_csv *c, const char *name, const char *expected, int *at
 /* *more false: no whole row came before the end, or before a signal that interrupted reading. */
 int ds_csv_next(ds_csv *c, bool *more, ds_error *e);
 void ds_csv_close(ds_csv *c);
-/* A finite number, or nan with or without a sign. */
-bool ds_csv_parse_number(const char *s, double *v);
+/* The number in a column of the row, finite or nan with or without a sign. */
+int ds_csv_number(const ds_csv *c, int column, double *v, ds_error *e);

@@ -212,14 +212,14 @@ while IFS='|' read -r what file pattern; do
 done <<'END'
 missing file|nothing.csv|nothing\.csv: 
 folder|folder.csv|folder\.csv: 
-empty file|empty.csv|empty\.csv: 
+empty file|empty.csv|empty\.csv:1: no header, expected
 no column of that name|bad1.csv|bad1\.csv:1: .*confidence
 column twice|bad2.csv|bad2\.csv:1: .*label
 short row|bad3.csv|bad3\.csv:3: 
 confidence that is no number|bad4.csv|bad4\.csv:2: .*high
 open quote|bad5.csv|bad5\.csv:3: 
 infinite confidence|bad6.csv|bad6\.csv:2: .*inf
-NUL byte|bad7.csv|bad7\.csv: 
+NUL byte|bad7.csv|bad7\.csv:2: a 0 byte, expected
 END
 
 begin "an error leaves the JSON file of before"

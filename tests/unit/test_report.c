@@ -214,7 +214,7 @@ static void malformed_csv_is_refused(void **state)
         int line;
         const char *part;
     } cases[] = {
-        {"", 0, "is empty"},
+        {"", 1, "no header"},
         {"\n \n\xEF", 2, "no column 'label'"},
         {"\n\n", 1, "no header"},
         {"label,prediction,confidense\n", 1,
@@ -236,7 +236,7 @@ static void malformed_csv_is_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_refused(cases[i].text, strlen(cases[i].text), cases[i].line, cases[i].part);
     static const char binary[] = "label,prediction,confidence\na,\0,1\n";
-    check_refused(binary, sizeof binary - 1, 0, "is a binary file");
+    check_refused(binary, sizeof binary - 1, 2, "a 0 byte");
     ds_answers csv = {0};
     ds_error e = {0};
     assert_int_equal(ds_report_csv_read("/nonexistent/x.csv", true, &csv, &e), DS_EIO);
