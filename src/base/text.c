@@ -177,9 +177,9 @@ char *ds_strndup(const char *s, size_t n)
     return memcpy(copy, s, n);
 }
 
-void ds_free_texts(char **texts, int n)
+void ds_free_texts(char **texts, size_t n)
 {
-    for (int i = 0; texts && i < n; i++)
+    for (size_t i = 0; texts && i < n; i++)
         free(texts[i]);
     free(texts);
 }

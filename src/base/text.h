@@ -39,7 +39,7 @@ void ds_put_word(FILE *f, const char *word);
 char *ds_strdup(const char *s);
 char *ds_strndup(const char *s, size_t n);
 /* Frees the n texts of an array and the array, which may be NULL. */
-void ds_free_texts(char **texts, int n);
+void ds_free_texts(char **texts, size_t n);
 /* printf into fresh memory. */
 char *ds_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A stream that writes into *text (fresh memory, there after fclose or fflush), of *size bytes. */

@@ -234,9 +234,7 @@ int *ds_images_count(const ds_datafile *d, const ds_images *images, ds_notes *no
 
 void ds_images_clear(ds_images *images)
 {
-    for (int i = 0; i < images->n; i++)
-        free(images->paths[i]);
-    free(images->paths);
+    ds_free_texts(images->paths, images->n);
     free(images->labels);
     free(images->keys);
     free(images->lines);

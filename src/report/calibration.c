@@ -8,9 +8,8 @@
 
 /* ---- percent without rounding ---- */
 
-/* The fewest decimals of a number of (0, 1) that are read as the same number, with `rest` their ten's
- * complement; the point moves by two. */
-static const char *percent(double v, bool rest, char text[DS_PERCENT_TEXT])
+/* The point of the decimals moves by two; the rest is their ten's complement. */
+const char *ds_percent_text(double v, bool rest, char text[DS_PERCENT_TEXT])
 {
     char number[DS_PERCENT_TEXT], *p = number + 2; /* behind "0." */
     int n = 2;
@@ -24,16 +23,6 @@ static const char *percent(double v, bool rest, char text[DS_PERCENT_TEXT])
     bool small = p[0] == '0';
     snprintf(text, DS_PERCENT_TEXT, "%.*s%s%s %%", small ? 1 : 2, p + small, p[2] ? "." : "", p + 2);
     return text;
-}
-
-const char *ds_percent_text(double fraction, char text[DS_PERCENT_TEXT])
-{
-    return percent(fraction, false, text);
-}
-
-const char *ds_percent_rest_text(double fraction, char text[DS_PERCENT_TEXT])
-{
-    return percent(fraction, true, text);
 }
 
 /* ---- the text ---- */
@@ -137,7 +126,7 @@ static void novelty(FILE *f, const ds_calibration_novelty *n)
             "an image of the same kind as the calibration images is called unknown with probability at most "
             "%s: when it "
             "is among the %zu strangest of %zu, itself and the %zu that the score was ranked on\n",
-            ds_percent_text(n->rate, rate), n->ranks, n->ranked + 1, n->ranked);
+            ds_percent_text(n->rate, false, rate), n->ranks, n->ranked + 1, n->ranked);
 }
 
 static void promise(FILE *f, const ds_calibration *c)
@@ -149,12 +138,12 @@ static void promise(FILE *f, const ds_calibration *c)
             "with probability at least %s over the draw of the calibration images, the error rate among "
             "images of the same kind that are accepted as a class is at most the risk in its line, for all "
             "of these classes at once\n",
-            ds_percent_rest_text(c->delta, sure));
+            ds_percent_text(c->delta, true, sure));
     else if (!isnan(c->risk))
         fprintf(f,
                 "with probability at least %s over the draw of the calibration images, the error rate among "
                 "accepted images of the same kind is at most %s\n",
-                ds_percent_rest_text(c->delta, sure), ds_percent_text(c->risk, share));
+                ds_percent_text(c->delta, true, sure), ds_percent_text(c->risk, false, share));
     else if (!isnan(c->coverage))
         fputs("no guarantee: the threshold was set for its coverage of these images (-risk R -delta D gives "
               "one)\n",

@@ -48,11 +48,9 @@ typedef struct ds_calibration {
 } ds_calibration;
 
 /* A number of (0, 1) in percent, all its digits and no more: 0.001 becomes "0.1 %". The digits are the
- * fewest that are read as the same number. */
+ * fewest that are read as the same number. rest: 1 minus the number, as one subtracts on paper, "99.9 %". */
 enum { DS_PERCENT_TEXT = 400 };
-const char *ds_percent_text(double fraction, char text[DS_PERCENT_TEXT]);
-/* The same of 1 - fraction, as one subtracts on paper: 0.001 becomes "99.9 %". */
-const char *ds_percent_rest_text(double fraction, char text[DS_PERCENT_TEXT]);
+const char *ds_percent_text(double v, bool rest, char text[DS_PERCENT_TEXT]);
 
 /* A line a figure, and the promise in a sentence. */
 void ds_calibration_text(FILE *f, const ds_calibration *c);

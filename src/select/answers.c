@@ -1,21 +1,15 @@
 #include "select/answers.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void free_texts(char **texts, size_t n)
-{
-    for (size_t i = 0; texts && i < n; i++)
-        free(texts[i]);
-    free(texts);
-}
-
 void ds_answers_clear(ds_answers *a)
 {
-    free_texts(a->paths, a->n);
-    free_texts(a->names, (size_t)a->classes);
+    ds_free_texts(a->paths, a->n);
+    ds_free_texts(a->names, a->classes);
     free(a->name);
     free(a->file);
     free(a->labels);

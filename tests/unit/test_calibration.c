@@ -35,8 +35,8 @@ static void test_percent(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[DS_PERCENT_TEXT];
-        assert_string_equal(ds_percent_text(cases[i].v, text), cases[i].percent);
-        assert_string_equal(ds_percent_rest_text(cases[i].v, text), cases[i].rest);
+        assert_string_equal(ds_percent_text(cases[i].v, false, text), cases[i].percent);
+        assert_string_equal(ds_percent_text(cases[i].v, true, text), cases[i].rest);
     }
 }
 
@@ -44,12 +44,12 @@ static void test_smallest(void **state)
 {
     (void)state;
     char text[DS_PERCENT_TEXT];
-    assert_memory_equal(ds_percent_rest_text(5e-324, text), "99.999", 6);
+    assert_memory_equal(ds_percent_text(5e-324, true, text), "99.999", 6);
     assert_int_equal(strlen(text), 2 + 1 + 322 + 2);
     assert_string_equal(text + 320, "99995 %");
-    ds_percent_rest_text(2.2250738585072014e-308, text);
+    ds_percent_text(2.2250738585072014e-308, true, text);
     assert_int_equal(strlen(text), 2 + 1 + 322 + 2);
-    ds_percent_text(nextafter(1, 0), text);
+    ds_percent_text(nextafter(1, 0), false, text);
     assert_string_equal(text, "99.99999999999999 %");
 }
 
