@@ -1,7 +1,7 @@
 /* `classifier check`: everything that a run will need, and all that is wrong with it, at once. */
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/flags.h"
+#include "cli/model.h"
 #include "cli/place.h"
 #include "data/image.h"
 #include "data/sandbox.h"
@@ -159,10 +159,7 @@ static int look(checking *k, const check_flags *s, const char *const *operands, 
                                           .cfg = operands[1],
                                           .weights = operands[2],
                                           .epochs = s->epochs,
-                                          .threads = s->run.threads,
-                                          .backend = ds_backend_names[s->run.backend],
-                                          .verbose = s->run.verbose,
-                                          .precision = ds_precision_flag(s->run.precision),
+                                          .net = ds_net_setup_of(&s->run),
                                           .loaders = s->run.loaders,
                                           .cache_bytes = (size_t)s->cache << 20},
                                   .decoder = k->decoder,

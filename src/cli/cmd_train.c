@@ -1,10 +1,9 @@
 /* classifier train DATA CFG [WEIGHTS] */
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/flags.h"
 #include "cli/interrupt.h"
+#include "cli/model.h"
 #include "cli/progress.h"
-#include "train/train.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,40 +11,41 @@
 #include <string.h>
 
 typedef struct flags {
-    bool clear, skip_bad, resume, exist_ok;
-    int upto, epochs, seed, cache, save_period, patience, best;
-    double save_every;
-    char *name;
+    ds_train_setup setup;
+    int cache;
     ds_run_flags run;
 } flags;
 
 #define DS_STATE flags
 const ds_option ds_train_options[] = {
-    OPT_FLAG("clear", clear, "count images seen from 0, whatever WEIGHTS says"),
-    OPT_INT("upto", upto, "read WEIGHTS for the first N layers only, the others start fresh",
+    OPT_FLAG("clear", setup.clear, "count images seen from 0, whatever WEIGHTS says"),
+    OPT_INT("upto", setup.upto, "read WEIGHTS for the first N layers only, the others start fresh",
             OPT_RANGE(1, INT_MAX)),
-    OPT_INT("epochs", epochs, "train E epochs instead of max_batches=", .unit = "E", OPT_RANGE(1, 1000000)),
-    OPT_FLAG("resume", resume,
+    OPT_INT("epochs", setup.epochs, "train E epochs instead of max_batches=", .unit = "E",
+            OPT_RANGE(1, 1000000)),
+    OPT_FLAG("resume", setup.resume,
              "go on with the newest run of CFG (or -name), with its seed and -epochs; begin one where there "
              "is none"),
-    OPT_TEXT("name", name, "folder of the run inside backup= instead of BASE-1, BASE-2, ...", .unit = "NAME"),
-    OPT_FLAG("exist-ok", exist_ok, "begin again in the newest run's folder instead of a new one"),
-    OPT_REAL("save-every", save_every, "minutes between checkpoints inside an epoch; 0: at its end alone",
-             .def = "10", .unit = "MINUTES", OPT_RANGE(0, 1e6)),
-    OPT_INT("save-period", save_period, "keep BASE_<epoch>.weights every N epochs; 0: of none", .def = "0",
-            OPT_RANGE(0, INT_MAX)),
-    OPT_ENUM("best", best, ds_best_names,
-             "what valid= chooses the best weights by; auto: as best= of DATA says", .def = "auto"),
-    OPT_INT("patience", patience, "end after N epochs without a better result on valid=; 0: never",
+    OPT_TEXT("name", setup.name, "folder of the run inside backup= instead of BASE-1, BASE-2, ...",
+             .unit = "NAME"),
+    OPT_FLAG("exist-ok", setup.exist_ok, "begin again in the newest run's folder instead of a new one"),
+    OPT_REAL("save-every", setup.save_minutes,
+             "minutes between checkpoints inside an epoch; 0: at its end alone", .def = "10",
+             .unit = "MINUTES", OPT_RANGE(0, 1e6)),
+    OPT_INT("save-period", setup.save_period, "keep BASE_<epoch>.weights every N epochs; 0: of none",
             .def = "0", OPT_RANGE(0, INT_MAX)),
-    OPT_INT("seed", seed, "of initial weights, order of images and augmentation", .def = "1",
+    OPT_ENUM("best", setup.best, ds_best_names,
+             "what valid= chooses the best weights by; auto: as best= of DATA says", .def = "auto"),
+    OPT_INT("patience", setup.patience, "end after N epochs without a better result on valid=; 0: never",
+            .def = "0", OPT_RANGE(0, INT_MAX)),
+    OPT_INT("seed", setup.seed, "of initial weights, order of images and augmentation", .def = "1",
             OPT_RANGE(0, INT_MAX)),
     DS_RUN_THREADS,
     DS_RUN_BACKEND,
     DS_RUN_PROFILE,
     DS_RUN_LOADERS,
     DS_RUN_CACHE,
-    OPT_FLAG("skip-bad", skip_bad, "train without images that cannot be decoded"),
+    OPT_FLAG("skip-bad", setup.skip_bad, "train without images that cannot be decoded"),
     OPT_END,
 };
 
@@ -77,39 +77,25 @@ static char *command_of(int argc, char **argv, bool again)
     return text;
 }
 
-static int run(const flags *f, const char **operands, const char *command, const char *again, ds_error *e)
+static int run(flags *f, const char **operands, const char *command, const char *again, ds_error *e)
 {
     ds_progress_view view = {0};
     const ds_train_events events = ds_progress_events(&view);
-    const ds_train_setup s = {.data = operands[0],
-                              .cfg = operands[1],
-                              .weights = operands[2],
-                              .clear = f->clear,
-                              .upto = f->upto,
-                              .epochs = f->epochs,
-                              .seed = (uint64_t)f->seed,
-                              .threads = f->run.threads,
-                              .backend = ds_backend_names[f->run.backend],
-                              .precision = ds_precision_flag(f->run.precision),
-                              .verbose = f->run.verbose,
-                              .profile = f->run.profile,
-                              .loaders = f->run.loaders,
-                              .cache_bytes = (size_t)f->cache << 20,
-                              .skip_bad = f->skip_bad,
-                              .name = f->name,
-                              .exist_ok = f->exist_ok,
-                              .resume = f->resume,
-                              .save_minutes = f->save_every,
-                              .save_period = f->save_period,
-                              .best = f->best,
-                              .patience = f->patience,
-                              .command = command,
-                              .again = again,
-                              .program = "darknet-sat " DS_VERSION,
-                              .interrupted = &ds_interrupted,
-                              .notes = &view.notes};
+    ds_train_setup *s = &f->setup;
+    s->data = operands[0];
+    s->cfg = operands[1];
+    s->weights = operands[2];
+    s->net = ds_net_setup_of(&f->run);
+    s->profile = f->run.profile;
+    s->loaders = f->run.loaders;
+    s->cache_bytes = (size_t)f->cache << 20;
+    s->command = command;
+    s->again = again;
+    s->program = "darknet-sat " DS_VERSION;
+    s->interrupted = &ds_interrupted;
+    s->notes = &view.notes;
     ds_catch_interrupts(true);
-    int rc = ds_train(&s, &events, e);
+    int rc = ds_train(s, &events, e);
     ds_progress_end(&view);
     return ds_code_of_signal(rc, e);
 }

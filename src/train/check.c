@@ -185,13 +185,11 @@ static void look_at_weights(checker *k, ds_net *net)
 
 static void look_at_network(checker *k)
 {
-    const ds_train_setup *s = &k->job.setup;
-    const ds_net_setup setup = {.batch = ds_evaluation_batch(k->job.cfg, (size_t)k->all),
-                                .threads = s->threads,
-                                .backend = s->backend,
-                                .precision = s->precision,
-                                .notes = s->notes};
+    ds_net_setup setup = k->job.setup.net;
     ds_net *net;
+    setup.batch = ds_evaluation_batch(k->job.cfg, (size_t)k->all);
+    setup.verbose = false; /* told for training */
+    setup.notes = k->job.setup.notes;
     ds_keep(&k->e, ds_net_new(k->job.cfg, &setup, &net, &k->e));
     if (!net)
         return;

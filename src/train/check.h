@@ -27,8 +27,7 @@ typedef struct ds_check {
 } ds_check;
 
 typedef struct ds_check_setup {
-    /* of it: data, cfg, weights (NULL: none), epochs, threads, backend, verbose, precision, loaders,
-     * cache_bytes */
+    /* of it: data, cfg, weights (NULL: none), epochs, net, loaders, cache_bytes */
     ds_train_setup run;
     struct ds_sandbox *decoder;      /* of untrusted images (image.h); NULL: loader threads */
     void (*tick)(int done, int all); /* how many images are decoded; may be NULL */

@@ -37,7 +37,7 @@ static void gather(const ds_job *job, state *s)
                               [IMAGES] = t->images,
                               [RESULTS] = (uint64_t)job->results.n,
                               [BEST] = (uint64_t)job->best.epoch,
-                              [SEED] = job->setup.seed,
+                              [SEED] = (uint64_t)job->setup.seed,
                               [EPOCHS] = (uint64_t)job->setup.epochs,
                               [BEST_BY] = (uint64_t)job->by},
                  .numbers = {[RATE] = job->rate,
@@ -188,9 +188,9 @@ static int open_one(ds_job *job, const char *suffix, state *s, char **cfg, ds_er
     job->n_images = ds_saved_rows(f, "images");
     DS_TRY(ds_saved_read(f, &(ds_saved){"counters", "U64", COUNTERS, 1, s->counters}, e));
     for (size_t i = 0; i < COUNTERS; i++)
-        if (s->counters[i] > (i == RESULTS || i == BEST || i == EPOCHS ? INT_MAX
-                              : i == BEST_BY                           ? DS_BEST_AURC
-                                                                       : INT64_MAX / 2))
+        if (s->counters[i] > (i == RESULTS || i == BEST || i == SEED || i == EPOCHS ? INT_MAX
+                              : i == BEST_BY                                        ? DS_BEST_AURC
+                                                                                    : INT64_MAX / 2))
             return ds_fail_at(e, DS_EINPUT, f->path, 0, "has an impossible counter, expected a checkpoint");
     *cfg = ds_xcalloc(length + 1, 1);
     int rc = ds_saved_read(f, &(ds_saved){"cfg", "U8", length, 1, *cfg}, e);
@@ -218,7 +218,7 @@ int ds_checkpoint_open(ds_job *job, ds_error *e)
         return rc;
     rc = compare_cfg(job, cfg, e);
     free(cfg);
-    job->setup.seed = s.counters[SEED];
+    job->setup.seed = (int)s.counters[SEED];
     job->by = (ds_best)s.counters[BEST_BY];
     if (!job->setup.epochs)
         job->setup.epochs = (int)s.counters[EPOCHS];

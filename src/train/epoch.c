@@ -32,7 +32,8 @@ static int reestimate(ds_job *job, ds_error *e)
     ds_loader *loader;
     if (!ds_net_has_batchnorm(job->net))
         return DS_OK;
-    DS_TRY(ds_job_stream(job, job->setup.seed ^ STATISTICS_KEY, 0, job->info->batch, 0, &loader, e));
+    DS_TRY(
+        ds_job_stream(job, (uint64_t)job->setup.seed ^ STATISTICS_KEY, 0, job->info->batch, 0, &loader, e));
     int rc = add_statistics(job, loader, e);
     ds_loader_free(loader);
     return rc;

@@ -120,10 +120,10 @@ static int describe(const ds_job *job, ds_error *e)
         ds_file_read_text(path, "run.txt", &before, NULL);
     char *text =
         ds_format("%sbegun    %safter %llu images\ncommand  %s\nprogram  %s\nbackend  %s\nhost     %s "
-                  "%s %s\nseed     %llu\n\n",
+                  "%s %s\nseed     %d\n\n",
                   before ? before : "", ctime_r(&now, (char[32]){0}), (unsigned long long)job->seen,
                   s->command ? s->command : "", s->program ? s->program : "", computed, host.sysname,
-                  host.release, host.machine, (unsigned long long)s->seed);
+                  host.release, host.machine, s->seed);
     int rc = write_text(job, "run.txt", text, e);
     free(path);
     free(before);

@@ -46,7 +46,7 @@ static int sub_batch(ds_job *job, const ds_batch *b, int first, int epoch, doubl
 static void update(ds_job *job)
 {
     const double start = ds_now();
-    job->rate = ds_schedule_rate(&job->cfg->net, (uint64_t)ds_job_batch(job), job->setup.seed);
+    job->rate = ds_schedule_rate(&job->cfg->net, (uint64_t)ds_job_batch(job), (uint64_t)job->setup.seed);
     ds_optimizer_step(job->optimizer, (float)job->rate);
     ds_net_changed(job->net);
     job->times.update += ds_now() - start;

@@ -196,15 +196,12 @@ static int check_images(ds_job *job, ds_error *e)
 int ds_job_make_net(ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = &job->setup;
-    const ds_net_setup setup = {.train = true,
-                                .samples = (size_t)job->train.n,
-                                .epochs = job->plan.epochs,
-                                .seed = s->seed,
-                                .threads = s->threads,
-                                .backend = s->backend,
-                                .precision = s->precision,
-                                .verbose = s->verbose,
-                                .notes = s->notes};
+    ds_net_setup setup = s->net;
+    setup.train = true;
+    setup.samples = (size_t)job->train.n;
+    setup.epochs = job->plan.epochs;
+    setup.seed = (uint64_t)s->seed;
+    setup.notes = s->notes;
     DS_TRY(ds_net_new(job->cfg, &setup, &job->net, e));
     job->info = ds_net_get_info(job->net);
     return DS_OK;
@@ -384,8 +381,8 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
     job->plan.warmup_epochs = warmup_epochs(job);
     DS_ZALLOC(job->losses, (size_t)job->info->batch);
     DS_ZALLOC(job->lost, (size_t)job->train.n);
-    return ds_job_stream(job, job->setup.seed, job->seen, job->plan.batch, setup->cache_bytes, &job->stream,
-                         e);
+    return ds_job_stream(job, (uint64_t)job->setup.seed, job->seen, job->plan.batch, setup->cache_bytes,
+                         &job->stream, e);
 }
 
 void ds_job_close(ds_job *job)

@@ -36,22 +36,19 @@ typedef struct ds_train_setup {
     bool clear;                       /* forget the images that the weights have seen */
     int upto;                         /* read weights of the first layers only, 0: of all */
     int epochs;                       /* instead of max_batches; 0: as the cfg says */
-    uint64_t seed;
-    int threads;                   /* compute threads, 0: all cores */
-    const char *backend;           /* see host.h; NULL: the fastest */
-    const char *precision;         /* see host.h; NULL: the cfg's */
-    bool verbose;                  /* notes about what the backend leaves to the host */
-    bool profile;                  /* measure each layer; see ds_train_events.profile */
-    int loaders;                   /* decoding threads, 0: one a core, 8 at most */
-    size_t cache_bytes;            /* decoded images kept in memory */
-    bool skip_bad;                 /* train without undecodable images instead of stopping */
-    const char *name;              /* of the run's folder; NULL: BASE-1, BASE-2, … */
-    bool exist_ok;                 /* begin in the newest folder instead of a new one */
-    bool resume;                   /* go on from its checkpoint, else begin in it, else in a new one */
-    double save_minutes;           /* between checkpoints inside an epoch; 0: none */
-    int save_period;               /* epochs between BASE_<epoch>.weights; 0: none */
-    int best;                      /* ds_best; DS_BEST_AUTO: as the .data file says */
-    int patience;                  /* epochs without a better result until the end; 0: no end */
+    int seed;
+    ds_net_setup net;    /* of it: threads, backend, precision, verbose */
+    bool profile;        /* measure each layer; see ds_train_events.profile */
+    int loaders;         /* decoding threads, 0: one a core, 8 at most */
+    size_t cache_bytes;  /* decoded images kept in memory */
+    bool skip_bad;       /* train without undecodable images instead of stopping */
+    char *name;          /* of the run's folder; NULL: BASE-1, BASE-2, … */
+    bool exist_ok;       /* begin in the newest folder instead of a new one */
+    bool resume;         /* go on from its checkpoint, else begin in it, else in a new one */
+    double save_minutes; /* between checkpoints inside an epoch; 0: none */
+    int save_period;     /* epochs between BASE_<epoch>.weights; 0: none */
+    int best;            /* ds_best; DS_BEST_AUTO: as the .data file says */
+    int patience;        /* epochs without a better result until the end; 0: no end */
     /* For records and messages: as given, for a shell; the same without -name, -exist-ok, -resume; name and
      * version. */
     const char *command, *again, *program;
