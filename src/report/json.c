@@ -240,8 +240,9 @@ static json_t *tables(const ds_figures *r)
 
 static json_t *intervals(const ds_figures *r)
 {
-    json_t *o =
-        json_pack("{s:f, s:i, s:i}", "level", DS_LEVEL, "replicates", r->boot.replicates, "seed", r->seed);
+    json_t *o = json_pack("{s:f, s:i, s:i, s:o}", "level", DS_LEVEL, "replicates", r->boot.replicates, "seed",
+                          r->seed, "unknown_rate",
+                          r->answers->novelty ? ds_json_interval(r->rates.unknown.interval) : json_null());
     return ds_json_join(ds_json_join(o, rate_intervals(&r->rates)), area_intervals(&r->boot));
 }
 

@@ -143,10 +143,10 @@ void ds_gallery_mark(const ds_answers *a, double threshold, const size_t *order,
     left += mark(a, order, (pass){true, false, false, listed, third}, marks);
     left += mark(a, order, (pass){false, true, true, listed, third}, marks);
     mark(a, order, (pass){true, true, true, LISTED_LEAST, left}, marks);
-    for (size_t k = 0; k < a->n && k < REJECTED_MOST; k++) {
-        size_t place = a->n - 1 - k;
-        if (ds_answers_accepts(a, order[place], threshold))
-            break;
-        marks[place] |= DS_LISTED;
-    }
+    listed = REJECTED_MOST;
+    for (size_t place = a->n; place-- > 0 && listed > 0;)
+        if (!ds_answers_accepts(a, order[place], threshold)) {
+            marks[place] |= DS_LISTED;
+            listed--;
+        }
 }

@@ -122,13 +122,46 @@ static json_t *column(const ds_answers *a, const int *classes, const size_t *ord
     return array;
 }
 
+/* Places of the unknown images, surest image first; null where nothing is known of strangers, or for too
+ * many. */
+static json_t *unknown_of(const ds_answers *a, const size_t *order)
+{
+    if (!a->novelty || a->n > LABELLED)
+        return json_null();
+    json_t *array = json_array();
+    for (size_t i = 0; i < a->n; i++)
+        if (ds_answers_unknown(a, order[i]))
+            append(array, json_integer((json_int_t)i));
+    return array;
+}
+
+/* The thresholds of the classes, and how many images are accepted as each: the surest ones. null: none. */
+static json_t *own_of(const ds_answers *a)
+{
+    if (!a->thresholds)
+        return json_null();
+    json_t *thresholds = json_array(), *accepted = json_array();
+    json_int_t *as;
+    DS_ZALLOC(as, (size_t)a->classes);
+    for (size_t i = 0; i < a->n; i++)
+        if (ds_answers_accepts(a, i, NAN) && a->predictions[i] >= 0)
+            as[a->predictions[i]]++;
+    for (int c = 0; c < a->classes; c++) {
+        append(thresholds, json_real(fmax(-DBL_MAX, fmin(DBL_MAX, a->thresholds[c]))));
+        append(accepted, json_integer(as[c]));
+    }
+    free(as);
+    return json_pack("{s:o, s:o}", "threshold", thresholds, "accepted", accepted);
+}
+
 static json_t *data_of(const ds_page *p, const size_t *order)
 {
     const ds_curve *c = &p->figures->curve;
     const ds_answers *a = p->figures->answers;
     json_t *o =
-        json_pack("{s:I, s:I, s:o, s:o}", "n", (json_int_t)c->n, "wrong", (json_int_t)c->wrong, "labels",
-                  column(a, a->labels, order), "predictions", column(a, a->predictions, order));
+        json_pack("{s:I, s:I, s:o, s:o, s:o, s:o}", "n", (json_int_t)c->n, "wrong", (json_int_t)c->wrong,
+                  "labels", column(a, a->labels, order), "predictions", column(a, a->predictions, order),
+                  "unknown", unknown_of(a, order), "own", own_of(a));
     return ds_json_join(o, steps_of(p->figures));
 }
 

@@ -33,7 +33,8 @@ static bool put_bins(FILE *f, const char *name, const ds_bin *bins, int n)
     for (int i = 0; i < n; i++) {
         const ds_bin *b = &bins[i];
         images += b->n;
-        fprintf(f, "%.9g %.9g %zu %zu\n", b->low, b->high, b->n, b->right);
+        ds_interval right = ds_rate_interval(b->right, b->n, DS_LEVEL);
+        fprintf(f, "%.9g %.9g %zu %zu %.9g %.9g\n", b->low, b->high, b->n, b->right, right.low, right.high);
     }
     fputs("EOD\n", f);
     return images > 0;

@@ -29,8 +29,8 @@ void ds_report_text(FILE *f, const ds_figures *r);
  *   risk_at_coverage   array of {coverage accepted risk threshold}
  *   coverage_at_risk   array of {risk coverage reject_rate threshold accepted}
  *   conventions        {aurc eaurc augrc auroc ece}: a sentence each
- *   intervals          {level replicates seed accuracy reject_rate risk aurc eaurc augrc auroc}: [low, high]
- *                      each; areas null without bootstrap (replicates 0)
+ *   intervals          {level replicates seed accuracy reject_rate unknown_rate risk aurc eaurc augrc auroc}:
+ *                      [low, high] each; areas null without bootstrap (replicates 0)
  *   risk_control       {risk delta feasible feasible_risk}; the threshold was chosen on these images
  *   classes            array of {name n accuracy accepted reject_rate risk intervals {accuracy reject_rate
  *                      risk} accepted_as wrong_as threshold}; accepted_as: images accepted as that class,

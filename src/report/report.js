@@ -1,11 +1,13 @@
 // The page of a report. `page` holds: report (report.json), names (of the classes), gallery (a few images), and data:
 // thresholds from the surest down, how many images each accepts, how many errors are among them, bounds of both rates
-// (see intervalAt); labels and predictions, surest image first. All texts of files go into the page as text nodes,
-// never as HTML.
+// (see intervalAt); labels and predictions, surest image first; places of the unknown images among them; own: where the
+// cfg has a threshold of each class, these and how many images each accepts. All texts of files go into the page as text
+// nodes, never as HTML.
 "use strict";
 (function () {
 const {report, names, data, gallery} = JSON.parse(document.getElementById("data").textContent);
-const {labels, predictions} = data;
+const {labels, predictions, own} = data;
+const unknown = data.unknown && new Set(data.unknown);
 const steps = data.threshold.length;
 
 // ---- numbers ----
@@ -18,6 +20,14 @@ function percent(v) {
 
 function decimal(v) {
     return v === null ? "undefined" : v.toFixed(6);
+}
+
+// Six digits, rounded up: a threshold that is copied from the page accepts no image that the whole one rejects.
+function rounded(threshold) {
+    if (threshold === null || Math.abs(threshold) === Number.MAX_VALUE)
+        return threshold === null ? none : threshold > 0 ? "never" : "none";
+    const near = Number(threshold.toPrecision(6)), digit = 10 ** (Math.floor(Math.log10(Math.abs(threshold))) - 5);
+    return String(near < threshold ? Number((near + digit).toPrecision(6)) : near);
 }
 
 function between(pair, format) {
@@ -78,27 +88,35 @@ function cutAtThreshold(threshold) {
     return data.thinned ? cutAtStep(k) : cutOf(k, threshold);
 }
 
-// of [reject] in the cfg, one of each class: the slider moves one for all
-const ownThresholds = report.classes?.some(c => c.threshold !== report.threshold);
-
+// With a threshold of each class it is no step of the slider, which moves one for all; k: the one that accepts as many.
 function reportedCut() {
+    if (own) {
+        const accepted = own.accepted.reduce((a, b) => a + b, 0);
+        return {own, k: accepted ? 1 + data.accepted.findIndex(n => n >= accepted) : 0, threshold: null, accepted,
+                errors: Math.round(accepted * report.risk)};
+    }
     if (report.threshold === null && report.coverage === 0)
         return cutAtStep(0);
-    if (ownThresholds) // the cut for all that accepts as many
-        return cutAtStep(1 + data.accepted.findIndex(n => n >= report.coverage * data.n - 0.5));
     return report.threshold === null ? cutOf(steps, null) : cutAtThreshold(report.threshold);
 }
 
 let cut = reportedCut();
 
-function thresholdText() {
+function thresholdText(format = String) {
     if (cut.threshold === null)
-        return "none";
-    return cut.threshold === Infinity ? "above all" : String(cut.threshold);
+        return cut.own ? "one of each class" : "none";
+    return cut.threshold === Infinity ? "above all" : format(cut.threshold);
 }
 
-function isAccepted(confidence) {
-    return confidence !== null && cut.k > 0 && (cut.threshold === null || confidence >= cut.threshold);
+function isAccepted({confidence, prediction}) {
+    const threshold = cut.own ? own.threshold[prediction] : cut.threshold;
+    return confidence !== null && cut.k > 0 && (threshold === null || confidence >= threshold);
+}
+
+// Is the i-th image, surest first, accepted? To be asked in this order.
+function acceptance() {
+    const left = cut.own?.accepted.slice();
+    return left ? i => left[predictions[i]]-- > 0 : i => i < cut.accepted;
 }
 
 // ---- tiles ----
@@ -111,13 +129,14 @@ function tile(id, name, value, more) {
 function showTiles() {
     const n = data.n, rejected = n - cut.accepted;
     const within = (pair, among) => among ? "95 %: " + between(pair, percent) : "";
+    const {reject_rate, risk} = cut.own ? report.intervals : {reject_rate: intervalAt(cut.k, 0), risk: intervalAt(cut.k, 1)};
     get("tiles").replaceChildren(
         tile("coverage", "Coverage", percent(cut.accepted / n), cut.accepted + " of " + n + " accepted"),
-        tile("reject-rate", "Reject rate", percent(rejected / n),
-             rejected + " rejected. " + (report.unknown_rate === null ? "" : percent(report.unknown_rate) +
-             " unknown. ") + within(intervalAt(cut.k, 0), n)),
+        tile("reject-rate", "Reject rate", percent(rejected / n), rejected + " rejected. " + within(reject_rate, n)),
+        ...report.unknown_rate === null ? [] : [tile("unknown", "Unknown: none of the classes", percent(report.unknown_rate),
+            Math.round(report.unknown_rate * n) + " of the rejected. " + within(report.intervals.unknown_rate, n))],
         tile("risk", "Risk: errors among the accepted", percent(cut.errors / cut.accepted),
-             cut.errors + " errors. " + within(intervalAt(cut.k, 1), cut.accepted)),
+             cut.errors + " errors. " + within(risk, cut.accepted)),
         tile("accuracy", "Accuracy without rejection", percent(report.accuracy),
              data.wrong + " errors. " + within(report.intervals.accuracy, n)));
     for (const [id, value] of [["accepted", cut.accepted], ["errors", cut.errors]])
@@ -126,39 +145,87 @@ function showTiles() {
 
 // ---- what is taken for what, class by class ----
 
-const matrixMost = 25;
+const matrixMost = 100, pairsFrom = 26;
+const columns = [...names, ...unknown ? ["unsure", "unknown"] : ["rejected"]];
 
-// A row a label: images by prediction while they are among the first `accepted`, then the rejected ones, then the right
-// ones among all.
-function countsAt(accepted) {
-    const rejected = names.length, right = rejected + 1, rows = names.map(() => new Uint32Array(names.length + 2));
+// A row a label: images by prediction while they are accepted, then the rejected and the unknown ones; the right ones among
+// all.
+function countsNow() {
+    const accepts = acceptance(), rows = names.map(() => Object.assign(new Uint32Array(columns.length), {right: 0}));
     labels.forEach((label, i) => {
-        rows[label][i < accepted ? predictions[i] : rejected]++;
-        rows[label][right] += label === predictions[i];
+        rows[label][accepts(i) ? predictions[i] : names.length + (unknown?.has(i) ? 1 : 0)]++;
+        rows[label].right += label === predictions[i];
     });
     return rows;
 }
 
 const sum = row => row.reduce((a, b) => a + b, 0);
 
-function matrixCell(count, total, row, column) {
-    const kind = column === names.length ? "rejected" : column === row ? "same" : "";
-    const cell = make("td", {class: kind + (count ? "" : " none")}, String(count));
-    if (count)
-        cell.style.background = "rgba(var(" + (column === row ? "--shade" : "--shade-wrong") + "), " +
-                                (0.08 + 0.5 * count / total).toFixed(3) + ")";
-    return cell;
+// What stands in the cells; they are made once, since 100 classes have 10,000.
+let matrix = null;
+
+function heads(texts, scope) {
+    return texts.map(text => make("th", {scope, title: text}, make("span", {}, text)));
 }
 
-function matrixTable(counts) {
-    const heads = ["label \u2193 \u00b7 predicted \u2192", ...names.map(n => make("th", {scope: "col", title: n}, n)),
-                   make("th", {scope: "col", class: "rejected"}, "rejected")];
-    const rows = counts.map((counted, row) => {
-        const cells = Array.from(counted.subarray(0, names.length + 1)), total = sum(cells);
-        return [make("th", {scope: "row", title: names[row]}, names[row]),
-                ...cells.map((count, column) => matrixCell(count, total, row, column))];
+function makeMatrix() {
+    const least = columns.length <= 30 ? 36 : matchMedia("(pointer: coarse)").matches ? 20 : 11.5;
+    const size = Math.max(least, Math.min(48, (get("matrix").clientWidth - 134) / columns.length));
+    const font = Math.min(13, Math.max(8, size / 2.2));
+    const cells = names.map((_, row) => columns.map((_, column) =>
+        make("td", {class: column >= names.length ? "rejected" : column === row ? "same" : ""})));
+    const table = makeTable("Images by label and prediction at this threshold; blue: right, orange: wrong, grey: rejected; the deeper," +
+        " the larger a share of the label's images", ["label \u2193 predicted \u2192", ...heads(columns, "col")],
+        cells.map((row, i) => [heads([names[i]], "row")[0], ...row]));
+    table.classList.add("matrix", size < 20 ? "dense" : "airy");
+    for (const [name, value] of [["cell", size.toFixed(2) + "px"], ["font", font.toFixed(2) + "px"], ["columns", columns.length]])
+        table.style.setProperty("--" + name, value);
+    get("matrix").append(table);
+    matrix = {table, cells, counts: null, digits: Math.floor(size / (0.66 * font))};
+    listenMatrix();
+}
+
+function fillMatrix(counts) {
+    counts.forEach((counted, row) => {
+        const total = sum(counted);
+        matrix.cells[row].forEach((cell, column) => {
+            const count = counted[column], shade = cell.className.includes("rejected") ? "--shade-soft" :
+                column === row ? "--shade" : "--shade-wrong";
+            if (count === matrix.counts?.[row][column])
+                return;
+            cell.textContent = count;
+            cell.classList.toggle("none", !count);
+            cell.classList.toggle("tight", String(count).length > matrix.digits);
+            cell.style.background = count ? `rgba(var(${shade}), ${(0.1 + 0.5 * Math.sqrt(count / total)).toFixed(3)})` : "";
+        });
     });
-    return makeTable("Images by label and prediction at this threshold; framed: right, last column: rejected", heads, rows);
+    matrix.counts = counts;
+}
+
+// What a cell says, beside the pointer.
+function listenMatrix() {
+    const {table} = matrix, hint = get("hint");
+    let hot = [];
+    const leave = () => {
+        hint.hidden = true;
+        hot.forEach(head => head.classList.remove("hot"));
+    };
+    table.addEventListener("pointerover", event => {
+        leave();
+        const cell = event.target.closest("td");
+        if (!cell)
+            return;
+        const row = cell.parentNode.rowIndex - 1, column = cell.cellIndex - 1, counted = matrix.counts[row];
+        hot = [cell.parentNode.cells[0], table.querySelector("tr").cells[column + 1]];
+        hot.forEach(head => head.classList.add("hot"));
+        hint.textContent = names[row] + " \u2192 " + columns[column] + ": " + counted[column] + " of " + sum(counted) +
+            " images (" + percent(counted[column] / sum(counted)) + ")";
+        hint.hidden = false;
+        hint.style.left = Math.max(8, Math.min(event.clientX + 14, innerWidth - hint.offsetWidth - 24)) + "px";
+        hint.style.top = (event.clientY + (event.clientY > innerHeight - 80 ? -48 : 20)) + "px";
+    });
+    table.addEventListener("pointerleave", leave);
+    table.addEventListener("scroll", leave);
 }
 
 function pairsTable(counts) {
@@ -168,13 +235,17 @@ function pairsTable(counts) {
                      pairs.sort((a, b) => b[2] - a[2]).slice(0, 30));
 }
 
-const classColumns = ["class", "images", "accuracy", "reject rate", "risk"];
+// Columns of the table of classes; rates are of the images of a class but for the share wrong, of those accepted as it.
+const classColumns = ["class", "images", "accuracy", "reject rate", ...unknown ? ["unknown"] : [], "risk", "accepted as",
+                      "wrong of these", ...own ? ["own threshold"] : []];
 let classSort = {column: 0, down: false};
 
 function classRows(counts) {
     return counts.map((counted, row) => {
-        const accepted = sum(counted.subarray(0, names.length)), rejected = counted[names.length], n = accepted + rejected;
-        return [row, n, counted[names.length + 1] / n, rejected / n, (accepted - counted[row]) / accepted];
+        const accepted = sum(counted.subarray(0, names.length)), n = sum(counted);
+        const as = counts.reduce((a, b) => a + b[row], 0);
+        return [row, n, counted.right / n, (n - accepted) / n, ...unknown ? [counted[names.length + 1] / n] : [],
+                (accepted - counted[row]) / accepted, as, (as - counted[row]) / as, ...own ? [own.threshold[row]] : []];
     }).filter(r => r[1]);
 }
 
@@ -183,17 +254,27 @@ function sortButton(name, column) {
     const button = make("button", {type: "button"}, name + (sorted ? (classSort.down ? " \u25bc" : " \u25b2") : ""));
     button.addEventListener("click", () => {
         classSort = {column, down: sorted ? !classSort.down : column > 0};
-        showClasses(countsAt(cut.accepted));
+        showClasses(countsNow());
         get("per-class").querySelectorAll("th button")[column].focus();
     });
     return make("th", {scope: "col", "aria-sort": sorted ? (classSort.down ? "descending" : "ascending") : "none"}, button);
 }
 
+function classCell(value, column) {
+    const name = classColumns[column];
+    if (name === "own threshold")
+        return exactCell(value);
+    return name === "class" ? names[value] : name === "images" || name === "accepted as" ? value : percent(value);
+}
+
 function showClasses(counts) {
     const {column, down} = classSort, value = r => Number.isNaN(r[column]) ? -1 : r[column];
     const rows = classRows(counts).sort((a, b) => (value(a) - value(b)) * (down ? -1 : 1));
-    get("per-class").replaceChildren(makeTable("Accuracy of all images of a class; reject rate and risk at this threshold",
-        classColumns.map(sortButton), rows.map(([row, n, ...rates]) => [names[row], n, ...rates.map(percent)])));
+    const top = get("per-class").firstChild?.scrollTop;
+    get("per-class").replaceChildren(makeTable("Accuracy of all images of a class; the rest at this threshold" + (own ?
+        ". A class's own threshold is for the images accepted as it" : ""), classColumns.map(sortButton),
+        rows.map(row => row.map(classCell))));
+    get("per-class").firstChild.scrollTop = top;
 }
 
 function showConfusion() {
@@ -202,8 +283,13 @@ function showConfusion() {
             get(id).textContent = "Left out for so many images or classes; classifier reject counts it.";
         return;
     }
-    const counts = countsAt(cut.accepted);
-    get("matrix").replaceChildren(names.length <= matrixMost ? matrixTable(counts) : pairsTable(counts));
+    const counts = countsNow();
+    if (names.length <= matrixMost) {
+        if (!matrix)
+            makeMatrix();
+        fillMatrix(counts);
+    }
+    get("pairs").replaceChildren(...names.length < pairsFrom ? [] : [pairsTable(counts)]);
     showClasses(counts);
 }
 
@@ -214,6 +300,10 @@ const areas = [["aurc", "AURC"], ["eaurc", "E-AURC"], ["augrc", "AUGRC"], ["auro
 
 function addTable(place, ...table) {
     get(place).append(makeTable(...table));
+}
+
+function exactCell(threshold) {
+    return make("td", {title: threshold === null ? "" : "exactly " + threshold}, rounded(threshold));
 }
 
 // Other lists and other programs, when the command was asked for them.
@@ -232,11 +322,12 @@ function showOthers() {
                                      percent(c.difference.accuracy), between(c.intervals.accuracy, percent)]));
 }
 
+const span = b => b.low.toFixed(3) + " to " + b.high.toFixed(3);
+
 function showBins() {
-    const span = b => b.low.toFixed(3) + " to " + b.high.toFixed(3);
     if (report.reliability)
         addTable("bins", "Reliability", ["confidence", "images", "mean confidence", "accuracy", "95 % interval"],
-            report.reliability.filter(b => b.n).map(b => [span(b), b.n, percent(b.confidence), percent(b.right / b.n),
+            report.reliability.filter(b => b.n).map(b => [span(b), b.n, b.confidence.toFixed(4), percent(b.right / b.n),
                                                           between(b.interval, percent)]));
     addTable("bins", "Images by confidence", ["confidence", "right", "wrong"],
         report.histogram.map(b => [span(b), b.right, b.n - b.right]));
@@ -250,10 +341,11 @@ function showTables() {
             .map(([key, name]) => [name, decimal(report[key]), between(found[key], decimal)]));
     addTable("tables", "Risk at a coverage", ["coverage", "accepted", "risk", "95 % interval", "threshold"],
         report.risk_at_coverage.map(r => [percent(r.coverage), r.accepted, percent(r.risk), between(r.interval, percent),
-                                          r.threshold]));
+                                          exactCell(r.threshold)]));
     addTable("tables", "Coverage at a risk, chosen on these images: optimistic",
         ["risk at most", "coverage", "reject rate", "threshold"],
-        report.coverage_at_risk.map(r => [percent(r.risk), percent(r.coverage), percent(r.reject_rate), r.threshold]));
+        report.coverage_at_risk.map(r => [percent(r.risk), percent(r.coverage), percent(r.reject_rate),
+                                          exactCell(r.threshold)]));
     get("tables").after(make("details", {}, make("summary", {}, "What the figures mean"),
         make("ul", {}, ...Object.entries(report.conventions).map(([key, text]) =>
             make("li", {}, key.toUpperCase() + ": " + text)))));
@@ -284,13 +376,18 @@ function hatched(ink) {
 }
 
 function axis(title, more) {
-    return {title: {display: true, text: title, color: colour("--soft")}, grid: {color: colour("--line")},
-            ticks: {color: colour("--soft")}, ...more};
+    return {title: {display: true, text: title, color: colour("--soft")}, grid: {color: colour("--line")}, ...more,
+            ticks: {color: colour("--soft"), ...more?.ticks}};
 }
 
-function makeChart(name, x, y, more) {
+const inPercent = {ticks: {callback: v => +(100 * v).toPrecision(4) + "\u00a0%"}};
+
+// said: the lines of the box beside the pointer, of a point of the chart.
+function makeChart(name, x, y, said, more) {
     const options = {responsive: true, maintainAspectRatio: false, animation: false, scales: {x, y},
-                     plugins: {legend: {labels: {color: colour("--ink"), usePointStyle: true}}}};
+                     layout: {padding: {right: 12}},
+                     plugins: {legend: {labels: {color: colour("--ink"), usePointStyle: true}},
+                               tooltip: {callbacks: {title: () => "", label: said}}}};
     charts[name]?.destroy();
     charts[name] = new Chart(get(name), {options, ...more});
 }
@@ -300,12 +397,29 @@ function line(label, data, ink, more) {
             backgroundColor: colour(ink), ...more};
 }
 
-function bars(label, data, fill, more) {
-    return {type: "bar", label, data, backgroundColor: fill, pointStyle: "rect", barPercentage: 1, categoryPercentage: 0.94,
-            ...more};
+const middle = b => (b.low + b.high) / 2;
+
+// heights: of the bins, null: no bar. However small, a bar is seen.
+function bars(label, bins, heights, more) {
+    return {type: "bar", label, data: bins.map((b, i) => ({x: middle(b), y: heights[i]})), pointStyle: "rect",
+            barPercentage: 1, categoryPercentage: 0.94, minBarLength: 2, ...more};
 }
 
-const middle = b => (b.low + b.high) / 2;
+function confidenceAxis(bins, more) {
+    return axis("confidence", {type: "linear", min: bins[0].low, max: bins[bins.length - 1].high, offset: false, ...more});
+}
+
+// Draw over the bars.
+function overBars(draw) {
+    return {id: draw.name, afterDatasetsDraw(chart) {
+        const pen = chart.ctx;
+        pen.save();
+        pen.beginPath();
+        pen.strokeStyle = pen.fillStyle = colour("--ink");
+        draw(pen, chart.scales.x, chart.scales.y, chart.chartArea);
+        pen.restore();
+    }};
+}
 
 function cutPoint() {
     return cut.accepted ? [{x: cut.accepted / data.n, y: cut.errors / cut.accepted}] : [];
@@ -315,50 +429,78 @@ function makeCurve() {
     const stride = Math.max(1, Math.floor(steps / 800));
     const points = data.accepted.map((n, k) => ({x: n / data.n, y: data.errors[k] / n}))
         .filter((point, k) => k % stride === 0 || k === steps - 1);
-    makeChart("curve", axis("coverage: share of images accepted", {type: "linear", min: 0, max: 1}),
-        axis("risk: share of errors among them", {min: 0}), {data: {datasets: [
+    makeChart("curve", axis("coverage: share of images accepted", {type: "linear", min: 0, max: 1, ...inPercent}),
+        axis("risk: share of errors among them", {min: 0, ...inPercent}),
+        at => percent(at.parsed.y) + " risk at " + percent(at.parsed.x) + " coverage", {data: {datasets: [
             {type: "scatter", label: "this threshold", data: cutPoint(), pointStyle: "rectRot", radius: 9, hoverRadius: 9,
-             borderWidth: 2, backgroundColor: colour("--card"), borderColor: colour("--wrong")},
+             clip: false, borderWidth: 2, backgroundColor: colour("--card"), borderColor: colour("--wrong")},
             line("risk at coverage", points, "--right")]}});
 }
 
+// The paler a bar, the less its images say: as pale as the interval is wide.
 function makeReliability() {
-    const bins = report.reliability;
-    makeChart("reliability", axis("confidence"), axis("accuracy", {min: 0, max: 1}), {
-        data: {labels: bins.map(b => middle(b).toFixed(2)), datasets: [
-            line("perfectly calibrated", bins.map(middle), "--ink", {borderWidth: 2, borderDash: [6, 4]}),
-            bars("share of right answers", bins.map(b => b.n ? b.right / b.n : null), colour("--right"))]}});
+    const bins = report.reliability, shade = colour("--shade");
+    const fills = bins.map(b => `rgba(${shade}, ${b.n ? Math.max(0.15, 1 - 2 * (b.interval[1] - b.interval[0])).toFixed(2) : 1})`);
+    function whiskers(pen, x, y) {
+        for (const b of bins.filter(bin => bin.n)) {
+            const at = Math.round(x.getPixelForValue(middle(b))) + 0.5, ends = b.interval.map(v => y.getPixelForValue(v));
+            for (const [dx, from, to] of [[0, ...ends], [4, ends[0], ends[0]], [4, ends[1], ends[1]]]) {
+                pen.moveTo(at - dx, from);
+                pen.lineTo(at + dx, to);
+            }
+        }
+        pen.lineWidth = 1.5;
+        pen.stroke();
+    }
+    makeChart("reliability", confidenceAxis(bins), axis("accuracy", {min: 0, max: 1, ...inPercent}), at => {
+        const b = bins[at.dataIndex];
+        return at.datasetIndex ? [span(b), b.n + (b.n === 1 ? " image, " : " images, ") + percent(at.parsed.y) + " right",
+                                  "95 %: " + between(b.interval, percent)] : at.dataset.label;
+    }, {plugins: [overBars(whiskers)],
+        data: {datasets: [
+            line("perfectly calibrated", [{x: 0, y: 0}, {x: 1, y: 1}], "--ink", {borderWidth: 2, borderDash: [6, 4]}),
+            bars("share of right answers", bins, bins.map(b => b.n ? b.right / b.n : null),
+                 {backgroundColor: fills, borderColor: colour("--right"), borderWidth: 1})]}});
 }
 
-const thresholdLine = {
-    id: "thresholdLine",
-    afterDatasetsDraw(chart) {
-        const low = report.histogram[0].low, high = report.histogram[report.histogram.length - 1].high;
-        const pen = chart.ctx, area = chart.chartArea, share = (cut.threshold - low) / (high - low);
-        if (cut.threshold === null || !(share >= 0 && share <= 1))
-            return;
-        const x = area.left + share * (area.right - area.left);
+function thresholdLine(pen, x, y, area) {
+    if (cut.threshold === null || !(cut.threshold >= x.min && cut.threshold <= x.max))
+        return;
+    const at = x.getPixelForValue(cut.threshold), right = at > (area.left + area.right) / 2;
+    pen.setLineDash([6, 4]);
+    pen.lineWidth = 2;
+    pen.moveTo(at, area.top);
+    pen.lineTo(at, area.bottom);
+    pen.stroke();
+    pen.textAlign = right ? "right" : "left";
+    pen.fillText("threshold", at + (right ? -6 : 6), area.top + 10);
+}
+
+// How many images, on each bar; upright where it is too narrow.
+function counts(pen, x, y) {
+    const bins = report.histogram, width = x.getPixelForValue(bins[0].high) - x.getPixelForValue(bins[0].low);
+    pen.font = "10px system-ui, sans-serif";
+    const upright = bins.some(b => pen.measureText(b.n).width > width);
+    pen.textAlign = upright ? "left" : "center";
+    pen.textBaseline = upright ? "middle" : "bottom";
+    for (const b of bins.filter(bin => bin.n)) {
         pen.save();
-        pen.strokeStyle = pen.fillStyle = colour("--ink");
-        pen.setLineDash([6, 4]);
-        pen.lineWidth = 2;
-        pen.beginPath();
-        pen.moveTo(x, area.top);
-        pen.lineTo(x, area.bottom);
-        pen.stroke();
-        pen.textAlign = share > 0.5 ? "right" : "left";
-        pen.fillText("threshold", x + (share > 0.5 ? -6 : 6), area.top + 10);
+        pen.translate(x.getPixelForValue(middle(b)), y.getPixelForValue(b.n) - 4);
+        pen.rotate(upright ? -Math.PI / 2 : 0);
+        pen.fillText(b.n, 0, 0);
         pen.restore();
-    },
-};
+    }
+}
 
 function makeHistogram() {
     const bins = report.histogram, wrong = colour("--wrong");
-    makeChart("histogram", axis("confidence", {stacked: true}), axis("images", {stacked: true, min: 0}), {
-        plugins: [thresholdLine],
-        data: {labels: bins.map(b => String(+middle(b).toPrecision(3))), datasets: [
-            bars("right", bins.map(b => b.right), colour("--right")),
-            bars("wrong", bins.map(b => b.n - b.right), hatched(wrong), {borderColor: wrong, borderWidth: 1})]}});
+    makeChart("histogram", confidenceAxis(bins, {stacked: true}), axis("images", {stacked: true, min: 0, grace: "15%"}),
+        at => [span(bins[at.dataIndex]), at.parsed.y + " " + at.dataset.label], {
+        plugins: [overBars(counts), overBars(thresholdLine)],
+        data: {datasets: [
+            bars("right", bins, bins.map(b => b.right || null), {backgroundColor: colour("--right")}),
+            bars("wrong", bins, bins.map(b => b.n - b.right || null),
+                 {backgroundColor: hatched(wrong), borderColor: wrong, borderWidth: 1})]}});
 }
 
 function makeCharts() {
@@ -387,7 +529,7 @@ let shown = pageSize;
 const views = {
     mistakes: i => i.label !== i.prediction,
     hits: i => i.label === i.prediction,
-    rejected: i => !isAccepted(i.confidence),
+    rejected: i => !isAccepted(i),
     unknown: i => i.novelty !== undefined,
     all: () => true,
 };
@@ -410,7 +552,7 @@ function card(item) {
     return make("li", {class: right ? "right" : "wrong"}, picture,
                 make("b", {}, right ? "\u2713 " + label : "\u2717 " + label + " \u2192 " + answer),
                 make("span", {}, views.unknown(item) ? "unknown, p " + item.novelty.toPrecision(2)
-                     : (isAccepted(item.confidence) ? "accepted" : "rejected") + ", confidence " +
+                     : (isAccepted(item) ? "accepted" : "rejected") + ", confidence " +
                      (item.confidence === null ? "none" : item.confidence.toFixed(4))),
                 make("span", {class: "file"}, item.path));
 }
@@ -453,7 +595,7 @@ function announce() {
 function show() {
     const slider = get("slider");
     slider.value = steps - cut.k;
-    slider.setAttribute("aria-valuetext", "threshold " + thresholdText() + ", coverage " + percent(cut.accepted / data.n));
+    slider.setAttribute("aria-valuetext", "threshold " + thresholdText(rounded) + ", coverage " + percent(cut.accepted / data.n));
     if (document.activeElement !== get("exact"))
         get("exact").value = thresholdText();
     showTiles();
@@ -532,9 +674,8 @@ function showAbout() {
     get("about").textContent = [data.n + " images", ...parts].join(" \u00b7 ");
     const warnings = [
         [report.chose_best, "This list also chose the best weights: its figures are optimistic."],
-        [report.threshold !== null && report.threshold_note, `Threshold ${report.threshold} (${report.threshold_note}).`],
-        [ownThresholds, "The cfg has a threshold of each class: they accept " + percent(report.coverage) + ", " +
-            percent(report.risk) + " of them wrong. The slider moves one for all."],
+        [report.threshold !== null && report.threshold_note, `Threshold ${rounded(report.threshold)} (${report.threshold_note}).`],
+        [own, "The cfg has a threshold of each class, which the figures follow as reported. The slider moves one for all."],
         [report.risk_control?.feasible === false, "No threshold on these images keeps the asked risk."],
         [typeof Chart === "undefined",
          "No charts: Chart.js was not found when the report was made (Debian package libjs-chart.js)."],

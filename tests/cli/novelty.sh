@@ -146,6 +146,20 @@ expect_status 0
 [ "$(grep -o '"novelty":' "$T/page/report.html" | wc -l)" -eq "$(unknown "$T/page/predictions.csv")" ] || complain "other unknown images in the page"
 end
 
+if command -v chromedriver >/dev/null 2>&1 && command -v chromium >/dev/null 2>&1; then
+    begin "the page with thresholds of each class, unsure and unknown images"
+    calibrate -novelty 0.1 -risk 0.3 -delta 0.3 -per-class -out "$T/each.cfg"
+    expect_status 0
+    run "$D" classifier reject "$data" "$T/each.cfg" "$W" -report "$T/each"
+    expect_status 0
+    run timeout 120 python3 tests/cli/report_page.py own "$T/each"
+    expect_status 0
+    [ ! -s "$T/out" ] || complain "$(head -c 3000 "$T/out")"
+    end
+else
+    skip "the page with thresholds of each class, unsure and unknown images" "no chromium and chromedriver"
+fi
+
 library=${PRELOAD:-$PWD/libdarknet-sat.so}
 # a sanitizer's runtime must come first in a process
 if [ "$D" = ./darknet ]; then

@@ -119,8 +119,19 @@ if command -v chromedriver >/dev/null 2>&1 && command -v chromium >/dev/null 2>&
 html = open(sys.argv[1]).read()
 open(sys.argv[2], "w").write(re.sub("<script>.*?</script>", "", html, count=1, flags=re.S))' \
         "$T/two/report.html" "$T/two/no_charts.html"
-    run timeout 300 python3 tests/cli/report_page.py "$D" "$T/a/report" "$T/p.csv" "${SHOTS:-$T}" \
-        "$T/none/report.html" "$T/two/report.html" "$T/two/no_charts.html"
+    # matrices: names of up to 18 letters, 100 images a class
+    for n in 14 100; do
+        awk -v n=$n 'BEGIN { print "label,prediction,confidence"
+            for (i = 0; i < 100 * n; i++) {
+                c = i % n; other = i % 7 ? c : (i * 31 + c) % n
+                printf "%s_%03d,%s_%03d,0.%04d\n", substr("a long name of one", 1, 4 + c % 11), c,
+                    substr("a long name of one", 1, 4 + other % 11), other, 9999 - i % 4999 }
+            }' >"$T/$n.csv"
+        run "$D" classifier reject -from "$T/$n.csv" -threshold 0.6 -report "$T/${n}_classes"
+        expect_status 0
+    done
+    run timeout 300 python3 tests/cli/report_page.py "$D" "$T/a/report" "$T/p.csv" "${SHOTS:-$T}" "$T/none/report.html" \
+        "$T/two/report.html" "$T/two/no_charts.html" "$T/14_classes/report.html" "$T/100_classes/report.html"
     expect_status 0
     [ ! -s "$T/out" ] || complain "$(head -c 3000 "$T/out")"
     end

@@ -1,6 +1,7 @@
 """report_page.py DARKNET DIR CSV SHOTS [PAGE…]: open DIR/report.html in a headless Chromium and hold its numbers against
-those of `classifier reject -from CSV -threshold`; PAGEs must load without an error. Prints a line for what is wrong,
-nothing when all is right."""
+those of `classifier reject -from CSV -threshold`; PAGEs must load without an error, and their confusion matrices be readable.
+report_page.py own DIR: the same against DIR/report.json, for a network with thresholds of each class that knows strangers.
+Prints a line for what is wrong, nothing when all is right."""
 import json
 import os
 import subprocess
@@ -83,6 +84,45 @@ def check_threshold(page, darknet, csv):
     expect("reset", compare(page, darknet, csv, "reset", "0.6")["accepted"], shown["accepted"])
 
 
+TABLE = """
+return Array.from(document.querySelectorAll(arguments[0] + " table")).filter(t => t.caption.textContent.includes(arguments[1]))
+    .flatMap(t => Array.from(t.tBodies[0].rows, r => Array.from(r.cells, c => [c.textContent, c.title])));
+"""
+
+
+def check_thresholds_shown(page):
+    """Six digits, and no image accepted that the whole number rejects."""
+    rows = page.script(TABLE, "#tables", "Risk at a coverage") + page.script(TABLE, "#tables", "Coverage at a risk")
+    shown = [row[-1] for row in rows if row[-1][0] != "\u2013"]
+    expect("rows with a threshold", len(shown) >= 7, True)
+    for text, title in shown:
+        exact = float(title.split()[-1])
+        expect(f"{exact} is rounded up in {text}", exact <= float(text) < exact * (1 + 1e-5), True)
+        expect(f"digits of {text}", len(text.lstrip("0.")) <= 6, True)
+
+
+def check_charts(page):
+    """Units as on the tiles; the marker whole at coverage 1; pale bars for few images."""
+    labels = page.script("""return ["curve", "curve", "reliability"].map((name, i) =>
+        Chart.getChart(name).scales[i === 1 ? "x" : "y"].ticks.map(t => t.label))""")
+    expect("axes in percent", all(label.endswith("\u00a0%") for ticks in labels for label in ticks), True)
+    page.script(SET, "slider", 0, "input")
+    page.settle()
+    beyond = page.script("""
+        const canvas = document.getElementById("curve"), area = Chart.getChart(canvas).chartArea, scale = devicePixelRatio;
+        const x = Math.ceil(area.right * scale) + 2, y = area.top * scale - 12;
+        const p = canvas.getContext("2d").getImageData(x, y, 8 * scale, (area.bottom - 6) * scale - y).data;
+        return p.some((v, i) => i % 4 === 3 && v > 0);""")
+    expect("the marker at coverage 1 is whole", beyond, True)
+    page.script("document.getElementById('reset').click()")
+    few, many = page.script("""
+        const {reliability} = JSON.parse(document.getElementById("data").textContent).report;
+        const fills = Chart.getChart("reliability").data.datasets[1].backgroundColor, bins = reliability.map((b, i) => [b.n, i]);
+        const full = bins.filter(b => b[0]).sort((a, b) => a[0] - b[0]);
+        return [full[0], full[full.length - 1]].map(b => parseFloat(fills[b[1]].split(",")[3]))""")
+    expect("a bar of few images is paler", few < many, True)
+
+
 def check_gallery(page):
     count = "return [document.querySelectorAll('#gallery li').length, document.querySelectorAll('#gallery img').length]"
     page.script(SET, "view", "all", "change")
@@ -142,6 +182,60 @@ def check_looks(page, shots):
     expect("theme after the button", page.script(theme), "light")
 
 
+def check_matrix(page, path):
+    """Up to 100 classes beside each other at 1,400 px, every number in its cell."""
+    page.size(1400, 900)
+    page.open("file://" + os.path.abspath(path))
+    page.settle()
+    found = page.script("""
+        const scroll = document.querySelector("#matrix .scroll"), size = e => parseFloat(getComputedStyle(e).fontSize);
+        const cells = Array.from(scroll.querySelectorAll("td")), range = document.createRange();
+        const width = cell => { range.selectNodeContents(cell); return range.getBoundingClientRect().width; };
+        return {classes: scroll.querySelectorAll("tbody tr").length, scrolls: scroll.scrollWidth > scroll.clientWidth + 1,
+                seen: cells.filter(c => c.textContent !== "0" && size(c) >= 8).length / cells.filter(c => c.textContent !== "0").length,
+                cut: cells.filter(c => width(c) > c.clientWidth).map(c => c.textContent),
+                heads: Math.min(...Array.from(scroll.querySelectorAll("th"), size))};""")
+    expect(f"{path}: a matrix that scrolls", found["scrolls"], False)
+    expect(f"{path}: cells with more digits than room", found["cut"], [])
+    expect(f"{path}: numbers of eight pixels and more", found["seen"] > 0.99, True)
+    expect(f"{path}: names of ten pixels and more", found["heads"] >= 10, True)
+    page.script("document.querySelector('#matrix td').dispatchEvent(new PointerEvent('pointerover', {bubbles: true}))")
+    expect(f"{path}: what a cell says", page.script("return /^.+ \u2192 .+: [0-9]+ of [0-9]+ images/.test("
+                                                      "document.getElementById('hint').textContent)"), True)
+
+
+def check_own(page, folder):
+    page.size(1280, 900)
+    page.open("file://" + os.path.abspath(os.path.join(folder, "report.html")))
+    page.settle()
+    with open(os.path.join(folder, "report.json")) as f:
+        told = json.load(f)
+    for place in ("as reported", "again as reported"):
+        shown = page.script(SHOWN)
+        for key, name in (("coverage", "coverage"), ("reject", "reject_rate"), ("risk", "risk")):
+            expect(f"{place}: {name}", shown[key], percent(told[name]))
+        expect(f"{place}: unknown", page.script("return document.getElementById('unknown').textContent"),
+               percent(told["unknown_rate"]))
+        expect(f"{place}: matrix", [row[:-2] + [row[-2] + row[-1]] for row in shown["matrix"]], told["confusion"])
+        expect(f"{place}: images in the column unknown", sum(row[-1] for row in shown["matrix"]),
+               round(told["unknown_rate"] * told["n"]))
+        rows = page.script(TABLE, "#per-class", "Accuracy")
+        expect(f"{place}: accepted as", [int(row[-3][0]) for row in rows], [c["accepted_as"] for c in told["classes"]])
+        for row, c in zip(rows, told["classes"]):
+            text, exact = row[-1][0], c["threshold"]
+            expect(f"{place}: threshold {text} of {c['name']}", text in ("never", "none") if exact is None else
+                   exact <= float(text) < exact * (1 + 1e-5), True)
+        page.script(SET, "slider", 0, "input")
+        page.settle()
+        expect("the slider moves one for all", page.script(SHOWN)["accepted"] > shown["accepted"], True)
+        page.script("document.getElementById('reset').click()")
+        page.settle()
+    page.script(SET, "view", "rejected", "change")
+    expect("rejected images", page.script("return document.getElementById('count').textContent.split(' ')[0]"),
+           str(sum(row[-1] for row in told["confusion"])))
+    expect("errors on the console", page.complaints("SEVERE", "WARNING"), [])
+
+
 def check_page(page, path):
     """A page of few images, or without Chart.js."""
     page.open("file://" + os.path.abspath(path))
@@ -162,14 +256,20 @@ def main(darknet, folder, csv, shots, *others):
         page.size(1280, 900)
         page.open("file://" + os.path.abspath(os.path.join(folder, "report.html")))
         check_threshold(page, darknet, csv)
+        check_thresholds_shown(page)
         check_gallery(page)
         check_access(page)
         expect("complaints on the console", page.complaints("SEVERE", "WARNING"), [])
+        check_charts(page)
         check_looks(page, shots)
         # reading pixels of a canvas is a warning by itself
         expect("errors on the console", page.complaints("SEVERE"), [])
         for other in others:
-            check_page(page, other)
+            (check_matrix if "classes" in other else check_page)(page, other)
 
 
-main(*sys.argv[1:])
+if sys.argv[1] == "own":
+    with Browser() as browser:
+        check_own(browser, sys.argv[2])
+else:
+    main(*sys.argv[1:])

@@ -591,12 +591,13 @@ static void json_has_intervals(void **state)
     ds_rival_figures rival = some_rival();
     ds_figures r = full_report(&rival);
     json_t *o = loaded(&r), *i = json_object_get(o, "intervals");
-    assert_int_equal(json_object_size(i), 10);
+    assert_int_equal(json_object_size(i), 11);
     assert_true(json_number(i, "level") == 0.95 && json_number(i, "replicates") == 200);
     assert_true(json_number(i, "seed") == 9);
     assert_interval(i, "accuracy", r.rates.accuracy.interval.low, r.rates.accuracy.interval.high);
     assert_interval(i, "reject_rate", r.rates.reject.interval.low, r.rates.reject.interval.high);
     assert_interval(i, "risk", r.rates.risk.interval.low, r.rates.risk.interval.high);
+    assert_interval(i, "unknown_rate", NAN, NAN); /* nothing is known of strangers */
     assert_interval(i, "aurc", 0.001, 0.002);
     assert_interval(i, "eaurc", 0, 0.5);
     assert_interval(i, "augrc", NAN, NAN);
