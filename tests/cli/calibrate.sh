@@ -42,7 +42,7 @@ expect_out '^images +60, all for the threshold$'
 expect_out '^with probability at least 95 % over the draw of the calibration images, the error rate among accepted images of the same kind is at most 30 %$'
 expect_out '^threshold +[01]\.[0-9]+$'
 accepted=$(figure coverage 3 | tr -d '(')
-[ "$(sed -n '/^\[reject\]$/,$p' "$T/out" | tr '\n' ' ')" = "[reject] threshold=$(figure threshold 1) confidence=msp rejected=$((60 - accepted)),60 " ] ||
+[ "$(sed -n '/^\[reject\]$/,$p' "$T/out" | tr '\n' ' ')" = "[reject] threshold=$(figure threshold 1) confidence=msp rejected=$((60 - accepted)),60 precision=f32 " ] ||
     complain "$(cat "$T/out")"
 threshold=$(figure threshold 1)
 errors=$(figure 'selective risk' 3 | tr -d '(')
@@ -54,7 +54,7 @@ expect_status 0
 expect_quiet
 expect_out "^written to $T/new.cfg\$"
 [ "$(figure threshold 1)" = "$threshold" ] || complain "another threshold"
-{ cat "$T/plain.cfg"; printf '[reject]\nthreshold=%s\nconfidence=msp\nrejected=%s,60\n' "$threshold" $((60 - accepted)); } >"$T/expected.cfg"
+{ cat "$T/plain.cfg"; printf '[reject]\nthreshold=%s\nconfidence=msp\nrejected=%s,60\nprecision=f32\n' "$threshold" $((60 - accepted)); } >"$T/expected.cfg"
 expect_same "$T/new.cfg" "$T/expected.cfg"
 expect_accepted "$T/new.cfg" "$accepted" "$errors"
 at_most 1 "$accepted" && at_most "$accepted" 59 || complain "$accepted of 60 accepted: the case shows nothing"
@@ -78,7 +78,7 @@ for score in msp margin entropy gini maxlogit energy pnorm; do
     at_most 30 "$(figure coverage 3 | tr -d '(')" || complain "$score: fewer than half accepted"
     [ $score = pnorm ] && p=pnorm_p=3 || p=
     { sed '/^\[reject\]/,$d' "$T/own.cfg"
-      printf '[reject]\n# mine\n confidence = %s\n%stemperature=1.5\nthreshold=%s\nrejected=%s,60\n# end\n' "$score" "${p:+$p
+      printf '[reject]\n# mine\n confidence = %s\n%stemperature=1.5\nthreshold=%s\nrejected=%s,60\nprecision=f32\n# end\n' "$score" "${p:+$p
 }" "$(figure threshold 1)" "$(figure 'reject rate' 3 | tr -d '(')"; } >"$T/expected2.cfg"
     expect_same "$T/new.cfg" "$T/expected2.cfg"
     expect_accepted "$T/new.cfg" "$(figure coverage 3 | tr -d '(')" "$(figure 'selective risk' 3 | tr -d '(')"
@@ -136,7 +136,7 @@ begin "CRLF, and a stock [cost] at the end"
 { cat "$T/plain.cfg"; printf '[cost]\ntype=sse\n'; } | sed 's/$/\r/' >"$T/plain2.cfg"
 run "$D" classifier calibrate "$data" "$T/plain2.cfg" "$W" -risk 0.3 -delta 0.05 -out "$T/new.cfg"
 expect_status 0
-{ cat "$T/plain.cfg"; printf '# [cost]\n# type=sse\n\n[reject]\nthreshold=%s\nconfidence=msp\nrejected=%s,60\n' "$threshold" $((60 - accepted)); } | sed 's/$/\r/' >"$T/expected2.cfg"
+{ cat "$T/plain.cfg"; printf '# [cost]\n# type=sse\n\n[reject]\nthreshold=%s\nconfidence=msp\nrejected=%s,60\nprecision=f32\n' "$threshold" $((60 - accepted)); } | sed 's/$/\r/' >"$T/expected2.cfg"
 expect_same "$T/new.cfg" "$T/expected2.cfg"
 end
 

@@ -49,7 +49,7 @@ expect_out '^  learnt from +80 images, 16 features each: '
 expect_out '^  score +joint$'
 expect_out 'is called unknown with probability at most 10 %: when it is among the 6 strangest of 61, itself and the 60 that'
 expect_file "$T/new.novelty"
-{ cat "$T/plain.cfg"; printf '[reject]\nnovelty=new.novelty\nnovelty_rate=0.1\nrejected=5,60\n'; } >"$T/expected.cfg"
+{ cat "$T/plain.cfg"; printf '[reject]\nnovelty=new.novelty\nnovelty_rate=0.1\nrejected=5,60\nprecision=f32\n'; } >"$T/expected.cfg"
 expect_same "$T/new.cfg" "$T/expected.cfg"
 end
 
