@@ -40,6 +40,13 @@ static const ds_option reject_options[] = {
     OPT_INTS("rejected", rejected,
              "how many of how many calibration images were rejected: predict warns when it rejects far more",
              OPT_RANGE(0, INT_MAX), .unit = "K,N"),
+    OPT_CHECK(
+        DS_INT, "views",
+        "for the mean of the answers to N views of each image (`predict --help`), by `classifier` alone",
+        .def = "1", OPT_RANGE(1, 10)),
+    OPT_CHECK(DS_TEXT, "with",
+              "for the mean with more networks; files lie beside the cfg, or in the current folder",
+              .unit = "CFG,WEIGHTS,..."),
     OPT_ENUM("precision", precision, precisions,
              "what the thresholds were found with; answers by another come with a warning"),
     OPT_REAL("temperature", score.temperature,

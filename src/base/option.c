@@ -119,9 +119,15 @@ static bool set_numbers(const ds_option *o, ds_numbers *target, const char *valu
     return ok;
 }
 
+int ds_option_values(const ds_option *o)
+{
+    return o->type == DS_FLAG ? 0 : o->type == DS_TEXT && o->unit && strchr(o->unit, ' ') ? 2 : 1;
+}
+
 static bool set(const ds_option *o, void *target, const char *value)
 {
     ds_texts *texts = target;
+    char *text;
     switch (o->type) {
     case DS_FLAG:
     case DS_BOOL:
@@ -136,8 +142,10 @@ static bool set(const ds_option *o, void *target, const char *value)
     case DS_ENUM:
         return set_enum(o, target, value);
     case DS_TEXT:
+        text = ds_option_values(o) > 1 && *(char **)target ? ds_format("%s,%s", *(char **)target, value)
+                                                           : ds_strdup(value);
         clear(o, target);
-        *(char **)target = ds_strdup(value);
+        *(char **)target = text;
         return true;
     case DS_TEXTS:
         DS_PUSH(texts->v, texts->n, ds_strdup(value));
@@ -155,11 +163,9 @@ static int bad_value(const ds_option *o, const char *value, const char *file, in
         n++;
     const char *near = ds_nearest(value, o->names, n);
     char *expected = ds_option_describe(o);
-    const char *below =
-        o->type == DS_INT && strlen(value) > 9 && (!limited(o) || o->max >= INT_MAX) ? " below 2^31" : "";
-    ds_fail_at(e, DS_EINPUT, file, line, "%s=%.80s%s, expected %s%s%s%s%s", o->name, value,
-               strlen(value) > 80 ? "…" : "", expected, below, near ? "; did you mean '" : "",
-               near ? near : "", near ? "'?" : "");
+    ds_fail_at(e, DS_EINPUT, file, line, "%s=%.80s%s, expected %s%s%s%s", o->name, value,
+               strlen(value) > 80 ? "…" : "", expected, near ? "; did you mean '" : "", near ? near : "",
+               near ? "'?" : "");
     free(expected);
     return DS_EINPUT;
 }
@@ -309,9 +315,7 @@ char *ds_option_describe(const ds_option *o)
     fputs(types[o->type].kind, out);
     for (int i = 0; o->type == DS_ENUM && o->names[i]; i++)
         fprintf(out, "%s%s", i ? "|" : "", o->names[i]);
-    if (limited(o) && o->min == -HUGE_VAL)
-        fputs(", inf or -inf", out);
-    else if (limited(o))
+    if (limited(o))
         fprintf(out, " from %.9g", o->min);
     if (limited(o) && o->max < (o->type == DS_INT ? INT_MAX : HUGE_VAL))
         fprintf(out, " to %.9g", o->max);

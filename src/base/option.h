@@ -39,7 +39,9 @@ typedef struct ds_option {
     const char *def;          /* default as a user would write it; NULL: none (zero; NAN for a DS_REAL) */
     double min, max;          /* inclusive, of each number; both 0: no limit; max HUGE_VAL: none above;
                                * min -HUGE_VAL: DS_REALS take inf and -inf too */
-    const char *unit;         /* word for the value in help ("F", "epochs"); NULL: by its type */
+    const char *unit;         /* word for the value in help ("F", "epochs"); NULL: by its type. A DS_TEXT
+                               * of two ("CFG WEIGHTS"): a flag that may be given several times; all its
+                               * values become one text with commas */
     const char *const *names; /* DS_ENUM: the words, NULL-terminated */
     const char *when;         /* "target=ema|abstain": allowed only then; NULL: always */
     const char *help;         /* one line, lower case, no full stop */
@@ -110,6 +112,9 @@ void ds_option_clear(const ds_option *table, void *state);
 
 /* "an integer from 1 to 100". Fresh memory. */
 char *ds_option_describe(const ds_option *o);
+
+/* How many values a flag takes at once. */
+int ds_option_values(const ds_option *o);
 
 /* Help as aligned lines; `prefix` is "" for keys and "-" for flags. */
 void ds_option_print(const ds_option *table, const char *prefix, FILE *out);

@@ -24,7 +24,7 @@ typedef struct calibrate_flags {
     bool per_class;
     int confidence; /* DS_CONFIDENCES: best, -1: that of [reject] */
     int seed;
-    char *temperature, *out, *from;
+    char *temperature, *pnorm, *out, *from;
     ds_strangers_flags strangers;
     ds_run_flags run;
 } calibrate_flags;
@@ -54,12 +54,18 @@ const ds_option ds_calibrate_options[] = {
         "cost", cost,
         "instead: rejecting an image is as bad as C errors, between 0 and 1 (Chow's rule, with msp only)",
         .unit = "C"),
-    OPT_ENUM("confidence", confidence, confidence_words,
-             "score to rank by, best: that of the lowest AURC; without it that of [reject] in CFG"),
+    OPT_ENUM(
+        "confidence", confidence, confidence_words,
+        "score to rank by, best: that of the lowest AURC, at the temperature as it is and fitted; without it "
+        "that of [reject] in CFG"),
     OPT_TEXT(
         "temperature", temperature,
         "divides the logits of the score; fit: that of the lowest NLL; without it that of [reject] in CFG",
         .unit = "T"),
+    OPT_TEXT("pnorm", pnorm,
+             "the p of the confidence pnorm; fit: of 1 to 10 that of the lowest AURC, as best does it too; "
+             "without it pnorm_p= of [reject] in CFG",
+             .unit = "P"),
     DS_STRANGERS_OPTIONS,
     OPT_INT("seed", seed,
             "decides which half of the images serves best, fit and novelty, and which the threshold",
@@ -72,6 +78,7 @@ const ds_option ds_calibrate_options[] = {
     DS_RUN_THREADS,
     DS_RUN_BACKEND,
     DS_RUN_LOADERS,
+    DS_RUN_MEAN,
     OPT_END,
 };
 
@@ -82,9 +89,14 @@ static bool wants_best(const calibrate_flags *s)
     return s->confidence == DS_CONFIDENCES;
 }
 
+static bool is_fit(const char *value)
+{
+    return value && strcmp(value, "fit") == 0;
+}
+
 static bool wants_fit(const calibrate_flags *s)
 {
-    return s->temperature && strcmp(s->temperature, "fit") == 0;
+    return is_fit(s->temperature) || is_fit(s->pnorm);
 }
 
 /* Is a threshold looked for? */
@@ -118,21 +130,20 @@ static int check_aim(const calibrate_flags *s, ds_error *e)
     return ds_check_inside("cost", s->cost, e);
 }
 
-static int check_temperature(const calibrate_flags *s, ds_error *e)
+/* fit, or a number. */
+static int check_number(const char *flag, const char *value, ds_error *e)
 {
-    double value;
-    if (!s->temperature || wants_fit(s))
+    double v;
+    if (!value || is_fit(value) || (ds_parse_double(value, &v) && v >= 1e-6 && v <= 1e6))
         return DS_OK;
-    if (ds_parse_double(s->temperature, &value) && value >= 1e-6 && value <= 1e6)
-        return DS_OK;
-    return ds_fail(e, DS_EUSAGE, "-temperature %s, expected fit or a number from 1e-06 to 1000000",
-                   s->temperature);
+    return ds_fail(e, DS_EUSAGE, "-%s %s, expected fit or a number from 1e-06 to 1000000", flag, value);
 }
 
 static int check_from(const calibrate_flags *s, ds_error *e)
 {
     const char *flag = s->confidence >= 0          ? "confidence"
                        : s->temperature            ? "temperature"
+                       : s->pnorm                  ? "pnorm"
                        : !isnan(s->strangers.rate) ? "novelty"
                        : s->out                    ? "out"
                                                    : NULL;
@@ -145,13 +156,14 @@ static int check_from(const calibrate_flags *s, ds_error *e)
 static int check_flags(const calibrate_flags *s, int n_operands, ds_error *e)
 {
     DS_TRY(check_aim(s, e));
-    DS_TRY(check_temperature(s, e));
+    DS_TRY(check_number("temperature", s->temperature, e));
+    DS_TRY(check_number("pnorm", s->pnorm, e));
     if (!isnan(s->cost) && s->confidence > DS_MSP)
         return ds_fail(
             e, DS_EUSAGE,
             "-cost and -confidence %s, expected msp: Chow's rule needs a probability of being right",
             confidence_words[s->confidence]);
-    DS_TRY(ds_check_source(s->from, n_operands, e));
+    DS_TRY(ds_check_source(s->from, &s->run, n_operands, e));
     return check_from(s, e);
 }
 
@@ -221,8 +233,15 @@ static int set_score(calibration *c, const calibrate_flags *s, ds_error *e)
     c->answers.thresholds = has_aim(s) ? NULL : thresholds;
     if (s->confidence >= 0 && !wants_best(s))
         c->score.kind = (ds_confidence)s->confidence;
-    if (s->temperature && !wants_fit(s))
+    if (s->temperature && !is_fit(s->temperature))
         ds_parse_double(s->temperature, &c->score.temperature);
+    if (s->pnorm && !is_fit(s->pnorm))
+        ds_parse_double(s->pnorm, &c->score.pnorm_p);
+    if (s->pnorm && c->score.kind != DS_PNORM && !wants_best(s))
+        return ds_fail(e, DS_EUSAGE, "-pnorm with confidence %s, expected -confidence pnorm or best",
+                       ds_confidence_names[c->score.kind]);
+    if (!has_aim(s))
+        ds_model_tell_mean(&c->m);
     if (!isnan(s->cost) && c->score.kind != DS_MSP)
         return ds_fail(e, DS_EUSAGE,
                        "-cost with confidence=%s of %s, expected -confidence msp: Chow's rule needs a "
@@ -231,18 +250,14 @@ static int set_score(calibration *c, const calibrate_flags *s, ds_error *e)
     return wants_best(s) ? DS_OK : ds_score_check(&c->score, info->logits, info->abstain, e);
 }
 
-/* Temperature, score and novelty, on one half of the images; the other half's are *rest. */
+/* Temperature, norm, score and novelty, on one half of the images; the other half's are *rest. */
 static int fit(calibration *c, const calibrate_flags *s, ds_answers *rest, ds_error *e)
 {
-    static const char *const fitted[2][2][2] = {
-        {{NULL, "the confidence"}, {"the temperature", "the temperature and the confidence"}},
-        {{"novelty", "novelty and the confidence"},
-         {"novelty and the temperature", "novelty, the temperature and the confidence"}}};
     const bool novel = !isnan(s->strangers.rate);
     ds_calibration *r = &c->found;
     ds_answers first;
-    r->fitted = fitted[novel][wants_fit(s)][wants_best(s)];
-    if (r->fitted && has_aim(s))
+    double t[2], nll[2];
+    if ((novel || wants_best(s) || wants_fit(s)) && has_aim(s))
         r->fitted_on = ds_answers_halve(&c->answers, s->seed);
     if (novel)
         DS_TRY(ds_strangers_rank(&c->strangers, &c->answers, has_aim(s) ? r->fitted_on : c->answers.n,
@@ -250,10 +265,15 @@ static int fit(calibration *c, const calibrate_flags *s, ds_answers *rest, ds_er
     first = ds_answers_part(&c->answers, 0, r->fitted_on);
     *rest = ds_answers_part(&c->answers, r->fitted_on, c->answers.n);
     r->seed = s->seed;
-    if (wants_fit(s))
+    if (is_fit(s->temperature))
         DS_TRY(ds_answers_fit_temperature(&first, rest, &c->score.temperature, r->nll, e));
-    if (wants_best(s))
-        r->n_candidates = ds_answers_choose_score(&first, &c->score, r->candidates);
+    if (is_fit(s->pnorm) || (wants_best(s) && !s->pnorm))
+        c->score.pnorm_p = ds_answers_fit_pnorm(&first);
+    if (!wants_best(s))
+        return DS_OK;
+    t[0] = c->score.temperature;
+    const bool two = !s->temperature && !ds_answers_fit_temperature(&first, rest, &t[1], nll, NULL);
+    r->n_candidates = ds_answers_choose_score(&first, &c->score, t, 1 + two, r->candidates);
     return DS_OK;
 }
 
@@ -266,6 +286,8 @@ static int find(calibration *c, const calibrate_flags *s, ds_error *e)
     r->images = c->answers.n;
     r->confidence = ds_confidence_names[c->score.kind];
     r->temperature = c->score.temperature;
+    r->pnorm_p = c->score.kind == DS_PNORM ? c->score.pnorm_p : 0;
+    r->model = c->m.title;
     ds_answers_score(&rest, &c->score);
     for (size_t i = 0; i < rest.n; i++)
         r->novelty.unknown += ds_answers_unknown(&rest, i);
@@ -280,13 +302,6 @@ typedef struct keys {
     int n;
     char numbers[MOST_KEYS][DS_NUMBER_TEXT], rejected[2 * DS_NUMBER_TEXT];
 } keys;
-
-static bool is_in_cfg(const ds_model *m, const char *key)
-{
-    int reject;
-    ds_cfg_cost(m->cfg, &reject);
-    return reject >= 0 && ds_section_get(&m->cfg->sections[reject + 1], key);
-}
 
 static void add_key(keys *k, const char *key, const char *value)
 {
@@ -308,12 +323,16 @@ static void threshold_keys(keys *k, const calibration *c)
         add_key(k, "threshold", NULL);
     add_key(k, "thresholds", c->classes.text);
     add_key(k, "confidence", c->found.confidence);
-    if (score->temperature != 1 || is_in_cfg(&c->m, "temperature"))
+    if (score->temperature != 1 || ds_model_key(&c->m, "temperature"))
         add_number(k, "temperature", score->temperature);
-    if (score->kind != DS_PNORM && is_in_cfg(&c->m, "pnorm_p"))
+    if (score->kind != DS_PNORM && ds_model_key(&c->m, "pnorm_p"))
         add_key(k, "pnorm_p", NULL); /* goes with pnorm alone */
-    else if (score->kind == DS_PNORM && score->pnorm_p != 2)
+    else if (score->kind == DS_PNORM && (score->pnorm_p != 2 || ds_model_key(&c->m, "pnorm_p")))
         add_number(k, "pnorm_p", score->pnorm_p);
+    if (c->m.all.views > 1 || ds_model_key(&c->m, "views"))
+        add_number(k, "views", c->m.all.views);
+    if (c->m.with)
+        add_key(k, "with", c->m.with);
 }
 
 static void keys_of(keys *k, const calibration *c, const calibrate_flags *s)
@@ -375,6 +394,9 @@ static int open_network(calibration *c, const calibrate_flags *s, const char *co
     DS_TRY(ds_model_open(&c->m, operands, DS_CALIB_LIST, &s->run, &c->answers, e));
     DS_TRY(ds_outputs_keep_listed(&c->outputs, d, e));
     DS_TRY(ds_outputs_keep(&c->outputs, (const char *const *)c->answers.paths, c->answers.n, e));
+    if (c->m.with && c->m.with[strcspn(c->m.with, " \t\r\n#")])
+        return ds_fail(e, DS_EUSAGE, "-with %s, expected names without blanks and '#', for the cfg",
+                       c->m.with);
     DS_TRY(set_score(c, s, e));
     DS_TRY(ds_per_class_read(&c->classes, &s->risks, &c->answers, e));
     if (c->answers.n < 2 && (wants_best(s) || wants_fit(s)))
@@ -392,10 +414,10 @@ static int calibrate_network(calibration *c, const calibrate_flags *s, const cha
     DS_TRY(ds_outputs_add(&c->outputs, "novelty", c->strangers.path, e));
     DS_TRY(ds_outputs_keep(&c->outputs, operands, 3, e));
     DS_TRY(ds_place_open(&c->out, s->out, e));
-    c->found.model = operands[2];
     int rc = open_network(c, s, operands, e);
     ds_print_notes(&c->m.notes, stderr);
     DS_TRY(rc);
+    DS_TRY(ds_outputs_keep(&c->outputs, (const char *const *)c->m.files.v, (size_t)c->m.files.n, e));
     const ds_eval_setup how = {.score = c->score, .top = 1, .keep_logits = true};
     if (c->strangers.path)
         DS_TRY(ds_strangers_learn(&c->strangers, &c->m, &s->run, &c->answers, &c->found.novelty, e));

@@ -42,12 +42,13 @@ const ds_option ds_predict_options[] = {
     DS_RUN_THREADS,
     DS_RUN_LOADERS,
     DS_RUN_BACKEND,
+    DS_RUN_MEAN,
     OPT_END,
 };
 
 /* What every image needs. */
 typedef struct predictor {
-    ds_net *net;
+    ds_ensemble *nets;
     const ds_net_info *info;
     ds_score score;
     ds_answer_writer to;
@@ -58,11 +59,11 @@ typedef struct predictor {
     size_t accepted;
 } predictor;
 
-static int predictor_init(predictor *p, const ds_model *m, const predict_state *s, ds_error *e)
+static int predictor_init(predictor *p, ds_model *m, const predict_state *s, ds_error *e)
 {
     const ds_net_info *info = ds_net_get_info(m->net);
     int top = s->top ? s->top : m->data.top;
-    *p = (predictor){.net = m->net, .info = info};
+    *p = (predictor){.nets = &m->all, .info = info};
     p->to = (ds_answer_writer){.f = stdout,
                                .format = s->format,
                                .csv_safe = s->csv_safe,
@@ -75,6 +76,8 @@ static int predictor_init(predictor *p, const ds_model *m, const predict_state *
     if (!isnan(s->threshold)) {
         p->to.threshold = s->threshold;
         p->to.thresholds = NULL;
+    } else {
+        ds_model_tell_mean(m);
     }
     DS_TRY(ds_score_check(&p->score, info->logits, info->abstain, e));
     if (ds_score_is_probability(p->score.kind))
@@ -127,8 +130,8 @@ static void put_error(const predictor *p, const char *path, const ds_error *prob
 static int put_batch(predictor *p, const ds_stream_batch *b, ds_error *e)
 {
     if (b->images)
-        DS_TRY(ds_net_forward(p->net, b->pixels, b->images, e));
-    const float *logits = ds_net_logits(p->net);
+        DS_TRY(ds_ensemble_forward(p->nets, b->pixels, b->images, e));
+    const float *logits = ds_ensemble_logits(p->nets);
     for (int i = 0, row = 0; i < b->n; i++) {
         const ds_stream_item *item = b->items[i];
         if (item->error.code) {
@@ -148,7 +151,7 @@ static int put_batch(predictor *p, const ds_stream_batch *b, ds_error *e)
 static void warn_of_rejections(const predictor *p)
 {
     size_t k, n, images = p->images - p->bad, rejected = images - p->accepted;
-    if (!ds_net_get_expected(p->net, &k, &n) || rejected == 0 ||
+    if (!ds_net_get_expected(p->nets->nets[0], &k, &n) || rejected == 0 ||
         1 - ds_binomial_cdf(rejected - 1, images, ds_rate_upper(k, n, 1e-3)) >= 1e-3)
         return;
     fprintf(stderr,
@@ -196,9 +199,9 @@ static int predict(const predict_state *s, const char *const *files, ds_model *m
     predictor p = {0};
     m->batch = s->batch;
     int rc = ds_model_open(m, files, DS_NO_LIST, &s->run, NULL, e);
-    ds_print_notes(&m->notes, stderr);
     if (!rc)
         rc = predictor_init(&p, m, s, e);
+    ds_print_notes(&m->notes, stderr);
     if (!rc)
         rc = predict_stream(&p, paths, s, e);
     free(p.log_p);

@@ -67,6 +67,7 @@ const ds_option ds_reject_options[] = {
     DS_RUN_THREADS,
     DS_RUN_BACKEND,
     DS_RUN_LOADERS,
+    DS_RUN_MEAN,
     OPT_END,
 };
 
@@ -117,7 +118,7 @@ static int check_flags(const reject_flags *s, int n_operands, ds_error *e)
     DS_TRY(check_threshold(s, e));
     if (s->csv_safe && !s->csv && !s->report)
         return ds_fail(e, DS_EUSAGE, "-csv-safe without a CSV, expected -csv F or -report DIR");
-    DS_TRY(ds_check_source(s->from, n_operands, e));
+    DS_TRY(ds_check_source(s->from, &s->run, n_operands, e));
     return check_from(s, e);
 }
 
@@ -159,6 +160,12 @@ static int check_names(const found *g, ds_error *e)
 
 /* ---- the lists of a network: images first, answers later ---- */
 
+/* Is the threshold that of the cfg? */
+static bool is_own(const reject_flags *s)
+{
+    return isnan(s->threshold) && isnan(s->coverage) && isnan(s->risk);
+}
+
 /* A threshold belongs to its score: it goes when -confidence asks for another. */
 static int set_score(found *g, const reject_flags *s, ds_error *e)
 {
@@ -172,6 +179,8 @@ static int set_score(found *g, const reject_flags *s, ds_error *e)
         g->own = NAN;
         g->of_classes = NULL;
     }
+    if (is_own(s) && !(isnan(g->own) && !g->of_classes))
+        ds_model_tell_mean(&g->model);
     DS_TRY(ds_score_check(&g->score, info->logits, info->abstain, e));
     return ds_score_is_probability(g->score.kind) ? ds_check_probability("threshold", s->threshold, e)
                                                   : DS_OK;
@@ -203,6 +212,7 @@ static int open_network(found *g, const reject_flags *s, const char *const *oper
 {
     DS_TRY(ds_model_open(&g->model, operands, DS_TEST_LIST, &s->run, &g->lists[0], e));
     DS_TRY(ds_outputs_keep_listed(&g->outputs, &g->model.data, e));
+    DS_TRY(ds_outputs_keep(&g->outputs, (const char *const *)g->model.files.v, (size_t)g->model.files.n, e));
     DS_TRY(set_score(g, s, e));
     DS_TRY(check_names(g, e));
     for (int i = 1; i < g->n_lists; i++)
@@ -241,10 +251,9 @@ static int read_rivals(found *g, const reject_flags *s, ds_error *e)
 static int answer_lists(found *g, const reject_flags *s, ds_error *e)
 {
     const ds_eval_setup how = {.score = g->score, .top = 1};
-    const bool asked = !isnan(s->threshold) || !isnan(s->coverage) || !isnan(s->risk);
     for (int i = 0; i < g->n_lists && g->model.net; i++) {
         DS_TRY(ds_model_answer(&g->model, &s->run, how, &g->lists[i], e));
-        g->lists[i].thresholds = asked ? NULL : g->of_classes;
+        g->lists[i].thresholds = is_own(s) ? g->of_classes : NULL;
     }
     return DS_OK;
 }
@@ -274,7 +283,7 @@ static const char *note_of(const found *g, const reject_flags *s)
     return isnan(g->own) && !g->of_classes ? NULL : "from the cfg";
 }
 
-static ds_figures figures_of(const found *g, const reject_flags *s, const char *weights)
+static ds_figures figures_of(const found *g, const reject_flags *s)
 {
     const ds_wish wish = {.threshold = isnan(s->threshold) ? g->own : s->threshold,
                           .coverage = s->coverage,
@@ -288,7 +297,7 @@ static ds_figures figures_of(const found *g, const reject_flags *s, const char *
     if (s->from)
         return f;
     f.confidence = ds_confidence_names[g->score.kind];
-    f.model = weights;
+    f.model = g->model.title;
     f.chose_best = strcmp(g->lists[0].name, "valid") == 0;
     return f;
 }
@@ -373,7 +382,7 @@ static int reject(found *g, const reject_flags *s, const char *const *operands, 
     }
     DS_TRY(read_rivals(g, s, e));
     DS_TRY(answer_lists(g, s, e));
-    g->figures = figures_of(g, s, operands[2]);
+    g->figures = figures_of(g, s);
     DS_TRY(write_results(g, s, e));
     return check_feasible(&g->figures.control, e);
 }

@@ -14,7 +14,7 @@ typedef struct valid_flags {
 
 #define DS_STATE valid_flags
 const ds_option ds_valid_options[] = {
-    DS_RUN_THREADS, DS_RUN_BACKEND, DS_RUN_PROFILE, DS_RUN_LOADERS, OPT_END,
+    DS_RUN_THREADS, DS_RUN_BACKEND, DS_RUN_PROFILE, DS_RUN_LOADERS, DS_RUN_MEAN, OPT_END,
 };
 
 static int valid(ds_model *m, ds_answers *a, const char *const *files, const valid_flags *s, ds_error *e)
@@ -44,10 +44,13 @@ int ds_cmd_valid(int argc, char **argv, ds_error *e)
     ds_answers a = {0};
     const char *operands[NEEDED];
     int n;
-    DS_TRY(ds_flags_parse(ds_valid_options, &s, argc, argv, operands, NEEDED, &n, e));
-    DS_TRY(ds_check_source(NULL, n, e));
-    int rc = valid(&m, &a, operands, &s, e);
+    int rc = ds_flags_parse(ds_valid_options, &s, argc, argv, operands, NEEDED, &n, e);
+    if (!rc)
+        rc = ds_check_source(NULL, &s.run, n, e);
+    if (!rc)
+        rc = valid(&m, &a, operands, &s, e);
     ds_answers_clear(&a);
     ds_model_close(&m);
+    ds_option_clear(ds_valid_options, &s);
     return rc;
 }

@@ -63,14 +63,17 @@ static int take_flag(cursor *c, ds_error *e)
     const ds_option *o = ds_option_find(c->table, name);
     if (!o)
         return unknown_flag(c->table, word, name, e);
-    if (c->given[o - c->table] && o->type != DS_TEXTS)
+    if (c->given[o - c->table] && o->type != DS_TEXTS && ds_option_values(o) < 2)
         return ds_fail(e, DS_EUSAGE, "-%s given twice, expected it once", o->name);
     c->given[o - c->table] = true;
     if (o->type == DS_FLAG)
         return store(o, c->state, "1", e);
-    if (c->i == c->argc || !can_be_value(c->argv[c->i]))
-        return missing_value(o, e);
-    return store(o, c->state, c->argv[c->i++], e);
+    for (int left = ds_option_values(o); left > 0; left--) {
+        if (c->i == c->argc || !can_be_value(c->argv[c->i]))
+            return missing_value(o, e);
+        DS_TRY(store(o, c->state, c->argv[c->i++], e));
+    }
+    return DS_OK;
 }
 
 static int take_words(cursor *c, const char **operands, int max_operands, int *n_operands, ds_error *e)
@@ -128,21 +131,24 @@ int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
     return ds_fail(e, DS_EUSAGE, "%s is missing, expected %s", words[n], all);
 }
 
-int ds_check_source(const char *from, int n, ds_error *e)
+int ds_check_source(const char *from, const ds_run_flags *run, int n, ds_error *e)
 {
     static const char *const words[] = {"DATA", "CFG", "WEIGHTS"};
     if (!from)
         return ds_check_operands(words, 3, n, e);
+    if (run->views || run->with)
+        return ds_fail(e, DS_EUSAGE,
+                       "-from and -%s, expected one of the two: the file holds answers, no network",
+                       run->views ? "views" : "with");
     return n ? ds_fail(e, DS_EUSAGE, "-from %s and DATA CFG WEIGHTS, expected one of the two", from) : DS_OK;
 }
 
 static int bad_fraction(const char *flag, double value, const char *expected, ds_error *e)
 {
-    const char *between = strchr(flag, '=') ? "" : " ";
     if (value > 1 && value <= 100)
-        return ds_fail(e, DS_EUSAGE, "-%s%s%g, expected %s; did you mean %g?", flag, between, value, expected,
+        return ds_fail(e, DS_EUSAGE, "-%s %g, expected %s; did you mean %g?", flag, value, expected,
                        value / 100);
-    return ds_fail(e, DS_EUSAGE, "-%s%s%g, expected %s", flag, between, value, expected);
+    return ds_fail(e, DS_EUSAGE, "-%s %g, expected %s", flag, value, expected);
 }
 
 int ds_check_fraction(const char *flag, double value, ds_error *e)
@@ -154,9 +160,8 @@ int ds_check_fraction(const char *flag, double value, ds_error *e)
 
 int ds_check_inside(const char *flag, double value, ds_error *e)
 {
-    if (isnan(value) || (value > 0 && value < 1))
-        return DS_OK;
-    return bad_fraction(flag, value, "a fraction above 0 and below 1", e);
+    DS_TRY(ds_check_fraction(flag, value, e));
+    return value == 1 ? ds_fail(e, DS_EUSAGE, "-%s 1, expected a number between 0 and 1", flag) : DS_OK;
 }
 
 int ds_check_promise(double risk, double delta, ds_error *e)

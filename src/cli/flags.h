@@ -20,6 +20,8 @@ typedef struct ds_run_flags {
     int threads, loaders, backend, precision;
     bool verbose, profile;
     bool features; /* no flag: the network is to give them */
+    int views;     /* 0: not given */
+    char *with;    /* CFG and WEIGHTS in turn, with commas between; NULL: not given */
 } ds_run_flags;
 
 extern const char *const ds_backend_names[];
@@ -41,6 +43,15 @@ const char *ds_precision_flag(int precision);
         OPT_ENUM("precision", run.precision, ds_precision_flags,                                    \
                  "f32, bf16, auto (bf16 where that is fast), or cfg: as [net] says", .def = "cfg"), \
         OPT_FLAG("v", run.verbose, "tell which layers the backend leaves to Darknet")
+#define DS_RUN_MEAN                                                                                       \
+    OPT_INT("views", run.views,                                                                           \
+            "answer N views of each image (itself, mirrored unless flip=0, moved a little) and take the " \
+            "mean; without it views= of [reject] in CFG",                                                 \
+            OPT_RANGE(1, 10)),                                                                            \
+        OPT_TEXT("with", run.with,                                                                        \
+                 "a network more, the mean of all answers; may be given several times; without it with= " \
+                 "of [reject] in CFG",                                                                    \
+                 .unit = "CFG WEIGHTS")
 #define DS_RUN_PROFILE OPT_FLAG("profile", run.profile, "print the time of each layer at the end")
 #define DS_RUN_LOADERS                                                                                  \
     OPT_INT("loaders", run.loaders, "threads that decode images; 0: one a core, 8 at most", .def = "0", \
@@ -60,7 +71,7 @@ const char *ds_precision_flag(int precision);
  * one. */
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e);
 /* The operands DATA CFG WEIGHTS, or with -from FILE (NULL: without) none. */
-int ds_check_source(const char *from, int n, ds_error *e);
+int ds_check_source(const char *from, const ds_run_flags *run, int n, ds_error *e);
 /* A fraction in (0, 1], or NAN for a flag that was not given. DS_EUSAGE suggests 0.8 for 80. */
 int ds_check_fraction(const char *flag, double value, ds_error *e);
 /* A number between 0 and 1, both excluded, or NAN. */

@@ -3,9 +3,12 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/print.h"
+#include "data/image.h"
+#include "data/lines.h"
 #include "data/loader.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int ds_model_read_list(const ds_model *m, const char *list, bool labelled, ds_answers *a, ds_error *e)
 {
@@ -57,25 +60,77 @@ ds_net_setup ds_net_setup_of(const ds_run_flags *flags)
                           .features = flags->features};
 }
 
-static int make_net(ds_model *m, const ds_answers *a, const ds_run_flags *flags, ds_error *e)
-{
-    DS_TRY(ds_check_classes(&m->data, m->cfg, e));
-    ds_net_setup setup = ds_net_setup_of(flags);
-    setup.batch = a ? ds_evaluation_batch(m->cfg, a->n) : m->batch;
-    setup.notes = &m->notes;
-    return ds_net_new(m->cfg, &setup, &m->net, e);
-}
-
-static int load_weights(ds_model *m, const char *path, ds_error *e)
+static int load_weights(ds_net *net, const char *path, ds_error *e)
 {
     ds_weights_info info;
-    const int layers = ds_net_get_info(m->net)->layers;
-    DS_TRY(ds_net_load_weights(m->net, path, -1, &info, e));
+    const int layers = ds_net_get_info(net)->layers;
+    DS_TRY(ds_net_load_weights(net, path, -1, &info, e));
     if (info.loaded == layers)
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, path, 0,
                       "weights of the first %d layers, expected those of all %d (train from them first)",
                       info.loaded, layers);
+}
+
+/* One of the networks, whose cfg is there. */
+static int add_net(ds_model *m, const ds_cfg *cfg, const char *weights, const ds_answers *a,
+                   const ds_run_flags *flags, ds_error *e)
+{
+    ds_net *net;
+    DS_TRY(ds_check_classes(&m->data, cfg, e));
+    ds_net_setup setup = ds_net_setup_of(flags);
+    setup.batch = a ? ds_evaluation_batch(m->cfg, a->n) : m->batch;
+    setup.notes = &m->notes;
+    DS_TRY(ds_net_new(cfg, &setup, &net, e));
+    int rc = ds_ensemble_add(&m->all, net, cfg, e);
+    if (rc)
+        ds_net_free(net);
+    return rc ? rc : load_weights(net, weights, e);
+}
+
+/* ---- the mean of several answers ---- */
+
+const char *ds_model_key(const ds_model *m, const char *key)
+{
+    int reject;
+    ds_cfg_cost(m->cfg, &reject);
+    return reject < 0 ? NULL : ds_section_get(&m->cfg->sections[reject + 1], key);
+}
+
+/* What the flags say, else the cfg, whose files are found as those of a list are. */
+static int choose_mean(ds_model *m, const char *weights, const ds_run_flags *flags, ds_error *e)
+{
+    const char *views = ds_model_key(m, "views"), *with = ds_model_key(m, "with");
+    ds_near near = flags->with ? (ds_near){0} : ds_near_of(m->cfg->path, &m->notes);
+    long long asked = 1;
+    if (views)
+        ds_parse_int(views, &asked);
+    m->all.views = flags->views ? flags->views : (int)asked;
+    m->other_mean = m->all.views != asked || (flags->with && (!with || strcmp(flags->with, with) != 0));
+    m->with = flags->with ? flags->with : with;
+    m->title = m->with            ? ds_format("%s views=%d with=%s", weights, m->all.views, m->with)
+               : m->all.views > 1 ? ds_format("%s views=%d", weights, m->all.views)
+                                  : ds_strdup(weights);
+    char *copy = ds_strdup(m->with), *rest = copy, *word;
+    while ((word = strsep(&rest, ",")))
+        DS_PUSH(m->files.v, m->files.n, ds_near_find(&near, word));
+    free(near.dir);
+    free(copy);
+    if (m->files.n % 2 == 0)
+        return DS_OK;
+    return ds_fail(e, DS_EINPUT, "with=%s, expected pairs of CFG and WEIGHTS, names without commas", m->with);
+}
+
+void ds_model_tell_mean(ds_model *m)
+{
+    const char *views = ds_model_key(m, "views"), *with = ds_model_key(m, "with");
+    if (m->other_mean && (ds_model_key(m, "threshold") || ds_model_key(m, "thresholds")))
+        ds_note(
+            &m->notes,
+            "warning: the threshold in %s was made for views=%s%s%s, here answers are means of %d views by "
+            "%d networks: it promises nothing for them",
+            m->cfg->path, views ? views : "1", with ? " with=" : "", with ? with : "", m->all.views,
+            m->all.n);
 }
 
 int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, const ds_run_flags *flags,
@@ -86,13 +141,31 @@ int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, co
     DS_TRY(ds_cfg_read(files[1], &m->cfg, &m->notes, e));
     if (which != DS_NO_LIST)
         DS_TRY(read_list(m, which, a, e));
-    DS_TRY(make_net(m, a, flags, e));
-    return load_weights(m, files[2], e);
+    DS_TRY(add_net(m, m->cfg, files[2], a, flags, e));
+    m->net = m->all.nets[0];
+    DS_TRY(choose_mean(m, files[2], flags, e));
+    for (int i = 0; i + 1 < m->files.n; i += 2) {
+        ds_cfg **cfg = &m->cfgs[m->all.n % DS_MOST_NETS];
+        DS_TRY(ds_cfg_read(m->files.v[i], cfg, &m->notes, e));
+        DS_TRY(add_net(m, *cfg, m->files.v[i + 1], a, flags, e));
+    }
+    if (m->all.views <= ds_views_most(m->all.flip))
+        return DS_OK;
+    return ds_fail(e, DS_EUSAGE, "%d views, expected %d at most: with flip=0 in [net] none is mirrored",
+                   m->all.views, ds_views_most(m->all.flip));
 }
 
 void ds_model_close(ds_model *m)
 {
-    ds_net_free(m->net);
+    for (int i = 0; i < m->all.n; i++)
+        ds_net_free(m->all.nets[i]);
+    for (int i = 0; i < DS_MOST_NETS; i++)
+        ds_cfg_free(m->cfgs[i]);
+    free(m->all.view);
+    free(m->all.logits);
+    free(m->all.pools);
+    ds_free_texts(m->files.v, m->files.n);
+    free(m->title);
     ds_cfg_free(m->cfg);
     ds_datafile_clear(&m->data);
     ds_notes_clear(&m->notes);
@@ -104,14 +177,14 @@ int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, d
     ds_times times = {0};
     how.loaders = ds_loader_threads(flags->loaders);
     how.times = &times;
-    if (flags->profile)
-        ds_net_profile_start(m->net);
-    DS_TRY(ds_evaluate(m->net, &how, a, e));
+    for (int i = 0; flags->profile && i < m->all.n; i++)
+        ds_net_profile_start(m->all.nets[i]);
+    DS_TRY(ds_evaluate(&m->all, &how, a, e));
     size_t none = 0;
     for (size_t i = 0; i < a->n; i++)
         none += a->predictions[i] < 0;
     ds_print_unanswered(none, a->n, stderr);
-    if (flags->profile)
-        ds_print_profile(m->net, &times, stderr);
+    for (int i = 0; flags->profile && i < m->all.n; i++)
+        ds_print_profile(m->all.nets[i], &times, stderr);
     return DS_OK;
 }

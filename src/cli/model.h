@@ -21,6 +21,13 @@ typedef struct ds_model {
     ds_net *net;
     int batch; /* images at once where there is no list */
     ds_notes notes;
+    /* with others: */
+    ds_ensemble all; /* which answer; `net` is the first */
+    ds_cfg *cfgs[DS_MOST_NETS];
+    ds_texts files;   /* CFG and WEIGHTS of each but the first */
+    bool other_mean;  /* than the threshold in the cfg was made for */
+    const char *with; /* with=, the flag's or the cfg's; NULL: there are none */
+    char *title;      /* the weights, and what else answers */
 } ds_model;
 
 /* Read and check all of it (files: DATA, CFG, WEIGHTS), for evaluation: the weights must be complete, the
@@ -33,7 +40,12 @@ void ds_model_close(ds_model *m);
 
 /* Images and labels of another list, and the class names; a->file is where it was found. */
 int ds_model_read_list(const ds_model *m, const char *list, bool labelled, ds_answers *a, ds_error *e);
-/* One pass of the network over the images. how: its score, top and keep_logits. */
+/* The value of a key of [reject], NULL: it is not there. */
+const char *ds_model_key(const ds_model *m, const char *key);
+/* A warning where the threshold in the cfg, which is to be used, was made for another mean of answers. */
+void ds_model_tell_mean(ds_model *m);
+
+/* One pass of the networks over the images. how: its score, top and keep_logits. */
 int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, ds_answers *a, ds_error *e);
 
 /* What the flags say about a network: threads, backend, verbose. */

@@ -50,7 +50,9 @@ static void see(void *arg, size_t i, const float *features)
         memcpy(v->answers->features + i * v->answers->row, features, v->answers->row * sizeof *features);
 }
 
-static int answer(ds_model *m, const ds_run_flags *run, ds_novelty *learner, ds_answers *a, ds_error *e)
+/* one: no other answers are wanted than those of the first network, whose features are looked at. */
+static int answer(ds_model *m, const ds_run_flags *run, bool one, ds_novelty *learner, ds_answers *a,
+                  ds_error *e)
 {
     const ds_depths *depths;
     viewer v = {learner, a};
@@ -60,7 +62,8 @@ static int answer(ds_model *m, const ds_run_flags *run, ds_novelty *learner, ds_
         DS_ALLOC(a->features, a->n * a->row);
     return ds_model_answer(
         m, run,
-        (ds_eval_setup){.score = {DS_MSP, 1, 2}, .top = 1, .keep_logits = !learner, .see = see, .viewer = &v},
+        (ds_eval_setup){
+            .score = {DS_MSP, 1, 2}, .top = 1, .keep_logits = !learner, .one = one, .see = see, .viewer = &v},
         a, e);
 }
 
@@ -72,7 +75,7 @@ static int learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds_calib
     if (!rc)
         rc = ds_novelty_begin(&s->novelty, e);
     if (!rc)
-        rc = answer(m, run, &s->novelty, &train, e);
+        rc = answer(m, run, true, &s->novelty, &train, e);
     if (!rc)
         rc = ds_novelty_finish(&s->novelty, e);
     found->trained = train.n;
@@ -85,6 +88,7 @@ int ds_strangers_learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds
 {
     const ds_depths *depths;
     ds_net_features(m->net, &depths);
+    s->mean = ds_ensemble_is_mean(&m->all);
     s->novelty.depths = *depths;
     s->novelty.classes = ds_net_get_info(m->net)->classes;
     s->novelty.weights = ds_net_weights_hash(m->net);
@@ -93,12 +97,18 @@ int ds_strangers_learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds
     if (!m->data.train)
         return ds_fail_at(e, DS_EINPUT, m->data.path, 0,
                           "no key 'train', expected the images to learn from for -novelty");
+    if (s->mean && s->flags->score >= DS_NOVELTY_CONFIDENCES)
+        return ds_fail(
+            e, DS_EUSAGE,
+            "-novelty-score %s with the mean of several answers, expected joint, mahalanobis or relative: "
+            "unknown images are told by the first network's features of the image itself",
+            ds_novelty_names[s->flags->score]);
     if (s->flags->list)
         DS_TRY(ds_model_read_list(m, s->flags->list, false, &s->outliers, e));
     DS_TRY(learn(s, m, run, found, e));
     if (s->flags->list)
-        DS_TRY(answer(m, run, NULL, &s->outliers, e));
-    return answer(m, run, NULL, a, e);
+        DS_TRY(answer(m, run, true, NULL, &s->outliers, e));
+    return answer(m, run, false, NULL, a, e);
 }
 
 /* ---- scores ---- */
@@ -119,12 +129,12 @@ static void choose(ds_strangers *s, ds_answers *known, ds_answers *strange, ds_c
     for (int k = 0; k < DS_NOVELTIES; k++) {
         const ds_score as = {(ds_confidence)(k - DS_NOVELTY_CONFIDENCES), 1, 2};
         if (k >= DS_NOVELTY_CONFIDENCES &&
-            ds_score_check(&as, known->classes + known->abstain, known->abstain, NULL))
+            (s->mean || ds_score_check(&as, known->classes + known->abstain, known->abstain, NULL)))
             continue;
         score(&s->novelty, (ds_novelty_kind)k, known);
         score(&s->novelty, (ds_novelty_kind)k, strange);
         const double auroc = ds_auroc_two(known, strange);
-        found->candidates[found->n_candidates++] = (ds_candidate){ds_novelty_names[k], auroc};
+        found->candidates[found->n_candidates++] = (ds_candidate){ds_novelty_names[k], auroc, 0};
         if (auroc > best)
             s->novelty.kind = (ds_novelty_kind)k;
         best = fmax(best, auroc);

@@ -25,6 +25,7 @@ typedef struct ds_strangers {
     const ds_strangers_flags *flags;
     ds_novelty novelty;
     ds_answers outliers;
+    bool mean;  /* of several answers: they say nothing of novelty */
     char *path; /* of the .novelty file */
 } ds_strangers;
 

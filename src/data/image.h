@@ -51,6 +51,12 @@ int ds_thumb_png(const char *path, unsigned char **png, size_t *n, ds_error *e);
  * the host's `classifier valid` (center_crop_image); `flip`: mirrored. out: c x h x w floats. */
 void ds_prepare_center(const ds_image *im, int w, int h, bool flip, float *out);
 
+/* views.c: view i of prepared pixels, c x h x w as `out`: 0 is the image itself, with flip 1 its mirror
+ * image; then it is moved left, right, up and down by a 32nd of its side, at least a pixel, the border
+ * repeated; with flip then the mirror images of these. ds_views_most: how many there are. */
+int ds_views_most(bool flip);
+void ds_view(const float *px, int w, int h, int c, bool flip, int i, float *out);
+
 /* Augmentation of training, the host's meanings (random_augment_image, flip, random_distort_image). */
 typedef struct ds_augment {
     int w, h; /* of the network */

@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <string.h>
 
 static _Noreturn void fatal(const ds_error *e)
 {
@@ -38,6 +39,22 @@ static const ds_host *host_of(void *caller)
     return &table;
 }
 
+/* Who runs the network makes one pass an image. */
+static void warn_of_mean(const ds_cfg *cfg)
+{
+    int reject;
+    ds_cfg_cost(cfg, &reject);
+    const ds_section *s = reject < 0 ? NULL : &cfg->sections[reject + 1];
+    const char *key = s && ds_section_get(s, "with") ? "with" : "views";
+    const char *value = s ? ds_section_get(s, key) : NULL;
+    if (value && strcmp(value, "1") != 0)
+        fprintf(
+            stderr,
+            "warning: %s:%d: %s=%s: the threshold is one for the mean of several answers, which this program "
+            "does not make: it promises nothing here\n",
+            cfg->path, ds_section_line(s, key), key, value);
+}
+
 static network *parse_ours(const ds_host *host, const char *path)
 {
     static ds_context context = {.fatal = fatal};
@@ -48,6 +65,7 @@ static network *parse_ours(const ds_host *host, const char *path)
     ds_setup setup = {.depths = &depths};
     if (ds_cfg_read(path, &cfg, NULL, &e))
         fatal(&e);
+    warn_of_mean(cfg);
     char *text = ds_cfg_lower(cfg, 0, 0);
     if (ds_host_parse(host, text, NULL, &net, &e))
         fatal(&e);

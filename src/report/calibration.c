@@ -36,8 +36,8 @@ static bool has_aim(const ds_calibration *c)
 static void images(FILE *f, const ds_calibration *c)
 {
     if (c->fitted_on)
-        fprintf(f, "%-16s %zu: %zu for %s, the other %zu for the threshold (-seed %d)\n", "images", c->images,
-                c->fitted_on, c->fitted, c->images - c->fitted_on, c->seed);
+        fprintf(f, "%-16s %zu: %zu to fit on, the other %zu for the threshold (-seed %d)\n", "images",
+                c->images, c->fitted_on, c->images - c->fitted_on, c->seed);
     else
         fprintf(f, "%-16s %zu, all for %s\n", "images", c->images, has_aim(c) ? "the threshold" : "novelty");
     if (c->novelty.unknown)
@@ -58,11 +58,19 @@ static void temperature(FILE *f, const ds_calibration *c)
 
 static void confidence(FILE *f, const ds_calibration *c)
 {
+    char text[DS_NUMBER_TEXT];
     if (c->confidence)
         fprintf(f, "%-16s %s%s\n", "confidence", c->confidence,
                 c->n_candidates ? " (lowest AURC of the images fitted on)" : "");
-    for (int i = 0; i < c->n_candidates; i++)
-        fprintf(f, "  %-14s %.6f\n", c->candidates[i].name, c->candidates[i].aurc);
+    for (int i = 0; i < c->n_candidates; i++) {
+        const ds_candidate *k = &c->candidates[i];
+        fprintf(f, "  %-14s %.6f", k->name, k->aurc);
+        if (k->temperature > 0)
+            fprintf(f, "  at temperature %s", ds_number_text(k->temperature, text));
+        putc('\n', f);
+    }
+    if (c->pnorm_p > 0)
+        fprintf(f, "%-16s %s\n", "norm", ds_number_text(c->pnorm_p, text));
 }
 
 /* Class by class what is promised, and what becomes of the images that are answered so. */

@@ -28,13 +28,12 @@ typedef struct ds_calibration {
     ds_calibration_novelty novelty;
     const char *model; /* NULL: not shown */
     const char *list;
-    size_t images, fitted_on; /* all; of them those that only `fitted` was fitted on, 0: none */
-    const char *fitted;       /* "the temperature", … */
+    size_t images, fitted_on; /* all; of them those that serve novelty, temperature, norm and score alone */
     int seed;                 /* of the halves */
     const char *confidence;   /* NULL: unknown */
-    ds_candidate candidates[DS_CONFIDENCES];
-    int n_candidates; /* 0: nothing was chosen */
-    double temperature;
+    ds_candidate candidates[DS_MOST_CANDIDATES];
+    int n_candidates;            /* 0: nothing was chosen */
+    double temperature, pnorm_p; /* pnorm_p 0: another confidence */
     double nll[2]; /* of the images not fitted on, at temperature 1 and at this one; NAN: not fitted */
     size_t n_nan;  /* images that set the threshold and have no confidence */
     /* what the threshold is for, NAN: not for that: at most `risk` of the accepted are wrong, with

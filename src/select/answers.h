@@ -100,10 +100,18 @@ size_t ds_answers_halve(ds_answers *a, int seed);
 int ds_answers_fit_temperature(const ds_answers *fit, const ds_answers *rest, double *temperature,
                                double nll[2], ds_error *e);
 
+/* The first p of 1 ... 10 whose pnorm has the lowest AURC over the images (Cattelan & Silva 2024); the
+ * confidences are lost. */
+double ds_answers_fit_pnorm(ds_answers *fit);
+
 typedef struct ds_candidate {
     const char *name; /* of a confidence */
     double aurc;
+    double temperature; /* 0: the first, or one that does not change the order */
 } ds_candidate;
-/* Set score->kind to the first of the lowest AURC over the images, among all scores that can be computed; the
- * confidences are lost. candidates: DS_CONFIDENCES places. Returns how many are filled. */
-int ds_answers_choose_score(ds_answers *fit, ds_score *score, ds_candidate *candidates);
+enum { DS_MOST_CANDIDATES = 2 * DS_CONFIDENCES };
+/* Set score->kind and temperature to the first of the lowest AURC over the images, among all scores that can
+ * be computed, at each of n <= 2 temperatures; the confidences are lost. candidates: DS_MOST_CANDIDATES
+ * places. Returns how many are filled. */
+int ds_answers_choose_score(ds_answers *fit, ds_score *score, const double *temperatures, int n,
+                            ds_candidate *candidates);

@@ -45,24 +45,52 @@ int ds_answers_fit_temperature(const ds_answers *fit, const ds_answers *rest, do
     return DS_OK;
 }
 
-int ds_answers_choose_score(ds_answers *fit, ds_score *score, ds_candidate *candidates)
+static double aurc_of(ds_answers *a, const ds_score *score)
+{
+    ds_answers_score(a, score);
+    ds_curve curve = ds_curve_of(a->confidences, a->wrong, a->n);
+    const double aurc = ds_areas_of(&curve).aurc;
+    ds_curve_clear(&curve);
+    return aurc;
+}
+
+double ds_answers_fit_pnorm(ds_answers *fit)
+{
+    double best = INFINITY, found = 1;
+    for (int p = 1; p <= 10; p++) {
+        const double aurc = aurc_of(fit, &(ds_score){DS_PNORM, 1, p});
+        if (aurc < best)
+            found = p;
+        best = fmin(best, aurc);
+    }
+    return found;
+}
+
+/* Scores whose order a temperature does not change. */
+static bool is_invariant(ds_confidence kind)
+{
+    return kind == DS_MAXLOGIT || kind == DS_PNORM;
+}
+
+int ds_answers_choose_score(ds_answers *fit, ds_score *score, const double *temperatures, int n,
+                            ds_candidate *candidates)
 {
     double best = INFINITY;
     ds_score tried = *score;
-    int n = 0;
-    for (int k = 0; k < DS_CONFIDENCES; k++) {
-        tried.kind = (ds_confidence)k;
-        if (ds_score_check(&tried, fit->classes + fit->abstain, fit->abstain, NULL))
+    int count = 0;
+    for (int k = 0; k < n * DS_CONFIDENCES; k++) {
+        const int t = k / DS_CONFIDENCES;
+        tried.kind = (ds_confidence)(k % DS_CONFIDENCES);
+        tried.temperature = temperatures[t];
+        if ((t && is_invariant(tried.kind)) ||
+            ds_score_check(&tried, fit->classes + fit->abstain, fit->abstain, NULL))
             continue;
-        ds_answers_score(fit, &tried);
-        ds_curve curve = ds_curve_of(fit->confidences, fit->wrong, fit->n);
-        double aurc = ds_areas_of(&curve).aurc;
-        ds_curve_clear(&curve);
-        candidates[n++] = (ds_candidate){ds_confidence_names[k], aurc};
-        if (aurc < best) {
-            best = aurc;
-            score->kind = tried.kind;
-        }
+        const double aurc = aurc_of(fit, &tried);
+        candidates[count++] =
+            (ds_candidate){ds_confidence_names[tried.kind], aurc, t ? tried.temperature : 0};
+        if (aurc < best)
+            *score = tried;
+        best = fmin(best, aurc);
     }
-    return n;
+    return count;
 }

@@ -34,6 +34,30 @@ void ds_log_softmax(const float *z, int n, double temperature, double *log_p)
         log_p[i] -= log_rest;
 }
 
+/* log(exp(a) + exp(b)) */
+static double log_add(double a, double b)
+{
+    const double most = a > b ? a : b;
+    return isinf(most) ? most : most + log1p(exp((a > b ? b : a) - most));
+}
+
+void ds_pool_add(double *pool, bool first, const float *z, int n, double temperature)
+{
+    double *log_p = pool + n, norm = NAN;
+    ds_log_softmax(z, n, temperature, log_p);
+    if (ds_logits_valid(z, n))
+        norm = z[ds_argmax(z, n)] / temperature - log_p[ds_argmax(z, n)];
+    pool[2 * n] = first ? norm : pool[2 * n] + norm;
+    for (int i = 0; i < n; i++)
+        pool[i] = first ? log_p[i] : log_add(pool[i], log_p[i]);
+}
+
+void ds_pool_logits(const double *pool, int answers, int n, double temperature, float *z)
+{
+    for (int i = 0; i < n; i++)
+        z[i] = (float)(temperature * (pool[i] - log(answers) + pool[2 * n] / answers));
+}
+
 void ds_softmax(const float *z, int n, double temperature, double *p)
 {
     ds_log_softmax(z, n, temperature, p);

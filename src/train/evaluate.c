@@ -2,13 +2,13 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-static int next_images(ds_net *net, ds_loader *loader, const ds_eval_setup *s, ds_batch *b, ds_error *e)
+static int next_images(ds_ensemble *nets, ds_loader *loader, const ds_eval_setup *s, ds_batch *b, ds_error *e)
 {
-    const int batch = ds_net_get_info(net)->batch;
+    const int batch = ds_net_get_info(nets->nets[0])->batch;
     const double start = ds_now();
     DS_TRY(ds_loader_next(loader, b, e));
     const double ready = ds_now();
-    DS_TRY(ds_net_forward(net, b->pixels, batch, e));
+    DS_TRY(ds_ensemble_forward(nets, b->pixels, batch, e));
     if (s->times) {
         s->times->passes++;
         s->times->images = batch;
@@ -18,8 +18,10 @@ static int next_images(ds_net *net, ds_loader *loader, const ds_eval_setup *s, d
     return DS_OK;
 }
 
-static int answer_all(ds_net *net, ds_loader *loader, const ds_eval_setup *s, ds_answers *a, ds_error *e)
+static int answer_all(ds_ensemble *nets, ds_loader *loader, const ds_eval_setup *s, ds_answers *a,
+                      ds_error *e)
 {
+    ds_net *net = nets->nets[0];
     const ds_net_info *info = ds_net_get_info(net);
     const ds_depths *depths;
     const float *features = ds_net_features(net, &depths);
@@ -30,12 +32,12 @@ static int answer_all(ds_net *net, ds_loader *loader, const ds_eval_setup *s, ds
         ds_batch b;
         if (s->interrupted && *s->interrupted)
             return ds_fail(e, DS_EINTERRUPT, "interrupted after %zu of %zu images", done, a->n);
-        DS_TRY(next_images(net, loader, s, &b, e));
+        DS_TRY(next_images(nets, loader, s, &b, e));
         for (int i = 0; i < b.n; i++) {
             if (novelty)
                 a->novelty[b.ids[i]] = novelty[i];
-            ds_answers_put(a, b.ids[i], ds_net_logits(net) + (size_t)i * (size_t)info->logits, &s->score,
-                           info->cost_temperature, s->top);
+            ds_answers_put(a, b.ids[i], ds_ensemble_logits(nets) + (size_t)i * (size_t)info->logits,
+                           &s->score, info->cost_temperature, s->top);
             if (s->see)
                 s->see(s->viewer, b.ids[i], features + (size_t)i * depths->row);
         }
@@ -44,9 +46,9 @@ static int answer_all(ds_net *net, ds_loader *loader, const ds_eval_setup *s, ds
     return DS_OK;
 }
 
-int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error *e)
+int ds_evaluate(ds_ensemble *nets, const ds_eval_setup *setup, ds_answers *a, ds_error *e)
 {
-    const ds_net_info *info = ds_net_get_info(net);
+    const ds_net_info *info = ds_net_get_info(nets->nets[0]);
     const ds_images images = {.n = (int)a->n, a->paths, a->labels, a->file};
     const ds_loader_setup s = {.images = &images,
                                .w = info->w,
@@ -59,7 +61,8 @@ int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error
     a->classes = info->classes;
     a->abstain = info->abstain;
     ds_answers_begin(a, setup->keep_logits);
-    int rc = answer_all(net, loader, setup, a, e);
+    ds_ensemble first = {.nets = {nets->nets[0]}, .n = 1, .views = 1};
+    int rc = answer_all(setup->one ? &first : nets, loader, setup, a, e);
     ds_loader_free(loader);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include "data/loader.h"
 #include "host/host.h"
 #include "select/answers.h"
+#include "train/ensemble.h"
 
 #include <signal.h>
 
@@ -19,6 +20,7 @@ typedef struct ds_eval_setup {
     ds_score score;
     int top;                                  /* >= 1: for the share of ds_means */
     bool keep_logits;                         /* in the answers */
+    bool one;                                 /* by the first network, of the images themselves */
     int loaders;                              /* decoding threads, >= 1 */
     const volatile sig_atomic_t *interrupted; /* stops with DS_EINTERRUPT once it is not 0; may be NULL */
     ds_times *times;                          /* filled when not NULL; zero-initialise */
@@ -29,7 +31,7 @@ typedef struct ds_eval_setup {
 
 /* Forward of every image of the list, prepared as the host's `classifier valid` does. `a`: has the images'
  * paths and labels, if there are any; gets the answers. */
-int ds_evaluate(ds_net *net, const ds_eval_setup *setup, ds_answers *a, ds_error *e);
+int ds_evaluate(ds_ensemble *nets, const ds_eval_setup *setup, ds_answers *a, ds_error *e);
 
 /* Images at once: as many as the cfg's sub-batch holds in memory, some more where it trains one by one, never
  * more than there are. */

@@ -107,7 +107,7 @@ end
 begin "-risk: one half for novelty, the promise is about the known images of the other"
 calibrate -novelty 0.1 -risk 0.3 -delta 0.1 -out "$T/both.cfg"
 expect_status 0
-expect_out '^images +60: 30 for novelty, the other 30 for the threshold \(-seed 1\)$'
+expect_out '^images +60: 30 to fit on, the other 30 for the threshold \(-seed 1\)$'
 expect_out 'among the 3 strangest of 31, itself and the 30 that'
 expect_out '^with probability at least 90 % .* is at most 30 %$'
 for key in threshold=[0-9] confidence=msp novelty=both.novelty novelty_rate=0.1 'rejected=[0-9]+,30'; do

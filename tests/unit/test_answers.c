@@ -116,7 +116,7 @@ static void parts_are_scored_alone(void **state)
 typedef struct fitted {
     double temperature, nll[2];
     ds_score score;
-    ds_candidate candidates[DS_CONFIDENCES];
+    ds_candidate candidates[DS_MOST_CANDIDATES];
     int n;
 } fitted;
 
@@ -125,8 +125,34 @@ static fitted fit(const ds_answers *a)
     fitted f = {.score = {DS_ENERGY, 1, 2}};
     ds_answers first = ds_answers_part(a, 0, N / 2), rest = ds_answers_part(a, N / 2, N);
     assert_int_equal(ds_answers_fit_temperature(&first, &rest, &f.temperature, f.nll, NULL), 0);
-    f.n = ds_answers_choose_score(&first, &f.score, f.candidates);
+    f.score.pnorm_p = ds_answers_fit_pnorm(&first);
+    f.n = ds_answers_choose_score(&first, &f.score, (double[]){1, f.temperature}, 2, f.candidates);
     return f;
+}
+
+static double aurc_at(ds_answers *a, const ds_score *score)
+{
+    ds_answers_score(a, score);
+    ds_curve curve = ds_curve_of(a->confidences, a->wrong, a->n);
+    const double aurc = ds_areas_of(&curve).aurc;
+    ds_curve_clear(&curve);
+    return aurc;
+}
+
+static void the_first_norm_of_the_lowest_aurc_is_fitted(void **state)
+{
+    (void)state;
+    ds_answers a = answers_made();
+    const double p = ds_answers_fit_pnorm(&a), best = aurc_at(&a, &(ds_score){DS_PNORM, 1, p});
+    bool differ = false;
+    assert_true(p >= 1 && p <= 10);
+    for (int k = 1; k <= 10; k++) {
+        const double aurc = aurc_at(&a, &(ds_score){DS_PNORM, 1, k});
+        assert_true(k < p ? aurc > best : aurc >= best);
+        differ = differ || aurc > best;
+    }
+    assert_true(differ);
+    ds_answers_clear(&a);
 }
 
 static void the_best_score_is_chosen(void **state)
@@ -136,13 +162,19 @@ static void the_best_score_is_chosen(void **state)
     fitted f = fit(&a);
     assert_true(f.temperature > 1);
     assert_true(f.nll[1] < f.nll[0]);
-    assert_int_equal(f.n, DS_CONFIDENCES);
+    assert_int_equal(f.n, 2 * DS_CONFIDENCES - 2); /* maxlogit and pnorm are the same at each temperature */
+    int best = 0;
+    ds_answers first = ds_answers_part(&a, 0, N / 2);
     for (int k = 0; k < f.n; k++) {
-        assert_string_equal(f.candidates[k].name, ds_confidence_names[k]);
-        assert_true(f.candidates[f.score.kind].aurc <= f.candidates[k].aurc);
-        if (k < (int)f.score.kind)
-            assert_true(f.candidates[f.score.kind].aurc < f.candidates[k].aurc);
+        const ds_candidate *c = &f.candidates[k];
+        if (k < DS_CONFIDENCES)
+            assert_string_equal(c->name, ds_confidence_names[k]);
+        assert_true(c->temperature == (k < DS_CONFIDENCES ? 0 : f.temperature));
+        best = c->aurc < f.candidates[best].aurc ? k : best;
     }
+    assert_string_equal(f.candidates[best].name, ds_confidence_names[f.score.kind]);
+    assert_true(f.score.temperature == (best < DS_CONFIDENCES ? 1 : f.temperature));
+    assert_true(aurc_at(&first, &f.score) == f.candidates[best].aurc);
     ds_answers_clear(&a);
 }
 
@@ -160,7 +192,7 @@ static void the_second_part_has_no_say(void **state)
     fitted after = fit(&a);
     assert_true(before.temperature == after.temperature);
     assert_true(before.nll[1] != after.nll[1]);
-    assert_int_equal(before.score.kind, after.score.kind);
+    assert_memory_equal(&before.score, &after.score, sizeof before.score);
     for (int k = 0; k < before.n; k++)
         assert_true(before.candidates[k].aurc == after.candidates[k].aurc);
     ds_answers_clear(&a);
@@ -179,7 +211,7 @@ static void scores_that_the_network_lacks_are_no_candidates(void **state)
     ds_answers_begin(&a, true);
     for (size_t i = 0; i < N; i++)
         ds_answers_put(&a, i, (float[]){(float)(i % 7), (float)(i % 5)}, &msp, 1, 1);
-    int n = ds_answers_choose_score(&a, &score, candidates);
+    int n = ds_answers_choose_score(&a, &score, (double[]){1}, 1, candidates);
     assert_int_equal(n, DS_CONFIDENCES - 2);
     for (int k = 0; k < n; k++)
         assert_true(strcmp(candidates[k].name, "abstain") != 0 && strcmp(candidates[k].name, "pnorm") != 0);
@@ -193,6 +225,7 @@ int main(void)
         cmocka_unit_test(unlabelled_images_are_answered),
         cmocka_unit_test(halves_hold_every_image_once),
         cmocka_unit_test(parts_are_scored_alone),
+        cmocka_unit_test(the_first_norm_of_the_lowest_aurc_is_fitted),
         cmocka_unit_test(the_best_score_is_chosen),
         cmocka_unit_test(the_second_part_has_no_say),
         cmocka_unit_test(scores_that_the_network_lacks_are_no_candidates),

@@ -91,11 +91,10 @@ static void test_text(void **state)
             "accepted images of the same kind is at most 2 %\n");
     c.model = "m.weights";
     c.fitted_on = 200;
-    c.fitted = "the confidence";
     c.seed = 7;
     c.confidence = "margin";
-    c.candidates[0] = (ds_candidate){"msp", 0.25};
-    c.candidates[1] = (ds_candidate){"margin", 0.125};
+    c.candidates[0] = (ds_candidate){"msp", 0.25, 0};
+    c.candidates[1] = (ds_candidate){"margin", 0.125, 1.5};
     c.n_candidates = 2;
     c.temperature = 2;
     c.nll[0] = 0.5;
@@ -107,12 +106,12 @@ static void test_text(void **state)
     expect_text(
         &c, "model            m.weights\n"
             "list             p.csv\n"
-            "images           400: 200 for the confidence, the other 200 for the threshold (-seed 7)\n"
+            "images           400: 200 to fit on, the other 200 for the threshold (-seed 7)\n"
             "  no confidence  1 (never accepted)\n"
             "temperature      2 (fitted; NLL of the images not fitted on: 0.250000, with 1 0.500000)\n"
             "confidence       margin (lowest AURC of the images fitted on)\n"
             "  msp            0.250000\n"
-            "  margin         0.125000\n"
+            "  margin         0.125000  at temperature 1.5\n"
             "threshold        0.5\n"
             "coverage         0.00 % (0 accepted)\n"
             "reject rate      100.00 % (200 rejected)\n"

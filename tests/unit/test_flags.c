@@ -14,6 +14,7 @@ typedef struct state {
     double threshold;
     char *json;
     ds_texts split;
+    char *pairs;
 } state;
 
 static const char *const kinds[] = {"msp", "margin", NULL};
@@ -24,6 +25,7 @@ static const ds_option table[] = {
     {"confidence", DS_ENUM, offsetof(state, kind), "msp", 0, 0, NULL, kinds, NULL, "which one"},
     {"json", DS_TEXT, offsetof(state, json), NULL, 0, 0, "F", NULL, NULL, "file"},
     {"split", DS_TEXTS, offsetof(state, split), NULL, 0, 0, "NAME=COUNT", NULL, NULL, "parts"},
+    {"pair", DS_TEXT, offsetof(state, pairs), NULL, 0, 0, "A B", NULL, NULL, "two, again and again"},
     {.type = DS_END},
 };
 
@@ -96,6 +98,18 @@ static void dash_is_a_value_and_negative_numbers_too(void **unused)
     ds_option_clear(table, &p.s);
 }
 
+static void pairs_add_up(void **unused)
+{
+    (void)unused;
+    parsed p = PARSE("-pair", "a", "b", "x", "--pair", "c", "-1");
+    assert_int_equal(p.rc, DS_OK);
+    assert_string_equal(p.s.pairs, "a,b,c,-1");
+    assert_string_equal(p.operands[0], "x");
+    ds_option_clear(table, &p.s);
+    fails(PARSE("-pair", "a"), "-pair without a value, expected text, A B");
+    fails(PARSE("-pair", "a", "-clear"), "-pair without a value");
+}
+
 static void a_refused_word_leaves_what_was_there(void **unused)
 {
     (void)unused;
@@ -163,6 +177,7 @@ int main(void)
         cmocka_unit_test(defaults_without_words),
         cmocka_unit_test(one_and_two_dashes_mixed_with_operands),
         cmocka_unit_test(dash_is_a_value_and_negative_numbers_too),
+        cmocka_unit_test(pairs_add_up),
         cmocka_unit_test(a_refused_word_leaves_what_was_there),
         cmocka_unit_test(two_dashes_end_the_flags),
         cmocka_unit_test(texts_may_repeat_others_not),

@@ -739,6 +739,41 @@ static void test_no_thumb(void **state)
         assert_int_equal(ds_thumb_png(no_files[i], &png, &n, NULL), DS_EIO);
 }
 
+/* 3 x 2 pixels of two planes, abcdef and ABCDEF. */
+static void test_views(void **state)
+{
+    (void)state;
+    static const char *const expected[2][10] = {
+        {"abcdefABCDEF", "bcceffBCCEFF", "aabddeAABDDE", "defdefDEFDEF", "abcabcABCABC"},
+        {"abcdefABCDEF", "cbafedCBAFED", "bcceffBCCEFF", "aabddeAABDDE", "defdefDEFDEF", "abcabcABCABC",
+         "ccbffeCCBFFE", "baaeddBAAEDD", "fedfedFEDFED", "cbacbaCBACBA"},
+    };
+    float in[12], out[12];
+    for (int i = 0; i < 12; i++)
+        in[i] = (float)expected[0][0][i];
+    for (int flip = 0; flip < 2; flip++) {
+        assert_int_equal(ds_views_most(flip), flip ? 10 : 5);
+        for (int v = 0; v < ds_views_most(flip); v++) {
+            ds_view(in, 3, 2, 2, flip, v, out);
+            for (int i = 0; i < 12; i++)
+                assert_int_equal(out[i], expected[flip][v][i]);
+        }
+    }
+}
+
+/* By a 32nd of 64 and of 150 pixels. */
+static void test_views_of_large_images(void **state)
+{
+    (void)state;
+    static float in[64 * 150], out[64 * 150];
+    for (int i = 0; i < 64 * 150; i++)
+        in[i] = (float)i;
+    ds_view(in, 64, 150, 1, false, 1, out);
+    assert_true(out[0] == 2 && out[61] == 63 && out[63] == 63 && out[64] == 66);
+    ds_view(in, 64, 150, 1, false, 4, out);
+    assert_true(out[0] == 0 && out[4 * 64] == 0 && out[5 * 64 + 1] == 1 && out[6 * 64] == 64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -758,6 +793,8 @@ int main(void)
         cmocka_unit_test(test_colours_equal_host),
         cmocka_unit_test(test_draws_stay_in_their_ranges),
         cmocka_unit_test(test_augment_depends_on_its_key_alone),
+        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_views_of_large_images),
         cmocka_unit_test(test_thumb),
         cmocka_unit_test(test_no_thumb),
         cmocka_unit_test(test_time_against_host),

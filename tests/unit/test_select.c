@@ -165,6 +165,59 @@ static void softmax_and_argmax(void **state)
     assert_int_equal(ds_argmax(nan_first, 3), 1);
 }
 
+/* k answers of n logits with their temperatures; the mean is taken for temperature 2. */
+static void answers_become_their_mean(void **state)
+{
+    (void)state;
+    static const struct {
+        int k, n;
+        float z[3][4];
+        double t[3];
+    } cases[] = {
+        {1, 4, {{1, -2, 7.5f, 3}}, {2}},
+        {3, 4, {{1, -2, 7.5f, 3}, {1, -2, 7.5f, 3}, {1, -2, 7.5f, 3}}, {2, 2, 2}},
+        {2, 4, {{10, 0, 0, 0}, {0, 2000, 0, 0}}, {1, 1}}, /* a loud one has no more to say */
+        {3, 3, {{1, 2, 3}, {-900, 5, 900}, {4, 4, -INFINITY}}, {1, 3, 0.5}},
+        {2, 2, {{1, -INFINITY}, {2, -INFINITY}}, {1, 1}},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const int k = cases[c].k, n = cases[c].n;
+        double pool[9], p[4], mean[4] = {0}, norm = 0;
+        float z[4];
+        for (int i = 0; i < k; i++) {
+            const float *row = cases[c].z[i];
+            ds_pool_add(pool, i == 0, row, n, cases[c].t[i]);
+            ds_softmax(row, n, cases[c].t[i], p);
+            for (int j = 0; j < n; j++)
+                mean[j] += p[j] / k;
+            const int best = ds_argmax(row, n);
+            norm += (row[best] / cases[c].t[i] - log(p[best])) / k;
+        }
+        ds_pool_logits(pool, k, n, 2, z);
+        ds_softmax(z, n, 2, p);
+        for (int j = 0; j < n; j++)
+            assert_true(fabs(p[j] - mean[j]) < 5e-7 * fmax(1, norm) && (isinf(z[j]) != 0) == (mean[j] == 0));
+        const int best = ds_argmax(z, n);
+        assert_true(fabs(z[best] / 2 - log(p[best]) - norm) < 1e-5 * fabs(norm));
+        for (int j = 0; c < 2 && j < n; j++)
+            assert_true(fabsf(z[j] - cases[c].z[0][j]) < 1e-5f);
+    }
+}
+
+static void a_mean_with_an_answer_that_is_none_is_none(void **state)
+{
+    (void)state;
+    static const float good[2] = {1, 2}, bad[][2] = {{NAN, 1}, {INFINITY, 0}, {-INFINITY, -INFINITY}};
+    for (int c = 0; c < 6; c++) {
+        double pool[5];
+        float z[2];
+        ds_pool_add(pool, true, c % 2 ? good : bad[c / 2], 2, 1);
+        ds_pool_add(pool, false, c % 2 ? bad[c / 2] : good, 2, 1);
+        ds_pool_logits(pool, 2, 2, 1, z);
+        assert_true(isnan(z[0]) && isnan(z[1]));
+    }
+}
+
 static void acceptance(void **state)
 {
     (void)state;
@@ -547,6 +600,8 @@ int main(void)
         cmocka_unit_test(undefined_scores_are_nan),
         cmocka_unit_test(shapes_are_checked),
         cmocka_unit_test(softmax_and_argmax),
+        cmocka_unit_test(answers_become_their_mean),
+        cmocka_unit_test(a_mean_with_an_answer_that_is_none_is_none),
         cmocka_unit_test(acceptance),
         cmocka_unit_test(metrics_equal_the_reference),
         cmocka_unit_test(no_images),
