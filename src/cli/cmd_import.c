@@ -11,26 +11,25 @@
 #include <string.h>
 
 typedef struct import_state {
+    ds_import setup;
     ds_texts test, split;
-    char *names, *out;
-    int seed;
-    bool untrusted;
     int labels;       /* index into label_names */
     ds_split *splits; /* what `split` says; owned, the names in there */
 } import_state;
 
 #define DS_STATE import_state
 #define OPT_TEST(unit_, help_) OPT_TEXTS("test", test, help_, .unit = unit_)
-#define OPT_UNTRUSTED \
-    OPT_FLAG("untrusted", untrusted, "unpack in a process without rights: a hostile archive is an error")
-#define OPT_NAMES(help_) OPT_TEXT("names", names, help_, .unit = "FILE")
+#define OPT_UNTRUSTED                      \
+    OPT_FLAG("untrusted", setup.untrusted, \
+             "unpack in a process without rights: a hostile archive is an error")
+#define OPT_NAMES(help_) OPT_TEXT("names", setup.names, help_, .unit = "FILE")
 /* The last rows of every table. */
-#define OPT_REST(what_)                                                                              \
-    OPT_TEXTS("split", split,                                                                        \
-              "take COUNT training images, class shares kept, for the list of valid, calib or test", \
-              .unit = "NAME=COUNT…"),                                                                \
-        OPT_INT("seed", seed, "decides which images a split takes", .def = "1", .max = INT_MAX),     \
-        OPT_TEXT("out", out, "folder for " what_ " and DIR.data (required)", .unit = "DIR"), OPT_END
+#define OPT_REST(what_)                                                                                \
+    OPT_TEXTS("split", split,                                                                          \
+              "take COUNT training images, class shares kept, for the list of valid, calib or test",   \
+              .unit = "NAME=COUNT…"),                                                                  \
+        OPT_INT("seed", setup.seed, "decides which images a split takes", .def = "1", .max = INT_MAX), \
+        OPT_TEXT("out", setup.out, "folder for " what_ " and DIR.data (required)", .unit = "DIR"), OPT_END
 
 const ds_option ds_import_idx_options[] = {
     OPT_TEST("IMAGES LABELS", "archives of the test images"),
@@ -124,7 +123,7 @@ static int parse(const kind *k, import_state *state, int argc, char **argv, cons
     if (state->test.n != 0 && state->test.n != k->operands)
         return ds_fail(e, DS_EUSAGE, "-test with %d argument%s, expected -test %s", state->test.n,
                        state->test.n == 1 ? "" : "s", k->usage);
-    if (!state->out || !*state->out)
+    if (!state->setup.out || !*state->setup.out)
         return ds_fail(e, DS_EUSAGE, "no -out, expected -out DIR, the folder to write to");
     return DS_OK;
 }
@@ -159,23 +158,19 @@ static void print_done(const ds_imported *done, const ds_import *s)
 
 static int run(const kind *k, import_state *state, int argc, char **argv, ds_error *e)
 {
-    ds_import s = {0};
+    ds_import *s = &state->setup;
     ds_imported done;
-    DS_TRY(parse(k, state, argc, argv, s.source, e));
+    DS_TRY(parse(k, state, argc, argv, s->source, e));
     DS_ALLOC(state->splits, (size_t)state->split.n);
     for (int i = 0; i < state->split.n; i++)
         DS_TRY(parse_split(state->split.v[i], &state->splits[i], e));
     for (int i = 0; i < state->test.n; i++)
-        s.test[i] = state->test.v[i];
-    s.kind = state->labels ? DS_CIFAR100_COARSE : k->import;
-    s.names = state->names;
-    s.splits = state->splits;
-    s.n_splits = state->split.n;
-    s.seed = (uint64_t)state->seed;
-    s.out = state->out;
-    s.untrusted = state->untrusted;
-    DS_TRY(ds_import_run(&s, &done, e));
-    print_done(&done, &s);
+        s->test[i] = state->test.v[i];
+    s->kind = state->labels ? DS_CIFAR100_COARSE : k->import;
+    s->splits = state->splits;
+    s->n_splits = state->split.n;
+    DS_TRY(ds_import_run(s, &done, e));
+    print_done(&done, s);
     free(done.data_path);
     return DS_OK;
 }

@@ -36,9 +36,6 @@ static int check_splits(const ds_import_job *job, ds_error *e)
         for (int t = 0; t < s; t++)
             if (strcmp(splits[s].name, splits[t].name) == 0)
                 return ds_fail(e, DS_EUSAGE, "split '%s' given twice, expected it once", splits[s].name);
-        if (splits[s].count < 1)
-            return ds_fail(e, DS_EUSAGE, "split %s=%d, expected a count from 1", splits[s].name,
-                           splits[s].count);
         sum += splits[s].count;
     }
     if (sum >= n)

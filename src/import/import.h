@@ -26,12 +26,12 @@ typedef struct ds_import {
     const char *source[2];
     const char *test[2]; /* the same of the test images; NULL: none. CIFAR has its own. */
     /* idx, CIFAR: file of class names, a line each; NULL: "0", "1", … (idx), those of the archive (CIFAR) */
-    const char *names;
+    char *names;
     const ds_split *splits;
     int n_splits;
-    uint64_t seed;
-    const char *out; /* folder */
-    bool untrusted;  /* unpack archives in a child without rights: for a program of one thread */
+    int seed;
+    char *out;      /* folder */
+    bool untrusted; /* unpack archives in a child without rights: for a program of one thread */
 } ds_import;
 
 /* What was written, for the message. */

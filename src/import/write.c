@@ -265,8 +265,8 @@ int ds_import_write_lists(ds_import_job *job, ds_error *e)
 {
     const ds_import *s = job->setup;
     DS_ALLOC(job->part, (size_t)job->train.n);
-    ds_split_stratified(job->train.labels, job->train.n, job->classes, s->splits, s->n_splits, s->seed,
-                        job->part);
+    ds_split_stratified(job->train.labels, job->train.n, job->classes, s->splits, s->n_splits,
+                        (uint64_t)s->seed, job->part);
     DS_TRY(write_texts(job, "labels", job->labels, e));
     if (job->names)
         DS_TRY(write_texts(job, "names", job->names, e));
