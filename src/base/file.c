@@ -108,7 +108,7 @@ static void remove_leftovers(const char *dir, const char *base)
 /* A new file beside `path`, locked, with the rights of `old` where there is one. */
 static int open_temporary(ds_writer *w, const struct stat *old, ds_error *e)
 {
-    char *dir = ds_path_dir(w->path);
+    DS_FREED char *dir = ds_path_dir(w->path);
     const char *base = ds_path_base(w->path);
     struct stat own = {0};
     int fd = -1;
@@ -123,7 +123,6 @@ static int open_temporary(ds_writer *w, const struct stat *old, ds_error *e)
         w->temporary = ds_format("%s/.%s" TEMPORARY "%016" PRIx64, dir, base, random);
         fd = open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     } while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &own) == 0 && own.st_nlink == 0);
-    free(dir);
     if (fd >= 0 && old && fchmod(fd, old->st_mode & 07777) && errno != EPERM) {
         close(fd);
         return cannot_write(w->path, e);
@@ -164,12 +163,11 @@ int ds_writer_open(ds_writer *w, const char *path, ds_error *e)
 /* The name of a file is on the disk when its folder is. */
 static bool sync_folder(const char *path)
 {
-    char *dir = ds_path_dir(path);
+    DS_FREED char *dir = ds_path_dir(path);
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool ok = fd < 0 || fsync(fd) == 0 || errno == EINVAL || errno == EROFS;
     if (fd >= 0)
         close(fd);
-    free(dir);
     return ok;
 }
 
@@ -242,11 +240,8 @@ bool ds_path_exists(const char *path)
  * such folder. */
 static char *canonical(const char *path)
 {
-    char *dir = ds_path_dir(path), *real = realpath(dir, NULL);
-    char *whole = real ? ds_path_join(real, ds_path_base(path)) : NULL;
-    free(dir);
-    free(real);
-    return whole;
+    DS_FREED char *dir = ds_path_dir(path), *real = realpath(dir, NULL);
+    return real ? ds_path_join(real, ds_path_base(path)) : NULL;
 }
 
 bool ds_path_same(const char *a, const char *b)
@@ -257,31 +252,21 @@ bool ds_path_same(const char *a, const char *b)
         return S_ISREG(sa.st_mode) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
     if (has_a || has_b)
         return false;
-    char *ca = canonical(a), *cb = canonical(b);
-    bool same = ca && cb && strcmp(ca, cb) == 0;
-    free(ca);
-    free(cb);
-    return same;
+    DS_FREED char *ca = canonical(a), *cb = canonical(b);
+    return ca && cb && strcmp(ca, cb) == 0;
 }
 
 int ds_make_dirs(const char *path, ds_error *e)
 {
-    char *copy = ds_strdup(path);
-    int rc = DS_OK;
-    for (char *p = copy + (*copy != 0); !rc; p++) {
-        char c = *p;
-        if (c != '/' && c != '\0')
-            continue;
-        *p = '\0';
-        if (*copy && mkdir(copy, 0777) && errno != EEXIST)
-            rc = ds_fail_at(e, DS_EIO, copy, 0, "cannot create directory: %s", strerror(errno));
-        *p = c;
-        if (!c)
-            break;
-    }
     struct stat st;
-    if (!rc && (stat(path, &st) || !S_ISDIR(st.st_mode)))
-        rc = ds_fail_at(e, DS_EIO, path, 0, "is no directory, expected one or a name that is free");
-    free(copy);
-    return rc;
+    for (const char *end = path; *end;) {
+        end += strspn(end, "/");
+        end += strcspn(end, "/");
+        DS_FREED char *dir = ds_strndup(path, (size_t)(end - path));
+        if (mkdir(dir, 0777) && errno != EEXIST)
+            return ds_fail_at(e, DS_EIO, dir, 0, "cannot create directory: %s", strerror(errno));
+    }
+    if (stat(path, &st) || !S_ISDIR(st.st_mode))
+        return ds_fail_at(e, DS_EIO, path, 0, "is no directory, expected one or a name that is free");
+    return DS_OK;
 }

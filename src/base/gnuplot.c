@@ -68,15 +68,12 @@ static int draw(const char *script, char *csv, int picture, ds_error *e)
 
 int ds_gnuplot(const char *script, const char *csv, const char *png, ds_error *e)
 {
-    ds_writer w;
+    DS_FINALLY(ds_writer_abort) ds_writer w = {0};
     /* gnuplot would run a name that begins with '<' */
-    char *whole = csv ? realpath(csv, NULL) : NULL;
+    DS_FREED char *whole = csv ? realpath(csv, NULL) : NULL;
     if (csv && !whole)
         return ds_fail_at(e, DS_EIO, csv, 0, "cannot read: %s", strerror(errno));
-    int rc = ds_writer_open(&w, png, e);
-    if (!rc && !(rc = draw(script, whole, fileno(w.f), e)))
-        rc = ds_writer_commit(&w, e);
-    ds_writer_abort(&w);
-    free(whole);
-    return rc;
+    DS_TRY(ds_writer_open(&w, png, e));
+    DS_TRY(draw(script, whole, fileno(w.f), e));
+    return ds_writer_commit(&w, e);
 }

@@ -22,6 +22,13 @@ _Noreturn void ds_out_of_memory(void)
     _Exit(1);
 }
 
+void ds_free_at(void *pointer)
+{
+    void *p;
+    memcpy(&p, pointer, sizeof p);
+    free(p);
+}
+
 static void *check(void *p)
 {
     if (!p)

@@ -18,6 +18,11 @@ void ds_memory_handler(void (*handler)(void));
 /* The same end for memory that a library did not get. */
 _Noreturn void ds_out_of_memory(void);
 
+/* Of a local variable, whichever way its scope is left: its memory is freed; `clear` gets its address. */
+#define DS_FREED __attribute__((cleanup(ds_free_at)))
+#define DS_FINALLY(clear) __attribute__((cleanup(clear)))
+void ds_free_at(void *pointer);
+
 /* Room for n elements of an array, not cleared; cleared: `int *v = DS_ALLOC(v, n);`. */
 #define DS_ALLOC(array, n) ((array) = ds_xrealloc(NULL, (n), sizeof *(array)))
 #define DS_ZALLOC(array, n) ((array) = ds_xcalloc((n), sizeof *(array)))

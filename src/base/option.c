@@ -98,7 +98,8 @@ static bool set_enum(const ds_option *o, int *target, const char *value)
 /* "1,2,3" into fresh numbers; blanks around a number are allowed. */
 static bool set_numbers(const ds_option *o, ds_numbers *target, const char *value)
 {
-    char *copy = ds_strdup(value), *rest = copy, *word;
+    DS_FREED char *copy = ds_strdup(value);
+    char *rest = copy, *word;
     ds_numbers fresh = {0};
     bool ok = true;
     while (ok && (word = strsep(&rest, ","))) {
@@ -112,7 +113,6 @@ static bool set_numbers(const ds_option *o, ds_numbers *target, const char *valu
         }
         DS_PUSH(fresh.v, fresh.n, v);
     }
-    free(copy);
     free(ok ? target->v : fresh.v);
     if (ok)
         *target = fresh;
@@ -162,12 +162,10 @@ static int bad_value(const ds_option *o, const char *value, const char *file, in
     while (o->type == DS_ENUM && o->names[n])
         n++;
     const char *near = ds_nearest(value, o->names, n);
-    char *expected = ds_option_describe(o);
-    ds_fail_at(e, DS_EINPUT, file, line, "%s=%.80s%s, expected %s%s%s%s", o->name, value,
-               strlen(value) > 80 ? "…" : "", expected, near ? "; did you mean '" : "", near ? near : "",
-               near ? "'?" : "");
-    free(expected);
-    return DS_EINPUT;
+    DS_FREED char *expected = ds_option_describe(o);
+    return ds_fail_at(e, DS_EINPUT, file, line, "%s=%.80s%s, expected %s%s%s%s", o->name, value,
+                      strlen(value) > 80 ? "…" : "", expected, near ? "; did you mean '" : "",
+                      near ? near : "", near ? "'?" : "");
 }
 
 int ds_option_set(const ds_option *o, void *state, const char *value, const char *file, int line, ds_error *e)
@@ -248,14 +246,12 @@ static int check_when(const source *s, const ds_option *o, int line, ds_error *e
 {
     if (!o->when)
         return DS_OK;
-    char *key = ds_strndup(o->when, strcspn(o->when, "="));
+    DS_FREED char *key = ds_strndup(o->when, strcspn(o->when, "="));
     const char *value = effective(s, key);
-    int rc = DS_OK;
-    if (!has_word(o->when + strlen(key) + 1, value))
-        rc = ds_fail_at(e, DS_EINPUT, s->file, line, "%s key '%s' goes with %s, but %s is %s", s->place,
-                        o->name, o->when, key, value);
-    free(key);
-    return rc;
+    if (has_word(o->when + strlen(key) + 1, value))
+        return DS_OK;
+    return ds_fail_at(e, DS_EINPUT, s->file, line, "%s key '%s' goes with %s, but %s is %s", s->place,
+                      o->name, o->when, key, value);
 }
 
 static int check_duplicate(const source *s, int i, ds_error *e)
@@ -329,8 +325,9 @@ void ds_option_print(const ds_option *table, const char *prefix, FILE *out)
         const char *between = o->type == DS_FLAG ? "" : prefix[0] ? " " : "=";
         const char *def = o->def ? o->def : "";
         bool plain = o->type == DS_FLAG || o->type == DS_TEXT || o->type == DS_TEXTS;
-        char *what = ds_option_describe(o);
-        char *left = ds_format("%s%s%s%s", prefix, o->name, between, o->unit ? o->unit : types[o->type].word);
+        DS_FREED char *what = ds_option_describe(o),
+                      *left = ds_format("%s%s%s%s", prefix, o->name, between,
+                                        o->unit ? o->unit : types[o->type].word);
         fprintf(out, "  %-24s %s", left, o->help);
         if (!plain)
             fprintf(out, " (%s%s%s)", what, o->def ? ", default " : "", def);
@@ -339,7 +336,5 @@ void ds_option_print(const ds_option *table, const char *prefix, FILE *out)
         if (o->when)
             fprintf(out, " [%s]", o->when);
         fputc('\n', out);
-        free(what);
-        free(left);
     }
 }

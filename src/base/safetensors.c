@@ -20,7 +20,7 @@ static size_t bytes_of(const ds_saved *a)
 static char *make_header(json_t *metadata, const ds_saved *a, int n)
 {
     json_int_t at = 0;
-    json_t *all = json_pack("{s: O}", "__metadata__", metadata);
+    json_auto_t *all = json_pack("{s: O}", "__metadata__", metadata);
     for (int i = 0; i < n; i++) {
         json_int_t end = at + (json_int_t)bytes_of(&a[i]);
         json_t *one = json_pack("{s: s, s: [I, I], s: [I, I]}", "dtype", a[i].dtype, "shape",
@@ -29,13 +29,10 @@ static char *make_header(json_t *metadata, const ds_saved *a, int n)
             ds_out_of_memory();
         at = end;
     }
-    char *text = json_dumps(all, JSON_COMPACT);
+    DS_FREED char *text = json_dumps(all, JSON_COMPACT);
     if (!text)
         ds_out_of_memory();
-    char *padded = ds_format("%s%*s", text, (int)(7 - (strlen(text) + 7) % 8), "");
-    free(text);
-    json_decref(all);
-    return padded;
+    return ds_format("%s%*s", text, (int)(7 - (strlen(text) + 7) % 8), "");
 }
 
 /* A text of the metadata: the CRC-32 of all arrays, as they lie in the file. */
@@ -61,10 +58,9 @@ static bool is_whole(const ds_saved_file *f)
 /* There is one of the two files at any time. */
 static void keep_old(const char *path)
 {
-    char *old = ds_format("%s.1", path);
+    DS_FREED char *old = ds_format("%s.1", path);
     if (ds_path_exists(path) && (unlink(old), link(path, old)))
         rename(path, old); /* a file system without hard links */
-    free(old);
 }
 
 int ds_saved_write(const char *path, json_t *metadata, const ds_saved *a, int n, bool keep, ds_error *e)
@@ -72,11 +68,10 @@ int ds_saved_write(const char *path, json_t *metadata, const ds_saved *a, int n,
     ds_writer w;
     DS_TRY(ds_writer_open(&w, path, e));
     add_checksum(metadata, a, n);
-    char *header = make_header(metadata, a, n);
+    DS_FREED char *header = make_header(metadata, a, n);
     uint64_t length = strlen(header);
     fwrite(&length, sizeof length, 1, w.f);
     fputs(header, w.f);
-    free(header);
     for (int i = 0; i < n; i++)
         fwrite(a[i].values, 1, bytes_of(&a[i]), w.f);
     if (keep && fflush(w.f) == 0 && !ferror(w.f))
