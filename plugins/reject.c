@@ -111,11 +111,8 @@ static int read_novelty(reject_state *r, ds_setup *setup, ds_error *e)
         return DS_OK;
     r->novelty.depths = *setup->depths;
     r->novelty.classes = setup->classes;
-    char *folder = ds_path_dir(setup->cfg), *path = ds_path_join(folder, r->file);
-    int rc = ds_novelty_read(&r->novelty, r->file[0] == '/' || !ds_path_exists(path) ? r->file : path, e);
-    free(folder);
-    free(path);
-    return rc;
+    DS_FREED char *folder = ds_path_dir(setup->cfg), *path = ds_path_join(folder, r->file);
+    return ds_novelty_read(&r->novelty, r->file[0] == '/' || !ds_path_exists(path) ? r->file : path, e);
 }
 
 static void warn(const reject_state *r, const ds_setup *setup)

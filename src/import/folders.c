@@ -132,13 +132,12 @@ static int walk_tree(walk *w, ds_error *e)
  * first folders of `out` need to exist yet. */
 static int check_outside(const char *out, const char *dir, ds_error *e)
 {
-    char whole[PATH_MAX] = "", *part = ds_strdup(out);
+    char whole[PATH_MAX] = "";
+    DS_FREED char *part = ds_strdup(out);
     while (!realpath(part, whole) && strcmp(part, ".") != 0) {
-        char *up = ds_path_dir(part);
-        free(part);
-        part = up;
+        DS_FREED char *below = part;
+        part = ds_path_dir(below);
     }
-    free(part);
     if (!ds_import_is_inside(whole, dir))
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, out, 0, "lies among the images of '%s', expected a folder outside", dir);

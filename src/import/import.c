@@ -58,7 +58,8 @@ static bool is_taken(char **labels, int n, const char *label)
  * "a_b_3" for further classes that would be called the same. */
 static char *free_label(char **labels, int n, const char *name)
 {
-    char *plain = ds_strdup(name), *label;
+    DS_FREED char *plain = ds_strdup(name);
+    char *label;
     if (*plain == '.' || *plain == '#' || *plain == ';')
         *plain = '_';
     for (char *p = plain; *p; p++)
@@ -69,7 +70,6 @@ static char *free_label(char **labels, int n, const char *name)
         free(label);
         label = ds_format("%s_%d", plain, k);
     }
-    free(plain);
     return label;
 }
 

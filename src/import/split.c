@@ -66,8 +66,8 @@ static void apportion(pool **order, int classes, int count, int n)
 void ds_split_stratified(const int *labels, int n, int classes, const ds_split *splits, int n_splits,
                          uint64_t seed, int *part)
 {
-    pool *pools = fill_pools(labels, n, classes, seed), **order;
-    DS_ALLOC(order, (size_t)classes);
+    DS_FREED pool *pools = fill_pools(labels, n, classes, seed);
+    DS_FREED pool **order = DS_ALLOC(order, (size_t)classes);
     for (int c = 0; c < classes; c++)
         order[c] = &pools[c];
     for (int i = 0; i < n; i++)
@@ -78,7 +78,5 @@ void ds_split_stratified(const int *labels, int n, int classes, const ds_split *
             for (; p->take > 0; p->take--)
                 part[p->images[p->used++]] = s;
     }
-    free(order);
     free(pools[0].images);
-    free(pools);
 }

@@ -20,9 +20,8 @@
 /* DIR/NAMEENDING, fresh memory. */
 static char *path_in(const ds_import_job *job, const char *name, const char *ending)
 {
-    char *file = ds_format("%s%s", name, ending), *path = ds_path_join(job->setup->out, file);
-    free(file);
-    return path;
+    DS_FREED char *file = ds_format("%s%s", name, ending);
+    return ds_path_join(job->setup->out, file);
 }
 
 /* ---- the folder ---- */
@@ -30,11 +29,9 @@ static char *path_in(const ds_import_job *job, const char *name, const char *end
 /* Is `path` a .data file of ours? Someone else's is not to be lost. */
 static bool is_ours(const char *path)
 {
-    char *text;
+    DS_FREED char *text = NULL;
     ds_file_read_text(path, "", &text, NULL);
-    bool ours = text && strncmp(text, FIRST_LINE, strlen(FIRST_LINE)) == 0;
-    free(text);
-    return ours;
+    return text && strncmp(text, FIRST_LINE, strlen(FIRST_LINE)) == 0;
 }
 
 static int check_empty(const ds_import_job *job, ds_error *e)
@@ -62,10 +59,8 @@ static int make_folder(const char *path, ds_error *e)
     size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/') /* behind it a link would be followed */
         n--;
-    char *name = ds_strndup(path, n);
-    bool link = lstat(name, &st) == 0 && S_ISLNK(st.st_mode);
-    free(name);
-    if (link)
+    DS_FREED char *name = ds_strndup(path, n);
+    if (lstat(name, &st) == 0 && S_ISLNK(st.st_mode))
         return ds_fail_at(e, DS_EINPUT, path, 0, "is a link, expected a folder or a name that is free");
     return ds_make_dirs(path, e);
 }
@@ -101,10 +96,10 @@ static int move_file(const char *path, ds_error *e)
     char target[2];
     if (readlink(path, target, sizeof target) >= 0)
         return remove_file(path, e);
-    char *old = ds_format("%s.old", path);
-    bool moved = rename(path, old) == 0 || errno == ENOENT;
-    free(old);
-    return moved ? DS_OK : ds_fail_at(e, DS_EIO, path, 0, "cannot rename: %s", strerror(errno));
+    DS_FREED char *old = ds_format("%s.old", path);
+    return rename(path, old) == 0 || errno == ENOENT
+               ? DS_OK
+               : ds_fail_at(e, DS_EIO, path, 0, "cannot rename: %s", strerror(errno));
 }
 
 /* The mark comes first: from here on the folder is ours, whatever happens. A link for one of the files goes
@@ -117,13 +112,12 @@ static int remove_earlier(const ds_import_job *job, ds_error *e)
     int fd = open(job->mark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0 || close(fd))
         return ds_fail_at(e, DS_EIO, job->setup->out, 0, "cannot write there: %s", strerror(errno));
-    int rc = away(job->data_path, e);
-    for (size_t k = 0; k < sizeof files / sizeof *files && !rc; k++) {
-        char *path = path_in(job, files[k], "");
-        rc = away(path, e);
-        free(path);
+    DS_TRY(away(job->data_path, e));
+    for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+        DS_FREED char *path = path_in(job, files[k], "");
+        DS_TRY(away(path, e));
     }
-    return rc;
+    return DS_OK;
 }
 
 int ds_import_open_folder(ds_import_job *job, ds_error *e)
@@ -146,15 +140,13 @@ int ds_import_open_folder(ds_import_job *job, ds_error *e)
 
 static int make_folders(const ds_import_job *job, const char *part, ds_error *e)
 {
-    char *path = path_in(job, part, "");
-    int rc = make_folder(path, e);
-    free(path);
-    for (int c = 0; c < job->classes && !rc; c++) {
-        path = ds_format("%s/%s/%s", job->setup->out, part, job->labels[c]);
-        rc = make_folder(path, e);
-        free(path);
+    DS_FREED char *path = path_in(job, part, "");
+    DS_TRY(make_folder(path, e));
+    for (int c = 0; c < job->classes; c++) {
+        DS_FREED char *folder = ds_path_join(path, job->labels[c]);
+        DS_TRY(make_folder(folder, e));
     }
-    return rc;
+    return DS_OK;
 }
 
 /* c planes of n bytes into n pixels of c bytes. */
@@ -180,19 +172,16 @@ static int write_file(const char *path, const unsigned char *bytes, size_t n, ds
 static int write_images(const ds_import_job *job, ds_import_set *set, const char *part, ds_error *e)
 {
     size_t area = (size_t)set->w * (size_t)set->h, n;
-    unsigned char *px = ds_xmalloc(area * (size_t)set->c);
-    int rc = make_folders(job, part, e);
-    for (int i = 0; i < set->n && !rc; i++) {
+    DS_FREED unsigned char *px = ds_xmalloc(area * (size_t)set->c);
+    DS_TRY(make_folders(job, part, e));
+    for (int i = 0; i < set->n; i++) {
         set->paths[i] = ds_format("%s/%s/%06d.png", part, job->labels[set->labels[i]], i);
-        char *path = path_in(job, set->paths[i], "");
+        DS_FREED char *path = path_in(job, set->paths[i], "");
         interleave(set->pixels[i], set->c, area, px);
-        unsigned char *png = ds_png_encode(px, set->w, set->h, set->c, &n);
-        rc = write_file(path, png, n, e);
-        free(png);
-        free(path);
+        DS_FREED unsigned char *png = ds_png_encode(px, set->w, set->h, set->c, &n);
+        DS_TRY(write_file(path, png, n, e));
     }
-    free(px);
-    return rc;
+    return DS_OK;
 }
 
 /* One call for all, since one for each would take minutes. */
@@ -219,10 +208,8 @@ int ds_import_write_images(ds_import_job *job, ds_error *e)
 static int open_file(const ds_import_job *job, const char *name, const char *ending, ds_writer *w,
                      ds_error *e)
 {
-    char *path = path_in(job, name, ending);
-    int rc = ds_writer_open(w, path, e);
-    free(path);
-    return rc;
+    DS_FREED char *path = path_in(job, name, ending);
+    return ds_writer_open(w, path, e);
 }
 
 static int write_texts(const ds_import_job *job, const char *name, char **texts, ds_error *e)

@@ -24,7 +24,7 @@ json_t *ds_json_text(const char *s)
 {
     if (!s)
         return json_null();
-    char *text;
+    DS_FREED char *text = NULL;
     size_t size;
     uint32_t code;
     FILE *f = ds_memstream(&text, &size);
@@ -38,9 +38,7 @@ json_t *ds_json_text(const char *s)
         }
     }
     fclose(f);
-    json_t *value = json_string(text);
-    free(text);
-    return value;
+    return json_string(text);
 }
 
 json_t *ds_json_array(size_t n, json_t *(*one)(const void *from, size_t i), const void *from)

@@ -1,4 +1,5 @@
 #include "report/watch.h"
+#include "base/memory.h"
 #include "base/safetensors.h"
 #include "base/text.h"
 
@@ -23,10 +24,8 @@ static ds_saved array_of(const ds_watch *w)
 int ds_watch_write(const ds_watch *w, const char *path, ds_error *e)
 {
     const ds_saved array = array_of(w);
-    json_t *texts = json_object();
-    int rc = ds_saved_write(path, texts, &array, 1, false, e);
-    json_decref(texts);
-    return rc;
+    json_auto_t *texts = json_object();
+    return ds_saved_write(path, texts, &array, 1, false, e);
 }
 
 static bool inside(double v)
@@ -55,12 +54,10 @@ int ds_watch_read(const char *path, ds_watch *w, ds_error *e)
 {
     static const char wanted[] = "a state that classifier watch wrote";
     const ds_saved array = array_of(w);
-    ds_saved_file f = {0};
-    int rc = ds_saved_open(&f, ds_strdup(path), wanted, e);
-    if (!rc)
-        rc = ds_saved_read(&f, &array, e);
-    ds_saved_close(&f);
-    return rc || is_sound(w) ? rc : ds_fail_at(e, DS_EINPUT, path, 0, "is damaged, expected %s", wanted);
+    DS_FINALLY(ds_saved_close) ds_saved_file f = {0};
+    DS_TRY(ds_saved_open(&f, ds_strdup(path), wanted, e));
+    DS_TRY(ds_saved_read(&f, &array, e));
+    return is_sound(w) ? DS_OK : ds_fail_at(e, DS_EINPUT, path, 0, "is damaged, expected %s", wanted);
 }
 
 /* ---- words ---- */

@@ -82,10 +82,9 @@ void ds_answers_put(ds_answers *a, size_t i, const float *z, const ds_score *sco
     if (!a->labels)
         return;
     a->wrong[i] = a->predictions[i] != a->labels[i];
-    double *log_p = DS_ALLOC(log_p, (size_t)a->classes);
+    DS_FREED double *log_p = DS_ALLOC(log_p, (size_t)a->classes);
     ds_log_softmax(z, a->classes, temperature, log_p);
     ds_quality_add(&a->quality, log_p, a->classes, a->labels[i], top);
-    free(log_p);
 }
 
 void ds_answers_score(ds_answers *a, const ds_score *score)

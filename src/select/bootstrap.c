@@ -17,7 +17,7 @@ typedef struct sample {
 
 static sample sample_of(const ds_answers *a)
 {
-    ds_curve c = ds_curve_of(a->confidences, a->wrong, a->n);
+    DS_FINALLY(ds_curve_clear) ds_curve c = ds_curve_of(a->confidences, a->wrong, a->n);
     sample s = {.n = a->n, .groups = c.groups + 1};
     DS_ALLOC(s.cell, a->n);
     for (size_t i = 0; i < a->n; i++) {
@@ -25,7 +25,6 @@ static sample sample_of(const ds_answers *a)
         size_t group = isnan(confidence) ? c.groups : ds_curve_groups_at(&c, confidence) - 1;
         s.cell[i] = (uint32_t)(2 * group + a->wrong[i]);
     }
-    ds_curve_clear(&c);
     return s;
 }
 
@@ -164,7 +163,7 @@ ds_bootstrap ds_bootstrap_of(const ds_answers *a, const ds_answers *b, double co
                                        &out.auroc, &out.accuracy, &out.risk};
     if (a->n == 0 || replicates == 0)
         return out;
-    double *values = DS_ZALLOC(values, FIGURES * (size_t)replicates);
+    DS_FREED double *values = DS_ZALLOC(values, FIGURES * (size_t)replicates);
     sample samples[2] = {sample_of(a), b ? sample_of(b) : (sample){0}};
     resample(samples, b ? 2 : 1, coverage, replicates, seed, values);
     if (b)
@@ -174,6 +173,5 @@ ds_bootstrap ds_bootstrap_of(const ds_answers *a, const ds_answers *b, double co
     out.replicates = replicates;
     free(samples[0].cell);
     free(samples[1].cell);
-    free(values);
     return out;
 }

@@ -34,7 +34,7 @@ ds_curve ds_curve_of(const double *confidence, const bool *wrong, size_t n)
 {
     ds_curve c = {.n = n};
     size_t numbers = 0;
-    place *images = DS_ALLOC(images, n);
+    DS_FREED place *images = DS_ALLOC(images, n);
     for (size_t i = 0; i < n; i++) {
         c.wrong += wrong[i];
         if (!isnan(confidence[i]))
@@ -46,7 +46,6 @@ ds_curve ds_curve_of(const double *confidence, const bool *wrong, size_t n)
     DS_ALLOC(c.accepted, numbers);
     DS_ALLOC(c.errors, numbers);
     add_groups(&c, images, numbers);
-    free(images);
     return c;
 }
 

@@ -70,18 +70,14 @@ double ds_reject_rate(const ds_figures *f, const ds_cut *cut)
 double ds_auroc_two(const ds_answers *in, const ds_answers *out)
 {
     size_t n = in->n + out->n;
-    double *confidence = DS_ALLOC(confidence, n);
-    bool *is_out = DS_ALLOC(is_out, n);
+    DS_FREED double *confidence = DS_ALLOC(confidence, n);
+    DS_FREED bool *is_out = DS_ALLOC(is_out, n);
     for (size_t i = 0; i < n; i++) {
         is_out[i] = i >= in->n;
         confidence[i] = is_out[i] ? out->confidences[i - in->n] : in->confidences[i];
     }
-    ds_curve c = ds_curve_of(confidence, is_out, n);
-    double auroc = ds_areas_of(&c).auroc;
-    ds_curve_clear(&c);
-    free(confidence);
-    free(is_out);
-    return auroc;
+    DS_FINALLY(ds_curve_clear) ds_curve c = ds_curve_of(confidence, is_out, n);
+    return ds_areas_of(&c).auroc;
 }
 
 /* ---- one list ---- */
@@ -136,7 +132,7 @@ static ds_areas minus(ds_areas a, ds_areas b)
 
 static ds_rival_figures compare(const ds_figures *f, const ds_answers *rival, const ds_wish *w)
 {
-    ds_curve c = ds_curve_of(rival->confidences, rival->wrong, rival->n);
+    DS_FINALLY(ds_curve_clear) ds_curve c = ds_curve_of(rival->confidences, rival->wrong, rival->n);
     ds_rival_figures v = {.file = rival->file, .other = ds_areas_of(&c), .mine = f->chosen};
     v.accuracy = c.n ? (double)(c.n - c.wrong) / (double)c.n : NAN;
     v.its =
@@ -144,7 +140,6 @@ static ds_rival_figures compare(const ds_figures *f, const ds_answers *rival, co
     v.difference = minus(f->areas, v.other);
     v.boot =
         ds_bootstrap_of(f->answers, rival, f->chosen.coverage, w->replicates, DS_LEVEL, (uint64_t)w->seed);
-    ds_curve_clear(&c);
     return v;
 }
 

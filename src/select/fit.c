@@ -7,25 +7,23 @@
 
 size_t ds_answers_halve(ds_answers *a, int seed)
 {
-    uint32_t *order = DS_ALLOC(order, a->n);
+    DS_FREED uint32_t *order = DS_ALLOC(order, a->n);
     for (size_t i = 0; i < a->n; i++)
         order[i] = (uint32_t)i;
     ds_rng rng = ds_rng_make((uint64_t)seed, 0, 0);
     ds_rng_shuffle(&rng, order, (uint32_t)a->n);
     ds_answers_reorder(a, order);
-    free(order);
     return a->n / 2;
 }
 
 static double nll_at(const ds_answers *a, double temperature)
 {
-    double sum = 0, *log_p;
-    DS_ALLOC(log_p, (size_t)a->classes);
+    double sum = 0;
+    DS_FREED double *log_p = DS_ALLOC(log_p, (size_t)a->classes);
     for (size_t i = 0; i < a->n; i++) {
         ds_log_softmax(ds_answers_logits(a, i), a->classes, temperature, log_p);
         sum -= log_p[a->labels[i]];
     }
-    free(log_p);
     return sum / (double)a->n;
 }
 

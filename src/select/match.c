@@ -56,20 +56,17 @@ static void walk(const row *a, size_t n_a, const row *b, size_t n_b, uint32_t *o
 static int check_images(const ds_answers *a, const ds_answers *other, uint32_t *order, ds_error *e)
 {
     misses missing = {0}, extra = {0};
-    row *mine = sorted(a), *its = sorted(other);
+    DS_FREED row *mine = sorted(a), *its = sorted(other);
     walk(mine, a->n, its, other->n, order, &missing, &extra);
-    int rc = DS_OK;
     if (missing.n)
-        rc = ds_fail_at(e, DS_EINPUT, other->file, 0,
-                        "%zu of the %zu images of %s are missing (first: '%s'), expected the same images",
-                        missing.n, a->n, a->file, missing.first->path);
-    else if (extra.n)
-        rc = ds_fail_at(e, DS_EINPUT, other->file, 0,
-                        "%zu images are not in %s (first: '%s'), expected the same images", extra.n, a->file,
-                        extra.first->path);
-    free(mine);
-    free(its);
-    return rc;
+        return ds_fail_at(e, DS_EINPUT, other->file, 0,
+                          "%zu of the %zu images of %s are missing (first: '%s'), expected the same images",
+                          missing.n, a->n, a->file, missing.first->path);
+    if (extra.n)
+        return ds_fail_at(e, DS_EINPUT, other->file, 0,
+                          "%zu images are not in %s (first: '%s'), expected the same images", extra.n,
+                          a->file, extra.first->path);
+    return DS_OK;
 }
 
 /* The same image with another label is another question. */
@@ -94,10 +91,8 @@ int ds_answers_match(const ds_answers *a, ds_answers *other, ds_error *e)
         return ds_fail_at(
             e, DS_EINPUT, a->paths ? other->file : a->file, 1,
             "no column 'path' in the header, expected it for -compare, which matches images by path");
-    uint32_t *order = DS_ALLOC(order, a->n);
-    int rc = check_images(a, other, order, e);
-    if (!rc)
-        ds_answers_reorder(other, order);
-    free(order);
-    return rc ? rc : check_labels(a, other, e);
+    DS_FREED uint32_t *order = DS_ALLOC(order, a->n);
+    DS_TRY(check_images(a, other, order, e));
+    ds_answers_reorder(other, order);
+    return check_labels(a, other, e);
 }

@@ -109,7 +109,8 @@ static double square(const double *x, size_t n)
 
 static double distance(const ds_cloud *g, const float *features, double share)
 {
-    double *z = DS_ALLOC(z, g->c + g->n), *u = z + g->c, nearest = INFINITY;
+    DS_FREED double *z = DS_ALLOC(z, g->c + g->n);
+    double *u = z + g->c, nearest = INFINITY;
     for (size_t i = 0; i < g->c; i++)
         z[i] = features[i] - g->centre[i];
     substitute(g->factor, g->c, z);
@@ -118,7 +119,6 @@ static double distance(const ds_cloud *g, const float *features, double share)
         nearest = g->squares[m] - 2 * u[m] < nearest ? g->squares[m] - 2 * u[m] : nearest;
     substitute(g->inner, g->n, u);
     const double length = square(z, g->c), all = length - square(u, g->n);
-    free(z);
     return length + nearest - share * all;
 }
 
@@ -247,7 +247,8 @@ static void covariance(const ds_novelty *v, size_t c, const double *centre, cons
     const struct ds_novelty_fit *f = v->fit;
     const size_t row = v->depths.row, from = row - c;
     const double n = (double)f->n;
-    double *variances = DS_ALLOC(variances, c), mean = 0, ratio = 0;
+    DS_FREED double *variances = DS_ALLOC(variances, c);
+    double mean = 0, ratio = 0;
     for (size_t j = 0; j < c; j++) {
         const double *squares = f->squares + (from + j) * row + from;
         for (size_t i = j; i < c; i++) {
@@ -262,14 +263,13 @@ static void covariance(const ds_novelty *v, size_t c, const double *centre, cons
         ratio += s[i * c + i] / (variances[i] + 1e-6 * mean) / (double)c;
     for (size_t i = 0; i < c; i++)
         s[i * c + i] += .01 * ratio * (variances[i] + 1e-6 * mean);
-    free(variances);
 }
 
 /* The means (n x c, about the centre) become M. */
 static bool whiten(const struct ds_novelty_fit *f, ds_cloud *g, double *means)
 {
     const size_t c = g->c, n = g->n;
-    double *s = DS_ZALLOC(s, n * n);
+    DS_FREED double *s = DS_ZALLOC(s, n * n);
     for (size_t m = 0; m < n; m++) {
         substitute(g->factor, c, means + m * c);
         for (size_t i = 0; i < c; i++)
@@ -281,16 +281,15 @@ static bool whiten(const struct ds_novelty_fit *f, ds_cloud *g, double *means)
         for (size_t j = 0; j < n; j++)
             for (size_t i = j; i < n; i++)
                 s[j * n + i] += means[i * c + k] * means[j * c + k];
-    const bool fine = factorize(s, n, g->inner);
-    free(s);
-    return fine;
+    return factorize(s, n, g->inner);
 }
 
 static bool make_cloud(const ds_novelty *v, ds_cloud *g, size_t c)
 {
     const struct ds_novelty_fit *f = v->fit;
     const size_t n = (size_t)v->classes, row = v->depths.row;
-    double *centre = DS_ZALLOC(centre, c), *means = DS_ZALLOC(means, n * c), *s = DS_ZALLOC(s, c * c);
+    DS_FREED double *centre = DS_ZALLOC(centre, c), *means = DS_ZALLOC(means, n * c),
+                    *s = DS_ZALLOC(s, c * c);
     float *memory = DS_ZALLOC(memory, cloud_size(c, n));
     *g = cloud_in(memory, c, n);
     for (size_t m = 0; m < n; m++)
@@ -305,11 +304,7 @@ static bool make_cloud(const ds_novelty *v, ds_cloud *g, size_t c)
         for (size_t m = 0; m < n; m++)
             means[m * c + i] = f->counts[m] ? means[m * c + i] - centre[i] : 0;
     }
-    const bool fine = factorize(s, c, g->factor) && whiten(f, g, means);
-    free(centre);
-    free(means);
-    free(s);
-    return fine;
+    return factorize(s, c, g->factor) && whiten(f, g, means);
 }
 
 int ds_novelty_finish(ds_novelty *v, ds_error *e)
@@ -353,14 +348,10 @@ static char *shape_text(const ds_novelty *v)
 int ds_novelty_write(const ds_novelty *v, const char *path, ds_error *e)
 {
     ds_saved arrays[2];
-    char *shape = shape_text(v), *weights = ds_format("%016" PRIx64, v->weights);
-    json_t *texts = json_pack("{s: s, s: s, s: s}", "score", ds_novelty_names[v->kind], "features", shape,
-                              "weights", weights);
-    int rc = ds_saved_write(path, texts, arrays, list_arrays(v, arrays), false, e);
-    json_decref(texts);
-    free(weights);
-    free(shape);
-    return rc;
+    DS_FREED char *shape = shape_text(v), *weights = ds_format("%016" PRIx64, v->weights);
+    json_auto_t *texts = json_pack("{s: s, s: s, s: s}", "score", ds_novelty_names[v->kind], "features",
+                                   shape, "weights", weights);
+    return ds_saved_write(path, texts, arrays, list_arrays(v, arrays), false, e);
 }
 
 static int read_texts(ds_novelty *v, const ds_saved_file *f, ds_error *e)
@@ -371,14 +362,12 @@ static int read_texts(ds_novelty *v, const ds_saved_file *f, ds_error *e)
     for (v->kind = 0; v->kind < DS_NOVELTIES && strcmp(ds_novelty_names[v->kind], kind) != 0;)
         v->kind++;
     v->weights = strtoull(weights, NULL, 16);
-    char *shape = shape_text(v);
-    bool fits = v->kind < DS_NOVELTIES && strcmp(shape, found) == 0;
-    if (!fits)
-        ds_fail_at(e, DS_EINPUT, f->path, 0,
-                   "holds score '%.40s' of a network with features of '%.300s', expected %s", kind, found,
-                   shape);
-    free(shape);
-    return fits ? DS_OK : DS_EINPUT;
+    DS_FREED char *shape = shape_text(v);
+    if (v->kind < DS_NOVELTIES && strcmp(shape, found) == 0)
+        return DS_OK;
+    return ds_fail_at(e, DS_EINPUT, f->path, 0,
+                      "holds score '%.40s' of a network with features of '%.300s', expected %s", kind, found,
+                      shape);
 }
 
 /* Memory for what the file says it holds. */
@@ -402,13 +391,9 @@ static int read_arrays(ds_novelty *v, const ds_saved_file *f, ds_error *e)
 
 int ds_novelty_read(ds_novelty *v, const char *path, ds_error *e)
 {
-    ds_saved_file f = {0};
-    int rc = ds_saved_open(&f, ds_strdup(path), "a .novelty file", e);
+    DS_FINALLY(ds_saved_close) ds_saved_file f = {0};
     v->path = ds_strdup(path);
-    if (!rc)
-        rc = read_texts(v, &f, e);
-    if (!rc)
-        rc = read_arrays(v, &f, e);
-    ds_saved_close(&f);
-    return rc;
+    DS_TRY(ds_saved_open(&f, ds_strdup(path), "a .novelty file", e));
+    DS_TRY(read_texts(v, &f, e));
+    return read_arrays(v, &f, e);
 }

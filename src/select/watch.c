@@ -60,7 +60,7 @@ static place place_of(double value, uint64_t seed, bool stream, double image)
 
 void ds_watch_score_begin(ds_watch_score *w, const double *values, size_t n, uint64_t seed)
 {
-    place *sorted = DS_ALLOC(sorted, n);
+    DS_FREED place *sorted = DS_ALLOC(sorted, n);
     for (size_t i = 0; i < n; i++)
         sorted[i] = place_of(values[i], seed, false, (double)i);
     qsort(sorted, n, sizeof *sorted, by_place);
@@ -75,7 +75,6 @@ void ds_watch_score_begin(ds_watch_score *w, const double *values, size_t n, uin
         }
         before = end;
     }
-    free(sorted);
 }
 
 static int bin_of(const ds_watch_score *w, const place *at)
