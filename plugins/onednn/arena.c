@@ -67,7 +67,7 @@ static size_t lowest_place(ds_lease *const *placed, int n, const ds_lease *l)
 
 int ds_arena_make(ds_arena *a, ds_error *e)
 {
-    ds_lease **order = DS_ALLOC(order, a->n);
+    DS_FREED ds_lease **order = DS_ALLOC(order, a->n);
     for (int i = 0; i < a->n; i++)
         order[i] = &a->leases[i];
     qsort(order, (size_t)a->n, sizeof *order, larger_first);
@@ -76,7 +76,6 @@ int ds_arena_make(ds_arena *a, ds_error *e)
         size_t end = order[i]->offset + order[i]->bytes;
         a->bytes = end > a->bytes ? end : a->bytes;
     }
-    free(order);
     a->bytes += !a->bytes;
     void *memory = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)

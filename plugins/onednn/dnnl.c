@@ -417,23 +417,20 @@ static float *copy_of(const ds_conv *c)
 
 int ds_conv_weights_in(ds_conv *c, const float *plain, void *weights)
 {
-    float *copy = c->padded ? copy_of(c) : NULL;
+    DS_FREED float *copy = c->padded ? copy_of(c) : NULL;
     for (size_t f = 0; copy && f < (size_t)c->filters; f++)
         memcpy(copy + f * c->padded_row, plain + f * c->row, c->row * sizeof *copy);
-    int rc = move(c, c->plain, copy ? copy : plain, c->memory[WEIGHTS], weights);
-    free(copy);
-    return rc;
+    return move(c, c->plain, copy ? copy : plain, c->memory[WEIGHTS], weights);
 }
 
 int ds_conv_add_weights(ds_conv *c, const void *weights, float *plain)
 {
-    float *copy = c->padded ? copy_of(c) : NULL;
-    int rc = move(c, c->memory[WEIGHTS], weights, c->plain, copy ? copy : plain);
-    for (size_t f = 0; copy && !rc && f < (size_t)c->filters; f++)
+    DS_FREED float *copy = c->padded ? copy_of(c) : NULL;
+    DS_TRY(move(c, c->memory[WEIGHTS], weights, c->plain, copy ? copy : plain));
+    for (size_t f = 0; copy && f < (size_t)c->filters; f++)
         for (size_t i = 0; i < c->row; i++)
             plain[f * c->row + i] += copy[f * c->padded_row + i];
-    free(copy);
-    return rc;
+    return DS_OK;
 }
 
 int ds_dnnl_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b,

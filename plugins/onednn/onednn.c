@@ -58,14 +58,13 @@ static int make_plans(engine *x, bool *refused, ds_error *e)
 static int engine_create(const ds_graph *g, bool *owned, void **state, ds_error *e)
 {
     engine *x = *state = ds_xcalloc(1, sizeof *x);
-    bool *refused = DS_ZALLOC(refused, g->n);
+    DS_FREED bool *refused = DS_ZALLOC(refused, g->n);
     x->graph = *g;
     int rc = ds_dnnl_new(&x->dnnl, e);
     if (!rc)
         rc = make_plans(x, refused, e);
     for (int i = 0; i < g->n && !rc; i++)
         owned[i] = x->infer.owned[i];
-    free(refused);
     if (!rc)
         return DS_OK;
     engine_free(x);

@@ -223,18 +223,15 @@ static int convolution_backward(const ds_plan *p, ds_step *s, const void *grad)
 static int fold(const ds_plan *p, const ds_product *l, const ds_node *node)
 {
     size_t each = (size_t)(node->c / node->groups) * (size_t)(node->size * node->size);
-    float *w = malloc((size_t)node->out_c * each * sizeof *w), *bias = ds_arena_at(&p->arena, l->bias);
-    if (!w)
-        return DS_ENOMEM;
+    DS_FREED float *w = DS_ALLOC(w, (size_t)node->out_c * each);
+    float *bias = ds_arena_at(&p->arena, l->bias);
     for (int f = 0; f < node->out_c; f++) {
         float factor = node->normalized ? node->scales[f] / (sqrtf(node->rolling_variance[f]) + .000001f) : 1;
         bias[f] = node->biases[f] - (node->normalized ? node->rolling_mean[f] * factor : 0);
         for (size_t i = (size_t)f * each; i < ((size_t)f + 1) * each; i++)
             w[i] = node->weights[i] * factor;
     }
-    int rc = ds_conv_weights_in(l->forward, w, ds_arena_at(&p->arena, l->weights));
-    free(w);
-    return rc;
+    return ds_conv_weights_in(l->forward, w, ds_arena_at(&p->arena, l->weights));
 }
 
 static int convolution_refresh(const ds_plan *p, const ds_product *l, const ds_node *node)

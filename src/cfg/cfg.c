@@ -32,12 +32,10 @@ int ds_cfg_parse(const char *text, const char *path, ds_cfg **out, ds_notes *not
 
 int ds_cfg_read(const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e)
 {
-    char *text;
+    DS_FREED char *text = NULL;
     *cfg = NULL;
     DS_TRY(ds_file_read_text(path, "a network .cfg", &text, e));
-    int rc = ds_cfg_parse(text, path, cfg, notes, e);
-    free(text);
-    return rc;
+    return ds_cfg_parse(text, path, cfg, notes, e);
 }
 
 void ds_cfg_free(ds_cfg *cfg)
@@ -85,7 +83,8 @@ const ds_layer *ds_cfg_file_plugin(const char *path, int *line)
 {
     enum { LONGEST_CFG = 4 << 20 }; /* weights and videos are not worth reading */
     struct stat st;
-    char *text, *rest, *next, name[64];
+    DS_FREED char *text = NULL;
+    char *rest, *next, name[64];
     const ds_layer *found = NULL;
     *line = 0;
     if (stat(path, &st) || !S_ISREG(st.st_mode) || st.st_size > LONGEST_CFG ||
@@ -94,7 +93,6 @@ const ds_layer *ds_cfg_file_plugin(const char *path, int *line)
     for (rest = text; !found && (next = strsep(&rest, "\n")); ++*line)
         if (sscanf(next, " [ %63[a-z0-9_]", name) == 1)
             found = ds_section_plugin(name);
-    free(text);
     return found;
 }
 

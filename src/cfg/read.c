@@ -128,10 +128,9 @@ int ds_cfg_read_sections(ds_cfg *cfg, const char *text, ds_error *e)
         text += 3;
     while (*text) {
         size_t n = strcspn(text, "\n");
-        char *line = squeeze(text, n);
+        DS_FREED char *line = squeeze(text, n);
         r.line++;
         int rc = read_line(&r, line);
-        free(line);
         if (rc && cfg->n)
             cfg->sections[cfg->n - 1].broken = true;
         DS_TRY(ds_keep(e, rc));

@@ -165,14 +165,13 @@ static int fill(ds_datafile *d, char *text, pairs *p, ds_error *e)
 
 int ds_datafile_read(const char *path, ds_datafile *d, ds_notes *notes, ds_error *e)
 {
-    char *text;
+    DS_FREED char *text = NULL;
     pairs p = {0};
     *d = (ds_datafile){.notes = notes};
     DS_TRY(ds_file_read_text(path, "a .data file", &text, e));
     d->path = ds_strdup(path);
     int rc = fill(d, text, &p, e);
     free(p.v);
-    free(text);
     if (rc && !ds_collects(e))
         ds_datafile_clear(d);
     return rc;

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "base/memory.h"
 #include "data/image.h"
 
 #include <limits.h>
@@ -309,15 +310,13 @@ static int check_regular(const char *path, ds_error *e)
 
 int ds_image_read_by(struct ds_sandbox *decoder, const char *path, int channels, ds_image *im, ds_error *e)
 {
-    unsigned char *bytes;
+    DS_FREED unsigned char *bytes = NULL;
     size_t n;
     *im = (ds_image){0};
     DS_TRY(check_regular(path, e));
     DS_TRY(ds_file_read(path, "an image", &bytes, &n, e));
-    int rc = decoder ? ds_decoder_decode(decoder, bytes, n, path, channels, im, e)
-                     : ds_image_decode(bytes, n, path, channels, im, e);
-    free(bytes);
-    return rc;
+    return decoder ? ds_decoder_decode(decoder, bytes, n, path, channels, im, e)
+                   : ds_image_decode(bytes, n, path, channels, im, e);
 }
 
 int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e)

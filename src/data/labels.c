@@ -35,13 +35,13 @@ int ds_labels_take(char *text, const char *path, const char *what, char ***label
 
 int ds_labels_read(const char *path, const char *what, char ***labels, int *n, ds_error *e)
 {
-    char *text, expected[64];
+    DS_FREED char *text = NULL;
+    char expected[64];
     *labels = NULL;
     *n = 0;
     snprintf(expected, sizeof expected, "a text file with one %s a line", what);
     DS_TRY(ds_file_read_text(path, expected, &text, e));
     int rc = ds_labels_take(text, path, what, labels, n, e);
-    free(text);
     if (rc) {
         ds_free_texts(*labels, *n);
         *labels = NULL;

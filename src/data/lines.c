@@ -55,12 +55,10 @@ ds_near ds_near_of(const char *file, ds_notes *notes)
 
 static void tell(ds_near *n, const char *path, const char *own)
 {
-    char *taken = realpath(own, NULL), *other = realpath(path, NULL);
+    DS_FREED char *taken = realpath(own, NULL), *other = realpath(path, NULL);
     ds_note(n->notes, "warning: %s: '%s' is %s, not %s of the current folder", n->file, path,
             taken ? taken : own, other ? other : path);
     n->told = true;
-    free(taken);
-    free(other);
 }
 
 char *ds_near_find(ds_near *n, const char *path)

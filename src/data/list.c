@@ -141,14 +141,13 @@ static int read_lines(const ds_datafile *d, bool labelled, ds_images *images, ds
 
 int ds_images_read(const ds_datafile *d, const char *list, bool labelled, ds_images *images, ds_error *e)
 {
-    char *text;
+    DS_FREED char *text = NULL;
     ds_near near = ds_near_of(list, d->notes);
     *images = (ds_images){.list = realpath(list, NULL)};
     images->list = images->list ? images->list : ds_strdup(list);
     int rc = ds_file_read_text(images->list, "a list of images, one path a line", &text, e);
     if (!rc)
         rc = read_lines(d, labelled, images, &near, text, e);
-    free(text);
     free(near.dir);
     if (rc && !ds_collects(e))
         ds_images_clear(images);
@@ -157,13 +156,12 @@ int ds_images_read(const ds_datafile *d, const char *list, bool labelled, ds_ima
 
 static void probe(const char *path, const ds_probe_setup *s, ds_probe *found)
 {
-    ds_image im;
+    DS_FINALLY(ds_image_clear) ds_image im = {0};
     ds_error e = {0};
     if (ds_image_read_by(s->decoder, path, s->channels, &im, &e))
         found->reason = ds_strdup(e.text);
     else
         *found = (ds_probe){.w = im.w, .h = im.h, .channels = im.file_channels};
-    ds_image_clear(&im);
 }
 
 int ds_images_probe(const ds_images *images, const ds_probe_setup *s, ds_probe *found)

@@ -191,9 +191,9 @@ static void tell_unreadable(const ds_images *lists, int n, ds_notes *notes)
 int ds_list_check_apart(const ds_datafile *d, const char *list, const char *const *others, int n, int threads,
                         ds_notes *notes, ds_error *e)
 {
-    ds_same *same = NULL;
+    DS_FREED ds_same *same = NULL;
     int rc = DS_OK;
-    ds_images *lists = DS_ZALLOC(lists, (size_t)n + 1);
+    DS_FREED ds_images *lists = DS_ZALLOC(lists, (size_t)n + 1);
     for (int i = 0; i <= n && !rc; i++)
         if (i == 0 || others[i - 1])
             rc = ds_images_read(d, i ? others[i - 1] : list, false, &lists[i], e);
@@ -204,7 +204,5 @@ int ds_list_check_apart(const ds_datafile *d, const char *list, const char *cons
     }
     for (int i = 0; i <= n; i++)
         ds_images_clear(&lists[i]);
-    free(lists);
-    free(same);
     return rc;
 }

@@ -48,11 +48,10 @@ static void step_operand(ds_paths *p, ds_path *next)
         give(next, ds_strdup(path));
         return;
     }
-    char *root = ds_strdup(path);
+    DS_FREED char *root = ds_strdup(path);
     p->folder = fts_open((char *const[]){root, NULL}, FTS_LOGICAL | FTS_NOCHDIR, by_bytes);
     if (!p->folder)
         give_unreadable(next, path, errno);
-    free(root);
 }
 
 static void leave_folder(ds_paths *p, ds_path *next, int reason)

@@ -30,10 +30,9 @@ static void fill(void *arg, size_t place)
 {
     const ds_stream *s = arg;
     ds_stream_item *item = &s->places[place];
-    ds_image im = {0};
+    DS_FINALLY(ds_image_clear) ds_image im = {0};
     if (!item->error.code && !ds_image_read_by(s->setup.decoder, item->path, s->setup.c, &im, &item->error))
         ds_prepare_center(&im, s->setup.w, s->setup.h, false, s->pixels + place * s->floats);
-    ds_image_clear(&im);
 }
 
 /* Milliseconds to wait for the next path: any number for the first image of a batch, until `end` for the

@@ -29,18 +29,17 @@ static int shorter(int side, int longer)
 int ds_thumb_png(const char *path, unsigned char **png, size_t *n, ds_error *e)
 {
     struct stat st;
-    ds_image im;
+    DS_FINALLY(ds_image_clear) ds_image im = {0};
     /* a pipe would wait, a device never end */
     if (stat(path, &st) || !S_ISREG(st.st_mode))
         return ds_fail_at(e, DS_EIO, path, 0, "is missing or no file, expected an image");
     DS_TRY(ds_image_read(path, 3, &im, e));
     int longer = im.w > im.h ? im.w : im.h, w = shorter(im.w, longer), h = shorter(im.h, longer);
-    unsigned char *small = ds_xmalloc((size_t)w * (size_t)h * (size_t)im.c), *out = small;
+    DS_FREED unsigned char *small = ds_xmalloc((size_t)w * (size_t)h * (size_t)im.c);
+    unsigned char *out = small;
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++, out += im.c)
             average(&im, w, h, x, y, out);
     *png = ds_png_encode(small, w, h, im.c, n);
-    free(small);
-    ds_image_clear(&im);
     return DS_OK;
 }

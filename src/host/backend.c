@@ -179,11 +179,10 @@ int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
     if (!n->backend)
         return DS_OK;
     describe(n, setup);
-    bool *owned = DS_ZALLOC(owned, n->net->n);
+    DS_FREED bool *owned = DS_ZALLOC(owned, n->net->n);
     int rc = n->backend->create(&n->graph, owned, &n->whole, e);
     for (int i = 0; i < n->net->n; i++)
         n->slots[i].owned = owned[i];
-    free(owned);
     n->state = n->whole;
     if (!rc)
         settle(n);
@@ -216,12 +215,11 @@ static int make_piece(const ds_net *n, int images, void **state, ds_error *e)
     g.batch = images;
     g.train = false;
     g.notes = NULL;
-    bool same = true, *owned;
-    DS_ZALLOC(owned, g.n);
+    bool same = true;
+    DS_FREED bool *owned = DS_ZALLOC(owned, g.n);
     int rc = n->backend->create(&g, owned, state, e);
     for (int i = 0; i < g.n; i++)
         same &= owned[i] == n->slots[i].owned;
-    free(owned);
     if (rc || same)
         return rc;
     n->backend->free(*state);

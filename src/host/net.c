@@ -33,11 +33,9 @@ static void fill_info(ds_net *n)
 static int parse(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
     DS_TRY(ds_host_open(&n->host, e));
-    char *text = ds_cfg_lower(n->cfg, setup->batch, setup->batch ? 1 : 0);
+    DS_FREED char *text = ds_cfg_lower(n->cfg, setup->batch, setup->batch ? 1 : 0);
     ds_host_seed(setup->seed);
-    int rc = ds_host_parse(n->host, text, ds_host_guard, &n->net, e);
-    free(text);
-    return rc;
+    return ds_host_parse(n->host, text, ds_host_guard, &n->net, e);
 }
 
 /* The variance of a single value is 0 / 0. */

@@ -66,13 +66,12 @@ static network *parse_ours(const ds_host *host, const char *path)
     if (ds_cfg_read(path, &cfg, NULL, &e))
         fatal(&e);
     warn_of_mean(cfg);
-    char *text = ds_cfg_lower(cfg, 0, 0);
+    DS_FREED char *text = ds_cfg_lower(cfg, 0, 0);
     if (ds_host_parse(host, text, NULL, &net, &e))
         fatal(&e);
     ds_depths_of(cfg, net, &depths);
     if (ds_attach(cfg, net, &setup, &context, &e))
         fatal(&e);
-    free(text);
     ds_cfg_free(cfg);
     return net;
 }

@@ -70,12 +70,11 @@ static int fitting_layers(const ds_net *n, size_t floats, int upto, size_t *need
 /* flipped=1: the file holds the filters of a layer transposed. */
 static void unflip(float *w, size_t rows, size_t columns)
 {
-    float *t = DS_ALLOC(t, rows * columns);
+    DS_FREED float *t = DS_ALLOC(t, rows * columns);
     for (size_t y = 0; y < rows; y++)
         for (size_t x = 0; x < columns; x++)
             t[x * rows + y] = w[y * columns + x];
     memcpy(w, t, rows * columns * sizeof *t);
-    free(t);
 }
 
 static void copy_in(ds_net *n, const unsigned char *bytes, int layers)
@@ -127,11 +126,10 @@ static int load(ds_net *n, const char *path, const unsigned char *bytes, size_t 
 
 int ds_net_load_weights(ds_net *net, const char *path, int upto, ds_weights_info *info, ds_error *e)
 {
-    unsigned char *bytes;
+    DS_FREED unsigned char *bytes = NULL;
     size_t size;
     DS_TRY(ds_file_read(path, "a Darknet weights file", &bytes, &size, e));
     int rc = load(net, path, bytes, size, upto, info, e);
-    free(bytes);
     ds_net_changed(net);
     return rc;
 }

@@ -102,7 +102,8 @@ static void tell_same(checker *k, const ds_same *a, const ds_same *b)
     const int label_a = la->labels[a->image], label_b = lb->labels[b->image];
     const bool differ = label_a >= 0 && label_b >= 0 && label_a != label_b, apart = a->list != b->list;
     const bool refused = apart && (a->list == CALIB || b->list == CALIB);
-    char *const *names = k->c->data.labels, *labels = NULL;
+    char *const *names = k->c->data.labels;
+    DS_FREED char *labels = NULL;
     if (differ)
         labels = ds_format(", but the label '%s' instead of '%s'", names[label_b], names[label_a]);
     of_kind(k, differ ? "contradiction" : apart ? "overlap" : "duplicate");
@@ -111,13 +112,12 @@ static void tell_same(checker *k, const ds_same *a, const ds_same *b)
                    ds_same_file(a, b) ? "is the file of" : "has the bytes of", la->paths[a->image], la->list,
                    la->lines[a->image], differ ? labels : "",
                    refused ? ", expected a calib= that shares no image with another list" : "");
-    free(labels);
 }
 
 static void look_for_same(checker *k)
 {
     ds_images lists[DS_CHECK_LISTS];
-    ds_same *v;
+    DS_FREED ds_same *v = NULL;
     for (int i = 0; i < DS_CHECK_LISTS; i++)
         lists[i] = k->c->lists[i].images;
     const int n = ds_images_same(lists, DS_CHECK_LISTS, k->job.setup.loaders, &v);
@@ -126,7 +126,6 @@ static void look_for_same(checker *k)
         for (int twin = i + 1; twin < end; twin++)
             tell_same(k, &v[i], &v[twin]);
     }
-    free(v);
 }
 
 /* ---- the network ---- */

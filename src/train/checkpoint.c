@@ -121,13 +121,10 @@ int ds_checkpoint_write(ds_job *job, ds_error *e)
         add(&s, "history", dtype_of(&h), images, h.row, h.values);
     add(&s, "images", "U64", images, 1, job->train.keys);
     add(&s, "cfg", "U8", strlen(job->cfg_text), 1, job->cfg_text);
-    char *path = ds_job_path(job, ".ckpt"), *computed = ds_job_computed(job);
-    json_t *texts = json_pack("{s: s, s: s, s: s}", "program", job->setup.program, "computed", computed,
-                              "files", ".backup _best.weights _results.csv");
+    DS_FREED char *path = ds_job_path(job, ".ckpt"), *computed = ds_job_computed(job);
+    json_auto_t *texts = json_pack("{s: s, s: s, s: s}", "program", job->setup.program, "computed", computed,
+                                   "files", ".backup _best.weights _results.csv");
     int rc = ds_saved_write(path, texts, s.arrays, s.n, true, e);
-    json_decref(texts);
-    free(computed);
-    free(path);
     free(s.arrays);
     job->saved = ds_now();
     return rc;
@@ -156,7 +153,8 @@ static bool same_line(const char *now, const char *then)
 /* `kept` is cut up. */
 static int compare_cfg(const ds_job *job, char *kept, ds_error *e)
 {
-    char *copy = ds_strdup(job->cfg_text), text[800] = "";
+    DS_FREED char *copy = ds_strdup(job->cfg_text);
+    char text[800] = "";
     ds_lines now = ds_lines_of(copy), then = ds_lines_of(kept);
     int line = 0;
     for (const char *x = "", *y = ""; x || y;) {
@@ -168,7 +166,6 @@ static int compare_cfg(const ds_job *job, char *kept, ds_error *e)
         line = used ? line : now.line;
         snprintf(text + used, sizeof text - used, "'%.80s' was '%.80s'; ", x ? x : "", y ? y : "");
     }
-    free(copy);
     return !*text ? DS_OK
                   : ds_fail_at(e, DS_EINPUT, job->setup.cfg, line,
                                "is not the cfg that the run in %s began with: %sexpected the same, but for a "
@@ -192,17 +189,15 @@ static int open_one(ds_job *job, const char *suffix, state *s, char **cfg, ds_er
                               : i == BEST_BY                                        ? DS_BEST_AURC
                                                                                     : INT64_MAX / 2))
             return ds_fail_at(e, DS_EINPUT, f->path, 0, "has an impossible counter, expected a checkpoint");
+    free(*cfg);
     *cfg = ds_xcalloc(length + 1, 1);
-    int rc = ds_saved_read(f, &(ds_saved){"cfg", "U8", length, 1, *cfg}, e);
-    if (rc)
-        free(*cfg);
-    return rc;
+    return ds_saved_read(f, &(ds_saved){"cfg", "U8", length, 1, *cfg}, e);
 }
 
 int ds_checkpoint_open(ds_job *job, ds_error *e)
 {
     state s;
-    char *cfg, *path = ds_job_path(job, ".ckpt"), *old = ds_job_path(job, ".ckpt.1");
+    DS_FREED char *cfg = NULL, *path = ds_job_path(job, ".ckpt"), *old = ds_job_path(job, ".ckpt.1");
     bool none = !ds_path_exists(path), older = ds_path_exists(old);
     int rc = none ? DS_OK : open_one(job, ".ckpt", &s, &cfg, e);
     if (older && (rc || none)) {
@@ -212,12 +207,9 @@ int ds_checkpoint_open(ds_job *job, ds_error *e)
         if (!rc) /* the next one written must not take the place of the good one */
             rename(old, path);
     }
-    free(path);
-    free(old);
     if (rc || !job->checkpoint.header)
         return rc;
     rc = compare_cfg(job, cfg, e);
-    free(cfg);
     job->setup.seed = (int)s.counters[SEED];
     job->by = (ds_best)s.counters[BEST_BY];
     if (!job->setup.epochs)
@@ -244,7 +236,7 @@ static int by_key(const void *a, const void *b)
 static int follow(const ds_job *job, const uint64_t *keys, size_t n, const char *from, size_t size, char *to)
 {
     int fresh = 0;
-    place *all = DS_ALLOC(all, n);
+    DS_FREED place *all = DS_ALLOC(all, n);
     for (size_t i = 0; i < n; i++)
         all[i] = (place){keys[i], i};
     qsort(all, n, sizeof *all, by_key);
@@ -254,7 +246,6 @@ static int follow(const ds_job *job, const uint64_t *keys, size_t n, const char 
         if (found && to)
             memcpy(to + (size_t)i * size, from + found->row * size, size);
     }
-    free(all);
     return fresh;
 }
 
@@ -280,14 +271,13 @@ static int restore_images(ds_job *job, uint64_t *keys, char *from, const ds_hist
 static void note_computed(const ds_job *job)
 {
     const char *then;
-    char *now = ds_job_computed(job);
+    DS_FREED char *now = ds_job_computed(job);
     if (!json_unpack(job->checkpoint.header, "{s: {s: s}}", "__metadata__", "computed", &then) &&
         strcmp(then, now) != 0)
         ds_note(job->setup.notes,
                 "note: the run was computed by %s so far, by %s from now on: its end will not be bit for bit "
                 "that of a run that was never stopped",
                 then, now);
-    free(now);
 }
 
 int ds_checkpoint_restore(ds_job *job, ds_error *e)
@@ -304,11 +294,9 @@ int ds_checkpoint_restore(ds_job *job, ds_error *e)
     DS_TRY(rc);
     scatter(&s, job);
     note_computed(job);
-    uint64_t *keys = DS_ALLOC(keys, job->n_images);
-    char *from = ds_xmalloc(job->checkpoint.n < size * job->n_images ? 0 : size * job->n_images);
+    DS_FREED uint64_t *keys = DS_ALLOC(keys, job->n_images);
+    DS_FREED char *from = ds_xmalloc(job->checkpoint.n < size * job->n_images ? 0 : size * job->n_images);
     rc = restore_images(job, keys, from, &h, size, e);
-    free(keys);
-    free(from);
     ds_net_changed(job->net);
     ds_saved_close(&job->checkpoint);
     return rc;

@@ -64,10 +64,10 @@ static void by_class(const ds_job *job, const ds_answers *a, ds_result *row)
     enum { NAMED = 5 };
     double sum = 0;
     int classes = 0, missed = 0;
-    char *text;
+    DS_FREED char *text = NULL;
     size_t size;
     FILE *out = ds_memstream(&text, &size);
-    ds_counts *counts = DS_ALLOC(counts, (size_t)a->classes);
+    DS_FREED ds_counts *counts = DS_ALLOC(counts, (size_t)a->classes);
     ds_counts_by_class(a, NAN, counts, NULL);
     for (int c = 0; c < a->classes; c++) {
         const double accuracy = (double)counts[c].right / (double)counts[c].n;
@@ -86,8 +86,6 @@ static void by_class(const ds_job *job, const ds_answers *a, ds_result *row)
     if (missed)
         ds_note(job->setup.notes, "warning: epoch %d: no image of %d of %d classes of valid= is right: %s%s",
                 row->epoch, missed, a->classes, text, missed > NAMED ? ", ..." : "");
-    free(text);
-    free(counts);
 }
 
 /* Paths and labels stay the job's. */
@@ -103,13 +101,12 @@ static int validate_once(const ds_job *job, ds_result *row, ds_error *e)
     ds_net_get_reject(job->net, &s.score, &threshold);
     int rc = ds_evaluate(&one, &s, &a, e);
     if (!rc) {
-        ds_curve curve = ds_curve_of(a.confidences, a.wrong, a.n);
+        DS_FINALLY(ds_curve_clear) ds_curve curve = ds_curve_of(a.confidences, a.wrong, a.n);
         const ds_means means = ds_quality_means(&a.quality);
         row->valid_top1 = means.accuracy;
         row->valid_nll = means.nll;
         row->valid_ece = means.ece;
         row->valid_aurc = ds_areas_of(&curve).aurc;
-        ds_curve_clear(&curve);
         by_class(job, &a, row);
     }
     free(a.predictions);
@@ -140,13 +137,12 @@ static void plot(ds_job *job, bool last)
     const double now = ds_now();
     if (job->unplotted || (!last && job->plotted > 0 && now - job->plotted < SECONDS_BETWEEN_PLOTS))
         return;
-    char *path = ds_job_path(job, "_results.png");
+    DS_FREED char *path = ds_job_path(job, "_results.png");
     job->unplotted = ds_results_plot(&job->results, path, &why) != DS_OK;
     if (job->unplotted)
         ds_note(job->setup.notes, "note: %s: %s", path, why.text);
     else
         ds_folder_link(job, "_results.png");
-    free(path);
     job->plotted = now;
 }
 

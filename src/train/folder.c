@@ -36,16 +36,15 @@ static int lock(ds_job *job, ds_error *e)
 
 int ds_folder_find(ds_job *job, ds_error *e)
 {
-    char *path = link_path(job, ".ckpt"), target[PATH_MAX];
+    DS_FREED char *path = link_path(job, ".ckpt");
+    char target[PATH_MAX];
     ssize_t n = readlink(path, target, sizeof target - 1);
-    free(path);
     if (job->setup.name) {
         job->folder = ds_path_join(job->data.backup, job->setup.name);
     } else if (n > 0) {
         target[n] = '\0';
-        char *name = ds_path_dir(target);
+        DS_FREED char *name = ds_path_dir(target);
         job->folder = ds_path_join(job->data.backup, name);
-        free(name);
     }
     if (job->folder && ds_path_exists(job->folder))
         return lock(job, e);
@@ -75,10 +74,8 @@ static int make(ds_job *job, ds_error *e)
 static int write_text(const ds_job *job, const char *name, const char *text, ds_error *e)
 {
     ds_writer w;
-    char *path = ds_path_join(job->folder, name);
-    int rc = ds_writer_open(&w, path, e);
-    free(path);
-    DS_TRY(rc);
+    DS_FREED char *path = ds_path_join(job->folder, name);
+    DS_TRY(ds_writer_open(&w, path, e));
     fputs(text, w.f);
     return ds_writer_commit(&w, e);
 }
@@ -111,55 +108,45 @@ static char *with_whole_paths(const ds_datafile *d, char *text)
 static int describe(const ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = &job->setup;
-    char *path = ds_path_join(job->folder, "run.txt"), *before = NULL;
+    DS_FREED char *path = ds_path_join(job->folder, "run.txt"), *before = NULL;
     time_t now = time(NULL);
     struct utsname host = {0};
     uname(&host);
-    char *computed = ds_job_computed(job);
+    DS_FREED char *computed = ds_job_computed(job);
     if (job->resumed)
         ds_file_read_text(path, "run.txt", &before, NULL);
-    char *text =
+    DS_FREED char *text =
         ds_format("%sbegun    %safter %llu images\ncommand  %s\nprogram  %s\nbackend  %s\nhost     %s "
                   "%s %s\nseed     %d\n\n",
                   before ? before : "", ctime_r(&now, (char[32]){0}), (unsigned long long)job->seen,
                   s->command ? s->command : "", s->program ? s->program : "", computed, host.sysname,
                   host.release, host.machine, s->seed);
-    int rc = write_text(job, "run.txt", text, e);
-    free(path);
-    free(before);
-    free(computed);
-    free(text);
-    return rc;
+    return write_text(job, "run.txt", text, e);
 }
 
 /* What a run that begins again in its folder must not go on from. */
 static void forget_checkpoints(const ds_job *job)
 {
-    char *path = ds_job_path(job, ".ckpt"), *old = ds_job_path(job, ".ckpt.1");
+    DS_FREED char *path = ds_job_path(job, ".ckpt"), *old = ds_job_path(job, ".ckpt.1");
     unlink(old);
     unlink(path);
-    free(path);
-    free(old);
 }
 
 /* A run that begins again in its folder must not write over the weights that it begins from. */
 static int keep_weights(const ds_job *job, ds_error *e)
 {
     const char *weights = job->setup.weights;
-    char *whole = weights ? realpath(weights, NULL) : NULL;
-    char *own = whole ? ds_path_join(job->folder, ds_path_base(whole)) : NULL;
-    int rc = DS_OK;
+    DS_FREED char *whole = weights ? realpath(weights, NULL) : NULL;
+    DS_FREED char *own = whole ? ds_path_join(job->folder, ds_path_base(whole)) : NULL;
     if (own && !job->resumed && ds_path_same(own, whole))
-        rc = ds_fail(e, DS_EUSAGE, "-exist-ok would overwrite %s, which the run begins from: expected none",
-                     weights);
-    free(whole);
-    free(own);
-    return rc;
+        return ds_fail(e, DS_EUSAGE, "-exist-ok would overwrite %s, which the run begins from: expected none",
+                       weights);
+    return DS_OK;
 }
 
 int ds_folder_begin(ds_job *job, ds_error *e)
 {
-    char *text;
+    DS_FREED char *text = NULL, *whole = NULL;
     DS_TRY(ds_make_dirs(job->data.backup, e));
     if (!job->folder && job->setup.exist_ok)
         DS_TRY(ds_folder_find(job, e));
@@ -175,11 +162,8 @@ int ds_folder_begin(ds_job *job, ds_error *e)
         return DS_OK;
     DS_TRY(write_text(job, ds_path_base(job->setup.cfg), job->cfg_text, e));
     DS_TRY(ds_file_read_text(job->setup.data, "a .data file", &text, e));
-    char *whole = with_whole_paths(&job->data, text);
-    int rc = write_text(job, ds_path_base(job->setup.data), whole, e);
-    free(whole);
-    free(text);
-    return rc;
+    whole = with_whole_paths(&job->data, text);
+    return write_text(job, ds_path_base(job->setup.data), whole, e);
 }
 
 /* ---- links ---- */
@@ -207,11 +191,10 @@ static bool move_away(const ds_job *job, const char *path)
         return true;
     if (S_ISDIR(st.st_mode))
         return false;
-    char *old = ds_format("%s.old", path);
+    DS_FREED char *old = ds_format("%s.old", path);
     bool moved = renameat2(AT_FDCWD, path, AT_FDCWD, old, RENAME_NOREPLACE) == 0;
     if (moved)
         ds_note(job->setup.notes, "note: %s becomes a link; the file that it was is now %s", path, old);
-    free(old);
     return moved;
 }
 
@@ -223,15 +206,12 @@ void ds_folder_link(ds_job *job, const char *suffix)
     if (i == LINKED || job->linked >> i & 1)
         return;
     job->linked |= 1u << i;
-    char *path = link_path(job, suffix);
-    char *fresh = ds_format("%s/.%s%s.link", job->data.backup, job->base, suffix);
-    char *target = ds_format("%s/%s%s", ds_path_base(job->folder), job->base, suffix);
+    DS_FREED char *path = link_path(job, suffix);
+    DS_FREED char *fresh = ds_format("%s/.%s%s.link", job->data.backup, job->base, suffix);
+    DS_FREED char *target = ds_format("%s/%s%s", ds_path_base(job->folder), job->base, suffix);
     unlink(fresh);
     if (!move_away(job, path) || symlink(target, fresh) || rename(fresh, path)) {
         ds_note(job->setup.notes, "note: %s cannot become a link to %s: %s", path, target, strerror(errno));
         unlink(fresh);
     }
-    free(path);
-    free(fresh);
-    free(target);
 }

@@ -112,7 +112,7 @@ static int step(ds_job *job, ds_error *e)
 static int save_interrupted(ds_job *job, ds_error *e)
 {
     const bool complete = ds_job_batch(job) >= job->plan.max_batches;
-    char *name;
+    DS_FREED char *name = NULL;
     size_t size;
     DS_TRY(ds_epoch_interrupted(job, e));
     if (complete)
@@ -120,11 +120,9 @@ static int save_interrupted(ds_job *job, ds_error *e)
     FILE *f = ds_memstream(&name, &size);
     ds_put_word(f, ds_path_base(job->folder));
     fclose(f);
-    int rc = ds_fail(e, DS_EINTERRUPT,
-                     "interrupted after batch %ld of %ld, saved in %s; to go on: %s -name %s -resume",
-                     ds_job_batch(job), job->plan.max_batches, job->folder, job->setup.again, name);
-    free(name);
-    return rc;
+    return ds_fail(e, DS_EINTERRUPT,
+                   "interrupted after batch %ld of %ld, saved in %s; to go on: %s -name %s -resume",
+                   ds_job_batch(job), job->plan.max_batches, job->folder, job->setup.again, name);
 }
 
 /* ---- the run ---- */
@@ -155,9 +153,8 @@ static int after_batch(ds_job *job, ds_error *e)
 static int begin(ds_job *job, ds_error *e)
 {
     DS_TRY(ds_folder_begin(job, e));
-    char *path = ds_job_path(job, "_results.csv");
+    DS_FREED char *path = ds_job_path(job, "_results.csv");
     int rc = ds_results_open(&job->results, path, job->results.n, e);
-    free(path);
     job->saved = ds_now();
     return rc || job->resumed ? rc : ds_checkpoint_write(job, e);
 }
@@ -181,12 +178,10 @@ static int train(ds_job *job, ds_error *e)
 
 static void tell_done(const ds_job *job)
 {
-    char *weights = ds_job_path(job, ".weights"), *best = ds_job_path(job, "_best.weights");
+    DS_FREED char *weights = ds_job_path(job, ".weights"), *best = ds_job_path(job, "_best.weights");
     bool chosen = job->best.epoch > 0;
     if (job->events->done)
         job->events->done(job->events->arg, weights, chosen ? best : NULL, chosen ? &job->best : NULL);
-    free(weights);
-    free(best);
 }
 
 static int run(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e)
@@ -210,8 +205,6 @@ static int run(ds_job *job, const ds_train_setup *setup, const ds_train_events *
 
 int ds_train(const ds_train_setup *setup, const ds_train_events *events, ds_error *e)
 {
-    ds_job job = {0};
-    int rc = run(&job, setup, events, e);
-    ds_job_close(&job);
-    return rc;
+    DS_FINALLY(ds_job_close) ds_job job = {0};
+    return run(&job, setup, events, e);
 }

@@ -12,12 +12,10 @@
 
 int ds_job_save(ds_job *job, const char *suffix, ds_error *e)
 {
-    char *path = ds_job_path(job, suffix);
-    int rc = ds_net_save_weights(job->net, path, job->seen, e);
-    free(path);
-    if (!rc)
-        ds_folder_link(job, suffix);
-    return rc;
+    DS_FREED char *path = ds_job_path(job, suffix);
+    DS_TRY(ds_net_save_weights(job->net, path, job->seen, e));
+    ds_folder_link(job, suffix);
+    return DS_OK;
 }
 
 long ds_job_batch(const ds_job *job)
@@ -92,21 +90,17 @@ int ds_job_read_list(const ds_job *job, const char *list, ds_images *images, ds_
 static int check_backup(const ds_job *job, ds_error *e)
 {
     ds_writer w;
-    char *dir = ds_strdup(job->data.backup), *up;
+    DS_FREED char *dir = ds_strdup(job->data.backup);
     while (!ds_path_exists(dir) && strcmp(dir, ".")) {
-        up = ds_path_dir(dir);
-        free(dir);
-        dir = up;
+        DS_FREED char *below = dir;
+        dir = ds_path_dir(below);
     }
     ds_error why = {0};
-    char *path = ds_path_join(dir, ".check");
+    DS_FREED char *path = ds_path_join(dir, ".check");
     int rc = ds_writer_open(&w, path, &why);
     ds_writer_abort(&w);
-    if (rc)
-        ds_fail_at(e, rc, dir, 0, "%s, expected a folder for backup=%s", why.text, job->data.backup);
-    free(path);
-    free(dir);
-    return rc;
+    return rc ? ds_fail_at(e, rc, dir, 0, "%s, expected a folder for backup=%s", why.text, job->data.backup)
+              : DS_OK;
 }
 
 static int make_plan(ds_job *job, ds_error *e)
@@ -210,7 +204,7 @@ int ds_job_make_net(ds_job *job, ds_error *e)
 /* Which layers a partial file left as they were. */
 static void note_fresh(const ds_job *job, int loaded)
 {
-    char *text;
+    DS_FREED char *text = NULL;
     size_t size;
     FILE *out = ds_memstream(&text, &size);
     for (int i = loaded; i < job->info->layers; i++) {
@@ -224,7 +218,6 @@ static void note_fresh(const ds_job *job, int loaded)
         job->setup.notes,
         "note: %s: weights of the first %d layers read, layers that start fresh: %s; images seen start at 0",
         job->setup.weights, loaded, size ? text : "none");
-    free(text);
 }
 
 static int load_weights(ds_job *job, ds_error *e)
@@ -321,12 +314,12 @@ static int check_usage(const ds_job *job, ds_error *e)
 static void choose_best(ds_job *job)
 {
     const int asked = job->setup.best ? job->setup.best : job->data.best, classes = job->data.classes;
-    int *counts = ds_images_count(&job->data, &job->train, NULL), least = INT_MAX, most = 0;
+    DS_FREED int *counts = ds_images_count(&job->data, &job->train, NULL);
+    int least = INT_MAX, most = 0;
     for (int c = 0; c < classes; c++) {
         least = counts[c] < least ? counts[c] : least;
         most = counts[c] > most ? counts[c] : most;
     }
-    free(counts);
     const bool unequal = most / 3.0 > least;
     job->by = asked ? (ds_best)asked : unequal ? DS_BEST_BALANCED : DS_BEST_TOP1;
     if (!asked && unequal && job->valid.n)

@@ -91,16 +91,14 @@ static int parse(ds_results *r, char *text, int keep, ds_error *e)
 
 int ds_results_open(ds_results *r, const char *path, int keep, ds_error *e)
 {
-    char *text;
+    DS_FREED char *text = NULL;
     *r = (ds_results){.path = ds_strdup(path)};
     r->table = ds_memstream(&r->text, &r->size);
     fprintf(r->table, "%s\n", header);
     if (keep <= 0 || !ds_path_exists(path))
         return DS_OK;
     DS_TRY(ds_file_read_text(path, "a results file of classifier train", &text, e));
-    int rc = parse(r, text, keep, e);
-    free(text);
-    return rc;
+    return parse(r, text, keep, e);
 }
 
 int ds_results_add(ds_results *r, const ds_result *row, ds_error *e)
