@@ -163,8 +163,10 @@ static int bad_value(const ds_option *o, const char *value, const char *file, in
         n++;
     const char *near = ds_nearest(value, o->names, n);
     DS_FREED char *expected = ds_option_describe(o);
-    return ds_fail_at(e, DS_EINPUT, file, line, "%s=%.80s%s, expected %s%s%s%s", o->name, value,
-                      strlen(value) > 80 ? "…" : "", expected, near ? "; did you mean '" : "",
+    const char *below =
+        o->type == DS_INT && strlen(value) > 9 && (!limited(o) || o->max >= INT_MAX) ? " below 2^31" : "";
+    return ds_fail_at(e, DS_EINPUT, file, line, "%s=%.80s%s, expected %s%s%s%s%s", o->name, value,
+                      strlen(value) > 80 ? "…" : "", expected, below, near ? "; did you mean '" : "",
                       near ? near : "", near ? "'?" : "");
 }
 
@@ -311,7 +313,9 @@ char *ds_option_describe(const ds_option *o)
     fputs(types[o->type].kind, out);
     for (int i = 0; o->type == DS_ENUM && o->names[i]; i++)
         fprintf(out, "%s%s", i ? "|" : "", o->names[i]);
-    if (limited(o))
+    if (limited(o) && o->min == -HUGE_VAL)
+        fputs(", inf or -inf", out);
+    else if (limited(o))
         fprintf(out, " from %.9g", o->min);
     if (limited(o) && o->max < (o->type == DS_INT ? INT_MAX : HUGE_VAL))
         fprintf(out, " to %.9g", o->max);

@@ -145,10 +145,11 @@ int ds_check_source(const char *from, const ds_run_flags *run, int n, ds_error *
 
 static int bad_fraction(const char *flag, double value, const char *expected, ds_error *e)
 {
+    const char *between = strchr(flag, '=') ? "" : " ";
     if (value > 1 && value <= 100)
-        return ds_fail(e, DS_EUSAGE, "-%s %g, expected %s; did you mean %g?", flag, value, expected,
+        return ds_fail(e, DS_EUSAGE, "-%s%s%g, expected %s; did you mean %g?", flag, between, value, expected,
                        value / 100);
-    return ds_fail(e, DS_EUSAGE, "-%s %g, expected %s", flag, value, expected);
+    return ds_fail(e, DS_EUSAGE, "-%s%s%g, expected %s", flag, between, value, expected);
 }
 
 int ds_check_fraction(const char *flag, double value, ds_error *e)
@@ -160,8 +161,9 @@ int ds_check_fraction(const char *flag, double value, ds_error *e)
 
 int ds_check_inside(const char *flag, double value, ds_error *e)
 {
-    DS_TRY(ds_check_fraction(flag, value, e));
-    return value == 1 ? ds_fail(e, DS_EUSAGE, "-%s 1, expected a number between 0 and 1", flag) : DS_OK;
+    if (isnan(value) || (value > 0 && value < 1))
+        return DS_OK;
+    return bad_fraction(flag, value, "a fraction above 0 and below 1", e);
 }
 
 int ds_check_promise(double risk, double delta, ds_error *e)

@@ -21,16 +21,30 @@ static int read_risk(ds_per_class *p, const char *text, const ds_answers *a, ds_
     double value, *risk = &p->risk;
     if (!ds_parse_double(equals ? equals + 1 : text, &value))
         return ds_fail(e, DS_EUSAGE, "-risk %s, expected a number R or NAME=R", text);
-    DS_TRY(ds_check_inside("risk", value, e));
+    char *flag = ds_format("risk%s%.*s", equals ? " " : "", equals ? (int)(equals + 1 - text) : 0, text);
+    const int rc = ds_check_inside(flag, value, e);
+    free(flag);
+    DS_TRY(rc);
     if (!equals && !a && !isnan(p->risk))
         return ds_fail(e, DS_EUSAGE, "-risk %g and -risk %g, expected one of the two", p->risk, value);
     if (equals)
-        risk = a ? risk_of(p, a, text, (size_t)(equals - text)) : &value;
+        risk = a ? risk_of(p, a, text, (size_t)(equals - text)) : equals > text ? &value : NULL;
     if (!risk)
         return ds_fail(e, DS_EUSAGE, "-risk %s, expected the name of a class before the last '='", text);
     *risk = value;
     p->named = p->named || equals;
     return DS_OK;
+}
+
+/* Is there a text before v[i] with the same name? */
+static bool is_second(const ds_texts *risks, int i)
+{
+    const char *text = risks->v[i], *equals = strrchr(text, '=');
+    const size_t n = equals ? (size_t)(equals + 1 - text) : 0;
+    for (int k = 0; n && k < i; k++)
+        if (strncmp(risks->v[k], text, n) == 0 && !strchr(risks->v[k] + n, '='))
+            return true;
+    return false;
 }
 
 int ds_per_class_read(ds_per_class *p, const ds_texts *risks, const ds_answers *a, ds_error *e)
@@ -41,8 +55,11 @@ int ds_per_class_read(ds_per_class *p, const ds_texts *risks, const ds_answers *
         DS_ZALLOC(p->promises, (size_t)a->classes);
     for (int c = 0; a && c < a->classes; c++)
         p->promises[c].risk = p->risk;
-    for (int i = 0; i < risks->n; i++)
+    for (int i = 0; i < risks->n; i++) {
+        if (is_second(risks, i))
+            return ds_fail(e, DS_EUSAGE, "-risk %s: a second risk of its class, expected one", risks->v[i]);
         DS_TRY(read_risk(p, risks->v[i], a, e));
+    }
     return DS_OK;
 }
 

@@ -273,11 +273,20 @@ static int forward_piece(ds_net *n, const float *pixels, int first, int images, 
     return n->context.code;
 }
 
+/* Before the first pass: it starts threads, and oneDNN makes code in it. */
+static int begin_pass(ds_net *n, ds_error *e)
+{
+    ds_context_start(&n->context, e);
+    bool first = !n->begun;
+    n->begun = true;
+    return first ? ds_host_room(64, e) : DS_OK;
+}
+
 /* The last images come first: results of later pieces, which begin at row 0, then never reach those that have
  * been moved to their rows. */
 int ds_net_forward(ds_net *n, const float *pixels, int images, ds_error *e)
 {
-    ds_context_start(&n->context, e);
+    DS_TRY(begin_pass(n, e));
     while (images > 0) {
         int piece = ds_backend_piece(n, images);
         images -= piece;
@@ -305,7 +314,7 @@ static int check_losses(ds_net *n, double *loss, ds_error *e)
 int ds_net_train(ds_net *n, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
                  double *loss, ds_error *e)
 {
-    ds_context_start(&n->context, e);
+    DS_TRY(begin_pass(n, e));
     n->context.labels = labels;
     n->context.ids = ids;
     n->context.epoch = epoch;

@@ -3,6 +3,8 @@
 
 #include <dlfcn.h>
 #include <malloc.h>
+#include <omp.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -23,6 +25,18 @@ void ds_host_settle(void)
 #endif
 }
 
+int ds_host_room(int mib, ds_error *e)
+{
+    size_t size = ((size_t)mib + 24 * (size_t)omp_get_max_threads()) << 20;
+    void *room = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return ds_fail(e, DS_EHOST,
+                       "too little address space (ulimit -v), expected %zu MiB more for %d threads",
+                       size >> 20, omp_get_max_threads());
+    munmap(room, size);
+    return DS_OK;
+}
+
 int ds_host_bind(void *handle, ds_host *host, ds_error *e)
 {
 #define DS_HOST_FIND(type, name, args)                                                                       \
@@ -40,6 +54,7 @@ int ds_host_open(const ds_host **host, ds_error *e)
     static void *handle;
     static bool bound;
     if (!bound) {
+        DS_TRY(ds_host_room(512, e)); /* the libraries take 400 */
         handle = handle ? handle : dlopen(DS_DARKNET_LIBRARY, RTLD_NOW | RTLD_LOCAL);
         if (!handle)
             return ds_fail(e, DS_EHOST, "cannot open " DS_DARKNET_LIBRARY ": %s%s", dlerror(),

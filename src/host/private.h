@@ -33,6 +33,9 @@ typedef struct ds_host {
 
 /* Denormals are zero, here and in the threads that follow: as the host has it. */
 void ds_host_settle(void);
+/* DS_EHOST unless `mib` MiB of address space are left, and what OpenMP's threads take: without them libraries of
+ * others crash, or end the program. */
+int ds_host_room(int mib, ds_error *e);
 /* Open the library once a process. */
 int ds_host_open(const ds_host **host, ds_error *e);
 /* Fill the table from a library that is open already. */
@@ -128,7 +131,7 @@ struct ds_net {
     int first;      /* first layer that trains; nothing before it needs a gradient */
     float *scratch; /* gradient of a shared input: batch x largest output; training only */
     float *taken;   /* pixels that a layer with stride reads, and their gradients */
-    bool dropout_active;
+    bool dropout_active, begun;
     uint64_t seed, step;
     size_t samples; /* training images */
     double *loss;   /* batch */

@@ -327,6 +327,13 @@ static void choose_best(ds_job *job)
                 "note: %s has %d to %d images a class: the best weights are chosen by balanced accuracy "
                 "(-best top1: by accuracy)",
                 job->train.list, least, most);
+    if (!job->valid.n)
+        ds_note(job->setup.notes, "note: %s has no valid=: no epoch is validated, there are no best weights",
+                job->setup.data);
+    if (job->plan.batch > job->train.n)
+        ds_note(job->setup.notes,
+                "note: batch=%d is more than the %d training images: a batch ends several epochs",
+                job->plan.batch, job->train.n);
 }
 
 /* The run to go on with, if any. */

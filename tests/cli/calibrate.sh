@@ -213,7 +213,10 @@ a class of no network|2|-risk leftish=0.1, expected the name of a class|-risk le
 a risk that is no number|2|-risk 0=x, expected a number R or NAME=R|-risk 0=x
 two risks for all|2|-risk 0.1 and -risk 0.2|-risk 0.1 -risk 0.2
 classes without a risk for all|2|-per-class without -risk R|-per-class -risk leftish=0.1
-a percentage|2|-risk 5, .*did you mean 0.05|-risk 0=5
+a class with two risks|2|-risk 0=0.4: a second risk of its class, expected one|-risk 0=0.5 -risk 1=0.1 -risk 0=0.4
+a class without a name|2|-risk =0.5, expected the name of a class|-risk =0.5
+a percentage|2|-risk 0=5, .*did you mean 0.05|-risk 0=5
+a risk of nothing for a class|2|-risk 0=0, expected a fraction above 0 and below 1|-risk 0=0
 no class is feasible|3|no feasible threshold for any class: 60 calibration images allow -risk 0.[0-9]+ at the least|-risk 0.001 -per-class
 END
 
@@ -286,7 +289,7 @@ two aims|more than one flag says|a b c -coverage 0.5 -cost 0.1
 risk without delta|-risk without -delta|a b c -risk 0.1
 delta without risk|-delta without -risk|a b c -coverage 0.1 -delta 0.1
 risk in percent|-risk 2, .*did you mean 0\.02|a b c -risk 2 -delta 0.1
-risk 1|-risk 1, expected a number between 0 and 1|a b c -risk 1 -delta 0.1
+risk 1|-risk 1, expected a fraction above 0 and below 1|a b c -risk 1 -delta 0.1
 risk 0|-risk 0, expected|a b c -risk 0 -delta 0.1
 delta 1|-delta 1, expected|a b c -risk 0.1 -delta 1
 cost 1|-cost 1, expected|a b c -cost 1

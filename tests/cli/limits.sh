@@ -75,10 +75,17 @@ expect_no_file "$T/large.csv"
 end
 
 if [ -z "${DARKNET:-}" ]; then # a sanitizer's build needs all the addresses there are
-    begin "a limit of memory is not taken for a missing package"
-    run sh -c 'ulimit -v 200000; exec "$@"' sh "$D" classifier valid "$tiny_data" "$T/net.cfg" "$W" -backend host
-    expect_error 1 'libdarknet\.so: .*failed to map'
-    ! grep -q install "$T/err" || complain "$(cat "$T/err")"
+    begin "a limit of memory: one message, or a whole run, with any backend"
+    for limit in 100000 130000 160000 200000 380000 400000 445000 500000 520000 540000 560000 580000 600000 620000; do
+        for command in valid "train -epochs 1" "valid -backend host" "check"; do
+            w=$W
+            [ "${command%% *}" != train ] || w=
+            # shellcheck disable=SC2086
+            run sh -c 'ulimit -v $0; exec "$@"' $limit "$D" classifier $command "$tiny_data" "$T/net.cfg" $w
+            [ "$status" -eq 0 ] && continue
+            expect_error 1 'too little address space \(ulimit -v\), expected [0-9]* MiB more for [0-9]* threads'
+        done
+    done
     end
 fi
 

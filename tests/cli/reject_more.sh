@@ -245,7 +245,7 @@ delta without risk|-delta without -risk|-delta 0.1
 risk and threshold|-risk and -threshold, expected one|-risk 0.1 -delta 0.1 -threshold 0.5
 risk and coverage|-risk and -coverage, expected one|-risk 0.1 -delta 0.1 -coverage 0.5
 risk in percent|did you mean 0\.02|-risk 2 -delta 0.1
-risk of 1|-risk 1, expected a number between 0 and 1|-risk 1 -delta 0.1
+risk of 1|-risk 1, expected a fraction above 0 and below 1|-risk 1 -delta 0.1
 delta of 0|-delta 0, expected|-risk 0.1 -delta 0
 replicates below zero|-bootstrap -1, expected an integer from 0|-bootstrap -1
 END

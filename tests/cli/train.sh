@@ -77,7 +77,7 @@ for columns in 100 60; do
 done
 expect_out '^epoch 3/3 batch 23/23 loss [0-9.]+ acc [0-9.]+%'
 run on_terminal 100 "$D" classifier train "$I/bar.data" "$T/net.cfg" -epochs 3
-expect_out '^\[#-+\] epoch 1/3 batch 1/23 loss [0-9.]+ acc [0-9.]+% warm-up [0-9]+% [0-9]+ img/s 0:0[0-9] left$'
+expect_out '^\[#-+\] epoch 1/3 batch 1/23 loss [0-9.]+ acc [0-9.]+% warm-up [0-9]+% [0-9]+ img/s [0-9]+:[0-9]{2} left$'
 expect_out '^\[#+\] epoch 3/3 batch 23/23 loss [0-9.]+ acc [0-9.]+% [0-9]+ img/s 0:00 left$'
 expect_out '^epoch 3: loss [0-9.]+, training accuracy [0-9.]+ %; valid top-1'
 end
@@ -148,6 +148,17 @@ expect_status 0
 end
 
 # ---- what the weights are good for ----
+
+begin "no validation, and batches larger than the set: notes"
+sed '/^valid=/d' "$I/a.data" >"$I/bare.data"
+sed 's/^batch=.*/batch=256/' "$T/net.cfg" >"$T/large.cfg"
+run "$D" classifier train "$I/bare.data" "$T/large.cfg" -epochs 8
+expect_status 0
+expect_err '^note: .*bare\.data has no valid=: no epoch is validated, there are no best weights$'
+expect_err '^note: batch=256 is more than the 120 training images: a batch ends several epochs$'
+expect_file "$T/a/large.weights"
+expect_no_file "$T/a/large_best.weights"
+end
 
 begin "valid"
 run "$D" classifier valid "$I/a.data" "$T/net.cfg" "$T/a/net.weights"

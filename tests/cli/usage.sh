@@ -93,6 +93,7 @@ flag given twice|-seed given twice|classifier train a b -seed 1 -seed 2
 flag without a value|-seed without a value|classifier train a b -seed
 flag whose value is a flag|-json without a value|classifier reject a b c -json -csv x
 number that is none|-seed x1, expected an integer|classifier train a b -seed x1
+number that is no int|-seed 4294967296, expected an integer from 0 below 2\^31|classifier train a b -seed 4294967296
 number that overflows|-epochs 99999999999999999999, expected|classifier train a b -epochs 99999999999999999999
 number out of range|-epochs 0, expected|classifier train a b -epochs 0
 operand too many|unexpected argument 'd'|classifier valid a b c d

@@ -197,8 +197,10 @@ static void bad_options(void **unused)
     refused(OPEN(3, false, "confidence", "gini", "thresholds", "inf,0.5,1.1"), 22, "threshold=1.1");
     refused(OPEN(3, false, "thresholds", "1,0.5"), 21,
             "thresholds= has 2 numbers, expected 3, one for each class");
-    refused(OPEN(2, false, "threshold", "1", "thresholds", "1,0.5"), 22, "thresholds= has 2 numbers beside threshold=");
-    refused(OPEN(2, false, "thresholds", "1,infinity"), 21, "thresholds=1,infinity");
+    refused(OPEN(2, false, "threshold", "1", "thresholds", "1,0.5"), 22,
+            "thresholds= has 2 numbers beside threshold=");
+    refused(OPEN(2, false, "thresholds", "1,infinity"), 21,
+            "thresholds=1,infinity, expected numbers with commas, inf or -inf");
     refused(OPEN(3, false, "threshold", "nan"), 21, "threshold=nan");
     refused(OPEN(3, false, "confidence", "mps"), 21, "did you mean 'msp'");
     refused(OPEN(3, false, "treshold", "0.5"), 21, "did you mean 'threshold'");
