@@ -3,7 +3,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/print.h"
-#include "data/image.h"
 #include "data/lines.h"
 #include "data/loader.h"
 
@@ -72,7 +71,7 @@ static int load_weights(ds_net *net, const char *path, ds_error *e)
                       info.loaded, layers);
 }
 
-/* One of the networks, whose cfg is there. */
+/* One of the networks, whose cfg is there. What [reject] says of another than the first does not count. */
 static int add_net(ds_model *m, const ds_cfg *cfg, const char *weights, const ds_answers *a,
                    const ds_run_flags *flags, ds_error *e)
 {
@@ -80,7 +79,7 @@ static int add_net(ds_model *m, const ds_cfg *cfg, const char *weights, const ds
     DS_TRY(ds_check_classes(&m->data, cfg, e));
     ds_net_setup setup = ds_net_setup_of(flags);
     setup.batch = a ? ds_evaluation_batch(m->cfg, a->n) : m->batch;
-    setup.notes = &m->notes;
+    setup.notes = m->all.n ? NULL : &m->notes;
     DS_TRY(ds_net_new(cfg, &setup, &net, e));
     int rc = ds_ensemble_add(&m->all, net, cfg, e);
     if (rc)
@@ -101,8 +100,10 @@ const char *ds_model_key(const ds_model *m, const char *key)
 static int choose_mean(ds_model *m, const char *weights, const ds_run_flags *flags, ds_error *e)
 {
     const char *views = ds_model_key(m, "views"), *with = ds_model_key(m, "with");
-    ds_near near = flags->with ? (ds_near){0} : ds_near_of(m->cfg->path, &m->notes);
+    ds_near near = {0};
     long long asked = 1;
+    if (!flags->with)
+        near = ds_near_of(m->cfg->path, &m->notes);
     if (views)
         ds_parse_int(views, &asked);
     m->all.views = flags->views ? flags->views : (int)asked;
@@ -111,11 +112,11 @@ static int choose_mean(ds_model *m, const char *weights, const ds_run_flags *fla
     m->title = m->with            ? ds_format("%s views=%d with=%s", weights, m->all.views, m->with)
                : m->all.views > 1 ? ds_format("%s views=%d", weights, m->all.views)
                                   : ds_strdup(weights);
-    char *copy = ds_strdup(m->with), *rest = copy, *word;
+    DS_FREED char *copy = ds_strdup(m->with);
+    char *rest = copy, *word;
     while ((word = strsep(&rest, ",")))
         DS_PUSH(m->files.v, m->files.n, ds_near_find(&near, word));
     free(near.dir);
-    free(copy);
     if (m->files.n % 2 == 0)
         return DS_OK;
     return ds_fail(e, DS_EINPUT, "with=%s, expected pairs of CFG and WEIGHTS, names without commas", m->with);
@@ -141,18 +142,15 @@ int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, co
     DS_TRY(ds_cfg_read(files[1], &m->cfg, &m->notes, e));
     if (which != DS_NO_LIST)
         DS_TRY(read_list(m, which, a, e));
+    DS_TRY(choose_mean(m, files[2], flags, e));
     DS_TRY(add_net(m, m->cfg, files[2], a, flags, e));
     m->net = m->all.nets[0];
-    DS_TRY(choose_mean(m, files[2], flags, e));
     for (int i = 0; i + 1 < m->files.n; i += 2) {
         ds_cfg **cfg = &m->cfgs[m->all.n % DS_MOST_NETS];
         DS_TRY(ds_cfg_read(m->files.v[i], cfg, &m->notes, e));
         DS_TRY(add_net(m, *cfg, m->files.v[i + 1], a, flags, e));
     }
-    if (m->all.views <= ds_views_most(m->all.flip))
-        return DS_OK;
-    return ds_fail(e, DS_EUSAGE, "%d views, expected %d at most: with flip=0 in [net] none is mirrored",
-                   m->all.views, ds_views_most(m->all.flip));
+    return DS_OK;
 }
 
 void ds_model_close(ds_model *m)

@@ -60,7 +60,7 @@ void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out)
     for (int i = 0; times && i < ds_net_get_info(net)->layers; i++) {
         ds_layer_row r;
         ds_net_layer_row(net, i, &r);
-        double sum = times[i].forward + times[i].backward, flops = r.flops * p->images;
+        double sum = times[i].forward + times[i].backward, flops = r.flops * p->images * p->views;
         fprintf(out, "%5d  %-16s", i, r.name);
         print_time(out, times[i].forward, flops, p);
         print_time(out, times[i].backward, 2 * flops, p);

@@ -8,7 +8,8 @@ int ds_ensemble_add(ds_ensemble *s, ds_net *net, const ds_cfg *cfg, ds_error *e)
 {
     const ds_net_info *a = ds_net_get_info(s->n ? s->nets[0] : net), *b = ds_net_get_info(net);
     if (s->n == DS_MOST_NETS)
-        return ds_fail(e, DS_EUSAGE, "more than %d networks, expected that many at most", DS_MOST_NETS);
+        return ds_fail_at(e, DS_EINPUT, cfg->path, 0, "more than %d networks, expected that many at most",
+                          DS_MOST_NETS);
     if (a->inputs != b->inputs || a->w != b->w || a->c != b->c || a->logits != b->logits ||
         a->abstain != b->abstain)
         return ds_fail_at(
@@ -17,6 +18,9 @@ int ds_ensemble_add(ds_ensemble *s, ds_net *net, const ds_cfg *cfg, ds_error *e)
             "network has",
             b->w, b->h, b->c, b->logits, b->abstain ? " with one to abstain" : "", a->w, a->h, a->c,
             a->logits, a->abstain ? " with one to abstain" : "");
+    if (s->views > ds_views_most(cfg->net.flip))
+        return ds_fail_at(e, DS_EINPUT, cfg->path, ds_section_line(cfg->sections, "flip"),
+                          "flip=%d, expected 5 views at most, not %d", cfg->net.flip, s->views);
     s->flip = cfg->net.flip && (s->flip || !s->n);
     s->nets[s->n++] = net;
     return DS_OK;

@@ -12,14 +12,14 @@ typedef struct ds_ensemble {
      * features and p-values: those of the image itself (view 0). */
     ds_net *nets[DS_MOST_NETS];
     int n, views;
-    bool flip; /* view 1 is the mirror image */
+    bool flip; /* view 1 is the mirror image: that of all networks */
     /* Of the last pass, to be freed. */
     float *view, *logits;
     double *pools;
 } ds_ensemble;
 
-/* One network more; its cfg is for messages. DS_EINPUT: its input or its outputs are not those of the first;
- * DS_EUSAGE: one too many. */
+/* One network more, views being set; DS_EINPUT: its input or its outputs are not those of the first, or it is
+ * one too many, or with its flip= there are fewer views. */
 int ds_ensemble_add(ds_ensemble *s, ds_net *net, const ds_cfg *cfg, ds_error *e);
 bool ds_ensemble_is_mean(const ds_ensemble *s);
 /* As ds_net_forward and ds_net_logits. Class probabilities are averaged (ds_pool_logits). */

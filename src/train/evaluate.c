@@ -12,6 +12,7 @@ static int next_images(ds_ensemble *nets, ds_loader *loader, const ds_eval_setup
     if (s->times) {
         s->times->passes++;
         s->times->images = batch;
+        s->times->views = nets->views;
         s->times->waiting += ready - start;
         s->times->total += ds_now() - start;
     }

@@ -12,7 +12,7 @@
 /* Where the time of passes (in training: of steps) went, in seconds. The layers' own: ds_net_profile. */
 typedef struct ds_times {
     long passes;
-    int images;                    /* of a pass */
+    int images, views;             /* of a pass, of an image */
     double total, waiting, update; /* all; for images; of the parameters, 0 without training */
 } ds_times;
 

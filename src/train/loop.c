@@ -192,6 +192,7 @@ static int run(ds_job *job, const ds_train_setup *setup, const ds_train_events *
     if (setup->profile)
         ds_net_profile_start(job->net);
     job->times.images = job->plan.batch;
+    job->times.views = 1;
     int rc = train(job, e);
     if (job->n_lost)
         ds_note(setup->notes, "note: %d of %d training images were lost in mid-run and left out", job->n_lost,
