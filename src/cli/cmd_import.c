@@ -112,11 +112,9 @@ static int spread(int argc, char **argv, int test_words, char **out)
 static int parse(const kind *k, import_state *state, int argc, char **argv, const char **operands,
                  ds_error *e)
 {
-    char **words = DS_ALLOC(words, 2 * (size_t)argc);
+    DS_FREED char **words = DS_ALLOC(words, 2 * (size_t)argc);
     int found = 0, n = spread(argc, argv, k->operands, words);
-    int rc = ds_flags_parse(k->options, state, n, words, operands, k->operands, &found, e);
-    free(words);
-    DS_TRY(rc);
+    DS_TRY(ds_flags_parse(k->options, state, n, words, operands, k->operands, &found, e));
     if (found < k->operands)
         return ds_fail(e, DS_EUSAGE, "%d argument%s given, expected import %s %s -out DIR", found,
                        found == 1 ? "" : "s", k->word, k->usage);

@@ -77,7 +77,7 @@ static void put_cell(const char *text)
 static void put_row(const ds_option *o)
 {
     const char *quote = o->def ? "`" : "";
-    char *value = ds_option_describe(o);
+    DS_FREED char *value = ds_option_describe(o);
     printf("| `%s` | ", o->name);
     put_cell(value);
     if (o->unit)
@@ -85,7 +85,6 @@ static void put_row(const ds_option *o)
     printf(" | %s%s%s | ", quote, o->def ? o->def : "", quote);
     put_cell(o->when ? o->when : "");
     printf(" | %s |\n", o->help);
-    free(value);
 }
 
 static void put_table(const ds_option *table)

@@ -324,11 +324,9 @@ static int open_places(found *g, const reject_flags *s, const char *const *opera
     ds_outputs *o = &g->outputs;
     DS_TRY(ds_outputs_add(o, "json", s->json, e));
     DS_TRY(ds_outputs_add(o, "csv", s->csv, e));
-    for (int i = 0, rc; s->report && ds_report_files[i]; i++) {
-        char *path = ds_path_join(s->report, ds_report_files[i]);
-        rc = ds_outputs_add(o, "report", path, e);
-        free(path);
-        DS_TRY(rc);
+    for (int i = 0; s->report && ds_report_files[i]; i++) {
+        DS_FREED char *path = ds_path_join(s->report, ds_report_files[i]);
+        DS_TRY(ds_outputs_add(o, "report", path, e));
     }
     DS_TRY(ds_outputs_keep(o, files, sizeof files / sizeof *files, e));
     DS_TRY(ds_outputs_keep(o, (const char *const *)s->compare.v, (size_t)s->compare.n, e));
@@ -348,9 +346,8 @@ static int write_page(const found *g, const reject_flags *s, ds_error *e)
     int rc = ds_report_folder(s->report, &page, e);
     ds_print_notes(&notes, stderr);
     DS_TRY(rc);
-    char *path = ds_path_join(s->report, ds_report_files[0]);
+    DS_FREED char *path = ds_path_join(s->report, ds_report_files[0]);
     ds_put_line(stderr, "report: ", path);
-    free(path);
     return DS_OK;
 }
 

@@ -54,16 +54,14 @@ typedef struct watcher {
 /* One process at a time has the state. The lock is a file of its own: a state is replaced when written. */
 static int lock(watcher *p, ds_error *e)
 {
-    char *path = ds_format("%s.lock", p->flags->state);
+    DS_FREED char *path = ds_format("%s.lock", p->flags->state);
     p->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    int rc = DS_OK;
     if (p->lock < 0)
-        rc = ds_fail_at(e, DS_EIO, path, 0, "cannot open: %s", strerror(errno));
-    else if (flock(p->lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-        rc = ds_fail_at(e, DS_EINPUT, p->flags->state, 0,
-                        "another process watches with it, expected one at a time");
-    free(path);
-    return rc;
+        return ds_fail_at(e, DS_EIO, path, 0, "cannot open: %s", strerror(errno));
+    if (flock(p->lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        return ds_fail_at(e, DS_EINPUT, p->flags->state, 0,
+                          "another process watches with it, expected one at a time");
+    return DS_OK;
 }
 
 /* The number in a column; an image that could not be read has none. */
@@ -79,6 +77,13 @@ typedef struct calibration {
     double *values[DS_WATCH_COLUMNS];
     size_t n[DS_WATCH_COLUMNS];
 } calibration;
+
+static void calibration_clear(calibration *c)
+{
+    free(c->values[0]);
+    free(c->values[1]);
+    ds_csv_close(&c->in);
+}
 
 static int read_rows(calibration *c, const char *path, ds_error *e)
 {
@@ -101,18 +106,18 @@ static int read_rows(calibration *c, const char *path, ds_error *e)
 
 static int read_calibration(const watcher *p, ds_watch_score *scores, ds_error *e)
 {
-    calibration c = {0};
-    int rc = p->flags->calib ? read_rows(&c, p->flags->calib, e) : DS_OK;
-    for (int i = 0; i < DS_WATCH_COLUMNS && p->flags->calib && !rc; i++)
+    const char *path = p->flags->calib;
+    DS_FINALLY(calibration_clear) calibration c = {0};
+    if (!path)
+        return DS_OK;
+    DS_TRY(read_rows(&c, path, e));
+    for (int i = 0; i < DS_WATCH_COLUMNS; i++)
         if (c.n[i] > 0)
             ds_watch_score_begin(&scores[i], c.values[i], c.n[i], (uint64_t)p->w.seed);
         else if (c.at[i] >= 0)
-            rc = ds_fail_at(e, DS_EINPUT, p->flags->calib, 0,
-                            "has no %s, expected one a line below the header", ds_watch_columns[i]);
-    free(c.values[0]);
-    free(c.values[1]);
-    ds_csv_close(&c.in);
-    return rc;
+            return ds_fail_at(e, DS_EINPUT, path, 0, "has no %s, expected one a line below the header",
+                              ds_watch_columns[i]);
+    return DS_OK;
 }
 
 static int begin(watcher *p, ds_error *e)
@@ -275,13 +280,10 @@ static int check_flags(const watch_flags *s, const char *path, ds_error *e)
     DS_TRY(ds_check_inside("alpha", s->alpha, e));
     if (s->run_length < 1)
         return ds_fail(e, DS_EUSAGE, "-run-length %g, expected 1 or more", s->run_length);
-    ds_outputs outputs = {0};
+    DS_FINALLY(ds_outputs_clear) ds_outputs outputs = {0};
     const char *inputs[] = {path, s->calib};
-    int rc = ds_outputs_add(&outputs, "state", s->state, e);
-    if (!rc)
-        rc = ds_outputs_keep(&outputs, inputs, s->calib ? 2 : 1, e);
-    ds_outputs_clear(&outputs);
-    return rc;
+    DS_TRY(ds_outputs_add(&outputs, "state", s->state, e));
+    return ds_outputs_keep(&outputs, inputs, s->calib ? 2 : 1, e);
 }
 
 int ds_cmd_watch(int argc, char **argv, ds_error *e)

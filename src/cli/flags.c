@@ -31,11 +31,9 @@ static int unknown_flag(const ds_option *table, const char *word, const char *na
 
 static int missing_value(const ds_option *o, ds_error *e)
 {
-    char *expected = ds_option_describe(o);
-    int rc = ds_fail(e, DS_EUSAGE, "-%s without a value, expected %s%s%s", o->name, expected,
-                     o->unit ? ", " : "", o->unit ? o->unit : "");
-    free(expected);
-    return rc;
+    DS_FREED char *expected = ds_option_describe(o);
+    return ds_fail(e, DS_EUSAGE, "-%s without a value, expected %s%s%s", o->name, expected,
+                   o->unit ? ", " : "", o->unit ? o->unit : "");
 }
 
 /* The table's message says "name=value, expected …"; on the command line the user wrote "-name value". */
@@ -106,9 +104,8 @@ int ds_flags_parse(const ds_option *table, void *state, int argc, char **argv, c
     while (table[n].type != DS_END)
         n++;
     DS_ZALLOC(c.given, n);
-    int rc = take_words(&c, operands, max_operands, n_operands, e);
-    free(c.given);
-    return rc;
+    DS_FREED bool *given = c.given;
+    return take_words(&c, operands, max_operands, n_operands, e);
 }
 
 /* ---- checks ---- */
