@@ -114,21 +114,20 @@ bool ds_dnnl_has_amx(void)
     return (isa & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx;
 }
 
-static const char *isa_name(void)
+ds_isa ds_dnnl_isa(void)
 {
     int isa = (int)dnnl_get_effective_cpu_isa();
     if ((isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core)
-        return "AVX-512";
-    if ((isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2)
-        return "AVX2";
-    return "SSE4.1";
+        return DS_AVX512;
+    return (isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2 ? DS_AVX2 : DS_SSE2;
 }
 
 const char *ds_dnnl_describe(bool bf16)
 {
+    static const char *const names[] = {"SSE4.1", "AVX2", "AVX-512"};
     static char text[48];
     const dnnl_version_t *v = dnnl_version();
-    snprintf(text, sizeof text, "%d.%d.%d, %s", v->major, v->minor, v->patch, bf16 ? "AMX" : isa_name());
+    snprintf(text, sizeof text, "%d.%d.%d, %s", v->major, v->minor, v->patch, bf16 ? "AMX" : names[ds_dnnl_isa()]);
     return text;
 }
 

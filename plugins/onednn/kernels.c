@@ -2,7 +2,7 @@
  * a few lines each: how a vector compares, blends, and exchanges bytes. The passes themselves are in
  * kernel_body.h. */
 #include "plugins/onednn/kernels.h"
-#include "plugins/onednn/isa.h"
+#include "plugins/onednn/dnnl.h"
 
 #include <float.h>
 #include <string.h>
@@ -187,18 +187,18 @@ static const ds_kernels *const sets[] = {
 
 const ds_kernels *ds_kernels_get(int i)
 {
-    return i >= 0 && i <= (int)ds_isa_best() ? sets[i] : NULL;
+    return i >= 0 && i <= (int)ds_dnnl_isa() ? sets[i] : NULL;
 }
 
 const ds_kernels *ds_kernels_choose(void)
 {
-    return sets[ds_isa_best()];
+    return sets[ds_dnnl_isa()];
 }
 
 const ds_kernels *ds_kernels_bf16(void)
 {
 #ifdef __x86_64__
-    return ds_isa_best() == DS_AVX512 && __builtin_cpu_supports("avx512bf16") ? &bf16_set : NULL;
+    return ds_dnnl_isa() == DS_AVX512 && __builtin_cpu_supports("avx512bf16") ? &bf16_set : NULL;
 #else
     return NULL;
 #endif

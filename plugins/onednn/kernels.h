@@ -101,7 +101,7 @@ typedef struct ds_kernels {
     void (*from_plane)(const void *plane, int channels, ds_extent n, bool add, float *plain);
 } ds_kernels;
 
-/* The fastest set that the machine has and the environment allows (base/isa.h). */
+/* The fastest set that the machine has and the environment allows (dnnl.h). */
 const ds_kernels *ds_kernels_choose(void);
 /* Set number i = 0, 1, … of those that the machine has and the environment allows, the slowest first; NULL
  * after the last. */

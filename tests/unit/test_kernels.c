@@ -1,7 +1,7 @@
 /* Every kernel of every set of this machine against plain loops in double. The inputs are multiples of 1/16, so that an affine
  * value, its sign and which place of a window is the largest are the same in float and double, ties included. */
 #include "plugins/onednn/kernels.h"
-#include "plugins/onednn/isa.h"
+#include "plugins/onednn/dnnl.h"
 #include "base/rng.h"
 
 #include <float.h>
@@ -692,7 +692,7 @@ static void choice(void **state)
         const char *name;
         int block;
     } expected[] = {[DS_SSE2] = {"SSE2", 8}, [DS_AVX2] = {"AVX2", 8}, [DS_AVX512] = {"AVX-512", 16}};
-    int best = (int)ds_isa_best();
+    int best = (int)ds_dnnl_isa();
     for (int i = 0; i <= best; i++)
         assert_int_equal(ds_kernels_get(i)->block, expected[i].block);
     for (int i = DS_AVX2; i <= best; i++)
