@@ -127,7 +127,8 @@ const char *ds_dnnl_describe(bool bf16)
     static const char *const names[] = {"SSE4.1", "AVX2", "AVX-512"};
     static char text[48];
     const dnnl_version_t *v = dnnl_version();
-    snprintf(text, sizeof text, "%d.%d.%d, %s", v->major, v->minor, v->patch, bf16 ? "AMX" : names[ds_dnnl_isa()]);
+    snprintf(text, sizeof text, "%d.%d.%d, %s", v->major, v->minor, v->patch,
+             bf16 ? "AMX" : names[ds_dnnl_isa()]);
     return text;
 }
 
@@ -148,38 +149,22 @@ struct ds_conv {
     size_t row, padded_row, padded_bytes;
 };
 
-/* By kind and side: the name of the argument, and the query for its layout. */
-static const struct side {
-    int argument;
-    dnnl_query_t layout;
-} sides[][SIDES] = {
-    [DS_CONV_TRAIN] = {{DNNL_ARG_SRC, dnnl_query_src_md},
-                       {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
-                       {DNNL_ARG_DST, dnnl_query_dst_md},
-                       {DNNL_ARG_SCRATCHPAD, dnnl_query_scratchpad_md}},
-    [DS_CONV_INFER] = {{DNNL_ARG_SRC, dnnl_query_src_md},
-                       {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
-                       {DNNL_ARG_DST, dnnl_query_dst_md},
-                       {DNNL_ARG_SCRATCHPAD, dnnl_query_scratchpad_md},
-                       {DNNL_ARG_BIAS, dnnl_query_weights_md}},
-    [DS_CONV_GRAD_DATA] = {{DNNL_ARG_DIFF_SRC, dnnl_query_diff_src_md},
-                           {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
-                           {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md},
-                           {DNNL_ARG_SCRATCHPAD, dnnl_query_scratchpad_md}},
-    [DS_CONV_GRAD_WEIGHTS] = {{DNNL_ARG_SRC, dnnl_query_src_md},
-                              {DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md},
-                              {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md},
-                              {DNNL_ARG_SCRATCHPAD, dnnl_query_scratchpad_md}},
+/* By kind and side, 0: there is none. */
+static const int arguments[][SIDES] = {
+    [DS_CONV_TRAIN] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD},
+    [DS_CONV_INFER] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD, DNNL_ARG_BIAS},
+    [DS_CONV_GRAD_DATA] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST, DNNL_ARG_SCRATCHPAD},
+    [DS_CONV_GRAD_WEIGHTS] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST, DNNL_ARG_SCRATCHPAD},
 };
 
-static bool has(const ds_conv *c, int side)
+static int argument(const ds_conv *c, int side)
 {
-    return sides[c->kind][side].argument != 0;
+    return arguments[c->kind][side];
 }
 
 static view layout(const ds_conv *c, int side)
 {
-    return dnnl_primitive_desc_query_md(c->pd, sides[c->kind][side].layout, side == BIAS);
+    return dnnl_primitive_desc_query_md(c->pd, dnnl_query_exec_arg_md, argument(c, side));
 }
 
 static int describe_weights(desc *d, const ds_conv_spec *s, dnnl_data_type_t type, dnnl_format_tag_t grouped,
@@ -292,7 +277,7 @@ static int make(ds_conv *c, const ds_conv_spec *spec, shape *s)
         return dnnl_unimplemented;
     DS_TRY(dnnl_primitive_create(&c->primitive, c->pd));
     for (int i = 0; i < SIDES; i++)
-        if (has(c, i))
+        if (argument(c, i))
             DS_TRY(make_memory(c, layout(c, i), &c->memory[i]));
     DS_TRY(make_memory(c, VIEW(s->plain), &c->plain));
     return make_reorder(c, s);
@@ -390,10 +375,10 @@ int ds_conv_run(ds_conv *c, const ds_conv_args *a)
     dnnl_exec_arg_t args[SIDES];
     int n = 0;
     for (int i = 0; i < SIDES; i++)
-        if (has(c, i)) {
+        if (argument(c, i)) {
             if (point(c->memory[i], handles[i]))
                 return DS_EHOST;
-            args[n++] = (dnnl_exec_arg_t){sides[c->kind][i].argument, c->memory[i]};
+            args[n++] = (dnnl_exec_arg_t){argument(c, i), c->memory[i]};
         }
     return execute(c, c->primitive, n, args);
 }
