@@ -90,14 +90,9 @@ INLINE VEC K(sum)(const NUM *x, ds_extent n, VEC from, bool square)
     return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
 }
 
-INLINE VEC K(mean_of)(const NUM *x, ds_extent n)
-{
-    return K(sum)(x, n, (VEC){0}, false) / (float)n.places;
-}
-
 static void K(moments)(const void *x, ds_extent n, float *mean, float *m2)
 {
-    VEC m = K(mean_of)(x, n);
+    VEC m = K(sum)(x, n, (VEC){0}, false) / (float)n.places;
     K(store)(mean, m);
     K(store)(m2, K(sum)(x, n, m, true));
 }
@@ -404,11 +399,6 @@ static void K(add)(const void *from, int n, void *to)
     memcpy(to, y, (size_t)n * sizeof *y);
 }
 
-static void K(average)(const void *x, ds_extent n, float *mean)
-{
-    K(store)(mean, K(mean_of)(x, n));
-}
-
 static void K(average_gradient)(const float *g, ds_extent n, bool add, void *to)
 {
     NUM *dx = to;
@@ -463,7 +453,6 @@ static const ds_kernels K(set) = {
     .gate = K(gate),
     .move = K(move),
     .add = K(add),
-    .average = K(average),
     .average_gradient = K(average_gradient),
     .mask = K(dropped),
     .to_plane = K(to_plane),

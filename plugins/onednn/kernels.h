@@ -87,8 +87,7 @@ typedef struct ds_kernels {
     /* to += from, n numbers side by side, of any alignment; slow. */
     void (*add)(const void *from, int n, void *to);
 
-    /* mean[c] over the plane; and its gradient, dx (+)= g[c] / places. */
-    void (*average)(const void *x, ds_extent n, float *mean);
+    /* The gradient of a plane's mean: dx (+)= g[c] / places. */
     void (*average_gradient)(const float *g, ds_extent n, bool add, void *dx);
 
     /* y = keep[i] ? scale x : 0; keep: places x block bytes, 0 or 1; y may be x. add: y += instead. */

@@ -64,9 +64,9 @@ enum { BLOCK_MOST = 16 };
 /* Input and output may have numbers of different types. */
 static void average(const ds_plan *p, const ds_step *s, size_t i, const void *x, void *y)
 {
-    _Alignas(64) float mean[BLOCK_MOST];
+    _Alignas(64) float mean[BLOCK_MOST], m2[BLOCK_MOST];
     (void)i;
-    s->inputs[0]->k->average(x, s->inputs[0]->extent, mean);
+    s->inputs[0]->k->moments(x, s->inputs[0]->extent, mean, m2);
     s->out->k->to_plane(mean, (int)p->block, s->out->extent, y);
 }
 
