@@ -126,12 +126,10 @@ void ds_model_tell_mean(ds_model *m)
 {
     const char *views = ds_model_key(m, "views"), *with = ds_model_key(m, "with");
     if (m->other_mean && (ds_model_key(m, "threshold") || ds_model_key(m, "thresholds")))
-        ds_note(
-            &m->notes,
-            "warning: the threshold in %s was made for views=%s%s%s, here answers are means of %d views by "
-            "%d networks: it promises nothing for them",
-            m->cfg->path, views ? views : "1", with ? " with=" : "", with ? with : "", m->all.views,
-            m->all.n);
+        ds_note(&m->notes,
+                "warning: %s: the threshold is one of views=%s%s%s, not of %d views by %d networks",
+                m->cfg->path, views ? views : "1", with ? " with=" : "", with ? with : "", m->all.views,
+                m->all.n);
 }
 
 int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, const ds_run_flags *flags,

@@ -99,10 +99,8 @@ int ds_strangers_learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds
                           "no key 'train', expected the images to learn from for -novelty");
     if (s->mean && s->flags->score >= DS_NOVELTY_CONFIDENCES)
         return ds_fail(
-            e, DS_EUSAGE,
-            "-novelty-score %s with the mean of several answers, expected joint, mahalanobis or relative: "
-            "unknown images are told by the first network's features of the image itself",
-            ds_novelty_names[s->flags->score]);
+            e, DS_EUSAGE, "-novelty-score %s with -views or -with, expected one of features: %s, %s, %s",
+            ds_novelty_names[s->flags->score], ds_novelty_names[0], ds_novelty_names[1], ds_novelty_names[2]);
     if (s->flags->list)
         DS_TRY(ds_model_read_list(m, s->flags->list, false, &s->outliers, e));
     DS_TRY(learn(s, m, run, found, e));

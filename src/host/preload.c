@@ -44,15 +44,11 @@ static void warn_of_mean(const ds_cfg *cfg)
 {
     int reject;
     ds_cfg_cost(cfg, &reject);
-    const ds_section *s = reject < 0 ? NULL : &cfg->sections[reject + 1];
-    const char *key = s && ds_section_get(s, "with") ? "with" : "views";
-    const char *value = s ? ds_section_get(s, key) : NULL;
+    const ds_section *s = &cfg->sections[reject + 1]; /* [net] where there is none */
+    const char *key = ds_section_get(s, "with") ? "with" : "views", *value = ds_section_get(s, key);
     if (value && strcmp(value, "1") != 0)
-        fprintf(
-            stderr,
-            "warning: %s:%d: %s=%s: the threshold is one for the mean of several answers, which this program "
-            "does not make: it promises nothing here\n",
-            cfg->path, ds_section_line(s, key), key, value);
+        fprintf(stderr, "warning: %s:%d: %s=%s: the threshold is that of a mean, here it promises nothing\n",
+                cfg->path, ds_section_line(s, key), key, value);
 }
 
 static network *parse_ours(const ds_host *host, const char *path)

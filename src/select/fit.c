@@ -64,12 +64,6 @@ double ds_answers_fit_pnorm(ds_answers *fit)
     return found;
 }
 
-/* Scores whose order a temperature does not change. */
-static bool is_invariant(ds_confidence kind)
-{
-    return kind == DS_MAXLOGIT || kind == DS_PNORM;
-}
-
 int ds_answers_choose_score(ds_answers *fit, ds_score *score, const double *temperatures, int n,
                             ds_candidate *candidates)
 {
@@ -80,8 +74,8 @@ int ds_answers_choose_score(ds_answers *fit, ds_score *score, const double *temp
         const int t = k / DS_CONFIDENCES;
         tried.kind = (ds_confidence)(k % DS_CONFIDENCES);
         tried.temperature = temperatures[t];
-        if ((t && is_invariant(tried.kind)) ||
-            ds_score_check(&tried, fit->classes + fit->abstain, fit->abstain, NULL))
+        const bool same = t && (tried.kind == DS_MAXLOGIT || tried.kind == DS_PNORM); /* order */
+        if (same || ds_score_check(&tried, fit->classes + fit->abstain, fit->abstain, NULL))
             continue;
         const double aurc = aurc_of(fit, &tried);
         candidates[count++] =

@@ -12,12 +12,10 @@ int ds_ensemble_add(ds_ensemble *s, ds_net *net, const ds_cfg *cfg, ds_error *e)
                           DS_MOST_NETS);
     if (a->inputs != b->inputs || a->w != b->w || a->c != b->c || a->logits != b->logits ||
         a->abstain != b->abstain)
-        return ds_fail_at(
-            e, DS_EINPUT, cfg->path, 0,
-            "takes %d x %d x %d numbers and gives %d%s, expected %d x %d x %d and %d%s as the first "
-            "network has",
-            b->w, b->h, b->c, b->logits, b->abstain ? " with one to abstain" : "", a->w, a->h, a->c,
-            a->logits, a->abstain ? " with one to abstain" : "");
+        return ds_fail_at(e, DS_EINPUT, cfg->path, 0,
+                          "has %d x %d x %d inputs and %d outputs%s, expected %d x %d x %d and %d%s", b->w,
+                          b->h, b->c, b->logits, b->abstain ? ", one to abstain" : "", a->w, a->h, a->c,
+                          a->logits, a->abstain ? ", one to abstain" : "");
     if (s->views > ds_views_most(cfg->net.flip))
         return ds_fail_at(e, DS_EINPUT, cfg->path, ds_section_line(cfg->sections, "flip"),
                           "flip=%d, expected 5 views at most, not %d", cfg->net.flip, s->views);

@@ -181,7 +181,7 @@ for flags in '-views 1' "-with $T/a.cfg $W/a.weights" "-with $T/b.cfg $W/b.weigh
     for command in "predict $again $T/new.cfg $W/a.weights $T/v0_00.png" "reject $again $T/new.cfg $W/a.weights"; do
         run "$D" classifier $command $flags
         expect_status 0
-        expect_err "^warning: the threshold in $T/new\.cfg was made for views=3 with=$T/b.cfg,$W/b.weights, here "
+        expect_err "^warning: $T/new\.cfg: the threshold is one of views=3 with=$T/b.cfg,$W/b.weights, not of "
     done
     run "$D" classifier reject "$again" "$T/new.cfg" "$W/a.weights" $flags -coverage 0.5 # another threshold
     expect_quiet
@@ -191,7 +191,7 @@ for flags in '-views 1' "-with $T/a.cfg $W/a.weights" "-with $T/b.cfg $W/b.weigh
     expect_quiet
 done
 run "$D" classifier calibrate "$data" "$T/new.cfg" "$W/a.weights" -views 2 -novelty 0.2 -out "$T/x.cfg" # keeps the threshold
-expect_err "^warning: the threshold in $T/new\.cfg was made for views=3"
+expect_err "^warning: $T/new\.cfg: the threshold is one of views=3 "
 run "$D" classifier predict "$again" "$T/a.cfg" "$W/a.weights" -views 2 "$T/v0_00.png" # has none
 expect_quiet
 end
@@ -220,10 +220,10 @@ if [ "$D" = ./darknet ]; then
     gcc -O1 -I/usr/lib/darknet/include tests/cli/preload_client.c -o "$T/client" -L/usr/lib/darknet -ldarknet -Wl,-rpath,/usr/lib/darknet || exit 1
     run env LD_PRELOAD="$library" "$T/client" "$T/new.cfg" "$W/a.weights"
     expect_status 0
-    expect_err "^warning: $T/new\.cfg:[0-9]+: with=$T/b.cfg,$W/b.weights: the threshold is one for the mean of several answers"
+    expect_err "^warning: $T/new\.cfg:[0-9]+: with=$T/b.cfg,$W/b.weights: the threshold is that of a mean, here it promises nothing"
     grep -v '^with=' "$T/new.cfg" >"$T/views.cfg"
     run env LD_PRELOAD="$library" "$T/client" "$T/views.cfg" "$W/a.weights"
-    expect_err "^warning: $T/views\.cfg:[0-9]+: views=3: the threshold"
+    expect_err "^warning: $T/views\.cfg:[0-9]+: views=3: the threshold is that of a mean"
     sed 's/^views=.*/views=1/' "$T/views.cfg" >"$T/one.cfg"
     run env LD_PRELOAD="$library" "$T/client" "$T/one.cfg" "$W/a.weights"
     ! grep -q warning "$T/err" || show err
@@ -243,12 +243,12 @@ too many views|2|-views 11, expected|-views 11
 a network that is never mirrored|1|unflipped.cfg:[0-9]+: flip=0, expected 5 views at most, not 6|-views 6 -with $T/unflipped.cfg $W/unflipped.weights
 half a network|2|-with without a value, expected text, CFG WEIGHTS|-with $T/b.cfg
 nine networks|1|more than 8 networks|$eight
-another size|1|large\.cfg: takes 16 x 16 x 1 numbers and gives 3, expected 8 x 8 x 1 and 3|-with $T/large.cfg $W/large.weights
-an output to abstain|1|abstain\.cfg: takes 8 x 8 x 1 numbers and gives 4 with one to abstain, expected 8 x 8 x 1 and 3|-with $T/abstain.cfg $W/abstain.weights
+another size|1|large\.cfg: has 16 x 16 x 1 inputs and 3 outputs, expected 8 x 8 x 1 and 3|-with $T/large.cfg $W/large.weights
+an output to abstain|1|abstain\.cfg: has 8 x 8 x 1 inputs and 4 outputs, one to abstain, expected 8 x 8 x 1 and 3|-with $T/abstain.cfg $W/abstain.weights
 other classes|1|other\.cfg:[0-9]+: \[softmax\] has 5 classes, expected 3|-with $T/other.cfg $W/b.weights
 other weights|1|a\.weights: |-with $T/b.cfg $W/a.weights
 a name with a comma|1|expected pairs of CFG and WEIGHTS, names without commas|-with a,b.cfg c.weights
-a score of the mean for novelty|2|-novelty-score msp with the mean of several answers|-views 2 -novelty 0.2 -novelty-score msp -out $T/x2.cfg
+a score of the mean for novelty|2|-novelty-score msp with -views or -with, expected one of features: joint, mahalanobis, relative|-views 2 -novelty 0.2 -novelty-score msp -out $T/x2.cfg
 over a network|2|-out .*b\.cfg would overwrite|-with $T/b.cfg $W/b.weights -out $T/b.cfg
 a norm without pnorm|2|-pnorm with confidence msp|-pnorm 3
 a norm that is none|2|-pnorm -1, expected fit or a number|-confidence pnorm -pnorm -1
