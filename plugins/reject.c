@@ -104,7 +104,7 @@ static int read_novelty(reject_state *r, ds_setup *setup, ds_error *e)
     if (n->n && (n->n != 2 || n->v[0] > n->v[1]))
         return ds_fail(e, DS_EINPUT, "rejected= expected two numbers K,N with K at most N");
     setup->key = r->file ? "novelty" : "novelty_rate";
-    if (!r->file != isnan(r->rate))
+    if ((r->file == NULL) != (isnan(r->rate) != 0))
         return ds_fail(e, DS_EINPUT, "%s= alone, expected novelty= and novelty_rate=", setup->key);
     setup->key = NULL;
     if (!r->file || !setup->depths)
