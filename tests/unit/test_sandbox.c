@@ -71,7 +71,7 @@ static long do_job(const job *j, long count, int fd)
     case KEPT:
         return read(fd, &byte, 1) == 1 ? byte : -errno;
     case ALLOCATE: {
-        char *p = malloc(memory);
+        char *volatile p = malloc(memory); /* not to be left out as unused */
         long got = p != NULL;
         free(p);
         return got;
