@@ -127,7 +127,7 @@ static int make_grad_weights(ds_plan *p, ds_step *s, ds_error *e)
 {
     ds_product *l = s->linear;
     int now = ds_backward_moment(p, s), rc = conv_make(p, s, DS_CONV_GRAD_WEIGHTS, &l->grad_weights, e);
-    if (rc == DS_EHOST && s->node->pad > 0 && !s->plain_input && !p->bf16)
+    if (rc == DS_EHOST && s->node->pad > 0 && !s->plain_input)
         rc = make_framed(p, s, e);
     if (rc)
         return rc;
@@ -174,15 +174,15 @@ static int convolution_forward(const ds_plan *p, ds_step *s)
 static const void *framed_input(const ds_plan *p, const ds_step *s)
 {
     const ds_tensor *in = s->inputs[0], *out = &s->linear->framed;
-    void *v = ds_arena_at(&p->arena, s->linear->framed_buffer);
-    size_t place = p->block * sizeof(float), row = (size_t)in->w * place, wide = (size_t)out->w * place;
-    size_t corner = (size_t)s->node->pad * (wide + place);
+    char *v = ds_arena_at(&p->arena, s->linear->framed_buffer);
+    const char *from = in->value;
+    size_t place = in->extent.next * in->k->size, row = (size_t)in->w * place, wide = (size_t)out->w * place;
+    size_t corner = (size_t)s->node->pad * (wide + place), rows = (size_t)in->h;
     memset(v, 0, ds_tensor_bytes(out));
 #pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < in->planes; i++)
-        for (size_t r = 0; r < (size_t)in->h; r++)
-            memcpy((char *)ds_plane_at(out, v, i) + corner + r * wide,
-                   (const char *)ds_plane_at(in, in->value, i) + r * row, row);
+    for (size_t i = 0; i < ds_tensor_bytes(in) / (rows * row); i++)
+        for (size_t r = 0; r < rows; r++)
+            memcpy(v + corner + (i * (size_t)out->h + r) * wide, from + (i * rows + r) * row, row);
     return v;
 }
 
