@@ -33,8 +33,8 @@ typedef struct ds_host {
 
 /* Denormals are zero, here and in the threads that follow: as the host has it. */
 void ds_host_settle(void);
-/* DS_EHOST unless `mib` MiB of address space are left, and what OpenMP's threads take: without them libraries of
- * others crash, or end the program. */
+/* DS_EHOST unless `mib` MiB of address space are left, and what OpenMP's threads take: without them libraries
+ * of others crash, or end the program. */
 int ds_host_room(int mib, ds_error *e);
 /* Open the library once a process. */
 int ds_host_open(const ds_host **host, ds_error *e);
