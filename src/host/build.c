@@ -68,7 +68,6 @@ static bool convolutional(const place *p)
 {
     const ds_keys *k = p->keys;
     layer *l = p->l;
-    l->type = CONVOLUTIONAL;
     l->n = k->filters;
     l->size = k->size;
     l->stride = k->stride;
@@ -82,14 +81,12 @@ static bool convolutional(const place *p)
 
 static bool connected(const place *p)
 {
-    p->l->type = CONNECTED;
     add_weights(p, (size_t)p->l->outputs, (size_t)p->l->outputs * (size_t)p->l->inputs);
     return set_activation(p, "logistic");
 }
 
 static bool batchnorm(const place *p)
 {
-    p->l->type = BATCHNORM;
     DS_ZALLOC(p->l->biases, p->l->c);
     add_averages(p->l, (size_t)p->l->c);
     return true;
@@ -98,22 +95,14 @@ static bool batchnorm(const place *p)
 static bool maxpool(const place *p)
 {
     layer *l = p->l;
-    l->type = MAXPOOL;
     l->stride = p->keys->stride;
     l->size = p->keys->size ? p->keys->size : l->stride;
     l->pad = ds_section_get(p->s, "padding") ? p->keys->padding : l->size - 1;
     return true;
 }
 
-static bool avgpool(const place *p)
-{
-    p->l->type = AVGPOOL;
-    return true;
-}
-
 static bool dropout(const place *p)
 {
-    p->l->type = DROPOUT;
     p->l->probability = real_of(p, "probability", .5f);
     return true;
 }
@@ -125,7 +114,6 @@ static int resolved(const place *p, int layer)
 
 static bool shortcut(const place *p)
 {
-    p->l->type = SHORTCUT;
     p->l->index = resolved(p, p->keys->from);
     p->l->alpha = real_of(p, "alpha", 1);
     p->l->beta = real_of(p, "beta", 1);
@@ -149,23 +137,23 @@ static bool route(const place *p)
 
 static bool activation(const place *p)
 {
-    p->l->type = ACTIVE;
     return set_activation(p, "linear");
 }
 
 static const struct {
     const char *name;
-    bool (*fill)(const place *p);
+    LAYER_TYPE type;
+    bool (*fill)(const place *p); /* NULL: nothing is to be filled in */
 } kinds[] = {
-    {"convolutional", convolutional},
-    {"connected", connected},
-    {"batchnorm", batchnorm},
-    {"maxpool", maxpool},
-    {"avgpool", avgpool},
-    {"dropout", dropout},
-    {"shortcut", shortcut},
-    {"route", route},
-    {"activation", activation},
+    {"convolutional", CONVOLUTIONAL, convolutional},
+    {"connected", CONNECTED, connected},
+    {"batchnorm", BATCHNORM, batchnorm},
+    {"maxpool", MAXPOOL, maxpool},
+    {"avgpool", AVGPOOL, NULL},
+    {"dropout", DROPOUT, dropout},
+    {"shortcut", SHORTCUT, shortcut},
+    {"route", ROUTE, route},
+    {"activation", ACTIVE, activation},
 };
 
 /* The stand-ins that ds_cfg_lower has. */
@@ -184,8 +172,10 @@ static bool fill(const place *p)
     if (p->s->plugin)
         return plugin(p);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strcmp(p->s->kind->name, kinds[i].name) == 0)
-            return kinds[i].fill(p);
+        if (strcmp(p->s->kind->name, kinds[i].name) == 0) {
+            p->l->type = kinds[i].type;
+            return !kinds[i].fill || kinds[i].fill(p);
+        }
     return false;
 }
 

@@ -6,7 +6,6 @@
 #include "cfg/cfg.h"
 #include "train/results.gp.inc"
 
-#include <limits.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -28,39 +27,18 @@ static double *real_of(ds_result *r, int i)
     return (double *)((char *)r + reals[i]);
 }
 
-static bool take_int(char **line, long long least, long long most, long long *value)
+/* Epoch, batch and precision, then numbers, some of them empty. */
+static bool is_row(const char *line)
 {
-    const char *field = strsep(line, ",");
-    return field && ds_parse_int(field, value) && *value >= least && *value <= most;
-}
-
-static bool take_word(char **line, const char *const *words, int *value)
-{
-    const char *field = strsep(line, ",");
-    for (*value = 0; field && words[*value] && strcmp(words[*value], field) != 0;)
-        ++*value;
-    return field && words[*value];
-}
-
-static bool take_real(char **line, double *value)
-{
-    const char *field = strsep(line, ",");
-    *value = NAN;
-    return field && (!*field || ds_parse_double(field, value));
-}
-
-static bool parse_row(char *line, ds_result *row)
-{
-    long long epoch, batch;
-    if (!take_int(&line, 1, INT_MAX, &epoch) || !take_int(&line, 0, LONG_MAX, &batch) ||
-        !take_word(&line, ds_precision_names, &row->precision))
+    int epoch, end = 0, commas = 0;
+    long batch;
+    char word[8];
+    if (sscanf(line, "%d,%ld,%7[^,],%n", &epoch, &batch, word, &end) != 3 ||
+        (strcmp(word, ds_precision_names[0]) != 0 && strcmp(word, ds_precision_names[1]) != 0))
         return false;
-    row->epoch = (int)epoch;
-    row->batch = (long)batch;
-    for (int i = 0; i < REALS; i++)
-        if (!take_real(&line, real_of(row, i)))
-            return false;
-    return !line;
+    for (line += end; *line && strchr("0123456789+-.e,", *line); line++)
+        commas += *line == ',';
+    return !*line && commas == REALS - 1;
 }
 
 static void append(ds_results *r, ds_result row)
@@ -76,15 +54,16 @@ static int parse(ds_results *r, char *text, int keep, ds_error *e)
 {
     char *line;
     for (int number = 1; (line = strsep(&text, "\n")); number++) {
-        ds_result row;
         line = ds_trim(line);
-        if (number == 1 ? strcmp(line, header) != 0 : *line && !parse_row(line, &row))
+        if (number == 1 ? strcmp(line, header) != 0 : *line && !is_row(line))
             return ds_fail_at(
                 e, DS_EINPUT, r->path, number,
                 "is no line of a results file of classifier train, expected %s; move the file away",
                 number == 1 ? header : "15 fields");
-        if (number > 1 && *line && r->n < keep)
-            append(r, row);
+        if (number > 1 && *line && r->n < keep) {
+            fprintf(r->table, "%s\n", line);
+            r->n++;
+        }
     }
     return DS_OK;
 }
