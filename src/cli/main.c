@@ -1,8 +1,10 @@
 /* The program: one table of commands drives dispatch, help and suggestions. Errors are printed here and
  * nowhere else. */
+#include "base/memory.h"
 #include "base/problem.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/help.txt.inc"
 #include "cli/place.h"
 #include "data/data.h"
 
@@ -21,103 +23,36 @@ typedef struct command {
     int (*run)(int argc, char **argv, ds_error *e); /* NULL: a group of commands */
     const ds_option *options;
     const char *synopsis; /* operands */
-    const char *help;     /* one line */
-    const char *more;     /* after the flags; NULL: nothing */
+    const char *help;     /* one line; more in help.txt */
 } command;
-
-#define ARGUMENTS                                                                                           \
-    "DATA is a .data file (its keys: ./darknet classifier --help), CFG a network (its sections: ./darknet " \
-    "layers),\n"                                                                                            \
-    "WEIGHTS its parameters, as `train` or stock Darknet wrote them.\n"
-
-#define CIFAR_MORE                                                                                         \
-    "FILE.tar.gz is the archive as it was downloaded, DIR the folder that it unpacks to. The test images " \
-    "become test=.\n"                                                                                      \
-    "Files read: "
 
 static const command commands[] = {
     {.words = "classifier"},
     {"classifier check", 0, ds_cmd_check, ds_check_options, "DATA CFG [WEIGHTS]",
-     "all that is wrong with the files of a training, before it begins",
-     ARGUMENTS
-     "Reads the cfg, the .data file, its lists, decodes every image, makes the network; nothing is written, "
-     "no network runs.\n"
-     "Status 1 if a run would fail; warnings alone (classes without images, images twice, in two lists, or "
-     "with two labels)\n"
-     "are status 0. Of each kind of problem in a file the first 20 are printed, -json has them all:\n"
-     "{errors, warnings, problems [{severity, kind, file, line, text}], lists [{name, file, images, "
-     "unreadable, grey,\n"
-     "width [smallest, largest], height}, or null], classes [{name, train, valid, calib, test}], network "
-     "{parameters, flops\n"
-     "(of an image), memory_training, memory_answering (bytes, estimated)}}. Unknown numbers are null.\n"},
+     "all that is wrong with the files of a training, before it begins"},
     {"classifier train", 0, ds_cmd_train, ds_train_options, "DATA CFG [WEIGHTS]",
-     "train a network; validates after each epoch when valid= is given",
-     ARGUMENTS
-     "Results go to a folder of the run inside backup=, BASE-1, BASE-2, ..., BASE being the cfg's name up to "
-     "its first dot:\n"
-     "BASE.backup (last epoch), BASE_best.weights (the best on valid=), BASE.weights (the end), "
-     "BASE_results.csv (a line\n"
-     "an epoch), BASE.ckpt (what -resume goes on from). backup= has links to those of the run that wrote "
-     "last.\n"
-     "Ctrl-C, SIGTERM and SIGHUP end the batch, save, and end with status 130, 143, 129.\n"
-     "With -resume, WEIGHTS, -clear and -upto count only where no run is there to go on with.\n"},
+     "train a network; validates after each epoch when valid= is given"},
     {"classifier valid", 0, ds_cmd_valid, ds_valid_options, "DATA CFG WEIGHTS",
-     "accuracy, nll and calibration error on the images of valid=", ARGUMENTS},
+     "accuracy, nll and calibration error on the images of valid="},
     {"classifier predict", 0, ds_cmd_predict, ds_predict_options,
-     "DATA CFG WEIGHTS IMAGE|FOLDER... [-list F]", "classes of images, each accepted or REJECTED",
-     ARGUMENTS
-     "Confidence and threshold are those of [reject] in CFG; without that section: msp, all accepted.\n"
-     "Folders are searched to any depth, in the order of names. An image that cannot be read has its error "
-     "in the output,\n"
-     "and the status is 1 at the end.\n"
-     "csv: path,answer,accepted,confidence,error,class_1,probability_1,...; jsonl: an object a line. A "
-     "rejected image has no\n"
-     "answer.\n"},
+     "DATA CFG WEIGHTS IMAGE|FOLDER... [-list F]", "classes of images, each accepted or REJECTED"},
     {"classifier reject", 0, ds_cmd_reject, ds_reject_options, "DATA CFG WEIGHTS | -from FILE.csv",
-     "what rejecting unsure images of test= (or valid=) costs and gains",
-     ARGUMENTS
-     "With -from no network runs: FILE.csv has columns label, prediction and confidence, as -csv writes "
-     "them.\n"
-     "Risk is the share of wrong answers among the accepted images, coverage the share of accepted images.\n"
-     "Intervals are of 95 %: exact for rates, percentiles of the bootstrap for areas.\n"
-     "-list and -compare may be given several times; with -from, the F of -list is a CSV too. Images of a "
-     "list\n"
-     "NAME=F:unlabelled have a reject rate alone. A threshold by -risk was chosen on the images that it is "
-     "reported on:\n"
-     "their figures are optimistic, and marked so.\n"},
+     "what rejecting unsure images of test= (or valid=) costs and gains"},
     {"classifier calibrate", 0, ds_cmd_calibrate, ds_calibrate_options, "DATA CFG WEIGHTS | -from FILE.csv",
-     "find the threshold of [reject] on the images of calib=, with a guarantee",
-     ARGUMENTS
-     "One of -risk R -delta D, -coverage C, -cost C says what the threshold is for. calib= must share no "
-     "image with train=,\n"
-     "valid= and test=. Without -out the keys of [reject] are printed, for pasting.\n"
-     "With -from no network runs: FILE.csv has columns label, prediction and confidence, of images that no "
-     "model was made with.\n"},
+     "find the threshold of [reject] on the images of calib=, with a guarantee"},
     {"classifier watch", 0, ds_cmd_watch, ds_watch_options, "-state F [PREDICTIONS.csv]",
-     "does the promise of a threshold still hold? An alarm when it does not",
-     "Without a file, or with -, rows are taken from standard input as they come. Columns: label, "
-     "prediction (or\n"
-     "answer), accepted; a row without a label, or of a rejected image, says nothing about -risk. The "
-     "labelled ones must\n"
-     "be all of the accepted images, or drawn from them by chance. Column for -calib: confidence (and "
-     "novelty "
-     "where the\n"
-     "calibration has it), of every image, accepted or not: a change need not be harm, nor harm change.\n"
-     "Status 4 on an alarm, and from then on.\n"},
+     "does the promise of a threshold still hold? An alarm when it does not"},
     {.words = "classifier import"},
     {"classifier import idx", 1, ds_cmd_import, ds_import_idx_options, "IMAGES LABELS",
-     "turn MNIST-style archives into folders of PNG files with lists and a .data file",
-     "The archives are read as they are, and as .gz or .zip.\n"},
+     "turn MNIST-style archives into folders of PNG files with lists and a .data file"},
     {"classifier import cifar10", 1, ds_cmd_import, ds_import_cifar10_options, "DIR|FILE.tar.gz",
-     "turn the binary version of CIFAR-10 into PNG files, lists and a .data file",
-     CIFAR_MORE "data_batch_1.bin to data_batch_5.bin, test_batch.bin, batches.meta.txt.\n"},
+     "turn the binary version of CIFAR-10 into PNG files, lists and a .data file"},
     {"classifier import cifar100", 1, ds_cmd_import, ds_import_cifar100_options, "DIR|FILE.tar.gz",
-     "turn the binary version of CIFAR-100 (fine labels) into PNG files, lists and a .data file",
-     CIFAR_MORE "train.bin, test.bin, fine_label_names.txt (coarse_label_names.txt).\n"},
+     "turn the binary version of CIFAR-100 (fine labels) into PNG files, lists and a .data file"},
     {"classifier import folders", 1, ds_cmd_import, ds_import_folders_options, "DIR",
-     "make lists and a .data file for existing folders, one a class", NULL},
+     "make lists and a .data file for existing folders, one a class"},
     {"layers", 0, ds_cmd_layers, ds_layers_options, "[NAME]",
-     "the layers that this program adds to Darknet; with a NAME its options", NULL},
+     "the layers that this program adds to Darknet; with a NAME its options"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -207,12 +142,23 @@ static void print_group(const command *group, FILE *out)
     ds_option_print(ds_datafile_options, "", out);
 }
 
+/* What help.txt says of the command. */
+static void print_more(const command *c, FILE *out)
+{
+    DS_FREED char *heading = ds_format("\n# %s\n", c->words);
+    const char *text = strstr(help_txt, heading);
+    if (!text)
+        return;
+    text += strlen(heading);
+    const char *next = strstr(text, "\n# ");
+    fprintf(out, "\n%.*s", next ? (int)(next - text) : (int)strlen(text), text);
+}
+
 static void print_command(const command *c, FILE *out)
 {
     fprintf(out, "usage: ./darknet %s %s [flags]\n\n%s\n\nflags:\n", c->words, c->synopsis, c->help);
     ds_option_print(c->options, "-", out);
-    if (c->more)
-        fprintf(out, "\n%s", c->more);
+    print_more(c, out);
 }
 
 /* ---- words that are no command ---- */
