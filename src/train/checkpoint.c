@@ -175,6 +175,14 @@ static int compare_cfg(const ds_job *job, char *kept, ds_error *e)
 
 /* ---- reading ---- */
 
+/* Each below its limit, the parts at most the whole; an epoch is a step or more. */
+static bool are_possible(const uint64_t *c)
+{
+    return c[SEEN] <= INT64_MAX / 2 && c[RESULTS] <= INT_MAX && c[BEST] <= INT_MAX && c[SEED] <= INT_MAX &&
+           c[EPOCHS] <= INT_MAX && c[BEST_BY] <= DS_BEST_AURC && c[RIGHT] <= c[IMAGES] &&
+           c[IMAGES] <= c[SEEN] && c[STEPS] <= c[SEEN] && c[RESULTS] <= c[STEPS] && c[BEST] <= c[SEEN];
+}
+
 /* The numbers of a file and its cfg, fresh memory, or that it is damaged. */
 static int open_one(ds_job *job, const char *suffix, state *s, char **cfg, ds_error *e)
 {
@@ -184,11 +192,8 @@ static int open_one(ds_job *job, const char *suffix, state *s, char **cfg, ds_er
     const size_t length = ds_saved_rows(f, "cfg");
     job->n_images = ds_saved_rows(f, "images");
     DS_TRY(ds_saved_read(f, &(ds_saved){"counters", "U64", COUNTERS, 1, s->counters}, e));
-    for (size_t i = 0; i < COUNTERS; i++)
-        if (s->counters[i] > (i == RESULTS || i == BEST || i == SEED || i == EPOCHS ? INT_MAX
-                              : i == BEST_BY                                        ? DS_BEST_AURC
-                                                                                    : INT64_MAX / 2))
-            return ds_fail_at(e, DS_EINPUT, f->path, 0, "has an impossible counter, expected a checkpoint");
+    if (!are_possible(s->counters))
+        return ds_fail_at(e, DS_EINPUT, f->path, 0, "has an impossible counter, expected a checkpoint");
     free(*cfg);
     *cfg = ds_xcalloc(length + 1, 1);
     return ds_saved_read(f, &(ds_saved){"cfg", "U8", length, 1, *cfg}, e);

@@ -128,6 +128,21 @@ python3 -c 'import sys; b = bytearray(open(sys.argv[1], "rb").read()); b[-9] ^= 
 run "$D" classifier train "$I/adam.data" "$adam" -resume -epochs 6
 expect_status 0
 expect_err '^warning: .*adam\.ckpt .*adam\.ckpt\.1'
+for counter in "0 -1" "1 1e9" "2 1e9" "3 1e9" "4 1e9" "5 1e9" "8 5"; do # of the enum in src/train/checkpoint.c
+    python3 - "$T/adam/adam-1/adam.ckpt" "$T/odd.ckpt" $counter <<'END'
+import json, struct, sys
+b = bytearray(open(sys.argv[1], "rb").read().replace(b'"crc32":', b'"?rc32":'))
+n = struct.unpack_from("<Q", b)[0]
+at = 8 + n + json.loads(b[8:8 + n])["counters"]["data_offsets"][0]
+struct.pack_into("<q", b, at + 8 * int(sys.argv[3]), int(float(sys.argv[4])))
+open(sys.argv[2], "wb").write(b)
+END
+    mkdir "$T/odd" && cp "$T/odd.ckpt" "$T/odd/adam.ckpt"
+    sed "s,^backup=.*,backup=$T," "$I/adam.data" >"$I/odd.data"
+    run "$D" classifier train "$I/odd.data" "$adam" -resume -name odd
+    expect_error 1 'odd/adam\.ckpt: has an impossible counter, expected a checkpoint'
+    rm -r "$T/odd"
+done
 for file in "$ckpt" "$ckpt.1"; do
     head -c 300 "$ckpt" >"$T/cut" && cp "$T/cut" "$file"
 done
