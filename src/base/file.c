@@ -171,12 +171,21 @@ static bool sync_folder(const char *path)
     return ok;
 }
 
+int ds_flush(FILE *f)
+{
+    const bool failed = ferror(f);
+    errno = 0;
+    if (fflush(f) == 0 && !failed)
+        return 0;
+    if (!errno && fputc('\n', f) != EOF)
+        fflush(f);
+    return errno ? errno : EIO;
+}
+
 int ds_writer_commit(ds_writer *w, ds_error *e)
 {
-    bool failed = ferror(w->f);
-    errno = 0;
-    bool ok = fflush(w->f) == 0 && !failed &&
-              (fsync(fileno(w->f)) == 0 || errno == EINVAL || errno == EROFS) &&
+    int problem = ds_flush(w->f);
+    bool ok = !problem && (fsync(fileno(w->f)) == 0 || errno == EINVAL || errno == EROFS) &&
               (!w->temporary || rename(w->temporary, w->path) == 0);
     if (ok && w->temporary) {
         free(w->temporary);
@@ -185,14 +194,13 @@ int ds_writer_commit(ds_writer *w, ds_error *e)
     }
     FILE *f = w->f;
     w->f = NULL;
-    int problem = errno;
+    problem = problem ? problem : errno;
     if (fclose(f) && ok) {
         ok = false;
         problem = errno;
     }
     int rc = ok ? DS_OK
-                : ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s%s",
-                             problem ? strerror(problem) : "an earlier write failed",
+                : ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s%s", strerror(problem),
                              w->temporary ? ", the file of before is unchanged" : "");
     ds_writer_abort(w);
     return rc;

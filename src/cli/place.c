@@ -28,16 +28,13 @@ int ds_place_open(ds_place *p, const char *path, ds_error *e)
 
 int ds_flush_output(ds_error *e)
 {
-    bool failed = ferror(stdout);
     struct pollfd pipe = {.fd = STDOUT_FILENO};
-    errno = 0;
-    if (fflush(stdout) == 0 && !failed)
+    const int problem = ds_flush(stdout);
+    if (!problem)
         return DS_OK;
-    int problem = errno;
     if (poll(&pipe, 1, 0) > 0 && pipe.revents & POLLERR)
         return ds_fail(e, DS_EPIPE, "nobody reads standard output any more");
-    return ds_fail_at(e, DS_EIO, "standard output", 0, "cannot write: %s",
-                      problem ? strerror(problem) : "an earlier write failed");
+    return ds_fail_at(e, DS_EIO, "standard output", 0, "cannot write: %s", strerror(problem));
 }
 
 int ds_place_commit(ds_place *p, ds_error *e)

@@ -72,6 +72,18 @@ begin "a limit of the size of files: an error that names the file, nothing half-
 run sh -c 'ulimit -f 2; exec "$@"' sh "$D" classifier reject "$tiny_data" "$T/net.cfg" "$W" -csv "$T/large.csv"
 expect_error 1 'large\.csv: cannot write: File too large'
 expect_no_file "$T/large.csv"
+run sh -c 'ulimit -f 2; exec "$@"' sh "$D" classifier train "$tiny_data" "$T/net.cfg" -epochs 1
+expect_status 1
+expect_err '^error: .*net\.ckpt: cannot write: File too large'
+end
+
+begin "a full disk under standard output: an error says so, at the end of a training too"
+for command in "layers" "classifier train $tiny_data $T/net.cfg -epochs 2"; do
+    # shellcheck disable=SC2086
+    run sh -c 'exec "$@" >/dev/full' sh "$D" $command
+    expect_status 1
+    expect_err '^error: standard output: cannot write: No space left on device'
+done
 end
 
 if [ -z "${DARKNET:-}" ]; then # a sanitizer's build needs all the addresses there are
