@@ -34,18 +34,20 @@ static int lock(ds_job *job, ds_error *e)
                       job->lock < 0 ? strerror(errno) : "another run writes there");
 }
 
-int ds_folder_find(ds_job *job, ds_error *e)
+/* The folder inside backup= of the run that began last, fresh memory; NULL: none. */
+static char *newest(const ds_job *job)
 {
     DS_FREED char *path = link_path(job, ".ckpt");
     char target[PATH_MAX];
     ssize_t n = readlink(path, target, sizeof target - 1);
-    if (job->setup.name) {
-        job->folder = ds_path_join(job->data.backup, job->setup.name);
-    } else if (n > 0) {
-        target[n] = '\0';
-        DS_FREED char *name = ds_path_dir(target);
-        job->folder = ds_path_join(job->data.backup, name);
-    }
+    target[n > 0 ? n : 0] = '\0';
+    return n > 0 ? ds_path_dir(target) : NULL;
+}
+
+int ds_folder_find(ds_job *job, ds_error *e)
+{
+    DS_FREED char *name = job->setup.name ? ds_strdup(job->setup.name) : newest(job);
+    job->folder = name ? ds_path_join(job->data.backup, name) : NULL;
     if (job->folder && ds_path_exists(job->folder))
         return lock(job, e);
     free(job->folder);
@@ -206,6 +208,10 @@ void ds_folder_link(ds_job *job, const char *suffix)
     if (i == LINKED || job->linked >> i & 1)
         return;
     job->linked |= 1u << i;
+    DS_FREED char *owner =
+        i ? newest(job) : NULL; /* of two runs at once the one that began last has all links */
+    if (owner && strcmp(owner, ds_path_base(job->folder)) != 0)
+        return;
     DS_FREED char *path = link_path(job, suffix);
     DS_FREED char *fresh = ds_format("%s/.%s%s.link", job->data.backup, job->base, suffix);
     DS_FREED char *target = ds_format("%s/%s%s", ds_path_base(job->folder), job->base, suffix);

@@ -172,6 +172,21 @@ expect_file "$T/ema/ema-2/ema_2.weights"
 expect_no_file "$T/ema/ema-2/ema_1.weights"
 end
 
+begin "two runs at once: the links are those of the one that began last"
+to twice
+"$D" classifier train "$I/twice.data" "$T/ema.cfg" -epochs 20 >"$T/first" 2>&1 </dev/null &
+i=0
+until [ -e "$T/twice/ema.backup" ] || [ $i -eq 300 ]; do
+    sleep 0.1
+    i=$((i + 1))
+done
+run "$D" classifier train "$I/twice.data" "$T/ema.cfg" -epochs 2
+expect_status 0
+wait $! || complain "$(cat "$T/first")"
+expect_file "$T/twice/ema-1/ema.weights"
+[ "$(readlink "$T/twice"/ema* | cut -d / -f 1 | sort -u)" = ema-2 ] || complain "$(ls -l "$T/twice")"
+end
+
 begin "-name and -exist-ok"
 for folder in own own-2; do
     run "$D" classifier train "$I/ema.data" "$T/ema.cfg" -epochs 2 -name own
