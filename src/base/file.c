@@ -257,7 +257,8 @@ bool ds_path_same(const char *a, const char *b)
     struct stat sa, sb;
     bool has_a = stat(a, &sa) == 0, has_b = stat(b, &sb) == 0;
     if (has_a && has_b)
-        return S_ISREG(sa.st_mode) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+        return (S_ISREG(sa.st_mode) || S_ISDIR(sa.st_mode)) && sa.st_dev == sb.st_dev &&
+               sa.st_ino == sb.st_ino;
     if (has_a || has_b)
         return false;
     DS_FREED char *ca = canonical(a), *cb = canonical(b);

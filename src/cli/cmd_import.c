@@ -1,6 +1,7 @@
 /* classifier import idx|cifar10|cifar100|folders: images of other formats and places become lists and a .data
  * file. */
 #include "base/memory.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "cli/flags.h"
 #include "import/import.h"
@@ -164,6 +165,8 @@ static int run(const kind *k, import_state *state, int argc, char **argv, ds_err
         DS_TRY(parse_split(state->split.v[i], &state->splits[i], e));
     for (int i = 0; i < state->test.n; i++)
         s->test[i] = state->test.v[i];
+    if (s->test[0] && ds_path_same(s->source[0], s->test[0]))
+        return ds_fail(e, DS_EUSAGE, "-test %s has the training images, expected others", s->test[0]);
     s->kind = state->labels ? DS_CIFAR100_COARSE : k->import;
     s->splits = state->splits;
     s->n_splits = state->split.n;

@@ -113,6 +113,8 @@ static void put_image(predictor *p, const char *path, const float *logits, doubl
     ds_log_softmax(logits, p->info->classes, p->info->cost_temperature, p->log_p);
     p->none += isnan(p->log_p[0]);
     rank(p);
+    const ds_score msp = {.kind = DS_MSP, .temperature = p->info->cost_temperature}; /* to its last bit */
+    p->top[0].probability = ds_score_row(&msp, logits, p->info->logits, p->info->abstain);
     double confidence = ds_score_row(&p->score, logits, p->info->logits, p->info->abstain);
     const ds_answer a = {.path = path, .top = p->top, .confidence = confidence, .novelty = novelty};
     ds_answer_put(&p->to, &a);

@@ -85,7 +85,8 @@ static void step_folder(ds_paths *p, ds_path *next)
         ds_fail_at(&next->error, DS_EINPUT, f->fts_path, 0,
                    "is a link to a folder that holds it, expected none");
         give(next, ds_strdup(f->fts_path));
-    } else if (f->fts_info == FTS_F || f->fts_info == FTS_SLNONE || f->fts_info == FTS_NS) {
+    } else if (f->fts_info == FTS_F || f->fts_info == FTS_DEFAULT || f->fts_info == FTS_SLNONE ||
+               f->fts_info == FTS_NS) {
         if (ds_is_image_name(f->fts_name))
             give(next, ds_strdup(f->fts_path));
     }

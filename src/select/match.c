@@ -60,7 +60,8 @@ static int check_images(const ds_answers *a, const ds_answers *other, uint32_t *
     walk(mine, a->n, its, other->n, order, &missing, &extra);
     if (missing.n)
         return ds_fail_at(e, DS_EINPUT, other->file, 0,
-                          "%zu of the %zu images of %s are missing (first: '%s'), expected the same images",
+                          "%zu of the %zu images of %s are missing (first: '%s'), expected the same images "
+                          "by the same paths",
                           missing.n, a->n, a->file, missing.first->path);
     if (extra.n)
         return ds_fail_at(e, DS_EINPUT, other->file, 0,

@@ -89,7 +89,9 @@ int ds_check_classes(const ds_datafile *data, const ds_cfg *cfg, ds_error *e)
     if (s->setup.classes == data->classes)
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, cfg->path, s->line,
-                      "[%s] has %d classes%s, expected %d, the number of labels of %s (labels=%s)", s->name,
-                      s->setup.classes, s->setup.abstain ? " and one output to abstain" : "", data->classes,
-                      data->path, data->labels_path ? data->labels_path : "");
+                      "[%s] has %d classes%s, expected %d, the number of labels of %s (labels=%s): filters= "
+                      "or output=%d of the layer before",
+                      s->name, s->setup.classes, s->setup.abstain ? " and one output to abstain" : "",
+                      data->classes, data->path, data->labels_path ? data->labels_path : "",
+                      data->classes + s->setup.abstain);
 }

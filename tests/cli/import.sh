@@ -159,6 +159,7 @@ split twice|2|'valid' given twice|idx @/archives/train-images @/archives/train-l
 split that is no number|2|expected NAME=COUNT|idx @/archives/train-images @/archives/train-labels -split valid=x
 split of all images|1|150 images, expected fewer|idx @/archives/train-images @/archives/train-labels -split valid=100 calib=50
 split of test besides -test|2|'test' besides -test|folders @/set/train -test @/set/test -split test=3
+the training images as test images|2|-test .*train. has the training images, expected others|folders @/set/train -test @/set/../set/train/
 too few names|1|two\.txt|idx @/archives/train-images @/archives/train-labels -names @/two.txt
 archive cut short|1|cut\.gz: .*too early|idx @/cut.gz @/archives/train-labels
 CIFAR batch cut short|1|cut/data_batch_3\.bin: has 10000 bytes, expected whole images of 3073|cifar10 @/cut

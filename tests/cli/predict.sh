@@ -39,6 +39,14 @@ sed -n 's/^  REJECTED: confidence \([^ ]*\) (msp), threshold \([^ ]*\)$/\1 \2/p'
     complain "expected one line: REJECTED, a printed confidence below the printed threshold 1: $(tail -n 1 "$T/out")"
 end
 
+begin "msp is the printed probability, to its last digit"
+predict -list "$T/png/valid.list" -format csv
+expect_status 0
+python3 -c 'import csv, sys
+for r in csv.DictReader(open(sys.argv[1])):
+    assert r["confidence"] == r["probability_1"], r' "$T/out" 2>"$T/wrong" || complain "$(tail -n 1 "$T/wrong")"
+end
+
 begin "a threshold just above the confidence is told apart from it"
 "$D" classifier reject "$colour_data" "$T/sat.cfg" "$W/sat.weights" -csv "$T/rows.csv" >/dev/null 2>&1
 python3 - "$T/rows.csv" >"$T/near" <<'END'
@@ -123,16 +131,19 @@ cp "$second" "$T/tree/.hidden/no.png"
 cp "$second" "$T/tree/no.txt"
 ln -s .. "$T/tree/b/deep/loop"
 ln -s gone.png "$T/tree/b/lost.png"
+mkfifo "$T/tree/pipe.png"
 begin "a folder: all images below it in the order of names, links that lead nowhere or back are errors"
 predict -format csv "$T/tree" "$first"
-expect_error 1 '2 of 7 images could not be read'
+expect_error 1 '3 of 8 images could not be read'
 cut -d, -f1 "$T/out" | sed 1d >"$T/paths"
-for file in a.png b/1.png b/deep/2.PNG b/deep/loop b/lost.png c.png; do echo "$T/tree/$file"; done >"$T/expected"
+for file in a.png b/1.png b/deep/2.PNG b/deep/loop b/lost.png c.png pipe.png; do echo "$T/tree/$file"; done >"$T/expected"
 echo "$first" >>"$T/expected"
 expect_same "$T/paths" "$T/expected"
 expect_out 'deep/loop,,,,"is a link to a folder that holds it'
 expect_out 'lost\.png,,,,"cannot open: No such file'
+expect_out 'pipe\.png,,,,"is a named pipe, expected a regular file'
 end
+rm "$T/tree/pipe.png"
 error_case "a folder without images" 1 'none: no images there, expected \.png' \
     "$D" classifier predict "$colour_data" "$T/sat.cfg" "$W/sat.weights" "$T/none"
 

@@ -194,7 +194,7 @@ cut -d, -f2-4 "$T/five.csv" >"$T/pathless.csv"
 while IFS='|' read -r what first second pattern; do
     error_case "comparison: $what" 1 "$pattern" "$D" classifier reject -from "$T/$first" -compare "$T/$second"
 done <<'END'
-an image is missing|five.csv|lacks.csv|lacks\.csv: 1 of the 5 images of .*five\.csv are missing .first: 'a\.png'
+an image is missing|five.csv|lacks.csv|lacks\.csv: 1 of the 5 images of .*five\.csv are missing .first: 'a\.png'\), expected the same images by the same paths
 images of other names|five.csv|renamed.csv|renamed\.csv: 2 of the 5 images of .* are missing .first: 'a\.png'
 an image too many|five.csv|more.csv|more\.csv: 1 images are not in .*five\.csv .first: 'f\.png'
 another label|five.csv|relabelled.csv|relabelled\.csv: 1 images have another label .*'d\.png', 'dog' for 'cat'
