@@ -32,4 +32,11 @@ say "a threshold with a guarantee, found on 10,000 other images: ./darknet class
 ./darknet classifier calibrate "$out/demo.data" cfg/fashion_sat.cfg "$best" -risk 0.02 -delta 0.001 -out "$calibrated"
 say "does it hold on the test images? ./darknet classifier reject ... -report"
 ./darknet classifier reject "$out/demo.data" "$calibrated" "$best" -report "$out/report" | sed -n '/^threshold/,/^selective/p'
+photograph=/usr/share/darknet/data/horses.jpg
+known=$out/fashion_sat_known.cfg
+say "a photograph of horses, and no class for it: ./darknet classifier predict"
+./darknet classifier predict "$out/demo.data" "$calibrated" "$best" "$photograph" -top 2
+say "the same after ./darknet classifier calibrate -risk 0.02 -delta 0.001 -novelty 0.01"
+./darknet classifier calibrate "$out/demo.data" cfg/fashion_sat.cfg "$best" -risk 0.02 -delta 0.001 -novelty 0.01 -out "$known"
+./darknet classifier predict "$out/demo.data" "$known" "$best" "$photograph" -top 2
 say "the report, for a browser: $PWD/$out/report/report.html"

@@ -19,8 +19,8 @@ void ds_memory_handler(void (*handler)(void));
 _Noreturn void ds_out_of_memory(void);
 
 /* Of a local variable, whichever way its scope is left: its memory is freed; `clear` gets its address. */
-#define DS_FREED __attribute__((cleanup(ds_free_at)))
-#define DS_FINALLY(clear) __attribute__((cleanup(clear)))
+#define DS_FREED __attribute__((cleanup(ds_free_at), unused))
+#define DS_FINALLY(clear) __attribute__((cleanup(clear), unused))
 void ds_free_at(void *pointer);
 
 /* Room for n elements of an array, not cleared; cleared: `int *v = DS_ALLOC(v, n);`. */
