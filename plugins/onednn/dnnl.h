@@ -18,8 +18,8 @@ void ds_dnnl_free(ds_dnnl *d);
  * (DNNL_MAX_CPU_ISA in 2.6). Static memory. */
 const char *ds_dnnl_describe(bool bf16);
 
-/* The instruction set for the hot loops that are built more than once: the best that this machine has and that
- * environment variable allows, in ascending order. SSE2 is all that other processors have. */
+/* The instruction set for the hot loops that are built more than once: the best that this machine has and
+ * that environment variable allows, in ascending order. SSE2 is all that other processors have. */
 typedef enum ds_isa { DS_SSE2, DS_AVX2, DS_AVX512 } ds_isa;
 ds_isa ds_dnnl_isa(void);
 

@@ -24,7 +24,7 @@ static const struct {
     [DS_JOINT] = {ALL_DEPTHS, .8}, [DS_MAHALANOBIS] = {LAST_DEPTH, 0}, [DS_RELATIVE] = {LAST_DEPTH, 1}};
 
 /* The vectors of the machine at hand. */
-#ifdef __x86_64__
+#if defined __x86_64__ && !defined __SANITIZE_THREAD__ /* which does not survive their choice */
 #define FAST __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define FAST
