@@ -19,10 +19,8 @@
 #include <string.h>
 
 typedef struct reject_flags {
-    double threshold, coverage, risk, delta; /* NAN: not given */
-    int confidence;                          /* -1: that of [reject] */
-    int bootstrap;                           /* replicates, -1: not given */
-    int seed;
+    ds_wish wish;   /* replicates -1: not given */
+    int confidence; /* -1: that of [reject] */
     bool classes, csv_safe;
     char *json, *csv, *from, *report;
     int thumbs; /* pictures in the report's page, at most */
@@ -32,13 +30,13 @@ typedef struct reject_flags {
 
 #define DS_STATE reject_flags
 const ds_option ds_reject_options[] = {
-    OPT_REAL("threshold", threshold, "accept confidences of at least T; without it that of [reject] in CFG",
-             .unit = "T"),
-    OPT_REAL("coverage", coverage, "instead: accept the surest images, at least this fraction in (0, 1]",
+    OPT_REAL("threshold", wish.threshold,
+             "accept confidences of at least T; without it that of [reject] in CFG", .unit = "T"),
+    OPT_REAL("coverage", wish.coverage, "instead: accept the surest images, at least this fraction in (0, 1]",
              .unit = "C"),
-    OPT_REAL("risk", risk, "instead, with -delta: the threshold that `calibrate` would find on these images",
-             .unit = "R"),
-    OPT_REAL("delta", delta, "probability that -risk may be exceeded, in (0, 1)", .unit = "D"),
+    OPT_REAL("risk", wish.risk,
+             "instead, with -delta: the threshold that `calibrate` would find on these images", .unit = "R"),
+    OPT_REAL("delta", wish.delta, "probability that -risk may be exceeded, in (0, 1)", .unit = "D"),
     OPT_ENUM("confidence", confidence, ds_confidence_names,
              "score to rank by; without it that of [reject] in CFG"),
     OPT_FLAG("classes", classes,
@@ -49,11 +47,11 @@ const ds_option ds_reject_options[] = {
     OPT_TEXTS("compare", compare,
               "compare with the CSV F of another network or program, images matched by path", .unit = "F"),
     OPT_INT(
-        "bootstrap", bootstrap,
+        "bootstrap", wish.replicates,
         "replicates for intervals of areas; without it 0, with -compare or -report 1000 (200 above 100,000 "
         "images)",
         OPT_RANGE(0, 1000000), .unit = "N"),
-    OPT_INT("seed", seed, "of the bootstrap", .def = "1", OPT_RANGE(0, INT_MAX)),
+    OPT_INT("seed", wish.seed, "of the bootstrap", .def = "1", OPT_RANGE(0, INT_MAX)),
     OPT_TEXT("json", json, "write all figures to F; -: standard output", .unit = "F"),
     OPT_TEXT("csv", csv, "write a line an image to F; -: standard output", .unit = "F"),
     DS_CSV_SAFE,
@@ -103,13 +101,13 @@ static int check_from(const reject_flags *s, ds_error *e)
 /* One way at most to a threshold. */
 static int check_threshold(const reject_flags *s, ds_error *e)
 {
-    DS_TRY(ds_check_fraction("coverage", s->coverage, e));
-    DS_TRY(ds_check_promise(s->risk, s->delta, e));
-    if (!isnan(s->threshold) && !isnan(s->coverage))
+    DS_TRY(ds_check_fraction("coverage", s->wish.coverage, e));
+    DS_TRY(ds_check_promise(s->wish.risk, s->wish.delta, e));
+    if (!isnan(s->wish.threshold) && !isnan(s->wish.coverage))
         return ds_fail(e, DS_EUSAGE, "-threshold and -coverage, expected one of the two");
-    if (!isnan(s->risk) && !(isnan(s->threshold) && isnan(s->coverage)))
+    if (!isnan(s->wish.risk) && !(isnan(s->wish.threshold) && isnan(s->wish.coverage)))
         return ds_fail(e, DS_EUSAGE, "-risk and -%s, expected one of the two",
-                       isnan(s->coverage) ? "threshold" : "coverage");
+                       isnan(s->wish.coverage) ? "threshold" : "coverage");
     return DS_OK;
 }
 
@@ -163,7 +161,7 @@ static int check_names(const found *g, ds_error *e)
 /* Is the threshold that of the cfg? */
 static bool is_own(const reject_flags *s)
 {
-    return isnan(s->threshold) && isnan(s->coverage) && isnan(s->risk);
+    return isnan(s->wish.threshold) && isnan(s->wish.coverage) && isnan(s->wish.risk);
 }
 
 /* A threshold belongs to its score: it goes when -confidence asks for another. */
@@ -182,7 +180,7 @@ static int set_score(found *g, const reject_flags *s, ds_error *e)
     if (is_own(s) && !(isnan(g->own) && !g->of_classes))
         ds_model_tell_mean(&g->model);
     DS_TRY(ds_score_check(&g->score, info->logits, info->abstain, e));
-    return ds_score_is_probability(g->score.kind) ? ds_check_probability("threshold", s->threshold, e)
+    return ds_score_is_probability(g->score.kind) ? ds_check_probability("threshold", s->wish.threshold, e)
                                                   : DS_OK;
 }
 
@@ -265,8 +263,8 @@ static int answer_lists(found *g, const reject_flags *s, ds_error *e)
 static int replicates_of(const found *g, const reject_flags *s)
 {
     enum { USUAL = 1000, FEW = 200, MANY_IMAGES = 100000 };
-    if (s->bootstrap >= 0)
-        return s->bootstrap;
+    if (s->wish.replicates >= 0)
+        return s->wish.replicates;
     if (g->n_rivals == 0 && !s->report)
         return 0;
     return g->lists[0].n > MANY_IMAGES ? FEW : USUAL;
@@ -274,23 +272,20 @@ static int replicates_of(const found *g, const reject_flags *s)
 
 static const char *note_of(const found *g, const reject_flags *s)
 {
-    if (!isnan(s->risk))
+    if (!isnan(s->wish.risk))
         return "for -risk, chosen on these images: optimistic";
-    if (!isnan(s->coverage))
+    if (!isnan(s->wish.coverage))
         return "for -coverage, chosen on these images: optimistic";
-    if (!isnan(s->threshold))
+    if (!isnan(s->wish.threshold))
         return "from -threshold";
     return isnan(g->own) && !g->of_classes ? NULL : "from the cfg";
 }
 
 static ds_figures figures_of(const found *g, const reject_flags *s)
 {
-    const ds_wish wish = {.threshold = isnan(s->threshold) ? g->own : s->threshold,
-                          .coverage = s->coverage,
-                          .risk = s->risk,
-                          .delta = s->delta,
-                          .replicates = replicates_of(g, s),
-                          .seed = s->seed};
+    ds_wish wish = s->wish;
+    wish.threshold = isnan(wish.threshold) ? g->own : wish.threshold;
+    wish.replicates = replicates_of(g, s);
     ds_figures f = ds_figures_of(g->lists, g->n_lists, g->rivals, g->n_rivals, &wish);
     f.threshold_note = note_of(g, s);
     f.show_classes = s->classes;
@@ -402,7 +397,7 @@ static void found_clear(found *g)
 int ds_cmd_reject(int argc, char **argv, ds_error *e)
 {
     enum { MOST = 3 };
-    reject_flags s = {.confidence = -1, .bootstrap = -1};
+    reject_flags s = {.confidence = -1, .wish.replicates = -1};
     found g = {.own = NAN};
     const char *operands[MOST] = {0};
     DS_PUSH(g.lists, g.n_lists, (ds_answers){0});
