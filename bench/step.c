@@ -158,14 +158,14 @@ static void tell_train(const void *arg, double seconds)
     for (int i = 0; i < s->b.batch; i++)
         loss += s->losses[i] / s->b.batch;
     printf(" cost_share=%.5f update_share=%.5f loss=%.4g engine=%s", (t->forward + t->backward) / seconds,
-           s->updating / seconds, loss, ds_net_backend(s->train));
+           s->updating / seconds, loss, ds_net_get_info(s->train)->backend);
 }
 
 static void tell_infer(const void *arg, double seconds)
 {
     const ds_net *net = ((const state *)arg)->infer;
     (void)seconds;
-    printf(" logit=%.4f engine=%s", ds_net_logits(net)[0], ds_net_backend(net));
+    printf(" logit=%.4f engine=%s", ds_net_logits(net)[0], ds_net_get_info(net)->backend);
 }
 
 static const ds_bench_mode modes[] = {

@@ -64,11 +64,10 @@ static int lock(watcher *p, ds_error *e)
     return DS_OK;
 }
 
-/* The number in a column; an image that could not be read has none. */
-static int read_score(const ds_csv *c, int column, bool *there, double *v, ds_error *e)
+/* An image that could not be read has no number. */
+static bool is_missing(const ds_csv *c, int column)
 {
-    *there = *c->fields[column];
-    return *there ? ds_csv_number(c, column, v, e) : DS_OK;
+    return !*c->fields[column];
 }
 
 typedef struct calibration {
@@ -91,15 +90,16 @@ static int read_rows(calibration *c, const char *path, ds_error *e)
     DS_TRY(ds_csv_open(&c->in, path, expected, e));
     for (int i = 0; i < DS_WATCH_COLUMNS; i++)
         DS_TRY(ds_csv_find(&c->in, ds_watch_columns[i], i ? NULL : expected, &c->at[i], e));
-    for (bool more, there;;) {
+    for (bool more;;) {
         DS_TRY(ds_csv_next(&c->in, &more, e));
         if (!more)
             return DS_OK;
         for (int i = 0; i < DS_WATCH_COLUMNS && c->at[i] >= 0; i++) {
             double v;
-            DS_TRY(read_score(&c->in, c->at[i], &there, &v, e));
-            if (there)
-                DS_PUSH(c->values[i], c->n[i], v);
+            if (is_missing(&c->in, c->at[i]))
+                continue;
+            DS_TRY(ds_csv_number(&c->in, c->at[i], &v, e));
+            DS_PUSH(c->values[i], c->n[i], v);
         }
     }
 }
@@ -210,13 +210,12 @@ static int take_scores(watcher *p, ds_error *e)
     const ds_watch *w = &p->w;
     const int shares = ds_watch_scores(w);
     for (int i = 0; i < DS_WATCH_COLUMNS; i++) {
-        bool there;
         double v;
-        if (w->scores[i].calib == 0)
+        if (w->scores[i].calib == 0 || is_missing(&p->in, p->scores[i]))
             continue;
-        DS_TRY(read_score(&p->in, p->scores[i], &there, &v, e));
-        if (there && ds_watch_score_add(&p->w.scores[i], v, (uint64_t)w->seed, w->alpha / shares,
-                                        w->run_length * shares))
+        DS_TRY(ds_csv_number(&p->in, p->scores[i], &v, e));
+        if (ds_watch_score_add(&p->w.scores[i], v, (uint64_t)w->seed, w->alpha / shares,
+                               w->run_length * shares))
             announce(p, i ? "novelty has changed since the calibration"
                           : "confidences have changed since the calibration");
     }

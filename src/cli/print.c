@@ -54,7 +54,7 @@ void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out)
     const ds_layer_time *times = ds_net_profile(net);
     double rest = p->total - p->waiting - p->update;
     fprintf(out, "profile of %ld passes of %d images, backend %s\n", p->passes, p->images,
-            ds_net_backend(net));
+            ds_net_get_info(net)->backend);
     fprintf(out, "%5s  %-16s %10s %9s %10s %9s %9s\n", "layer", "name", "forward ms", "GFLOP/s", "backward",
             "GFLOP/s", "share");
     for (int i = 0; times && i < ds_net_get_info(net)->layers; i++) {

@@ -43,12 +43,11 @@ typedef struct ds_net_info {
     bool abstain;            /* the last logit means abstain */
     double cost_temperature; /* of the output of the cost section */
     size_t parameters;
-    double flops; /* as those of its layers */
-    int threads;  /* that compute */
+    double flops;        /* as those of its layers */
+    int threads;         /* that compute */
+    const char *backend; /* "onednn (2.6.3, AVX-512)", "host"; the network's */
 } ds_net_info;
 const ds_net_info *ds_net_get_info(const ds_net *net);
-/* "onednn (2.6.3, AVX-512)", "host". Belongs to the network. */
-const char *ds_net_backend(const ds_net *net);
 /* Index into ds_precision_names, never that of "auto". */
 int ds_net_precision(const ds_net *net);
 

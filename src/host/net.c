@@ -19,7 +19,8 @@ static void fill_info(ds_net *n)
                           .cost = -1,
                           .reject = -1,
                           .cost_temperature = 1,
-                          .threads = omp_get_max_threads()};
+                          .threads = omp_get_max_threads(),
+                          .backend = n->backend_name};
     info->cost = ds_cfg_cost(n->cfg, &info->reject);
     const ds_attached *a = info->cost >= 0 ? ds_attached_of(&net->layers[info->cost]) : NULL;
     if (!a)
@@ -108,19 +109,12 @@ static void clear(ds_net *n)
     free(n->loss);
     free(n->features);
     free(n->novelty);
-    n->net = NULL;
-    n->slots = NULL;
-    n->params = NULL;
-    n->n_params = 0;
-    n->scratch = n->taken = NULL;
-    n->loss = NULL;
-    n->features = NULL;
-    n->novelty = NULL;
 }
 
 /* Answering does without the library where the backend has all layers. *done: it does. */
 static int build_alone(ds_net *n, const ds_net_setup *setup, bool *done, ds_error *e)
 {
+    const ds_net before = *n;
     ds_net_setup quiet = *setup;
     quiet.verbose = false;
     *done = false;
@@ -130,8 +124,10 @@ static int build_alone(ds_net *n, const ds_net_setup *setup, bool *done, ds_erro
     *done = true;
     for (int i = 0; i < n->net->n; i++)
         *done &= n->slots[i].owned || ds_attached_of(&n->net->layers[i]);
-    if (!*done)
+    if (!*done) {
         clear(n);
+        *n = before;
+    }
     return DS_OK;
 }
 
@@ -177,11 +173,6 @@ void ds_net_free(ds_net *n)
 const ds_net_info *ds_net_get_info(const ds_net *net)
 {
     return &net->info;
-}
-
-const char *ds_net_backend(const ds_net *n)
-{
-    return n->backend_name;
 }
 
 int ds_net_precision(const ds_net *n)

@@ -106,7 +106,7 @@ static const char *dtype_of(const ds_history *h)
 char *ds_job_computed(const ds_job *job)
 {
     const int n = job->info->threads;
-    return ds_format("%s, %d thread%s", ds_net_backend(job->net), n, n == 1 ? "" : "s");
+    return ds_format("%s, %d thread%s", job->info->backend, n, n == 1 ? "" : "s");
 }
 
 int ds_checkpoint_write(ds_job *job, ds_error *e)

@@ -50,7 +50,8 @@ static float *results(const ds_cfg *cfg, int backend, int batch, size_t *n)
         pixels[i] = (float)ds_rng_uniform(&r);
     double start = now();
     check(ds_net_forward(net, pixels, net->info.batch, &e), &e, cfg->path);
-    print_message("%s, batch %d, %s: %.3f s\n", cfg->path, batch, ds_net_backend(net), now() - start);
+    print_message("%s, batch %d, %s: %.3f s\n", cfg->path, batch, ds_net_get_info(net)->backend,
+                  now() - start);
     int row = net->info.logits;
     const float *values = net->info.cost > 0 ? ds_net_logits(net) : last_output(net, &row);
     *n = (size_t)net->info.batch * (size_t)row;
