@@ -246,7 +246,7 @@ function classRows(counts) {
         const as = counts.reduce((a, b) => a + b[row], 0);
         return [row, n, counted.right / n, (n - accepted) / n, ...unknown ? [counted[names.length + 1] / n] : [],
                 (accepted - counted[row]) / accepted, as, (as - counted[row]) / as, ...own ? [own.threshold[row]] : []];
-    }).filter(r => r[1]);
+    }).filter(r => r[1] || counts.some(counted => counted[r[0]]));
 }
 
 function sortButton(name, column) {
