@@ -198,11 +198,10 @@ static int find_threshold(const calibrate_flags *s, double own, ds_per_class *p,
                           .coverage = s->coverage,
                           .risk = s->risk,
                           .delta = s->delta};
-    ds_figures f = ds_figures_at(a, &wish);
+    DS_FINALLY(ds_figures_clear) ds_figures f = ds_figures_at(a, &wish);
     const ds_guarantee found = f.control.found;
     r->cut = f.chosen;
     r->n_nan = f.curve.n_nan;
-    ds_figures_clear(&f);
     if (!s->per_class && !isnan(s->risk) && !found.feasible)
         return tell_infeasible(s, a->n, found.feasible_risk, e);
     if (!isnan(s->coverage) && r->cut.accepted == 0)
@@ -360,14 +359,11 @@ static void print_keys(FILE *f, const keys *k)
 
 static int write_cfg(ds_place *out, const char *cfg, const keys *k, ds_error *e)
 {
-    char *text, *edited = NULL;
+    DS_FREED char *text = NULL, *edited = NULL;
     DS_TRY(ds_file_read_text(cfg, "a network .cfg", &text, e));
-    int rc = ds_cfg_edit_reject(text, cfg, k->v, k->n, &edited, e);
-    if (!rc)
-        fputs(edited, out->f);
-    free(edited);
-    free(text);
-    return rc ? rc : ds_place_commit(out, e);
+    DS_TRY(ds_cfg_edit_reject(text, cfg, k->v, k->n, &edited, e));
+    fputs(edited, out->f);
+    return ds_place_commit(out, e);
 }
 
 /* The figures go to standard output, unless that is the cfg's. */

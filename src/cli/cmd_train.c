@@ -109,11 +109,9 @@ int ds_cmd_train(int argc, char **argv, ds_error *e)
     int rc = ds_flags_parse(ds_train_options, &f, argc, argv, operands, 3, &n, e);
     if (!rc)
         rc = ds_check_operands(words, 2, n, e);
-    char *command = command_of(argc, argv, false), *again = command_of(argc, argv, true);
+    DS_FREED char *command = command_of(argc, argv, false), *again = command_of(argc, argv, true);
     if (!rc)
         rc = run(&f, operands, command, again, e);
-    free(command);
-    free(again);
     ds_option_clear(ds_train_options, &f);
     return rc;
 }

@@ -21,10 +21,9 @@ static int read_risk(ds_per_class *p, const char *text, const ds_answers *a, ds_
     double value, *risk = &p->risk;
     if (!ds_parse_double(equals ? equals + 1 : text, &value))
         return ds_fail(e, DS_EUSAGE, "-risk %s, expected a number R or NAME=R", text);
-    char *flag = ds_format("risk%s%.*s", equals ? " " : "", equals ? (int)(equals + 1 - text) : 0, text);
-    const int rc = ds_check_inside(flag, value, e);
-    free(flag);
-    DS_TRY(rc);
+    DS_FREED char *flag =
+        ds_format("risk%s%.*s", equals ? " " : "", equals ? (int)(equals + 1 - text) : 0, text);
+    DS_TRY(ds_check_inside(flag, value, e));
     if (!equals && !a && !isnan(p->risk))
         return ds_fail(e, DS_EUSAGE, "-risk %g and -risk %g, expected one of the two", p->risk, value);
     if (equals)

@@ -70,17 +70,12 @@ static int answer(ds_model *m, const ds_run_flags *run, bool one, ds_novelty *le
 static int learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds_calibration_novelty *found,
                  ds_error *e)
 {
-    ds_answers train = {0};
-    int rc = ds_model_read_list(m, m->data.train, true, &train, e);
-    if (!rc)
-        rc = ds_novelty_begin(&s->novelty, e);
-    if (!rc)
-        rc = answer(m, run, true, &s->novelty, &train, e);
-    if (!rc)
-        rc = ds_novelty_finish(&s->novelty, e);
+    DS_FINALLY(ds_answers_clear) ds_answers train = {0};
+    DS_TRY(ds_model_read_list(m, m->data.train, true, &train, e));
     found->trained = train.n;
-    ds_answers_clear(&train);
-    return rc;
+    DS_TRY(ds_novelty_begin(&s->novelty, e));
+    DS_TRY(answer(m, run, true, &s->novelty, &train, e));
+    return ds_novelty_finish(&s->novelty, e);
 }
 
 int ds_strangers_learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds_answers *a,

@@ -1,5 +1,6 @@
 #include "report/page.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "report/fields.h"
 #include "report/report.css.inc"
@@ -99,7 +100,7 @@ static int put_html(FILE *f, const ds_page *p, ds_error *e)
 {
     const ds_figures *r = p->figures;
     const char *origin = r->model ? r->model : r->answers->file;
-    char *chart = read_chart(p->chart_js, p->notes), *json;
+    DS_FREED char *chart = read_chart(p->chart_js, p->notes), *json = NULL;
     size_t n;
     FILE *memory = ds_memstream(&json, &n);
     ds_json_write(memory, ds_page_json(p), JSON_COMPACT);
@@ -111,25 +112,17 @@ static int put_html(FILE *f, const ds_page *p, ds_error *e)
         {"chart", chart, DS_AS_SCRIPT},
         {"program", report_js, DS_AS_SCRIPT},
     };
-    int rc = ds_template_fill(f, report_html, slots, sizeof slots / sizeof *slots, e);
-    free(chart);
-    free(json);
-    return rc;
+    return ds_template_fill(f, report_html, slots, sizeof slots / sizeof *slots, e);
 }
 
 static int write_file(const char *dir, const char *name, const ds_page *p,
                       int (*put)(FILE *, const ds_page *, ds_error *), ds_error *e)
 {
-    ds_writer w = {0};
-    char *path = ds_path_join(dir, name);
-    int rc = ds_writer_open(&w, path, e);
-    if (!rc)
-        rc = put(w.f, p, e);
-    if (!rc)
-        rc = ds_writer_commit(&w, e);
-    ds_writer_abort(&w);
-    free(path);
-    return rc;
+    DS_FINALLY(ds_writer_abort) ds_writer w = {0};
+    DS_FREED char *path = ds_path_join(dir, name);
+    DS_TRY(ds_writer_open(&w, path, e));
+    DS_TRY(put(w.f, p, e));
+    return ds_writer_commit(&w, e);
 }
 
 int ds_report_folder(const char *dir, const ds_page *p, ds_error *e)

@@ -141,8 +141,7 @@ static json_t *own_of(const ds_answers *a)
     if (!a->thresholds)
         return json_null();
     json_t *thresholds = json_array(), *accepted = json_array();
-    json_int_t *as;
-    DS_ZALLOC(as, (size_t)a->classes);
+    DS_FREED json_int_t *as = DS_ZALLOC(as, (size_t)a->classes);
     for (size_t i = 0; i < a->n; i++)
         if (ds_answers_accepts(a, i, NAN) && a->predictions[i] >= 0)
             as[a->predictions[i]]++;
@@ -150,7 +149,6 @@ static json_t *own_of(const ds_answers *a)
         append(thresholds, json_real(fmax(-DBL_MAX, fmin(DBL_MAX, a->thresholds[c]))));
         append(accepted, json_integer(as[c]));
     }
-    free(as);
     return json_pack("{s:o, s:o}", "threshold", thresholds, "accepted", accepted);
 }
 
@@ -188,14 +186,12 @@ char *ds_base64(const void *bytes, size_t n)
 /* The picture as a data: URI in fresh memory; NULL: none, and `why` says so where it could not be made. */
 static char *picture_of(const ds_page *p, const char *path, ds_error *why)
 {
-    unsigned char *png;
+    DS_FREED unsigned char *png = NULL;
     size_t n;
     if (!*path || !p->thumb || p->thumb(path, &png, &n, why))
         return NULL;
-    char *digits = ds_base64(png, n), *uri = ds_format("data:image/png;base64,%s", digits);
-    free(digits);
-    free(png);
-    return uri;
+    DS_FREED char *digits = ds_base64(png, n);
+    return ds_format("data:image/png;base64,%s", digits);
 }
 
 static json_t *item(const ds_page *p, size_t i, bool pictured)
@@ -203,26 +199,23 @@ static json_t *item(const ds_page *p, size_t i, bool pictured)
     const ds_answers *a = p->figures->answers;
     const char *path = ds_answers_path(a, i);
     ds_error why = {0};
-    char *picture = pictured ? picture_of(p, path, &why) : NULL;
-    json_t *o =
-        json_pack("{s:o, s:i, s:i, s:o, s:o*, s:s*, s:o*}", "path", ds_json_text(path), "label", a->labels[i],
-                  "prediction", a->predictions[i], "confidence", ds_json_number(a->confidences[i]), "problem",
-                  why.code ? ds_json_text(why.text) : NULL, "picture", picture, "novelty",
-                  ds_answers_unknown(a, i) ? ds_json_number(a->novelty[i]) : NULL);
-    free(picture);
-    return o;
+    DS_FREED char *picture = pictured ? picture_of(p, path, &why) : NULL;
+    return json_pack("{s:o, s:i, s:i, s:o, s:o*, s:s*, s:o*}", "path", ds_json_text(path), "label",
+                     a->labels[i], "prediction", a->predictions[i], "confidence",
+                     ds_json_number(a->confidences[i]), "problem", why.code ? ds_json_text(why.text) : NULL,
+                     "picture", picture, "novelty",
+                     ds_answers_unknown(a, i) ? ds_json_number(a->novelty[i]) : NULL);
 }
 
 static json_t *gallery(const ds_page *p, const size_t *order)
 {
     const ds_answers *a = p->figures->answers;
     json_t *array = json_array();
-    unsigned char *marks = DS_ZALLOC(marks, a->n);
+    DS_FREED unsigned char *marks = DS_ZALLOC(marks, a->n);
     ds_gallery_mark(a, p->figures->chosen.threshold, order, p->thumbs, marks);
     for (size_t k = 0; k < a->n; k++)
         if (marks[k])
             append(array, item(p, order[k], marks[k] & DS_PICTURED));
-    free(marks);
     return array;
 }
 
@@ -236,10 +229,8 @@ static json_t *name(const void *from, size_t i)
 json_t *ds_page_json(const ds_page *p)
 {
     const ds_answers *a = p->figures->answers;
-    size_t *order = ds_page_order(a);
+    DS_FREED size_t *order = ds_page_order(a);
     json_t *names = ds_json_array((size_t)a->classes, name, a);
-    json_t *json = json_pack("{s:o, s:o, s:o, s:o}", "report", page_figures(p), "names", names, "data",
-                             data_of(p, order), "gallery", gallery(p, order));
-    free(order);
-    return json;
+    return json_pack("{s:o, s:o, s:o, s:o}", "report", page_figures(p), "names", names, "data",
+                     data_of(p, order), "gallery", gallery(p, order));
 }

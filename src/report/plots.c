@@ -1,6 +1,7 @@
 #include "report/page.h"
 #include "base/file.h"
 #include "base/gnuplot.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "report/report.gp.inc"
 
@@ -44,7 +45,7 @@ void ds_page_plots(const char *dir, const ds_page *p)
 {
     const ds_page_bins b = ds_page_bins_of(p->figures->answers);
     const ds_curve *c = &p->figures->curve;
-    char *data;
+    DS_FREED char *data = NULL;
     size_t n;
     FILE *f = ds_memstream(&data, &n);
     put_curve(f, c, &p->figures->chosen);
@@ -60,13 +61,10 @@ void ds_page_plots(const char *dir, const ds_page *p)
     for (int i = 0; i < 3 && !why.code; i++) {
         if (!pictures[i].there)
             continue;
-        char *script = ds_format("%spicture = '%s'\n%s", data, pictures[i].name, report_gp);
-        char *path = ds_format("%s/%s.png", dir, pictures[i].name);
+        DS_FREED char *script = ds_format("%spicture = '%s'\n%s", data, pictures[i].name, report_gp);
+        DS_FREED char *path = ds_format("%s/%s.png", dir, pictures[i].name);
         ds_gnuplot(script, NULL, path, &why);
-        free(script);
-        free(path);
     }
-    free(data);
     if (why.code)
         ds_note(p->notes, "note: %s", why.text);
 }

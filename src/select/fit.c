@@ -46,10 +46,8 @@ int ds_answers_fit_temperature(const ds_answers *fit, const ds_answers *rest, do
 static double aurc_of(ds_answers *a, const ds_score *score)
 {
     ds_answers_score(a, score);
-    ds_curve curve = ds_curve_of(a->confidences, a->wrong, a->n);
-    const double aurc = ds_areas_of(&curve).aurc;
-    ds_curve_clear(&curve);
-    return aurc;
+    DS_FINALLY(ds_curve_clear) ds_curve curve = ds_curve_of(a->confidences, a->wrong, a->n);
+    return ds_areas_of(&curve).aurc;
 }
 
 double ds_answers_fit_pnorm(ds_answers *fit)
