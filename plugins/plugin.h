@@ -51,7 +51,7 @@ typedef struct ds_pass {
     double *confidence;    /* batch, DS_REJECT only: higher means surer; NULL: not wanted */
     bool *accepted;        /* batch, DS_REJECT only; NULL: not wanted */
     const float *features; /* batch x depths->row, DS_REJECT only; NULL with setup.depths alone */
-    double *novelty;       /* batch, DS_REJECT only: p-values of novelty=; NULL: not wanted */
+    double *novelty;       /* batch, with features: p-values of novelty= */
 } ds_pass;
 
 /* One image of a training pass, its C logits seen through their softmax. log p_j = (z_j / T - top) -

@@ -144,30 +144,32 @@ static void reject_release(void *state)
     ds_novelty_clear(&((reject_state *)state)->novelty);
 }
 
-/* The p-value of image b, 1 where nothing is known of strangers. */
-static double novelty_of(const reject_state *r, const ds_pass *pass, size_t b)
+/* The p-values of a pass; false: nothing is known of strangers. */
+static bool find_novelty(const reject_state *r, const ds_pass *pass, double *p)
 {
     const ds_novelty *v = &r->novelty;
     const ds_setup *s = &r->shape;
+    const size_t n = (size_t)pass->batch;
     if (!v->n_scores || !pass->features)
-        return 1;
-    return ds_novelty_p(v, ds_novelty_score(v, v->kind, pass->features + b * v->depths.row,
-                                            pass->logits + b * (size_t)s->logits, s->logits, s->abstain));
+        return false;
+    ds_novelty_scores(v, v->kind, pass->features, pass->logits, s->logits, s->abstain, n, p);
+    for (size_t b = 0; b < n; b++)
+        p[b] = ds_novelty_p(v, p[b]);
+    return true;
 }
 
 static int reject_forward(void *state, const ds_pass *pass, ds_error *e)
 {
     const reject_state *r = state;
     const ds_setup *s = &r->shape;
+    const bool known = find_novelty(r, pass, pass->novelty);
     (void)e;
-#pragma omp parallel for schedule(static) if (r->novelty.n_scores > 0)
     for (size_t b = 0; b < (size_t)pass->batch; b++) {
         const float *logits = pass->logits + b * (size_t)s->logits;
         double confidence = ds_score_row(&r->score, logits, s->logits, s->abstain);
         bool accepted = ds_accepts(
             confidence, r->thresholds.n ? r->thresholds.v[ds_argmax(logits, s->classes)] : r->threshold);
-        const double p = novelty_of(r, pass, b);
-        accepted = accepted && !(p < r->rate);
+        accepted = accepted && !(known && pass->novelty[b] < r->rate);
         const float *in = pass->input + b * (size_t)s->inputs;
         float *out = pass->output + b * (size_t)s->classes;
         for (int j = 0; j < s->classes; j++)
@@ -176,8 +178,6 @@ static int reject_forward(void *state, const ds_pass *pass, ds_error *e)
             pass->confidence[b] = confidence;
         if (pass->accepted)
             pass->accepted[b] = accepted;
-        if (pass->novelty)
-            pass->novelty[b] = p;
     }
     return DS_OK;
 }

@@ -109,10 +109,10 @@ int ds_strangers_learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds
 /* Confidences become the scores, negated. */
 static void score(const ds_novelty *v, ds_novelty_kind kind, ds_answers *a)
 {
-#pragma omp parallel for schedule(static)
+    ds_novelty_scores(v, kind, a->features, a->logits, a->classes + a->abstain, a->abstain, a->n,
+                      a->confidences);
     for (size_t i = 0; i < a->n; i++)
-        a->confidences[i] = -ds_novelty_score(v, kind, a->features + i * a->row, ds_answers_logits(a, i),
-                                              a->classes + a->abstain, a->abstain);
+        a->confidences[i] = -a->confidences[i];
 }
 
 /* The one that tells both halves apart best. */

@@ -55,8 +55,11 @@ static int give_features(ds_attached *a, network *net, ds_pass *pass, ds_error *
     pass->features = a->context->features;
     if (pass->features)
         return DS_OK;
-    if (!a->features)
+    if (!a->features) {
         DS_ALLOC(a->features, ds_batch_size(&net->layers[0], (int)d->row));
+        DS_ALLOC(a->novelty, net->batch);
+    }
+    pass->novelty = a->novelty;
     for (int k = 0; k < d->n; at += (size_t)d->channels[k++])
         ds_measure_output(&net->layers[d->layer[k]], d->channels[k], a->features + at, d->row);
     pass->features = a->features;
@@ -113,6 +116,7 @@ void ds_detach(layer *l)
         return;
     ds_instance_release(&a->it);
     free(a->features);
+    free(a->novelty);
     free(a);
     l->uh = NULL;
     l->forward = NULL;

@@ -94,7 +94,8 @@ typedef struct ds_attached {
     int cost; /* layer number of the cost section */
     ds_context *context;
     ds_depths depths;
-    float *features; /* where nobody else collects them */
+    float *features; /* where nobody else collects them, */
+    double *novelty; /* nor p-values */
     bool checked;    /* novelty is that of the network's weights */
 } ds_attached;
 

@@ -14,7 +14,10 @@ const char *const ds_novelty_names[DS_NOVELTIES + 1] = {"joint", "mahalanobis", 
 #undef NAME
 };
 
-enum { ALL_DEPTHS, LAST_DEPTH, ROWS = 128 };
+enum { ALL_DEPTHS, LAST_DEPTH, ROWS = 128, LANES = 8 };
+
+/* A number of each of LANES images. */
+typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double))));
 
 /* What a score looks at, and which share of the distance to all images it takes off. */
 static const struct {
@@ -79,61 +82,71 @@ static ds_cloud cloud_in(float *memory, size_t c, size_t n)
 
 /* ---- scores ---- */
 
-/* x = L^-1 x; factor: L, n x n, column by column. */
-FAST static void substitute(const float *factor, size_t n, double *x)
+/* x = L^-1 x of some images at once, since L may be larger than a cache; factor: L, n x n, column by column. */
+FAST static void substitute(const float *factor, size_t n, lanes *x)
 {
     for (size_t j = 0; j < n; j++, factor += n) {
-        const double v = x[j] / factor[j];
+        x[j] /= factor[j];
         for (size_t i = j + 1; i < n; i++)
-            x[i] -= factor[i] * v;
-        x[j] = v;
+            x[i] -= factor[i] * x[j];
     }
 }
 
 /* u = M'z */
-FAST static void project(const ds_cloud *g, const double *z, double *u)
+FAST static void project(const ds_cloud *g, const lanes *z, lanes *u)
 {
-    memset(u, 0, g->n * sizeof *u);
     for (size_t i = 0; i < g->c; i++)
         for (size_t m = 0; m < g->n; m++)
             u[m] += g->means[i * g->n + m] * z[i];
 }
 
-static double square(const double *x, size_t n)
+static void square(const lanes *x, size_t n, lanes *sum)
 {
-    double sum = 0;
+    *sum = (lanes){0};
     for (size_t i = 0; i < n; i++)
-        sum += x[i] * x[i];
-    return sum;
+        *sum += x[i] * x[i];
 }
 
-static double distance(const ds_cloud *g, const float *features, double share)
+/* Of n images, LANES at most, rows of `row` features. */
+static void distances(const ds_cloud *g, const float *features, size_t row, size_t n, double share, double *d)
 {
-    DS_FREED double *z = DS_ALLOC(z, g->c + g->n);
-    double *u = z + g->c, nearest = INFINITY;
+    DS_FREED lanes *z = DS_ZALLOC(z, g->c + g->n);
+    lanes *u = z + g->c, length, all;
     for (size_t i = 0; i < g->c; i++)
-        z[i] = features[i] - g->centre[i];
+        for (size_t b = 0; b < n; b++)
+            z[i][b] = features[b * row + i] - g->centre[i];
     substitute(g->factor, g->c, z);
     project(g, z, u);
-    for (size_t m = 0; m < g->n; m++)
-        nearest = g->squares[m] - 2 * u[m] < nearest ? g->squares[m] - 2 * u[m] : nearest;
+    square(z, g->c, &length);
+    for (size_t b = 0; b < n; b++) {
+        d[b] = INFINITY;
+        for (size_t m = 0; m < g->n; m++)
+            d[b] = fmin(d[b], length[b] + g->squares[m] - 2 * u[m][b]);
+    }
     substitute(g->inner, g->n, u);
-    const double length = square(z, g->c), all = length - square(u, g->n);
-    return length + nearest - share * all;
+    square(u, g->n, &all);
+    for (size_t b = 0; b < n; b++)
+        d[b] -= share * (length[b] - all[b]);
 }
 
-double ds_novelty_score(const ds_novelty *v, ds_novelty_kind kind, const float *features, const float *logits,
-                        int n, bool abstain)
+void ds_novelty_scores(const ds_novelty *v, ds_novelty_kind kind, const float *features, const float *logits,
+                       int n, bool abstain, size_t images, double *scores)
 {
-    double score;
-    if (kind >= DS_NOVELTY_CONFIDENCES) {
-        const ds_score s = {(ds_confidence)(kind - DS_NOVELTY_CONFIDENCES), 1, 2};
-        score = -ds_score_row(&s, logits, n, abstain);
-    } else {
-        const ds_cloud *g = &v->clouds[ways[kind].depths];
-        score = distance(g, features + v->depths.row - g->c, ways[kind].share);
+    const size_t row = v->depths.row;
+    const ds_score s = {(ds_confidence)(kind - DS_NOVELTY_CONFIDENCES), 1, 2};
+    const ds_cloud *g = kind < DS_NOVELTY_CONFIDENCES ? &v->clouds[ways[kind].depths] : NULL;
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < images; i += LANES) {
+        const size_t m = images - i < LANES ? images - i : LANES;
+        if (g)
+            distances(g, features + i * row + row - g->c, row, m, ways[kind].share, scores + i);
+        for (size_t b = i; b < i + m; b++) {
+            if (!g)
+                scores[b] = -ds_score_row(&s, logits + b * (size_t)n, n, abstain);
+            if (isnan(scores[b]))
+                scores[b] = INFINITY;
+        }
     }
-    return isnan(score) ? INFINITY : score;
 }
 
 /* ---- ranks ---- */
@@ -270,11 +283,18 @@ static bool whiten(const struct ds_novelty_fit *f, ds_cloud *g, double *means)
 {
     const size_t c = g->c, n = g->n;
     DS_FREED double *s = DS_ZALLOC(s, n * n);
+    DS_FREED lanes *z = DS_ZALLOC(z, c);
     for (size_t m = 0; m < n; m++) {
-        substitute(g->factor, c, means + m * c);
+        lanes length;
         for (size_t i = 0; i < c; i++)
-            g->means[i * n + m] = (float)means[m * c + i];
-        g->squares[m] = f->counts[m] ? (float)square(means + m * c, c) : INFINITY;
+            z[i][0] = means[m * c + i];
+        substitute(g->factor, c, z);
+        square(z, c, &length);
+        for (size_t i = 0; i < c; i++) {
+            means[m * c + i] = z[i][0];
+            g->means[i * n + m] = (float)z[i][0];
+        }
+        g->squares[m] = f->counts[m] ? (float)length[0] : INFINITY;
         s[m * n + m] = (double)f->n / (double)f->counts[m];
     }
     for (size_t k = 0; k < c; k++)

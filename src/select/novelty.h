@@ -67,9 +67,10 @@ int ds_novelty_finish(ds_novelty *v, ds_error *e);
 
 /* ---- use ---- */
 
-/* The score of an image; infinite where it is not a number. logits: n, as ds_score_row takes them. */
-double ds_novelty_score(const ds_novelty *v, ds_novelty_kind kind, const float *features, const float *logits,
-                        int n, bool abstain);
+/* The scores of images with rows of depths.row features, of n logits, as ds_score_row takes them; infinite
+ * where one is not a number. */
+void ds_novelty_scores(const ds_novelty *v, ds_novelty_kind kind, const float *features, const float *logits,
+                       int n, bool abstain, size_t images, double *scores);
 /* Take over the scores of n calibration images, fresh memory, in any order. */
 void ds_novelty_rank(ds_novelty *v, double *scores, size_t n);
 /* (1 + the calibration images of at least this score) / (n_scores + 1). For an image of their kind it is at

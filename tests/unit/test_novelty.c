@@ -45,13 +45,16 @@ static void check_scores(const ds_novelty *v, const vec_file *f, ds_novelty_kind
 {
     const vec_item *expected = vec_get(f, ds_novelty_names[kind]);
     float *test = vec_floats(f, "test");
+    double *scores = DS_ALLOC(scores, expected->n);
+    ds_novelty_scores(v, kind, test, NULL, 0, false, (size_t)expected->n, scores);
     for (int i = 0; i < expected->n; i++) {
-        double got = ds_novelty_score(v, kind, test + (size_t)i * v->depths.row, NULL, 0, false);
+        double got = scores[i];
         if (!(fabs(got - expected->v[i]) <=
               2e-4 * (1 + fabs(vec_get(f, "mahalanobis")->v[i]) + fabs(expected->v[i]))))
             fail_msg("%s, %s of row %d: %.9g, expected %.9g", vec_case(f), ds_novelty_names[kind], i, got,
                      expected->v[i]);
     }
+    free(scores);
     free(test);
 }
 
@@ -73,13 +76,15 @@ static void scores_equal_the_reference(void **state)
 static void confidences_are_negated(void **state)
 {
     (void)state;
-    const float z[] = {1, 3, 2}, nan[] = {NAN, 0, 0}, features[1] = {0};
+    const float z[] = {1, 3, 2, NAN, 0, 0}, features[2] = {0};
+    double scores[2];
     ds_novelty v = {.depths = depths_of((double[]){1}, 1), .classes = 3};
     ds_score maxlogit = {DS_MAXLOGIT, 1, 2};
     ds_novelty_kind kind = (ds_novelty_kind)(DS_NOVELTY_CONFIDENCES + DS_MAXLOGIT);
     assert_string_equal(ds_novelty_names[kind], "maxlogit");
-    assert_true(ds_novelty_score(&v, kind, features, z, 3, false) == -ds_score_row(&maxlogit, z, 3, false));
-    assert_true(ds_novelty_score(&v, kind, features, nan, 3, false) == INFINITY);
+    ds_novelty_scores(&v, kind, features, z, 3, false, 2, scores);
+    assert_true(scores[0] == -ds_score_row(&maxlogit, z, 3, false));
+    assert_true(scores[1] == INFINITY);
 }
 
 /* (1 + how many are at least as large) / (n + 1), ties included. */
