@@ -112,7 +112,11 @@ static int read_novelty(reject_state *r, ds_setup *setup, ds_error *e)
     r->novelty.depths = *setup->depths;
     r->novelty.classes = setup->classes;
     DS_FREED char *folder = ds_path_dir(setup->cfg), *path = ds_path_join(folder, r->file);
-    return ds_novelty_read(&r->novelty, r->file[0] == '/' || !ds_path_exists(path) ? r->file : path, e);
+    DS_TRY(ds_novelty_read(&r->novelty, r->file[0] == '/' || !ds_path_exists(path) ? r->file : path, e));
+    const ds_score score = {(ds_confidence)(r->novelty.kind - DS_NOVELTY_CONFIDENCES), 1, 2};
+    return r->novelty.kind < DS_NOVELTY_CONFIDENCES
+               ? DS_OK
+               : ds_score_check(&score, setup->logits, setup->abstain, e);
 }
 
 static void warn(const reject_state *r, const ds_setup *setup)

@@ -357,13 +357,20 @@ static void print_keys(FILE *f, const keys *k)
             fprintf(f, "%s=%s\n", k->v[i].key, k->v[i].value);
 }
 
-static int write_cfg(ds_place *out, const char *cfg, const keys *k, ds_error *e)
+/* The .novelty file takes its place when the cfg is whole, just before it does. */
+static int write_cfg(calibration *c, const keys *k, ds_error *e)
 {
     DS_FREED char *text = NULL, *edited = NULL;
+    const char *cfg = c->m.cfg->path;
     DS_TRY(ds_file_read_text(cfg, "a network .cfg", &text, e));
     DS_TRY(ds_cfg_edit_reject(text, cfg, k->v, k->n, &edited, e));
-    fputs(edited, out->f);
-    return ds_place_commit(out, e);
+    fputs(edited, c->out.f);
+    const int problem = c->strangers.path ? ds_flush(c->out.f) : 0;
+    if (problem)
+        return ds_fail_at(e, DS_EIO, c->out.file.path, 0, "cannot write: %s", strerror(problem));
+    if (c->strangers.path)
+        DS_TRY(ds_novelty_write(&c->strangers.novelty, c->strangers.path, e));
+    return ds_place_commit(&c->out, e);
 }
 
 /* The figures go to standard output, unless that is the cfg's. */
@@ -372,10 +379,8 @@ static int write_results(calibration *c, const calibrate_flags *s, ds_error *e)
     FILE *f = ds_is_stdout(s->out) ? stderr : stdout;
     keys k;
     keys_of(&k, c, s);
-    if (c->strangers.path)
-        DS_TRY(ds_novelty_write(&c->strangers.novelty, c->strangers.path, e));
     if (s->out)
-        DS_TRY(write_cfg(&c->out, c->m.cfg->path, &k, e));
+        DS_TRY(write_cfg(c, &k, e));
     ds_calibration_text(f, &c->found);
     if (!s->out)
         print_keys(f, &k);
@@ -384,12 +389,22 @@ static int write_results(calibration *c, const calibrate_flags *s, ds_error *e)
     return DS_OK;
 }
 
+/* The list of -outliers, and novelty= of CFG, are inputs too. */
+static int keep_strangers(const calibration *c, const ds_strangers_flags *flags, ds_error *e)
+{
+    const char *novelty = ds_model_key(&c->m, "novelty");
+    DS_FREED char *folder = ds_path_dir(c->m.cfg->path), *path = ds_path_join(folder, novelty ? novelty : "");
+    const char *const files[] = {flags->list, ds_path_exists(path) ? path : novelty};
+    return ds_outputs_keep(&c->outputs, files, sizeof files / sizeof *files, e);
+}
+
 static int open_network(calibration *c, const calibrate_flags *s, const char *const *operands, ds_error *e)
 {
     const ds_datafile *d = &c->m.data;
     DS_TRY(ds_model_open(&c->m, operands, DS_CALIB_LIST, &s->run, &c->answers, e));
     DS_TRY(ds_outputs_keep_listed(&c->outputs, d, e));
     DS_TRY(ds_outputs_keep(&c->outputs, (const char *const *)c->answers.paths, c->answers.n, e));
+    DS_TRY(keep_strangers(c, &s->strangers, e));
     if (c->m.with && c->m.with[strcspn(c->m.with, " \t\r\n#")])
         return ds_fail(e, DS_EUSAGE, "-with %s, expected names without blanks and '#', for the cfg",
                        c->m.with);

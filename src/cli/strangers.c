@@ -8,14 +8,16 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 int ds_strangers_check(ds_strangers *s, const ds_strangers_flags *flags, const char *out, ds_error *e)
 {
     const char *other = flags->score >= 0 ? "novelty-score" : flags->list ? "outliers" : NULL;
+    struct stat st;
     s->flags = flags;
     if (isnan(flags->rate))
         return other ? ds_fail(e, DS_EUSAGE, "-%s without -novelty A, expected both", other) : DS_OK;
-    if (!out || ds_is_stdout(out))
+    if (!out || ds_is_stdout(out) || (stat(out, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
         return ds_fail(e, DS_EUSAGE,
                        "-novelty without a file for -out, expected -out NEW.cfg: NEW.novelty is "
                        "written beside it");
@@ -23,6 +25,9 @@ int ds_strangers_check(ds_strangers *s, const ds_strangers_flags *flags, const c
         return ds_fail(e, DS_EUSAGE,
                        "-novelty-score and -outliers, expected one of the two: they choose the score");
     const char *base = ds_path_base(out), *dot = strrchr(base, '.');
+    if (base[strcspn(base, " \t\r\n#")])
+        return ds_fail(e, DS_EUSAGE,
+                       "-out %s with -novelty, expected a name without blanks and '#', for the cfg", out);
     s->path = ds_format("%.*s.novelty", (int)(dot && dot > base ? dot - out : (long)strlen(out)), out);
     return DS_OK;
 }

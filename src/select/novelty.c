@@ -390,6 +390,24 @@ static int read_texts(ds_novelty *v, const ds_saved_file *f, ds_error *e)
                       shape);
 }
 
+/* Of a class without images some numbers are infinite. */
+static int check_values(const ds_novelty *v, const ds_saved_file *f, ds_error *e)
+{
+    bool fine = !isnan(v->scores[0]);
+    for (size_t i = 1; i < v->n_scores; i++)
+        fine = fine && v->scores[i - 1] <= v->scores[i];
+    const ds_cloud *g = &v->clouds[v->kind < DS_NOVELTY_CONFIDENCES ? ways[v->kind].depths : 0];
+    for (size_t i = 0; i < cloud_size(g->c, g->n); i++)
+        fine = fine && !isnan(g->centre[i]) && (isfinite(g->centre[i]) || g->centre + i >= g->squares);
+    for (size_t i = 0; i < g->c; i++)
+        fine = fine && g->factor[i * g->c + i] > 0;
+    for (size_t i = 0; i < g->n; i++)
+        fine = fine && g->inner[i * g->n + i] > 0;
+    return fine ? DS_OK
+                : ds_fail_at(e, DS_EINPUT, f->path, 0,
+                             "holds numbers that are none of a score, expected a .novelty file");
+}
+
 /* Memory for what the file says it holds. */
 static int read_arrays(ds_novelty *v, const ds_saved_file *f, ds_error *e)
 {
@@ -406,7 +424,7 @@ static int read_arrays(ds_novelty *v, const ds_saved_file *f, ds_error *e)
     }
     for (int i = 0, n = list_arrays(v, arrays); i < n; i++)
         DS_TRY(ds_saved_read(f, &arrays[i], e));
-    return DS_OK;
+    return check_values(v, f, e);
 }
 
 int ds_novelty_read(ds_novelty *v, const char *path, ds_error *e)

@@ -206,6 +206,7 @@ END
     end
 fi
 
+cp "$T/chess.list" "$T/strange.novelty"
 while IFS='|' read -r name code pattern flags; do
     error_case "$name" "$code" "$pattern" "$D" classifier calibrate "$data" "$T/plain.cfg" "$W" $flags
 done <<LIST
@@ -214,6 +215,9 @@ standard output is no such place|2|-novelty without a file for -out|-novelty 0.1
 a rate beyond|2|-novelty 1, expected|-novelty 1 -out $T/x.cfg
 a score without a rate|2|-novelty-score without -novelty|-coverage 0.5 -novelty-score joint
 outliers without a rate|2|-outliers without -novelty|-coverage 0.5 -outliers $T/chess.list
+a device|2|-novelty without a file for -out|-novelty 0.1 -out /dev/null
+a name that no cfg can hold|2|x#\.cfg with -novelty, expected a name without blanks|-novelty 0.1 -out $T/x#.cfg
+over the outliers|2|-novelty .*strange\.novelty would overwrite .*strange\.novelty|-novelty 0.1 -outliers $T/strange.novelty -out $T/strange.cfg
 both choose|2|-novelty-score and -outliers|-novelty 0.1 -novelty-score joint -outliers $T/chess.list -out $T/x.cfg
 best needs an aim|2|no flag says what the threshold is for|-novelty 0.1 -confidence best -out $T/x.cfg
 too few images|3|no feasible -novelty 0.01: 60 calibration images allow more than 0.0163|-novelty 0.01 -out $T/x.cfg
@@ -221,7 +225,51 @@ LIST
 begin "nothing is written by an error"
 expect_no_file "$T/x.cfg"
 expect_no_file "$T/x.novelty"
+expect_no_file "$T/x#.novelty"
+expect_same "$T/chess.list" "$T/strange.novelty"
 end
+cp "$T/there/new.cfg" "$T/there/older.cfg"
+error_case "over the .novelty file of CFG" 2 "new\.novelty would overwrite .*new\.novelty" \
+    "$D" classifier calibrate "$data" "$T/there/older.cfg" "$W" -novelty 0.2 -out "$T/there/new.cfg"
+
+begin "a cfg that cannot be written: the .novelty file of before stays"
+calibrate -novelty 0.2 -out "$T/there/fifth.cfg"
+cp "$T/there/fifth.novelty" "$T/fifth"
+{ yes '# a long comment' | head -n 3000 && cat "$T/plain.cfg"; } >"$T/long.cfg"
+run sh -c 'ulimit -f 8 && exec "$@"' sh "$D" classifier calibrate "$data" "$T/long.cfg" "$W" -novelty 0.1 -risk 0.3 -delta 0.1 -out "$T/there/fifth.cfg"
+expect_error 1 'fifth\.cfg: cannot write: File too large'
+expect_same "$T/there/fifth.novelty" "$T/fifth"
+end
+
+# damage NAME STATEMENT: $T/there/NAME.novelty, its scores S, cloud C or metadata M changed, with the right checksum
+damage() {
+    sed "s/new\.novelty/$1.novelty/" "$T/there/new.cfg" >"$T/there/$1.cfg"
+    python3 - "$T/there/new.novelty" "$T/there/$1.novelty" "$2" <<'END'
+import json, struct, sys, zlib
+from array import array
+b = open(sys.argv[1], "rb").read()
+n, = struct.unpack("<Q", b[:8])
+h, b = json.loads(b[8:8 + n]), b[8 + n:]
+cut = h["scores"]["data_offsets"][1]
+S, C, M = array("d", b[:cut]), array("f", b[cut:]), h["__metadata__"]
+exec(sys.argv[3])
+b = S.tobytes() + C.tobytes()
+M["crc32"] = "%08x" % zlib.crc32(b)
+h = json.dumps(h).encode()
+open(sys.argv[2], "wb").write(struct.pack("<Q", len(h)) + h + b)
+END
+}
+while IFS='|' read -r name pattern statement; do
+    damage "$name" "$statement"
+    error_case "a .novelty file: $name" 1 "$pattern" "$D" classifier valid "$data" "$T/there/$name.cfg" "$W"
+done <<'LIST'
+nan-scores|nan-scores\.novelty: holds numbers that are none of a score|S[9] = float("nan")
+unsorted|unsorted\.novelty: holds numbers that are none of a score|S.reverse()
+nan-cloud|nan-cloud\.novelty: holds numbers that are none of a score|C[-1] = float("nan")
+infinite-centre|infinite-centre\.novelty: holds numbers that are none of a score|C[0] = float("inf")
+no-cloud|no-cloud\.novelty: holds numbers that are none of a score|C = array("f", [0] * len(C))
+to-abstain|confidence=abstain needs an abstain output|M["score"] = "abstain"
+LIST
 while IFS='|' read -r name pattern keys; do
     { cat "$T/plain.cfg"; printf "[reject]\n$keys\n"; } >"$T/bad.cfg"
     error_case "$name" 1 "bad\.cfg:[0-9]+: $pattern" "$D" classifier valid "$data" "$T/bad.cfg" "$W"
