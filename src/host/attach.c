@@ -55,10 +55,9 @@ static int give_features(ds_attached *a, network *net, ds_pass *pass, ds_error *
     pass->features = a->context->features;
     if (pass->features)
         return DS_OK;
-    if (!a->features) {
-        DS_ALLOC(a->features, ds_batch_size(&net->layers[0], (int)d->row));
-        DS_ALLOC(a->novelty, net->batch);
-    }
+    /* the client may have set a larger batch since the last pass */
+    a->features = ds_xrealloc(a->features, ds_batch_size(&net->layers[0], (int)d->row), sizeof *a->features);
+    a->novelty = ds_xrealloc(a->novelty, (size_t)net->batch, sizeof *a->novelty);
     pass->novelty = a->novelty;
     for (int k = 0; k < d->n; at += (size_t)d->channels[k++])
         ds_measure_output(&net->layers[d->layer[k]], d->channels[k], a->features + at, d->row);

@@ -186,6 +186,9 @@ int main(int argc, char **argv)
         printf("%d\n", sum > 0);
         free(bytes);
     }
+    float many[8 * 64] = {0}; /* a larger batch, up to that of the cfg, may come later */
+    set_batch_network(net, 8);
+    network_predict(net, many);
     return 0;
 }
 END
@@ -193,7 +196,7 @@ END
         -Wl,-rpath,/usr/lib/darknet || exit 1
     sed 1d "$T/want.csv" | cut -d, -f1 >"$T/images"
     cat "$T/chess.list" >>"$T/images"
-    run env LD_PRELOAD="$library" "$T/client" "$T/there/new.cfg" "$W" $(cat "$T/images")
+    run env MALLOC_CHECK_=3 LD_PRELOAD="$library libc_malloc_debug.so.0" "$T/client" "$T/there/new.cfg" "$W" $(cat "$T/images")
     expect_status 0
     cp "$T/out" "$T/verdicts"
     { sed 1d "$T/want.csv" | cut -d, -f5; sed 's/.*/0/' "$T/chess.list"; } >"$T/want"
