@@ -529,8 +529,11 @@ static void by_chance(void **state)
         if (getenv("DS_TEST_SHOW"))
             print_message("# network %d\n", i);
         bool steady = is_steady(text, 5);
-        if (steady)
-            compare(text, 5, 1e-3);
+        if (steady) {
+            compare_inference(text, 5, 1e-3);
+            compare_training(text, 5, 1e-3);
+            compare_bf16(text, 5, 1e-1); /* through several layers */
+        }
         compared += steady;
         free(text);
     }
