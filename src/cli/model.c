@@ -76,10 +76,13 @@ static int add_net(ds_model *m, const ds_cfg *cfg, const char *weights, const ds
                    const ds_run_flags *flags, ds_error *e)
 {
     ds_net *net;
+    int reject;
     DS_TRY(ds_check_classes(&m->data, cfg, e));
     ds_net_setup setup = ds_net_setup_of(flags);
     setup.batch = a ? ds_evaluation_batch(m->cfg, a->n) : m->batch;
     setup.notes = m->all.n ? NULL : &m->notes;
+    ds_cfg_cost(cfg, &reject);
+    setup.features = setup.features || (m->all.n && reject >= 0); /* its novelty= is not read */
     DS_TRY(ds_net_new(cfg, &setup, &net, e));
     int rc = ds_ensemble_add(&m->all, net, cfg, e);
     if (rc)

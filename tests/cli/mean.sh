@@ -209,6 +209,9 @@ cut -d, -f"$novelty" "$T/one.csv" >"$T/p1"
 cut -d, -f"$novelty" "$T/mean.csv" >"$T/p2"
 expect_same "$T/p1" "$T/p2"
 [ "$(sort -u "$T/p1" | wc -l)" -gt 20 ] || complain "no p-values"
+sed 's/one\.novelty/gone.novelty/' "$T/one.cfg" >"$T/gone.cfg" # that of another network does not count
+rows "$T/a.cfg" "$W/a.weights" -with "$T/gone.cfg" "$W/a.weights"
+expect_mean "$T/a"
 run "$D" classifier calibrate "$data" "$T/a.cfg" "$W/a.weights" -novelty 0.2 -outliers "$T/view1.list" -views 2 -out "$T/x.cfg"
 expect_status 0
 [ "$(grep -Ec '^    (joint|mahalanobis|relative|msp|energy) ' "$T/out")" -eq 3 ] || show out
