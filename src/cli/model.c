@@ -122,7 +122,11 @@ static int choose_mean(ds_model *m, const char *weights, const ds_run_flags *fla
     free(near.dir);
     if (m->files.n % 2 == 0)
         return DS_OK;
-    return ds_fail(e, DS_EINPUT, "with=%s, expected pairs of CFG and WEIGHTS, names without commas", m->with);
+    int reject;
+    ds_cfg_cost(m->cfg, &reject); /* [net] where there is no [reject], and the flag says it */
+    return ds_fail_at(e, DS_EINPUT, flags->with ? NULL : m->cfg->path,
+                      ds_section_line(&m->cfg->sections[reject + 1], "with"),
+                      "with=%s, expected pairs of CFG and WEIGHTS, names without commas", m->with);
 }
 
 void ds_model_tell_mean(ds_model *m)

@@ -266,7 +266,7 @@ done
 begin "a cfg with half a network"
 sed 's/^with=.*/with=b.cfg/' "$T/new.cfg" >"$T/half.cfg"
 run "$D" classifier valid "$data" "$T/half.cfg" "$W/a.weights"
-expect_error 1 'with=b\.cfg, expected pairs'
+expect_error 1 'half\.cfg:[0-9]+: with=b\.cfg, expected pairs'
 end
 
 # ---- the norm ----
