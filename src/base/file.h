@@ -26,7 +26,8 @@ typedef struct ds_writer {
  * foresee, never behind a link, with the rights of the file of before; one that a killed program left for
  * the same file is removed. On failure nothing is left behind and `w` is zeroed. */
 int ds_writer_open(ds_writer *w, const char *path, ds_error *e);
-/* 0, or the errno that writing has failed with, now or before: one that was lost is asked for by another byte. */
+/* 0, or the errno that writing has failed with, now or before: one that was lost is asked for by another
+ * byte. */
 int ds_flush(FILE *f);
 /* Flush, sync, rename over the final name, sync the folder. On failure the old file stays and the
  * temporary one is removed. */

@@ -82,7 +82,8 @@ static ds_cloud cloud_in(float *memory, size_t c, size_t n)
 
 /* ---- scores ---- */
 
-/* x = L^-1 x of some images at once, since L may be larger than a cache; factor: L, n x n, column by column. */
+/* x = L^-1 x of some images at once, since L may be larger than a cache; factor: L, n x n, column by
+ * column. */
 FAST static void substitute(const float *factor, size_t n, lanes *x)
 {
     for (size_t j = 0; j < n; j++, factor += n) {
