@@ -360,7 +360,6 @@ static void test_no_images(void **state)
 }
 
 /* A step of training takes longer than filling its batch: once decoded, nobody waits. */
-/* On a machine with nothing else to do a batch so never waits for its images. */
 static void test_cached_images_cost_little(void **state)
 {
     (void)state;
