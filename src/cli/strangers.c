@@ -86,6 +86,7 @@ static int learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds_calib
 int ds_strangers_learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds_answers *a,
                        ds_calibration_novelty *found, ds_error *e)
 {
+    const bool of_logits = s->flags->score >= DS_NOVELTY_CONFIDENCES; /* learns nothing */
     const ds_depths *depths;
     ds_net_features(m->net, &depths);
     s->mean = ds_ensemble_is_mean(&m->all);
@@ -94,16 +95,17 @@ int ds_strangers_learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds
     s->novelty.weights = ds_net_weights_hash(m->net);
     found->features = depths->row;
     found->train = m->data.train;
-    if (!m->data.train)
+    if (!of_logits && !m->data.train)
         return ds_fail_at(e, DS_EINPUT, m->data.path, 0,
                           "no key 'train', expected the images to learn from for -novelty");
-    if (s->mean && s->flags->score >= DS_NOVELTY_CONFIDENCES)
+    if (s->mean && of_logits)
         return ds_fail(
             e, DS_EUSAGE, "-novelty-score %s with -views or -with, expected one of features: %s, %s, %s",
             ds_novelty_names[s->flags->score], ds_novelty_names[0], ds_novelty_names[1], ds_novelty_names[2]);
     if (s->flags->list)
         DS_TRY(ds_model_read_list(m, s->flags->list, false, &s->outliers, e));
-    DS_TRY(learn(s, m, run, found, e));
+    if (!of_logits)
+        DS_TRY(learn(s, m, run, found, e));
     if (s->flags->list)
         DS_TRY(answer(m, run, true, NULL, &s->outliers, e));
     return answer(m, run, false, NULL, a, e);

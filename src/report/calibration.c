@@ -121,8 +121,10 @@ static void novelty(FILE *f, const ds_calibration_novelty *n)
     if (!n->score)
         return;
     ds_report_line(f, "novelty", n->path);
-    fprintf(f, "%-16s %zu images, %zu features each: ", "  learnt from", n->trained, n->features);
-    ds_put_line(f, "", n->train);
+    if (n->trained) {
+        fprintf(f, "%-16s %zu images, %zu features each: ", "  learnt from", n->trained, n->features);
+        ds_put_line(f, "", n->train);
+    }
     fprintf(f, "%-16s %s%s\n", "  score", n->score,
             n->n_candidates ? " (highest AUROC of half of the outliers)" : "");
     for (int i = 0; i < n->n_candidates; i++)
