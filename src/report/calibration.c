@@ -91,8 +91,10 @@ static void classes(FILE *f, const ds_calibration *c)
         fprintf(f, " %8zu  %8zu  %8zu  %8s  ", p->answered, g->cut.accepted, g->cut.errors, risk);
         if (isnan(p->risk) || g->feasible)
             fprintf(f, "%s\n", number);
+        else if (g->feasible_risk < 1)
+            fprintf(f, "never accepted: %g %% could be kept\n", 100 * g->feasible_risk);
         else
-            fprintf(f, "never accepted: %g %% is feasible\n", 100 * fmin(g->feasible_risk, 1));
+            fputs("never accepted: no R could be kept\n", f);
     }
 }
 

@@ -202,8 +202,8 @@ expect_status 0
 grep -Eq '^thresholds=-inf,[0-9.]+,-inf$' "$T/new.cfg" || complain "$(tail -2 "$T/new.cfg")"
 calibrate -risk 0.4 -risk 1=0.001 -delta 0.4
 expect_status 0
-expect_out '^  0 +0 +0 .* never accepted: 100 % is feasible$'
-expect_out '^  1 .* never accepted: [0-9.]+ % is feasible$'
+expect_out '^  0 +0 +0 .* never accepted: no R could be kept$'
+expect_out '^  1 .* never accepted: [0-9.]+ % could be kept$'
 expect_out '^thresholds=inf,inf,0'
 end
 while IFS='|' read -r name status pattern flags; do
