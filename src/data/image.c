@@ -191,11 +191,13 @@ static bool is_png(const unsigned char *bytes, size_t n)
     return n > 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0;
 }
 
-/* The checksums of the chunks that matter (capital first letter), up to the last one. PNG specification,
- * 5.3. */
+/* A size, then the checksums of the chunks that matter (capital first letter), up to the last one. PNG
+ * specification, 5.3 and 5.6. */
 static bool is_whole_png(const unsigned char *bytes, size_t n)
 {
-    enum { SIGNATURE = 8, FRAME = 12 };
+    enum { SIGNATURE = 8, FRAME = 12, HEADER = 13 };
+    if (n < SIGNATURE + FRAME + HEADER || memcmp(bytes + SIGNATURE + 4, "IHDR", 4) != 0)
+        return false;
     for (size_t at = SIGNATURE; at + FRAME <= n;) {
         const unsigned char *chunk = bytes + at + 4; /* type, data, checksum */
         size_t length = big_endian(bytes + at);
