@@ -11,6 +11,7 @@ for program; do
     *) CMOCKA_MESSAGE_OUTPUT=TAP "$program" >"$log" 2>&1 ;;
     esac
     status=$?
+    sed -i 's/^not ok \(.*# \)SKIP/ok \1skip/' "$log" # as older versions of cmocka say it
     ok=$(grep -c '^ok' "$log")
     skip=$(grep -c '^ok.*# skip' "$log")
     bad=$(grep -c '^not ok' "$log")
