@@ -309,7 +309,7 @@ static int pad(ds_conv *c, ds_conv_spec *s)
 /* There oneDNN 2.6 adds to gradients of weights what it has never written. */
 static bool is_broken(const ds_conv_spec *s)
 {
-    return s->bf16 && s->kind == DS_CONV_GRAD_WEIGHTS && (s->h < s->stride || s->w < s->stride);
+    return s->bf16 && s->kind == DS_CONV_GRAD_WEIGHTS && s->pad > 0 && (s->h < s->stride || s->w < s->stride);
 }
 
 int ds_conv_new(ds_dnnl *d, const ds_conv_spec *wanted, ds_conv **out, ds_error *e)

@@ -38,6 +38,7 @@ static void convolutions(void **state)
         /* steps larger than the picture */
         {3, EXACT, NET(1, 1, 3) CONV(17, 1, 1, "tanh", "") CONV(32, 5, 2, "tanh", PAD BN) HEAD},
         {3, EXACT, NET(2, 2, 3) CONV(16, 1, 1, "tanh", "") CONV(32, 3, 3, "tanh", PAD BN) HEAD},
+        {3, EXACT, NET(1, 1, 3) CONV(17, 1, 1, "tanh", "") CONV(32, 1, 2, "tanh", PAD BN) HEAD},
         {5, EXACT, NET(8, 8, 3) CONV(1, 3, 1, "linear", PAD BN) CONV(1, 3, 1, "tanh", BN) HEAD},
         {3, EXACT, NET(13, 11, 3) CONV(8, 7, 2, "tanh", PAD) CONV(8, 5, 1, "tanh", PAD BN) HEAD},
         {3, EXACT, NET(13, 11, 4) CONV(17, 5, 2, "tanh", BN) CONV(33, 1, 1, "tanh", BN) HEAD},
