@@ -9,7 +9,7 @@ sed "s#^#$PWD/data/fashion/#" data/fashion/train.list | head -n 4096 >"$out/trai
 printf 'classes=10\ntrain=%s\nlabels=%s\nbackup=%s\n' "$out/train.list" data/fashion/labels "$out" >"$out/stock.data"
 printf 'train=%s\nlabels=%s\nlabels_from=directory\nbackup=%s\n' "$out/train.list" data/fashion/labels "$out" >"$out/ours.data"
 sed -e '/^\[reject\]/,$d' -e '/^\[sat\]/,$d' -e 's/^filters=11/filters=10/' -e "s/^max_batches=.*/max_batches=$batches/" cfg/cifar_small_sat.cfg |
-    grep -v '^flip' >"$out/small.cfg"
+    grep -vE '^(flip|precision)' >"$out/small.cfg"
 printf '[softmax]\n' >>"$out/small.cfg"
 speed() { # seconds of each batch but the first -> images a second
     grep -oE '[0-9.]+ seconds, [0-9]+ images' | tail -n +2 | awk '{ s += $1; n++ } END { print 128 * n / s }'

@@ -83,7 +83,7 @@ found=$(LC_ALL=C.UTF-8 grep -nE '.{111}' $files | cut -c 1-100)
 end
 
 begin "none of the functions that are easy to misuse is called"
-found=$(grep -nwE '(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|atof|gets|system|rand) *\(' $files)
+found=$(grep -nE '\<(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|atof|gets|system|rand) *\(' $files)
 [ -z "$found" ] || complain "$found"
 end
 

@@ -2,6 +2,7 @@
  * a short answer. Where a backend computes every layer, the host's structs are but a table of shapes and
  * arrays, and this file fills in what the rest of the room reads of it. */
 #include "host/private.h"
+#include "base/text.h"
 #include "cfg/sections.h"
 
 #include <stdlib.h>
@@ -15,16 +16,20 @@ typedef struct place {
     layer *l;
 } place;
 
+/* Numbers that the cfg's reader has checked. */
+
 static int number_of(const place *p, const char *key)
 {
-    const char *value = ds_section_get(p->s, key);
-    return value ? atoi(value) : 0;
+    const char *text = ds_section_get(p->s, key);
+    long long value = 0;
+    return text && ds_parse_int(text, &value) ? (int)value : 0;
 }
 
 static float real_of(const place *p, const char *key, float otherwise)
 {
-    const char *value = ds_section_get(p->s, key);
-    return value ? (float)atof(value) : otherwise;
+    const char *text = ds_section_get(p->s, key);
+    double value;
+    return text && ds_parse_double(text, &value) ? (float)value : otherwise;
 }
 
 /* Those that a slope describes; the others are the host's to compute. */

@@ -2,18 +2,16 @@
 # `classifier calibrate`: thresholds by guarantee, coverage and cost, the cfg that holds them, lists that share images, tables of other programs.
 . tests/cli/lib.sh
 
-python3 tests/cli/tiny.py idx "$T/archives" &&
-    "$D" classifier import idx "$T/archives/train-images" "$T/archives/train-labels" -test "$T/archives/test-images" \
-        "$T/archives/test-labels" -split valid=15 calib=60 -out "$T/idx" >"$T/import.out" 2>&1 &&
-    data=$(tail -n 1 "$T/import.out") && grep -v '^ *backup' "$data" >"$T/data" && echo "backup=$T/backup" >>"$T/data" &&
-    cp "$T/data" "$data" && tiny_cfg "$T/plain.cfg" 1 3 '# the cost\n[softmax]\n' &&
+tiny_idx "$T/idx" valid=15 calib=60
+data=$tiny_data
+tiny_cfg "$T/plain.cfg" 1 3 '# the cost\n[softmax]\n' &&
     sed -i 's/^learning_rate=.*/learning_rate=0.01/' "$T/plain.cfg" && # so that it makes mistakes
     "$D" classifier train "$data" "$T/plain.cfg" -epochs 1 >"$T/out" 2>"$T/err" </dev/null || {
     echo "not ok training of the network to calibrate"
-    sed 's/^/# /' "$T/import.out" "$T/err"
+    sed 's/^/# /' "$T/err"
     exit 1
 }
-W=$T/backup/plain.weights
+W=$T/idx/backup/plain.weights
 # the same images as test=, to see what a new cfg accepts of them
 sed "s|^test=.*|test=calib.list|; s|^calib=.*||" "$data" >"$T/idx/again.data"
 again=$T/idx/again.data

@@ -156,18 +156,21 @@ adam_cfg() {
     sed -e 's/^decay=.*/&\nadam=1/' -e 's/^learning_rate=.*/learning_rate=0.003/' -e '/^\[connected\]/i [dropout]\nprobability=0.3\n' "$1"
 }
 
-# tiny_idx DIR: imports the tiny archives; the .data file is in $tiny_data. -split takes 30 of the 150 training images as valid=.
+# tiny_idx DIR [SPLIT…]: imports the tiny archives; the .data file is in $tiny_data. Of the 150 training images SPLIT takes some, valid=30.
 tiny_idx() {
-    python3 tests/cli/tiny.py idx "$1.archives" &&
-        "$D" classifier import idx "$1.archives/train-images" "$1.archives/train-labels" \
-            -test "$1.archives/test-images" "$1.archives/test-labels" -split valid=30 -out "$1" >"$T/import.out" 2>&1 || {
+    tiny_folder=$1
+    shift
+    [ $# -gt 0 ] || set -- valid=30
+    python3 tests/cli/tiny.py idx "$tiny_folder.archives" &&
+        "$D" classifier import idx "$tiny_folder.archives/train-images" "$tiny_folder.archives/train-labels" -test \
+            "$tiny_folder.archives/test-images" "$tiny_folder.archives/test-labels" -split "$@" -out "$tiny_folder" >"$T/import.out" 2>&1 || {
         echo "not ok import of the tiny image set"
         sed 's/^/# /' "$T/import.out"
         exit 1
     }
     tiny_data=$(tail -n 1 "$T/import.out")
     # backup= inside the folder, so that tests do not meet
-    grep -v '^ *backup' "$tiny_data" >"$T/data" && echo "backup=$1/backup" >>"$T/data" && cp "$T/data" "$tiny_data"
+    grep -v '^ *backup' "$tiny_data" >"$T/data" && echo "backup=$tiny_folder/backup" >>"$T/data" && cp "$T/data" "$tiny_data"
 }
 
 # tiny_png DIR: colour PNG files that stock Darknet reads too; the .data file is in $tiny_data.

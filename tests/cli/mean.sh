@@ -3,11 +3,9 @@
 . tests/cli/lib.sh
 short_runs
 
-python3 tests/cli/tiny.py idx "$T/archives" &&
-    "$D" classifier import idx "$T/archives/train-images" "$T/archives/train-labels" -test "$T/archives/test-images" \
-        "$T/archives/test-labels" -split valid=15 calib=60 -out "$T/idx" >"$T/import.out" 2>&1 &&
-    data=$(tail -n 1 "$T/import.out") && grep -v '^ *backup' "$data" >"$T/data" && echo "backup=$T/backup" >>"$T/data" &&
-    cp "$T/data" "$data" && tiny_cfg "$T/plain.cfg" 1 3 '[softmax]\ntemperature=2\n' || exit 1
+tiny_idx "$T/idx" valid=15 calib=60
+data=$tiny_data
+tiny_cfg "$T/plain.cfg" 1 3 '[softmax]\ntemperature=2\n' || exit 1
 sed 's/^learning_rate=.*/learning_rate=0.01/; s/^flip=0/flip=1/' "$T/plain.cfg" >"$T/a.cfg" # makes mistakes
 sed 's/filters=8/filters=4/; s/^temperature=.*/temperature=1/' "$T/a.cfg" >"$T/b.cfg"
 sed 's/^flip=1/flip=0/' "$T/a.cfg" >"$T/unflipped.cfg"
@@ -17,7 +15,7 @@ tiny_cfg "$T/other.cfg" 1 5 '[softmax]\n'
 for name in a b unflipped large abstain; do
     "$D" classifier train "$data" "$T/$name.cfg" -epochs 2 -seed 7 >"$T/out" 2>"$T/err" </dev/null || { cat "$T/err"; exit 1; }
 done
-W=$T/backup
+W=$T/idx/backup
 sed "s|^test=.*|test=calib.list|; s|^calib=.*||" "$data" >"$T/idx/again.data"
 again=$T/idx/again.data
 

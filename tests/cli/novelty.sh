@@ -3,19 +3,17 @@
 . tests/cli/lib.sh
 short_runs
 
-python3 tests/cli/tiny.py idx "$T/archives" &&
-    "$D" classifier import idx "$T/archives/train-images" "$T/archives/train-labels" -test "$T/archives/test-images" \
-        "$T/archives/test-labels" -split valid=10 calib=60 -out "$T/idx" >"$T/import.out" 2>&1 &&
-    data=$(tail -n 1 "$T/import.out") && grep -v '^ *backup' "$data" >"$T/data" && echo "backup=$T/backup" >>"$T/data" &&
-    cp "$T/data" "$data" && tiny_cfg "$T/plain.cfg" 1 3 '[softmax]\n' &&
+tiny_idx "$T/idx" valid=10 calib=60
+data=$tiny_data
+tiny_cfg "$T/plain.cfg" 1 3 '[softmax]\n' &&
     tiny_cfg "$T/abstain.cfg" 1 3 '[sat]\ntarget=abstain\nwarmup_epochs=1\n\n[reject]\nthreshold=0.1\n' &&
     "$D" classifier train "$data" "$T/plain.cfg" -epochs 6 >"$T/out" 2>"$T/err" </dev/null &&
     "$D" classifier train "$data" "$T/abstain.cfg" -epochs 6 >"$T/out" 2>"$T/err" </dev/null || {
     echo "not ok training of the networks"
-    sed 's/^/# /' "$T/import.out" "$T/err"
+    sed 's/^/# /' "$T/err"
     exit 1
 }
-W=$T/backup/plain.weights
+W=$T/idx/backup/plain.weights
 # strangers: 40 chessboards, some darker than others
 mkdir "$T/chess"
 python3 - "$T/chess" <<'END' || exit 1
@@ -81,7 +79,7 @@ mv "$T/there/gone" "$T/there/new.novelty"
 end
 
 error_case "weights of another network" 1 'new\.novelty: was made with other weights' \
-    "$D" classifier valid "$data" "$T/there/new.cfg" "$T/backup/new.weights"
+    "$D" classifier valid "$data" "$T/there/new.cfg" "$T/idx/backup/new.weights"
 sed 's/filters=8/filters=16/' "$T/there/new.cfg" >"$T/there/wide.cfg"
 error_case "features of another network" 1 'new\.novelty: .*layers 0 \(8\), 1 \(8\); 3 classes.*expected layers 0 \(16\)' \
     "$D" classifier valid "$data" "$T/there/wide.cfg" "$W"
@@ -130,7 +128,7 @@ end
 
 begin "-novelty-score: each, and a network with an output to abstain"
 for score in mahalanobis relative msp abstain; do
-    run "$D" classifier calibrate "$data" "$T/abstain.cfg" "$T/backup/abstain.weights" -novelty 0.2 -novelty-score $score -out "$T/score.cfg"
+    run "$D" classifier calibrate "$data" "$T/abstain.cfg" "$T/idx/backup/abstain.weights" -novelty 0.2 -novelty-score $score -out "$T/score.cfg"
     expect_status 0
     expect_out "^  score +$score\$"
     case $score in # what lies in the logits needs no training images
@@ -138,7 +136,7 @@ for score in mahalanobis relative msp abstain; do
     *) grep -q 'learnt from' "$T/out" ;;
     esac || show out
     grep -q '^threshold=0\.1$' "$T/score.cfg" || complain "the threshold of before is gone"
-    run "$D" classifier reject "$data" "$T/score.cfg" "$T/backup/abstain.weights" -csv "$T/rows.csv"
+    run "$D" classifier reject "$data" "$T/score.cfg" "$T/idx/backup/abstain.weights" -csv "$T/rows.csv"
     expect_status 0
     at_most 1 "$(unknown "$T/rows.csv")" && at_most "$(unknown "$T/rows.csv")" 30 || complain "$score: $(unknown "$T/rows.csv") of 60 unknown"
 done
@@ -207,7 +205,7 @@ END
     [ "$(wc -l <"$T/verdicts")" -eq 100 ] || complain "$(wc -l <"$T/verdicts") verdicts"
     differ=$(paste "$T/verdicts" "$T/want" | awk '$1 != $2' | wc -l) # an image at the very border may fall to the other side
     at_most "$differ" 1 || complain "$differ of 100 verdicts differ"
-    run env LD_PRELOAD="$library" "$T/client" "$T/there/new.cfg" "$T/backup/new.weights" "$T/chess/00.png"
+    run env LD_PRELOAD="$library" "$T/client" "$T/there/new.cfg" "$T/idx/backup/new.weights" "$T/chess/00.png"
     expect_status 1
     expect_err '^error: .*new\.novelty: was made with other weights'
     end

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/text.h"
+#include "tests/unit/sane.h"
 
 #include <dlfcn.h>
 #include <math.h>
@@ -527,20 +528,6 @@ static void weights_as_their_keys_say(void **state)
     check_reading("dontload=1\n", HEAD_NUMBERS);
     check_reading("dontloadscales=1\n", 4 + FILTERS + HEAD_NUMBERS);
     check_reading("numload=2\n", 8 + FILTERS / 2 + HEAD_NUMBERS);
-}
-
-/* Averages of a fresh network are zero; give them the values of normalised data. */
-static void sane_averages(ds_net *net)
-{
-    int arrays;
-    const ds_param *p = ds_net_params(net, &arrays);
-    for (int k = 0; k < arrays; k++)
-        for (size_t i = 0; i < p[k].n; i++)
-            if (!strcmp(p[k].name, "variances") || !strcmp(p[k].name, "scales"))
-                p[k].values[i] = 1;
-            else if (!strcmp(p[k].name, "weights")) /* without the library there are no initial ones */
-                p[k].values[i] = .1f * ((float)((i * 2654435761u >> 8) % 2001) / 1000 - 1);
-    ds_net_changed(net);
 }
 
 /* max |a - b| / max |b| of the logits of one random image, ours against the stock forward pass. */

@@ -1,6 +1,7 @@
 /* The classifiers that come with Darknet: logits of the oneDNN backend against the plain code, seeded weights, sane averages. Without
  * arguments the small ones; each argument is a cfg file. */
 #include "tests/unit/onednn_pair.h"
+#include "tests/unit/sane.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -12,20 +13,6 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Averages of normalised data, so that numbers neither vanish nor explode on their way through a hundred layers. */
-static void sane_averages(ds_net *net)
-{
-    int arrays;
-    const ds_param *p = ds_net_params(net, &arrays);
-    for (int k = 0; k < arrays; k++)
-        for (size_t i = 0; i < p[k].n; i++)
-            if (!strcmp(p[k].name, "variances") || !strcmp(p[k].name, "scales"))
-                p[k].values[i] = 1;
-            else if (!strcmp(p[k].name, "weights")) /* without the library there are no initial ones */
-                p[k].values[i] = .1f * ((float)((i * 2654435761u >> 8) % 2001) / 1000 - 1);
-    ds_net_changed(net);
 }
 
 /* The last output that is not a [cost], which has none in inference. */
