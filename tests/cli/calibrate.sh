@@ -264,7 +264,7 @@ error_case "no calib=" 1 "no_calib\\.data: no key 'calib', expected a list" "$D"
 cp "$T/plain.cfg" "$T/kept.cfg"
 ln -s plain.cfg "$T/link.cfg"
 cp "$list" "$T/kept.list"
-for input in plain.cfg link.cfg idx/calib.list idx/train.list backup/plain.weights "${data#"$T"/}"; do
+for input in plain.cfg link.cfg idx/calib.list idx/train.list idx/backup/plain.weights "${data#"$T"/}"; do
     error_case "-out over $input" 2 "-out .* would overwrite .*, which it is made from" \
         "$D" classifier calibrate "$data" "$T/plain.cfg" "$W" -coverage 0.5 -out "$T/$input"
 done
