@@ -3,34 +3,21 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
-static int fill(ds_error *e, ds_err code, const char *file, int line, const char *format, va_list args)
+int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
 {
+    va_list args;
     if (!e)
         return code;
     e->code = code;
     e->line = line;
     e->kept = false;
     snprintf(e->file, sizeof e->file, "%s", file ? file : "");
+    va_start(args, format);
     vsnprintf(e->text, sizeof e->text, format, args);
-    return code;
-}
-
-int ds_fail(ds_error *e, ds_err code, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fill(e, code, NULL, 0, format, args);
-    va_end(args);
-    return code;
-}
-
-int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fill(e, code, file, line, format, args);
     va_end(args);
     return code;
 }
@@ -68,19 +55,15 @@ int ds_error_status(int code)
     return 1;
 }
 
-void ds_note(ds_notes *notes, const char *format, ...)
+void ds_note_text(ds_notes *notes, char *text)
 {
-    if (!notes)
-        return;
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    for (int i = 0; i < notes->n; i++)
-        if (strcmp(notes->text[i], text) == 0)
-            return;
-    DS_PUSH(notes->text, notes->n, ds_strdup(text));
+    bool known = !notes;
+    for (int i = 0; !known && i < notes->n; i++)
+        known = strcmp(notes->text[i], text) == 0;
+    if (known)
+        free(text);
+    else
+        DS_PUSH(notes->text, notes->n, text);
 }
 
 void ds_notes_clear(ds_notes *notes)

@@ -1,7 +1,8 @@
 /* Errors and notes: library code returns a code and fills a text; src/cli alone prints and exits. */
 #pragma once
 
-#include <stdarg.h>
+#include "base/text.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -37,11 +38,12 @@ typedef struct ds_error {
     bool kept;               /* this one is there already */
 } ds_error;
 
-/* Fill `e` (may be NULL) and return `code`, so that a caller can `return ds_fail(...)`. */
-int ds_fail(ds_error *e, ds_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* The same with a place; `line` 0 leaves the line out. */
+/* Fill `e` (may be NULL) and return `code`, so that a caller can `return ds_fail_at(...)`; `file` NULL, `line`
+ * 0: none. */
 int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* The same without a place. */
+#define ds_fail(e, code, ...) ds_fail_at(e, code, NULL, 0, __VA_ARGS__)
 /* What `from` says into `to` (may be NULL), which collects where it did before. Returns its code. */
 int ds_error_pass(ds_error *to, const ds_error *from);
 /* Do a step; return from the calling function with its code when it failed. */
@@ -65,5 +67,7 @@ typedef struct ds_notes {
 } ds_notes;
 
 /* Add a text that is not there yet; `notes` may be NULL (then nothing happens). */
-void ds_note(ds_notes *notes, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define ds_note(notes, ...) ds_note_text(notes, ds_format(__VA_ARGS__))
+/* The same, of fresh memory, which is taken over. */
+void ds_note_text(ds_notes *notes, char *text);
 void ds_notes_clear(ds_notes *notes);

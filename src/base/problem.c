@@ -8,7 +8,7 @@
 
 const char *const ds_severity_names[] = {"error", "warning", "note"};
 
-static void add(ds_problems *p, ds_severity severity, char *file, int line, char *text)
+void ds_problem_put(ds_problems *p, ds_severity severity, char *file, int line, char *text)
 {
     ds_problem fresh = {severity, p->kind, file, line, text, p->n, p->n};
     for (int i = p->n - 1; i >= 0 && fresh.group == p->n; i--)
@@ -31,17 +31,6 @@ void ds_problems_sort(ds_problems *p)
         qsort(p->v, (size_t)p->n, sizeof *p->v, in_order);
 }
 
-void ds_problem_add(ds_problems *p, ds_severity severity, const char *file, int line, const char *format, ...)
-{
-    char *text;
-    va_list args;
-    va_start(args, format);
-    if (vasprintf(&text, format, args) < 0)
-        ds_out_of_memory();
-    va_end(args);
-    add(p, severity, ds_strdup(file), line, text);
-}
-
 void ds_problems_take(ds_problems *p, ds_notes *notes)
 {
     for (int i = 0; i < notes->n; i++) {
@@ -49,9 +38,9 @@ void ds_problems_take(ds_problems *p, ds_notes *notes)
         int line = 0, n = 0;
         while ((colon = strchr(colon, ':')) && !(sscanf(colon, ":%d:%n", &line, &n) == 1 && n))
             colon++;
-        add(p, *notes->text[i] == 'w' ? DS_WARNING : DS_NOTE,
-            ds_strndup(text, colon ? (size_t)(colon - text) : 0), colon ? line : 0,
-            ds_strdup(colon ? colon + n + 1 : text));
+        ds_problem_put(p, *notes->text[i] == 'w' ? DS_WARNING : DS_NOTE,
+                       ds_strndup(text, colon ? (size_t)(colon - text) : 0), colon ? line : 0,
+                       ds_strdup(colon ? colon + n + 1 : text));
     }
     ds_notes_clear(notes);
 }

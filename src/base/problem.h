@@ -27,8 +27,10 @@ typedef struct ds_problems {
     const char *kind;       /* of those that come now, a constant text */
 } ds_problems;
 
-void ds_problem_add(ds_problems *p, ds_severity severity, const char *file, int line, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+/* file, text: fresh memory, which is taken over. */
+void ds_problem_put(ds_problems *p, ds_severity severity, char *file, int line, char *text);
+#define ds_problem_add(p, severity, file, line, ...) \
+    ds_problem_put(p, severity, ds_strdup(file), line, ds_format(__VA_ARGS__))
 /* The notes, which are gone then; the place is what stands before the first ":N: ". */
 void ds_problems_take(ds_problems *p, ds_notes *notes);
 /* Group by group, by their lines: readers go over a file several times. */

@@ -154,36 +154,17 @@ struct ds_place {
     const ds_cfg *cfg;
     ds_section *s;
     const ds_keys *k;
-    int index;       /* layer number */
-    ds_shape in;     /* what comes in */
-    ds_shape *out;   /* what goes out */
-    long long batch; /* images that the host computes at once */
+    int index;     /* layer number */
+    ds_shape in;   /* what comes in */
+    ds_shape *out; /* what goes out */
     ds_error *e;
 };
 
 #define bad(p, key, format, ...) \
     ds_section_fail((p)->cfg, (p)->s, key, (p)->e, "[%s] " format, (p)->s->name, ##__VA_ARGS__)
 
-/* Product of n factors >= 0, at most INT_MAX + 1: the host counts in int. */
-static long long product(int n, const long long *factors)
-{
-    const long long limit = (long long)INT_MAX + 1;
-    long long r = 1;
-    for (int i = 0; i < n; i++)
-        if (factors[i] <= 0)
-            return 0;
-    for (int i = 0; i < n; i++) {
-        if (factors[i] > limit / r)
-            return limit;
-        r *= factors[i];
-    }
-    return r < limit ? r : limit;
-}
-
-#define PRODUCT(...) \
-    product((int)(sizeof((long long[]){__VA_ARGS__}) / sizeof(long long)), (const long long[]){__VA_ARGS__})
-
-static int check_count(const ds_place *p, const char *what, long long n)
+/* The host counts in int. n: a product of whole numbers, exact up to 2^53. */
+static int check_count(const ds_place *p, const char *what, double n)
 {
     if (n <= INT_MAX)
         return DS_OK;
@@ -198,7 +179,7 @@ static int set_image(const ds_place *p, long long h, long long w, long long c)
                    "gives an empty output %lld x %lld x %lld from %d x %d x %d (width, height, channels), "
                    "expected 1 or more",
                    w, h, c, p->in.w, p->in.h, p->in.c);
-    long long outputs = PRODUCT(h, w, c);
+    const double outputs = (double)h * (double)w * (double)c;
     DS_TRY(check_count(p, "width * height * channels", outputs));
     *p->out = (ds_shape){(int)h, (int)w, (int)c, (int)outputs};
     return DS_OK;
@@ -206,7 +187,7 @@ static int set_image(const ds_place *p, long long h, long long w, long long c)
 
 static int set_vector(const ds_place *p, long long outputs)
 {
-    DS_TRY(check_count(p, "the number of outputs", outputs));
+    DS_TRY(check_count(p, "the number of outputs", (double)outputs));
     *p->out = (ds_shape){0, 0, 0, (int)outputs};
     return DS_OK;
 }
@@ -221,13 +202,14 @@ static bool is_image(const ds_shape *s)
 /* h x w windows of size x size in c channels: the host numbers what they see, pooling takes as many steps. */
 static int check_windows(const ds_place *p, long long h, long long w, long long c, long long size)
 {
-    return check_count(p, "the number of values in all its windows", PRODUCT(h, w, c, size, size));
+    return check_count(p, "the number of values in all its windows",
+                       (double)h * (double)w * (double)c * (double)(size * size));
 }
 
 static int check_weights(const ds_place *p)
 {
     const ds_keys *k = p->k;
-    return check_count(p, "the number of weights", PRODUCT(p->in.c, k->filters, k->size, k->size));
+    return check_count(p, "the number of weights", (double)p->in.c * k->filters * k->size * k->size);
 }
 
 static int shape_convolutional(const ds_place *p)
@@ -271,7 +253,7 @@ static int shape_local(const ds_place *p)
                    "size=%lld with pad=%lld does not fit %d x %d, expected pad=0, or pad=1 with size=3", size,
                    pad, p->in.w, p->in.h);
     DS_TRY(set_image(p, h, w, p->k->filters));
-    return check_count(p, "the number of weights", PRODUCT(p->in.c, p->k->filters, size, size, h, w));
+    return check_count(p, "the number of weights", (double)p->out->outputs * p->in.c * (double)(size * size));
 }
 
 static int shape_maxpool(const ds_place *p)
@@ -304,7 +286,7 @@ static int shape_crop(const ds_place *p)
 
 static int shape_connected(const ds_place *p)
 {
-    DS_TRY(check_count(p, "the number of weights", PRODUCT(p->in.outputs, p->k->output)));
+    DS_TRY(check_count(p, "the number of weights", (double)p->in.outputs * p->k->output));
     return set_image(p, 1, 1, p->k->output);
 }
 
@@ -324,7 +306,7 @@ static int shape_reorg(const ds_place *p)
     if (!k->reverse && (p->in.h % s || p->in.w % s))
         return bad(p, "stride", "%d x %d comes in, expected multiples of stride=%lld", p->in.w, p->in.h, s);
     return k->reverse ? set_image(p, p->in.h * s, p->in.w * s, p->in.c / block)
-                      : set_image(p, p->in.h / s, p->in.w / s, PRODUCT(p->in.c, s, s));
+                      : set_image(p, p->in.h / s, p->in.w / s, p->in.c * block);
 }
 
 static int shape_upsample(const ds_place *p)
@@ -372,8 +354,8 @@ static int shape_route(const ds_place *p)
         outputs += next->outputs;
         channels += next->c;
     }
-    DS_TRY(check_count(p, "the number of channels", channels));
-    DS_TRY(check_count(p, "the number of outputs", outputs));
+    DS_TRY(check_count(p, "the number of channels", (double)channels));
+    DS_TRY(check_count(p, "the number of outputs", (double)outputs));
     *p->out = (ds_shape){sum.h, sum.w, (int)channels, (int)outputs};
     return DS_OK;
 }
@@ -501,23 +483,24 @@ const char *ds_kind_nearest(const char *name)
     return ds_nearest(name, words, n);
 }
 
-static int shape_layer(const ds_cfg *cfg, int i, long long batch, ds_error *e)
+/* batch: images that the host computes at once */
+static int shape_layer(const ds_cfg *cfg, int i, double batch, ds_error *e)
 {
     ds_section *s = &cfg->sections[i];
-    ds_place p = {cfg, s, s->keys, i - 1, cfg->shapes[i - 1], &cfg->shapes[i], batch, e};
+    ds_place p = {cfg, s, s->keys, i - 1, cfg->shapes[i - 1], &cfg->shapes[i], e};
     if (s->kind && s->kind->image && !is_image(&p.in))
         return bad(&p, "", "needs an image, expected width, height and channels from the layer before");
     DS_TRY(s->plugin ? shape_plugin(&p) : s->kind->shape(&p));
-    return check_count(&p, "outputs * batch", PRODUCT(p.out->outputs, batch));
+    return check_count(&p, "outputs * batch", p.out->outputs * batch);
 }
 
 static int read_shapes(ds_cfg *cfg, int *i, ds_error *e)
 {
     const ds_net_options *n = &cfg->net;
-    const long long batch = PRODUCT(n->batch / n->subdivisions, n->time_steps);
-    const long long inputs = n->inputs ? n->inputs : PRODUCT(n->height, n->width, n->channels);
+    const double batch = (double)(n->batch / n->subdivisions) * n->time_steps;
+    const double inputs = n->inputs ? n->inputs : (double)n->height * n->width * n->channels;
     ds_place p = {.cfg = cfg, .s = &cfg->sections[0], .e = e};
-    DS_TRY(check_count(&p, "inputs * batch", PRODUCT(inputs, batch)));
+    DS_TRY(check_count(&p, "inputs * batch", inputs * batch));
     DS_ZALLOC(cfg->shapes, (size_t)cfg->n);
     cfg->shapes[0] = (ds_shape){n->height, n->width, n->channels, (int)inputs};
     for (*i = 1; *i < cfg->n && !cfg->sections[*i].broken; ++*i)

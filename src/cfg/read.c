@@ -3,7 +3,6 @@
 
 #include "base/text.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,17 +31,6 @@ bool ds_section_is(const ds_section *s, const char *kind)
 bool ds_section_has_role(const ds_section *s, ds_role role)
 {
     return s->plugin && s->plugin->role == role;
-}
-
-int ds_section_fail(const ds_cfg *cfg, const ds_section *s, const char *key, ds_error *e, const char *format,
-                    ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return ds_fail_at(e, DS_EINPUT, cfg->path, ds_section_line(s, key), "%s", text);
 }
 
 void ds_section_drop(ds_section *s, int i)

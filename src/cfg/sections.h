@@ -33,8 +33,8 @@ const char *ds_kind_nearest(const char *name);
 bool ds_section_is(const ds_section *s, const char *kind);
 bool ds_section_has_role(const ds_section *s, ds_role role);
 /* DS_EINPUT at the line of the key, else of the section. */
-int ds_section_fail(const ds_cfg *cfg, const ds_section *s, const char *key, ds_error *e, const char *format,
-                    ...) __attribute__((format(printf, 5, 6)));
+#define ds_section_fail(cfg, s, key, e, ...) \
+    ds_fail_at(e, DS_EINPUT, (cfg)->path, ds_section_line(s, key), __VA_ARGS__)
 /* Take pair `i` out. */
 void ds_section_drop(ds_section *s, int i);
 /* The pair that keeps a [softmax] of the host's from being the plugin's, or NULL. */
