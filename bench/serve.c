@@ -73,15 +73,15 @@ static int read_cfg(ds_bench *b, const char *path, ds_error *e)
 
 int ds_bench_open(ds_bench *b, int argc, char **argv, bool backend, ds_error *e)
 {
-    const char *path;
-    int n;
+    ds_words w = {.table = flags + !backend, .state = b};
     *b = (ds_bench){0};
-    int rc = ds_flags_parse(flags + !backend, b, argc - 1, argv + 1, &path, 1, &n, e);
-    if (!rc && n == 0)
+    int rc = ds_words_read(&w, argc - 1, argv + 1, 1, e);
+    DS_FREED const char **operands = w.operands;
+    if (!rc && w.n == 0)
         rc = ds_fail(e, DS_EUSAGE, "CFG is missing, expected %s CFG [-batch N] [-size N] [-threads N]%s",
                      argv[0], backend ? " [-backend NAME]" : "");
     if (!rc)
-        rc = read_cfg(b, path, e);
+        rc = read_cfg(b, operands[0], e);
     if (rc)
         return rc;
     if (!b->batch)

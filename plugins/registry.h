@@ -28,10 +28,14 @@ int ds_instance_forward(ds_instance *it, const ds_pass *pass, ds_error *e);
 /* Harmless on a zeroed or released one. */
 void ds_instance_release(ds_instance *it);
 
-/* Of a state of [reject] (reject.c): the score that it ranks by, its threshold (NAN: none) and, the state's,
- * those of the classes (NULL: none). */
-const double *ds_reject_get(const void *state, ds_score *score, double *threshold);
-/* What it knows of strangers: an image whose p-value is below *rate is unknown; NULL: nothing. */
-const ds_novelty *ds_reject_novelty(const void *state, double *rate);
-/* How many of how many calibration images were rejected; false: it does not say. */
-bool ds_reject_expected(const void *state, size_t *rejected, size_t *images);
+/* What [reject] decides by. */
+typedef struct ds_reject {
+    ds_score score;
+    double threshold;          /* NAN: none */
+    const double *thresholds;  /* instead, those of the classes; NULL: none */
+    const ds_novelty *novelty; /* NULL: nothing is known of strangers */
+    double novelty_rate;       /* an image whose p-value is below is unknown */
+    size_t rejected, images;   /* of the calibration; images 0: it does not say */
+} ds_reject;
+/* That of a state of [reject] (reject.c), whose the arrays are. */
+const ds_reject *ds_reject_of(const void *state);

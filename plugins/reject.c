@@ -8,14 +8,12 @@
 #include <string.h>
 
 typedef struct reject_state {
-    ds_score score;
-    double threshold;
+    ds_reject is;
     ds_numbers thresholds; /* none, or one a class */
+    ds_numbers rejected;   /* none, or K and N */
     char *file;            /* of `novelty`, NULL: none */
-    double rate;
-    ds_numbers rejected;
-    int precision;      /* index into precisions, -1: not said */
-    ds_novelty novelty; /* without scores: not read */
+    int precision;         /* index into precisions, -1: not said */
+    ds_novelty novelty;    /* is.novelty, where it was read */
     ds_setup shape;
 } reject_state;
 
@@ -25,9 +23,9 @@ static const char *const precisions[] = {"f32", "bf16", NULL};
 
 #define DS_STATE reject_state
 static const ds_option reject_options[] = {
-    OPT_ENUM("confidence", score.kind, ds_confidence_names,
+    OPT_ENUM("confidence", is.score.kind, ds_confidence_names,
              "how sure the network is, from the raw logits of the cost section", .def = "msp"),
-    OPT_REAL("threshold", threshold,
+    OPT_REAL("threshold", is.threshold,
              "images of lower confidence are rejected; without it only not-a-number is"),
     OPT_REALS("thresholds", thresholds,
               "instead of one threshold: that of the answer's class, one for each; inf: never accepted",
@@ -35,8 +33,8 @@ static const ds_option reject_options[] = {
     OPT_TEXT("novelty", file,
              "file of `calibrate -novelty`: an image that is none of the classes is rejected as unknown",
              .unit = "FILE"),
-    OPT_REAL("novelty_rate", rate, "share of images of the classes that may be called unknown, with novelty",
-             OPT_RANGE(0, 1)),
+    OPT_REAL("novelty_rate", is.novelty_rate,
+             "share of images of the classes that may be called unknown, with novelty", OPT_RANGE(0, 1)),
     OPT_INTS("rejected", rejected,
              "how many of how many calibration images were rejected: predict warns when it rejects far more",
              OPT_RANGE(0, INT_MAX), .unit = "K,N"),
@@ -49,49 +47,33 @@ static const ds_option reject_options[] = {
               .unit = "CFG,WEIGHTS,..."),
     OPT_ENUM("precision", precision, precisions,
              "what the thresholds were found with; answers by another come with a warning"),
-    OPT_REAL("temperature", score.temperature,
+    OPT_REAL("temperature", is.score.temperature,
              "divides the logits of the confidence, not those of the output", .def = "1",
              OPT_RANGE(1e-6, 1e6)),
-    OPT_REAL("pnorm_p", score.pnorm_p, "which norm", .def = "2", OPT_FROM(1e-6), .when = "confidence=pnorm"),
+    OPT_REAL("pnorm_p", is.score.pnorm_p, "which norm", .def = "2", OPT_FROM(1e-6),
+             .when = "confidence=pnorm"),
     OPT_END,
 };
 
-const double *ds_reject_get(const void *state, ds_score *score, double *threshold)
+const ds_reject *ds_reject_of(const void *state)
 {
-    const reject_state *r = state;
-    *score = r->score;
-    *threshold = r->threshold;
-    return r->thresholds.v;
+    return &((const reject_state *)state)->is;
 }
 
-const ds_novelty *ds_reject_novelty(const void *state, double *rate)
-{
-    const reject_state *r = state;
-    *rate = r->rate;
-    return r->novelty.n_scores ? &r->novelty : NULL;
-}
-
-bool ds_reject_expected(const void *state, size_t *rejected, size_t *images)
-{
-    const ds_numbers *n = &((const reject_state *)state)->rejected;
-    *rejected = n->n ? (size_t)n->v[0] : 0;
-    *images = n->n ? (size_t)n->v[1] : 0;
-    return n->n > 0;
-}
-
-static int check_thresholds(const reject_state *r, ds_setup *setup, ds_error *e)
+static int check_thresholds(reject_state *r, ds_setup *setup, ds_error *e)
 {
     const ds_numbers *t = &r->thresholds;
+    r->is.thresholds = t->v;
     setup->key = t->n ? "thresholds" : NULL;
-    if (t->n && (t->n != setup->classes || !isnan(r->threshold)))
+    if (t->n && (t->n != setup->classes || !isnan(r->is.threshold)))
         return ds_fail(e, DS_EINPUT,
                        "thresholds= has %d numbers%s, expected %d, one for each class, instead of it", t->n,
-                       isnan(r->threshold) ? "" : " beside threshold=", setup->classes);
-    for (int i = -1; i < t->n && ds_score_is_probability(r->score.kind); i++) {
-        double v = i < 0 ? r->threshold : t->v[i];
+                       isnan(r->is.threshold) ? "" : " beside threshold=", setup->classes);
+    for (int i = -1; i < t->n && ds_score_is_probability(r->is.score.kind); i++) {
+        double v = i < 0 ? r->is.threshold : t->v[i];
         if (isfinite(v) && (v < 0 || v > 1))
             return ds_fail(e, DS_EINPUT, "threshold=%g, expected a number from 0 to 1 with confidence=%s", v,
-                           ds_confidence_names[r->score.kind]);
+                           ds_confidence_names[r->is.score.kind]);
     }
     return DS_OK;
 }
@@ -103,8 +85,12 @@ static int read_novelty(reject_state *r, ds_setup *setup, ds_error *e)
     setup->key = "rejected";
     if (n->n && (n->n != 2 || n->v[0] > n->v[1]))
         return ds_fail(e, DS_EINPUT, "rejected= expected two numbers K,N with K at most N");
+    if (n->n) {
+        r->is.rejected = (size_t)n->v[0];
+        r->is.images = (size_t)n->v[1];
+    }
     setup->key = r->file ? "novelty" : "novelty_rate";
-    if ((r->file == NULL) != (isnan(r->rate) != 0))
+    if ((r->file == NULL) != (isnan(r->is.novelty_rate) != 0))
         return ds_fail(e, DS_EINPUT, "%s= alone, expected novelty= and novelty_rate=", setup->key);
     setup->key = NULL;
     if (!r->file || !setup->depths)
@@ -113,6 +99,7 @@ static int read_novelty(reject_state *r, ds_setup *setup, ds_error *e)
     r->novelty.classes = setup->classes;
     DS_FREED char *folder = ds_path_dir(setup->cfg), *path = ds_path_join(folder, r->file);
     DS_TRY(ds_novelty_read(&r->novelty, r->file[0] == '/' || !ds_path_exists(path) ? r->file : path, e));
+    r->is.novelty = &r->novelty;
     const ds_score score = {(ds_confidence)(r->novelty.kind - DS_NOVELTY_CONFIDENCES), 1, 2};
     return r->novelty.kind < DS_NOVELTY_CONFIDENCES
                ? DS_OK
@@ -137,7 +124,7 @@ static int reject_init(void *state, ds_setup *setup, ds_error *e)
         return ds_fail(e, DS_EINPUT, "[reject] does not follow a cost section, expected one before it");
     setup->outputs = setup->classes;
     r->shape = *setup;
-    DS_TRY(ds_score_check(&r->score, setup->logits, setup->abstain, e));
+    DS_TRY(ds_score_check(&r->is.score, setup->logits, setup->abstain, e));
     DS_TRY(check_thresholds(r, setup, e));
     warn(r, setup);
     return read_novelty(r, setup, e);
@@ -151,10 +138,10 @@ static void reject_release(void *state)
 /* The p-values of a pass; false: nothing is known of strangers. */
 static bool find_novelty(const reject_state *r, const ds_pass *pass, double *p)
 {
-    const ds_novelty *v = &r->novelty;
+    const ds_novelty *v = r->is.novelty;
     const ds_setup *s = &r->shape;
     const size_t n = (size_t)pass->batch;
-    if (!v->n_scores || !pass->features)
+    if (!v || !pass->features)
         return false;
     ds_novelty_scores(v, v->kind, pass->features, pass->logits, s->logits, s->abstain, n, p);
     for (size_t b = 0; b < n; b++)
@@ -170,10 +157,10 @@ static int reject_forward(void *state, const ds_pass *pass, ds_error *e)
     (void)e;
     for (size_t b = 0; b < (size_t)pass->batch; b++) {
         const float *logits = pass->logits + b * (size_t)s->logits;
-        double confidence = ds_score_row(&r->score, logits, s->logits, s->abstain);
+        double confidence = ds_score_row(&r->is.score, logits, s->logits, s->abstain);
         bool accepted = ds_accepts(
-            confidence, r->thresholds.n ? r->thresholds.v[ds_argmax(logits, s->classes)] : r->threshold);
-        accepted = accepted && !(known && pass->novelty[b] < r->rate);
+            confidence, r->thresholds.n ? r->thresholds.v[ds_argmax(logits, s->classes)] : r->is.threshold);
+        accepted = accepted && !(known && pass->novelty[b] < r->is.novelty_rate);
         const float *in = pass->input + b * (size_t)s->inputs;
         float *out = pass->output + b * (size_t)s->classes;
         for (int j = 0; j < s->classes; j++)

@@ -59,18 +59,22 @@ void ds_cfg_free(ds_cfg *cfg)
     free(cfg);
 }
 
-int ds_cfg_cost(const ds_cfg *cfg, int *reject)
+static int layer_of_role(const ds_cfg *cfg, ds_role role)
 {
-    int cost = -1;
-    if (reject)
-        *reject = -1;
-    for (int i = 1; i < cfg->n; i++) {
-        if (ds_section_has_role(&cfg->sections[i], DS_COST))
-            cost = i - 1;
-        else if (reject && ds_section_has_role(&cfg->sections[i], DS_REJECT))
-            *reject = i - 1;
-    }
-    return cost;
+    int i = cfg->n - 1;
+    while (i > 0 && !ds_section_has_role(&cfg->sections[i], role))
+        i--;
+    return i > 0 ? i - 1 : -1;
+}
+
+int ds_cfg_cost(const ds_cfg *cfg)
+{
+    return layer_of_role(cfg, DS_COST);
+}
+
+int ds_cfg_reject(const ds_cfg *cfg)
+{
+    return layer_of_role(cfg, DS_REJECT);
 }
 
 char *ds_cfg_base(const ds_cfg *cfg)

@@ -85,9 +85,10 @@ extern const ds_option ds_net_keys[];
  * `subdivisions` replaced when batch > 0. Fresh memory. */
 char *ds_cfg_lower(const ds_cfg *cfg, int batch, int subdivisions);
 
-/* Layer number of the cost section that ends the network ([sat], [softmax]), or -1; *reject gets that of the
- * [reject] behind it or -1. */
-int ds_cfg_cost(const ds_cfg *cfg, int *reject);
+/* Layer number of the cost section that ends the network ([sat], [softmax]), or -1. */
+int ds_cfg_cost(const ds_cfg *cfg);
+/* That of the [reject] behind it, or -1. */
+int ds_cfg_reject(const ds_cfg *cfg);
 
 /* Can `classifier train` train this network rightly? Refuses sections whose gradient the host gets wrong or
  * that have no place in a classifier; warns of batch=1 with batch normalisation. `cfg` may be broken. */

@@ -101,7 +101,7 @@ static editor plan(const ds_cfg *cfg, const char *text, const ds_pair *pairs, in
     editor d = {.pairs = pairs, .n = n};
     const char *first_end = strchr(text, '\n');
     d.line_end = first_end && first_end > text && first_end[-1] == '\r' ? "\r\n" : "\n";
-    int reject, cost = ds_cfg_cost(cfg, &reject);
+    const int reject = ds_cfg_reject(cfg), cost = ds_cfg_cost(cfg);
     if (reject >= 0) {
         d.reject = &cfg->sections[reject + 1];
         d.new_keys_below = d.reject->n ? d.reject->pairs[d.reject->n - 1].line : d.reject->line;

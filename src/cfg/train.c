@@ -32,7 +32,7 @@ static int check_input(const ds_cfg *cfg, ds_error *e)
 static int check_end(const ds_cfg *cfg, ds_error *e)
 {
     const ds_section *last = &cfg->sections[cfg->n - 1];
-    if (ds_cfg_cost(cfg, NULL) >= 0 || last->broken)
+    if (ds_cfg_cost(cfg) >= 0 || last->broken)
         return DS_OK;
     return ds_section_fail(
         cfg, last, "", e,

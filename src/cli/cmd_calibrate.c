@@ -228,8 +228,10 @@ typedef struct calibration {
 static int set_score(calibration *c, const calibrate_flags *s, ds_error *e)
 {
     const ds_net_info *info = ds_net_get_info(c->m.net);
-    const double *thresholds = ds_net_get_reject(c->m.net, &c->score, &c->own);
-    c->answers.thresholds = has_aim(s) ? NULL : thresholds;
+    const ds_reject *r = ds_net_get_reject(c->m.net);
+    c->score = r->score;
+    c->own = r->threshold;
+    c->answers.thresholds = has_aim(s) ? NULL : r->thresholds;
     if (s->confidence >= 0 && !wants_best(s))
         c->score.kind = (ds_confidence)s->confidence;
     if (s->temperature && !is_fit(s->temperature))
@@ -459,19 +461,25 @@ static int calibrate_csv(calibration *c, const calibrate_flags *s, ds_error *e)
     return DS_OK;
 }
 
+static void calibration_clear(calibration *c)
+{
+    ds_place_abort(&c->out);
+    ds_per_class_clear(&c->classes);
+    ds_strangers_clear(&c->strangers);
+    ds_outputs_clear(&c->outputs);
+    ds_answers_clear(&c->answers);
+    ds_model_close(&c->m);
+}
+
 int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
 {
-    enum { MOST = 3 };
     calibrate_flags s = {.confidence = -1, .strangers.score = -1};
-    calibration c = {.found = {.temperature = 1, .nll = {NAN, NAN}}};
-    const char *operands[MOST] = {0};
-    int n, rc = ds_flags_parse(ds_calibrate_options, &s, argc, argv, operands, MOST, &n, e);
-    if (!rc)
-        rc = read_risks(&s, &c.classes, e);
-    if (!rc)
-        rc = check_flags(&s, n, e);
-    if (!rc)
-        rc = ds_strangers_check(&c.strangers, &s.strangers, s.out, e);
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_calibrate_options, .state = &s};
+    DS_FINALLY(calibration_clear) calibration c = {.found = {.temperature = 1, .nll = {NAN, NAN}}};
+    DS_TRY(ds_words_read(&w, argc, argv, 3, e));
+    DS_TRY(read_risks(&s, &c.classes, e));
+    DS_TRY(check_flags(&s, w.n, e));
+    DS_TRY(ds_strangers_check(&c.strangers, &s.strangers, s.out, e));
     s.run.features = c.strangers.path;
     c.found.novelty.rate = s.strangers.rate;
     c.found.novelty.path = c.strangers.path;
@@ -479,14 +487,5 @@ int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
     c.found.delta = s.delta;
     c.found.coverage = s.coverage;
     c.found.cost = s.cost;
-    if (!rc)
-        rc = s.from ? calibrate_csv(&c, &s, e) : calibrate_network(&c, &s, operands, e);
-    ds_place_abort(&c.out);
-    ds_per_class_clear(&c.classes);
-    ds_strangers_clear(&c.strangers);
-    ds_outputs_clear(&c.outputs);
-    ds_answers_clear(&c.answers);
-    ds_model_close(&c.m);
-    ds_option_clear(ds_calibrate_options, &s);
-    return rc;
+    return s.from ? calibrate_csv(&c, &s, e) : calibrate_network(&c, &s, w.operands, e);
 }

@@ -148,6 +148,14 @@ typedef struct checking {
     ds_check found;
 } checking;
 
+static void checking_clear(checking *k)
+{
+    ds_place_abort(&k->json);
+    ds_outputs_clear(&k->outputs);
+    ds_sandbox_free(k->decoder);
+    ds_check_clear(&k->found);
+}
+
 static int look(checking *k, const check_flags *s, const char *const *operands, ds_error *e)
 {
     const bool terminal = isatty(STDERR_FILENO);
@@ -195,19 +203,10 @@ int ds_cmd_check(int argc, char **argv, ds_error *e)
 {
     static const char *const words[] = {"DATA", "CFG"};
     check_flags s = {0};
-    checking k = {0};
-    const char *operands[3] = {0};
-    int n, rc = ds_flags_parse(ds_check_options, &s, argc, argv, operands, 3, &n, e);
-    if (!rc)
-        rc = ds_check_operands(words, 2, n, e);
-    if (!rc)
-        rc = look(&k, &s, operands, e);
-    if (!rc)
-        rc = tell(&k, &s, e);
-    ds_place_abort(&k.json);
-    ds_outputs_clear(&k.outputs);
-    ds_sandbox_free(k.decoder);
-    ds_check_clear(&k.found);
-    ds_option_clear(ds_check_options, &s);
-    return rc;
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_check_options, .state = &s};
+    DS_FINALLY(checking_clear) checking k = {0};
+    DS_TRY(ds_words_read(&w, argc, argv, 3, e));
+    DS_TRY(ds_check_operands(words, 2, w.n, e));
+    DS_TRY(look(&k, &s, w.operands, e));
+    return tell(&k, &s, e);
 }

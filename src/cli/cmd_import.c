@@ -110,15 +110,14 @@ static int spread(int argc, char **argv, int test_words, char **out)
     return n;
 }
 
-static int parse(const kind *k, import_state *state, int argc, char **argv, const char **operands,
-                 ds_error *e)
+static int parse(const kind *k, ds_words *w, int argc, char **argv, ds_error *e)
 {
+    const import_state *state = w->state;
     DS_FREED char **words = DS_ALLOC(words, 2 * (size_t)argc);
-    int found = 0, n = spread(argc, argv, k->operands, words);
-    DS_TRY(ds_flags_parse(k->options, state, n, words, operands, k->operands, &found, e));
-    if (found < k->operands)
-        return ds_fail(e, DS_EUSAGE, "%d argument%s given, expected import %s %s -out DIR", found,
-                       found == 1 ? "" : "s", k->word, k->usage);
+    DS_TRY(ds_words_read(w, spread(argc, argv, k->operands, words), words, k->operands, e));
+    if (w->n < k->operands)
+        return ds_fail(e, DS_EUSAGE, "%d argument%s given, expected import %s %s -out DIR", w->n,
+                       w->n == 1 ? "" : "s", k->word, k->usage);
     if (state->test.n != 0 && state->test.n != k->operands)
         return ds_fail(e, DS_EUSAGE, "-test with %d argument%s, expected -test %s", state->test.n,
                        state->test.n == 1 ? "" : "s", k->usage);
@@ -155,11 +154,12 @@ static void print_done(const ds_imported *done, const ds_import *s)
     ds_put_line(stdout, "\n", done->data_path);
 }
 
-static int run(const kind *k, import_state *state, int argc, char **argv, ds_error *e)
+static int run(const kind *k, const ds_words *w, ds_error *e)
 {
+    import_state *state = w->state;
     ds_import *s = &state->setup;
     ds_imported done;
-    DS_TRY(parse(k, state, argc, argv, s->source, e));
+    memcpy(s->source, w->operands, (size_t)w->n * sizeof *s->source);
     DS_ALLOC(state->splits, (size_t)state->split.n);
     for (int i = 0; i < state->split.n; i++)
         DS_TRY(parse_split(state->split.v[i], &state->splits[i], e));
@@ -185,8 +185,9 @@ int ds_cmd_import(int argc, char **argv, ds_error *e)
     if (k == end || argc == 0)
         return ds_fail(e, DS_EUSAGE, "import of nothing known, expected idx, cifar10, cifar100 or folders");
     import_state state = {0};
-    int rc = run(k, &state, argc - 1, argv + 1, e);
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = k->options, .state = &state};
+    DS_TRY(parse(k, &w, argc - 1, argv + 1, e));
+    int rc = run(k, &w, e);
     free(state.splits);
-    ds_option_clear(k->options, &state);
     return rc;
 }

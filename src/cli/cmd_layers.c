@@ -124,9 +124,9 @@ static void print_markdown(void)
 int ds_cmd_layers(int argc, char **argv, ds_error *e)
 {
     layers_state s = {0};
-    const char *name = NULL;
-    int n;
-    DS_TRY(ds_flags_parse(ds_layers_options, &s, argc, argv, &name, 1, &n, e));
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_layers_options, .state = &s};
+    DS_TRY(ds_words_read(&w, argc, argv, 1, e));
+    const char *name = w.operands[0];
     const ds_layer *layer = name ? ds_layer_find(name) : NULL;
     if (s.markdown && name)
         return ds_fail(e, DS_EUSAGE, "-markdown prints all layers, expected no '%s' with it", name);

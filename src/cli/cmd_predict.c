@@ -63,22 +63,20 @@ static int predictor_init(predictor *p, ds_model *m, const predict_state *s, ds_
 {
     const ds_net_info *info = ds_net_get_info(m->net);
     int top = s->top ? s->top : m->data.top;
-    *p = (predictor){.nets = &m->all, .info = info};
+    const ds_reject *r = ds_net_get_reject(m->net);
+    const bool own = isnan(s->threshold);
+    *p = (predictor){.nets = &m->all, .info = info, .score = r->score, .novelty = ds_net_novelty(m->net)};
     p->to = (ds_answer_writer){.f = stdout,
                                .format = s->format,
                                .csv_safe = s->csv_safe,
                                .names = (const char *const *)m->data.names,
                                .top = top < info->classes ? top : info->classes,
-                               .novelty_rate = NAN};
-    p->novelty = ds_net_novelty(m->net, &p->to.novelty_rate);
-    p->to.thresholds = ds_net_get_reject(m->net, &p->score, &p->to.threshold);
-    p->to.score = ds_confidence_names[p->score.kind];
-    if (!isnan(s->threshold)) {
-        p->to.threshold = s->threshold;
-        p->to.thresholds = NULL;
-    } else {
+                               .score = ds_confidence_names[r->score.kind],
+                               .threshold = own ? r->threshold : s->threshold,
+                               .thresholds = own ? r->thresholds : NULL,
+                               .novelty_rate = r->novelty_rate};
+    if (own)
         ds_model_tell_mean(m);
-    }
     DS_TRY(ds_score_check(&p->score, info->logits, info->abstain, e));
     if (ds_score_is_probability(p->score.kind))
         DS_TRY(ds_check_probability("threshold", s->threshold, e));
@@ -152,15 +150,17 @@ static int put_batch(predictor *p, const ds_stream_batch *b, ds_error *e)
 /* By a binomial test against the highest rate that the calibration images are likely to come from. */
 static void warn_of_rejections(const predictor *p)
 {
-    size_t k, n, images = p->images - p->bad, rejected = images - p->accepted;
-    if (!ds_net_get_expected(p->nets->nets[0], &k, &n) || rejected == 0 ||
-        1 - ds_binomial_cdf(rejected - 1, images, ds_rate_upper(k, n, 1e-3)) >= 1e-3)
+    const ds_reject *r = ds_net_get_reject(p->nets->nets[0]);
+    const size_t images = p->images - p->bad, rejected = images - p->accepted;
+    if (r->images == 0 || rejected == 0 ||
+        1 - ds_binomial_cdf(rejected - 1, images, ds_rate_upper(r->rejected, r->images, 1e-3)) >= 1e-3)
         return;
     fprintf(stderr,
             "warning: %zu of %zu images are rejected (%.2f %%); of the calibration images it were %.2f %%: "
             "these seem "
             "to be of another kind\n",
-            rejected, images, 100 * (double)rejected / (double)images, 100 * (double)k / (double)n);
+            rejected, images, 100 * (double)rejected / (double)images,
+            100 * (double)r->rejected / (double)r->images);
 }
 
 static int put_all(predictor *p, ds_stream *stream, const predict_state *s, ds_error *e)
@@ -235,16 +235,11 @@ static int predict_all(const predict_state *s, const char *const *operands, int 
 int ds_cmd_predict(int argc, char **argv, ds_error *e)
 {
     predict_state s = {0};
-    ds_model m = {0};
-    const char **operands = DS_ALLOC(operands, (size_t)argc + 1);
-    int n, rc = ds_flags_parse(ds_predict_options, &s, argc, argv, operands, argc, &n, e);
-    if (!rc && s.untrusted)
-        rc = ds_decoder_new(&s.decoder, e);
-    if (!rc)
-        rc = predict_all(&s, operands, n, &m, e);
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_predict_options, .state = &s};
+    DS_FINALLY(ds_model_close) ds_model m = {0};
+    DS_TRY(ds_words_read(&w, argc, argv, argc, e));
+    DS_TRY(s.untrusted ? ds_decoder_new(&s.decoder, e) : DS_OK);
+    int rc = predict_all(&s, w.operands, w.n, &m, e);
     ds_sandbox_free(s.decoder);
-    ds_model_close(&m);
-    ds_option_clear(ds_predict_options, &s);
-    free(operands);
     return rc;
 }

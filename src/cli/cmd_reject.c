@@ -168,7 +168,10 @@ static bool is_own(const reject_flags *s)
 static int set_score(found *g, const reject_flags *s, ds_error *e)
 {
     const ds_net_info *info = ds_net_get_info(g->model.net);
-    g->of_classes = ds_net_get_reject(g->model.net, &g->score, &g->own);
+    const ds_reject *r = ds_net_get_reject(g->model.net);
+    g->score = r->score;
+    g->own = r->threshold;
+    g->of_classes = r->thresholds;
     if (s->confidence >= 0 && s->confidence != (int)g->score.kind) {
         if (!isnan(g->own) || g->of_classes)
             ds_note(&g->model.notes, "note: the threshold in the cfg is one of %s and is not used for %s",
@@ -396,17 +399,11 @@ static void found_clear(found *g)
 
 int ds_cmd_reject(int argc, char **argv, ds_error *e)
 {
-    enum { MOST = 3 };
     reject_flags s = {.confidence = -1, .wish.replicates = -1};
-    found g = {.own = NAN};
-    const char *operands[MOST] = {0};
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_reject_options, .state = &s};
+    DS_FINALLY(found_clear) found g = {.own = NAN};
     DS_PUSH(g.lists, g.n_lists, (ds_answers){0});
-    int n, rc = ds_flags_parse(ds_reject_options, &s, argc, argv, operands, MOST, &n, e);
-    if (!rc)
-        rc = check_flags(&s, n, e);
-    if (!rc)
-        rc = reject(&g, &s, operands, e);
-    found_clear(&g);
-    ds_option_clear(ds_reject_options, &s);
-    return rc;
+    DS_TRY(ds_words_read(&w, argc, argv, 3, e));
+    DS_TRY(check_flags(&s, w.n, e));
+    return reject(&g, &s, w.operands, e);
 }

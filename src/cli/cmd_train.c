@@ -104,14 +104,9 @@ int ds_cmd_train(int argc, char **argv, ds_error *e)
 {
     static const char *const words[] = {"DATA", "CFG"};
     flags f = {0};
-    const char *operands[3] = {0};
-    int n = 0;
-    int rc = ds_flags_parse(ds_train_options, &f, argc, argv, operands, 3, &n, e);
-    if (!rc)
-        rc = ds_check_operands(words, 2, n, e);
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_train_options, .state = &f};
+    DS_TRY(ds_words_read(&w, argc, argv, 3, e));
+    DS_TRY(ds_check_operands(words, 2, w.n, e));
     DS_FREED char *command = command_of(argc, argv, false), *again = command_of(argc, argv, true);
-    if (!rc)
-        rc = run(&f, operands, command, again, e);
-    ds_option_clear(ds_train_options, &f);
-    return rc;
+    return run(&f, w.operands, command, again, e);
 }

@@ -38,19 +38,11 @@ static int valid(ds_model *m, ds_answers *a, const char *const *files, const val
 
 int ds_cmd_valid(int argc, char **argv, ds_error *e)
 {
-    enum { NEEDED = 3 };
     valid_flags s = {0};
-    ds_model m = {0};
-    ds_answers a = {0};
-    const char *operands[NEEDED];
-    int n;
-    int rc = ds_flags_parse(ds_valid_options, &s, argc, argv, operands, NEEDED, &n, e);
-    if (!rc)
-        rc = ds_check_source(NULL, &s.run, n, e);
-    if (!rc)
-        rc = valid(&m, &a, operands, &s, e);
-    ds_answers_clear(&a);
-    ds_model_close(&m);
-    ds_option_clear(ds_valid_options, &s);
-    return rc;
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_valid_options, .state = &s};
+    DS_FINALLY(ds_model_close) ds_model m = {0};
+    DS_FINALLY(ds_answers_clear) ds_answers a = {0};
+    DS_TRY(ds_words_read(&w, argc, argv, 3, e));
+    DS_TRY(ds_check_source(NULL, &s.run, w.n, e));
+    return valid(&m, &a, w.operands, &s, e);
 }

@@ -288,16 +288,14 @@ static int check_flags(const watch_flags *s, const char *path, ds_error *e)
 int ds_cmd_watch(int argc, char **argv, ds_error *e)
 {
     watch_flags s = {0};
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_watch_options, .state = &s};
     watcher p = {.flags = &s, .lock = -1};
-    const char *path = "-";
-    int n, rc = ds_flags_parse(ds_watch_options, &s, argc, argv, &path, 1, &n, e);
-    if (!rc)
-        rc = check_flags(&s, path, e);
-    if (!rc)
-        rc = watch(&p, path, e);
+    DS_TRY(ds_words_read(&w, argc, argv, 1, e));
+    const char *path = w.n ? w.operands[0] : "-";
+    DS_TRY(check_flags(&s, path, e));
+    int rc = watch(&p, path, e);
     ds_csv_close(&p.in);
     if (p.lock >= 0)
         close(p.lock);
-    ds_option_clear(ds_watch_options, &s);
     return rc;
 }

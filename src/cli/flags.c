@@ -48,8 +48,7 @@ static int store(const ds_option *o, void *state, const char *value, ds_error *e
 
 /* Where the parser stands. */
 typedef struct cursor {
-    const ds_option *table;
-    void *state;
+    ds_words *words;
     bool *given; /* by place in the table */
     int argc, i;
     char **argv;
@@ -57,25 +56,27 @@ typedef struct cursor {
 
 static int take_flag(cursor *c, ds_error *e)
 {
+    const ds_option *table = c->words->table;
     const char *word = c->argv[c->i++], *name = word + (word[1] == '-' ? 2 : 1);
-    const ds_option *o = ds_option_find(c->table, name);
+    const ds_option *o = ds_option_find(table, name);
     if (!o)
-        return unknown_flag(c->table, word, name, e);
-    if (c->given[o - c->table] && o->type != DS_TEXTS && ds_option_values(o) < 2)
+        return unknown_flag(table, word, name, e);
+    if (c->given[o - table] && o->type != DS_TEXTS && ds_option_values(o) < 2)
         return ds_fail(e, DS_EUSAGE, "-%s given twice, expected it once", o->name);
-    c->given[o - c->table] = true;
+    c->given[o - table] = true;
     if (o->type == DS_FLAG)
-        return store(o, c->state, "1", e);
+        return store(o, c->words->state, "1", e);
     for (int left = ds_option_values(o); left > 0; left--) {
         if (c->i == c->argc || !can_be_value(c->argv[c->i]))
             return missing_value(o, e);
-        DS_TRY(store(o, c->state, c->argv[c->i++], e));
+        DS_TRY(store(o, c->words->state, c->argv[c->i++], e));
     }
     return DS_OK;
 }
 
-static int take_words(cursor *c, const char **operands, int max_operands, int *n_operands, ds_error *e)
+static int take_words(cursor *c, int most, ds_error *e)
 {
+    ds_words *w = c->words;
     bool flags = true;
     while (c->i < c->argc) {
         const char *word = c->argv[c->i];
@@ -86,26 +87,30 @@ static int take_words(cursor *c, const char **operands, int max_operands, int *n
         c->i++;
         if (flags && strcmp(word, "--") == 0)
             flags = false;
-        else if (*n_operands < max_operands)
-            operands[(*n_operands)++] = word;
+        else if (w->n < most)
+            w->operands[w->n++] = word;
         else
-            return ds_fail(e, DS_EUSAGE, "unexpected argument '%s', expected at most %d", word, max_operands);
+            return ds_fail(e, DS_EUSAGE, "unexpected argument '%s', expected at most %d", word, most);
     }
     return DS_OK;
 }
 
-int ds_flags_parse(const ds_option *table, void *state, int argc, char **argv, const char **operands,
-                   int max_operands, int *n_operands, ds_error *e)
+int ds_words_read(ds_words *w, int argc, char **argv, int most, ds_error *e)
 {
-    cursor c = {.table = table, .state = state, .argc = argc, .argv = argv};
     size_t n = 0;
-    *n_operands = 0;
-    ds_option_defaults(table, state);
-    while (table[n].type != DS_END)
+    ds_option_defaults(w->table, w->state);
+    DS_ZALLOC(w->operands, (size_t)most + 1);
+    while (w->table[n].type != DS_END)
         n++;
-    DS_ZALLOC(c.given, n);
-    DS_FREED bool *given = c.given;
-    return take_words(&c, operands, max_operands, n_operands, e);
+    DS_FREED bool *given = DS_ZALLOC(given, n);
+    cursor c = {.words = w, .given = given, .argc = argc, .argv = argv};
+    return take_words(&c, most, e);
+}
+
+void ds_words_clear(ds_words *w)
+{
+    ds_option_clear(w->table, w->state);
+    free(w->operands);
 }
 
 /* ---- checks ---- */

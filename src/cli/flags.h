@@ -7,13 +7,21 @@
 
 #include <stdbool.h>
 
-/* Fill `state` (defaults first) from argv[0 … argc-1], the words after the sub-command. "-name value",
+/* A command line: begin with table and state, release with ds_words_clear. */
+typedef struct ds_words {
+    const ds_option *table;
+    void *state; /* not owned, but what its options own is freed */
+    const char **operands;
+    int n; /* of them; NULLs follow, up to as many as there may be and one more */
+} ds_words;
+
+/* Fill the state (defaults first) from argv[0 … argc-1], the words after the sub-command. "-name value",
  * "--name value" and, for a DS_FLAG, "-name"; "--" ends the flags; a single "-" is a value; a negative number
- * may follow a flag. operands: gets pointers into argv, at most max_operands; *n_operands: how many came.
+ * may follow a flag. operands: pointers into argv, `most` at most.
  * DS_EUSAGE: unknown flag (names the nearest), flag given twice (unless DS_TEXTS), missing or bad value,
- * operand too many. On error too the caller frees the state with ds_option_clear. */
-int ds_flags_parse(const ds_option *table, void *state, int argc, char **argv, const char **operands,
-                   int max_operands, int *n_operands, ds_error *e);
+ * operand too many. */
+int ds_words_read(ds_words *w, int argc, char **argv, int most, ds_error *e);
+void ds_words_clear(ds_words *w);
 
 /* Flags of every command that runs a network over a list. */
 typedef struct ds_run_flags {

@@ -76,13 +76,11 @@ static int add_net(ds_model *m, const ds_cfg *cfg, const char *weights, const ds
                    const ds_run_flags *flags, ds_error *e)
 {
     ds_net *net;
-    int reject;
     DS_TRY(ds_check_classes(&m->data, cfg, e));
     ds_net_setup setup = ds_net_setup_of(flags);
     setup.batch = a ? ds_evaluation_batch(m->cfg, a->n) : m->batch;
     setup.notes = m->all.n ? NULL : &m->notes;
-    ds_cfg_cost(cfg, &reject);
-    setup.features = setup.features || (m->all.n && reject >= 0); /* its novelty= is not read */
+    setup.features = setup.features || (m->all.n && ds_cfg_reject(cfg) >= 0); /* its novelty= is not read */
     DS_TRY(ds_net_new(cfg, &setup, &net, e));
     int rc = ds_ensemble_add(&m->all, net, cfg, e);
     if (rc)
@@ -94,8 +92,7 @@ static int add_net(ds_model *m, const ds_cfg *cfg, const char *weights, const ds
 
 const char *ds_model_key(const ds_model *m, const char *key)
 {
-    int reject;
-    ds_cfg_cost(m->cfg, &reject);
+    const int reject = ds_cfg_reject(m->cfg);
     return reject < 0 ? NULL : ds_section_get(&m->cfg->sections[reject + 1], key);
 }
 
@@ -122,8 +119,7 @@ static int choose_mean(ds_model *m, const char *weights, const ds_run_flags *fla
     free(near.dir);
     if (m->files.n % 2 == 0)
         return DS_OK;
-    int reject;
-    ds_cfg_cost(m->cfg, &reject); /* [net] where there is no [reject], and the flag says it */
+    const int reject = ds_cfg_reject(m->cfg); /* [net] where there is none, and the flag says it */
     return ds_fail_at(e, DS_EINPUT, flags->with ? NULL : m->cfg->path,
                       ds_section_line(&m->cfg->sections[reject + 1], "with"),
                       "with=%s, expected pairs of CFG and WEIGHTS, names without commas", m->with);

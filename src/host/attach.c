@@ -44,9 +44,8 @@ static int check_weights(ds_attached *a, const ds_novelty *v, network *net, ds_e
 static int give_features(ds_attached *a, network *net, ds_pass *pass, ds_error *e)
 {
     const ds_depths *d = &a->depths;
-    double rate;
     size_t at = 0;
-    const ds_novelty *v = a->it.layer->role == DS_REJECT ? ds_reject_novelty(a->it.state, &rate) : NULL;
+    const ds_novelty *v = a->it.layer->role == DS_REJECT ? ds_reject_of(a->it.state)->novelty : NULL;
     if (!v)
         return DS_OK;
     if (!a->checked)

@@ -51,7 +51,7 @@ static void add_depth(ds_depths *d, int layer)
 
 void ds_depths_of(const ds_cfg *cfg, const network *net, ds_depths *d)
 {
-    int reject, last = ds_cfg_cost(cfg, &reject) - 1, h, w;
+    int last = ds_cfg_cost(cfg) - 1, h, w;
     *d = (ds_depths){0};
     while (last > 0 && !ds_weights_of(&net->layers[last]))
         last--;

@@ -4,9 +4,7 @@
 
 #include "base/error.h"
 #include "cfg/cfg.h"
-#include "plugins/plugin.h"
-#include "select/novelty.h"
-#include "select/select.h"
+#include "plugins/registry.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,15 +53,10 @@ int ds_net_precision(const ds_net *net);
  * libdarknet.so, where that is open: an estimate. */
 size_t ds_net_memory(const ds_net *net);
 
-/* The confidence, temperature and threshold of [reject] (msp, 1, NAN without one), and its thresholds of the
- * classes, which are the network's; NULL: there are none. */
-const double *ds_net_get_reject(const ds_net *net, ds_score *score, double *threshold);
-
-/* The p-values of [reject] novelty= for the n images of the last pass: an image is unknown when its is below
- * *rate; NULL: there is no novelty=. */
-const double *ds_net_novelty(const ds_net *net, double *rate);
-/* How many of how many calibration images were rejected; false: [reject] does not say. */
-bool ds_net_get_expected(const ds_net *net, size_t *rejected, size_t *images);
+/* That of its [reject]; without one msp and no threshold. */
+const ds_reject *ds_net_get_reject(const ds_net *net);
+/* The p-values of [reject] novelty= for the n images of the last pass; NULL: there is no novelty=. */
+const double *ds_net_novelty(const ds_net *net);
 
 /* One row of the layer table. */
 typedef struct ds_layer_row {

@@ -16,12 +16,11 @@ static void fill_info(ds_net *n)
                           .c = net->c,
                           .inputs = net->inputs,
                           .layers = net->n,
-                          .cost = -1,
-                          .reject = -1,
+                          .cost = ds_cfg_cost(n->cfg),
+                          .reject = ds_cfg_reject(n->cfg),
                           .cost_temperature = 1,
                           .threads = omp_get_max_threads(),
                           .backend = n->backend_name};
-    info->cost = ds_cfg_cost(n->cfg, &info->reject);
     const ds_attached *a = info->cost >= 0 ? ds_attached_of(&net->layers[info->cost]) : NULL;
     if (!a)
         return;
@@ -61,7 +60,6 @@ static int equip(ds_net *n, const ds_net_setup *setup, ds_error *e)
                      .epochs = setup->train ? setup->epochs : 0,
                      .notes = setup->notes,
                      .precision = setup->train ? NULL : ds_precision_names[n->graph.precision]};
-    double rate;
     DS_ZALLOC(n->slots, n->net->n);
     DS_ZALLOC(n->loss, n->net->batch);
     DS_ZALLOC(n->novelty, n->net->batch);
@@ -74,7 +72,7 @@ static int equip(ds_net *n, const ds_net_setup *setup, ds_error *e)
         DS_TRY(check_values(n, e));
     ds_params_list(n);
     ds_walk_plan(n, setup->train);
-    if (setup->features || ds_net_novelty(n, &rate))
+    if (setup->features || ds_net_novelty(n))
         ds_features_make(n);
     ds_takeover(n);
     return ds_backend_attach(n, setup, e);
@@ -180,29 +178,16 @@ int ds_net_precision(const ds_net *n)
     return (int)n->graph.precision;
 }
 
-static const void *reject_state(const ds_net *n)
+const ds_reject *ds_net_get_reject(const ds_net *n)
 {
-    return n->info.reject < 0 ? NULL : ds_attached_of(&n->net->layers[n->info.reject])->it.state;
+    static const ds_reject none = {.score = {DS_MSP, 1, 2}, .threshold = NAN, .novelty_rate = NAN};
+    const int i = n->info.reject;
+    return i < 0 ? &none : ds_reject_of(ds_attached_of(&n->net->layers[i])->it.state);
 }
 
-const double *ds_net_novelty(const ds_net *n, double *rate)
+const double *ds_net_novelty(const ds_net *n)
 {
-    const void *state = reject_state(n);
-    return state && ds_reject_novelty(state, rate) ? n->novelty : NULL;
-}
-
-bool ds_net_get_expected(const ds_net *n, size_t *rejected, size_t *images)
-{
-    const void *state = reject_state(n);
-    return state && ds_reject_expected(state, rejected, images);
-}
-
-const double *ds_net_get_reject(const ds_net *n, ds_score *score, double *threshold)
-{
-    *score = (ds_score){.kind = DS_MSP, .temperature = 1, .pnorm_p = 2};
-    *threshold = NAN;
-    const void *state = reject_state(n);
-    return state ? ds_reject_get(state, score, threshold) : NULL;
+    return ds_net_get_reject(n)->novelty ? n->novelty : NULL;
 }
 
 /* Arrays of the size of a layer's output that are touched: what a backend keeps for itself it does not

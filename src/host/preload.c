@@ -42,9 +42,7 @@ static const ds_host *host_of(void *caller)
 /* Who runs the network makes one pass an image. */
 static void warn_of_mean(const ds_cfg *cfg)
 {
-    int reject;
-    ds_cfg_cost(cfg, &reject);
-    const ds_section *s = &cfg->sections[reject + 1]; /* [net] where there is none */
+    const ds_section *s = &cfg->sections[ds_cfg_reject(cfg) + 1]; /* [net] where there is none */
     const char *key = ds_section_get(s, "with") ? "with" : "views", *value = ds_section_get(s, key);
     if (value && strcmp(value, "1") != 0)
         fprintf(stderr, "warning: %s:%d: %s=%s: the threshold is that of a mean, here it promises nothing\n",

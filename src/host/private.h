@@ -4,9 +4,6 @@
 #include "base/memory.h"
 #include "host/host.h"
 #include "plugins/backend.h"
-#include "plugins/registry.h"
-#include "select/novelty.h"
-#include "select/select.h"
 
 #include <darknet.h>
 

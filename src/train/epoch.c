@@ -91,14 +91,15 @@ static void by_class(const ds_job *job, const ds_answers *a, ds_result *row)
 /* Paths and labels stay the job's. */
 static int validate_once(const ds_job *job, ds_result *row, ds_error *e)
 {
-    ds_eval_setup s = {.top = 1, .loaders = job->setup.loaders, .interrupted = job->setup.interrupted};
+    const ds_eval_setup s = {.score = ds_net_get_reject(job->net)->score,
+                             .top = 1,
+                             .loaders = job->setup.loaders,
+                             .interrupted = job->setup.interrupted};
     const ds_images *v = &job->valid;
     ds_answers a = {.n = (size_t)v->n, .file = v->list, .paths = v->paths, .labels = v->labels};
     ds_ensemble one = {.nets = {job->net}, .n = 1, .views = 1};
-    double threshold;
     if (a.n == 0)
         return DS_OK;
-    ds_net_get_reject(job->net, &s.score, &threshold);
     int rc = ds_evaluate(&one, &s, &a, e);
     if (!rc) {
         DS_FINALLY(ds_curve_clear) ds_curve curve = ds_curve_of(a.confidences, a.wrong, a.n);

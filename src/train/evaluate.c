@@ -26,7 +26,8 @@ static int answer_all(ds_ensemble *nets, ds_loader *loader, const ds_eval_setup 
     const ds_net_info *info = ds_net_get_info(net);
     const ds_depths *depths;
     const float *features = ds_net_features(net, &depths);
-    const double *novelty = ds_net_novelty(net, &a->novelty_rate);
+    const double *novelty = ds_net_novelty(net);
+    a->novelty_rate = ds_net_get_reject(net)->novelty_rate;
     if (novelty && !a->novelty)
         DS_ALLOC(a->novelty, a->n);
     for (size_t done = 0; done < a->n;) {
@@ -78,7 +79,7 @@ int ds_evaluation_batch(const ds_cfg *cfg, size_t images)
 
 int ds_check_classes(const ds_datafile *data, const ds_cfg *cfg, ds_error *e)
 {
-    const int cost = ds_cfg_cost(cfg, NULL), channels = cfg->net.channels;
+    const int cost = ds_cfg_cost(cfg), channels = cfg->net.channels;
     if (cost < 0)
         return ds_fail_at(e, DS_EINPUT, cfg->path, cfg->sections[cfg->n - 1].line,
                           "the network has no cost section, expected one ([softmax], [sat]) at its end");

@@ -142,7 +142,7 @@ static int read_inputs(ds_job *job, ds_error *e)
                                      "train= is missing, expected the list of training images")));
     DS_TRY(ds_keep(e, ds_job_read_list(job, d->train, &job->train, e)));
     DS_TRY(ds_keep(e, ds_job_read_list(job, d->valid, &job->valid, e)));
-    if (ds_cfg_has_shapes(job->cfg) && ds_cfg_cost(job->cfg, NULL) >= 0 && d->index)
+    if (ds_cfg_has_shapes(job->cfg) && ds_cfg_cost(job->cfg) >= 0 && d->index)
         DS_TRY(ds_keep(e, ds_check_classes(d, job->cfg, e)));
     if (job->cfg && job->cfg->shapes && job->train.n && !s->resume) /* else the checkpoint has a say */
         DS_TRY(ds_keep(e, make_plan(job, e)));

@@ -92,7 +92,7 @@ static bool run_cfg(const uint8_t *bytes, size_t n, ds_error *e)
     if (cfg)
         ds_cfg_check_training(cfg, &notes, e);
     if (!rc) {
-        ds_cfg_cost(cfg, &line);
+        ds_cfg_cost(cfg);
         free(ds_cfg_base(cfg));
         free(ds_cfg_lower(cfg, 0, 0));
         free(ds_cfg_lower(cfg, 8, 2));

@@ -318,9 +318,8 @@ static void test_order(void **state)
 static void check_cost(const char *text, int cost, int reject)
 {
     ds_cfg *cfg = parse(text, NULL);
-    int r = -7;
-    assert_int_equal(ds_cfg_cost(cfg, &r), cost);
-    assert_int_equal(r, reject);
+    assert_int_equal(ds_cfg_cost(cfg), cost);
+    assert_int_equal(ds_cfg_reject(cfg), reject);
     ds_cfg_free(cfg);
 }
 
@@ -336,7 +335,7 @@ static void test_cost(void **state)
     check_cost(NET TEN "[softmax]\n" TEN, -1, -1);
     ds_notes notes = {0};
     ds_cfg *cfg = parse(NET TEN "[softmax]\ngroups=1\ntemperature=2\n[cost]\n", &notes);
-    assert_int_equal(ds_cfg_cost(cfg, NULL), 1);
+    assert_int_equal(ds_cfg_cost(cfg), 1);
     assert_true(has_note(&notes, "note: t.cfg:11: [cost] after [softmax] takes no part"));
     assert_int_equal(cfg->sections[2].n, 1); /* groups=1 asks for nothing */
     assert_string_equal(ds_section_get(&cfg->sections[2], "temperature"), "2");
@@ -521,13 +520,12 @@ static void test_own_files(void **state)
         ds_cfg *cfg;
         ds_error e = {0};
         ds_notes notes = {0};
-        int reject;
         if (ds_cfg_read(own[i].path, &cfg, &notes, &e) || ds_cfg_check_training(cfg, &notes, &e))
             fail_msg("%s:%d: %s", e.file, e.line, e.text);
         assert_int_equal(notes.n, 0);
         assert_int_equal(count_parameters(cfg), own[i].parameters);
-        assert_int_equal(ds_cfg_cost(cfg, &reject), cfg->n - 3);
-        assert_int_equal(reject, cfg->n - 2);
+        assert_int_equal(ds_cfg_cost(cfg), cfg->n - 3);
+        assert_int_equal(ds_cfg_reject(cfg), cfg->n - 2);
         assert_int_equal(cfg->shapes[cfg->n - 1].outputs, 10);
         ds_cfg_free(cfg);
         ds_notes_clear(&notes);

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -43,7 +44,11 @@ static parsed parse(char **argv)
     int argc = 0;
     while (argv[argc])
         argc++;
-    p.rc = ds_flags_parse(table, &p.s, argc, argv, p.operands, MAX, &p.n, &p.e);
+    ds_words w = {.table = table, .state = &p.s};
+    p.rc = ds_words_read(&w, argc, argv, MAX, &p.e);
+    p.n = w.n;
+    memcpy(p.operands, w.operands, sizeof p.operands);
+    free(w.operands);
     return p;
 }
 #define PARSE(...) parse((char *[]){__VA_ARGS__ __VA_OPT__(, ) NULL})

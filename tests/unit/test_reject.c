@@ -147,16 +147,15 @@ static void temperature_divides_the_logits(void **unused)
 static void get(void **unused)
 {
     (void)unused;
-    ds_score score;
-    double threshold;
     bench *t = OPEN(3, false, "confidence", "pnorm", "pnorm_p", "5", "temperature", "2", "threshold", "1.5");
     assert_int_equal(t->rc, 0); /* pnorm is no probability */
-    ds_reject_get(t->it.state, &score, &threshold);
-    assert_true(score.kind == DS_PNORM && score.pnorm_p == 5 && score.temperature == 2 && threshold == 1.5);
+    const ds_reject *r = ds_reject_of(t->it.state);
+    assert_true(r->score.kind == DS_PNORM && r->score.pnorm_p == 5 && r->score.temperature == 2);
+    assert_true(r->threshold == 1.5 && !r->thresholds && !r->novelty && r->images == 0);
     close_reject(t);
     t = OPEN(3, false, NULL, NULL);
-    ds_reject_get(t->it.state, &score, &threshold);
-    assert_true(score.kind == DS_MSP && score.temperature == 1 && isnan(threshold));
+    r = ds_reject_of(t->it.state);
+    assert_true(r->score.kind == DS_MSP && r->score.temperature == 1 && isnan(r->threshold));
     close_reject(t);
 }
 
