@@ -19,10 +19,9 @@ typedef struct job {
 
 struct ds_loader {
     ds_loader_setup setup;
-    ds_augment augment;
     ds_ring *ring;
-    uint64_t put, taken, end; /* positions in the stream */
-    uint32_t *order;          /* endless: permutation of the epoch that `put` is in */
+    uint64_t put;    /* position in the stream */
+    uint32_t *order; /* permutation of the epoch that it is in */
 
     /* One a place of the ring, whose number is a multiple of the batch: a batch lies in one piece. */
     job *jobs;
@@ -33,8 +32,7 @@ struct ds_loader {
 
     _Atomic(ds_image *) *cache; /* one place an image; NULL: not decoded yet or no room */
     atomic_size_t cached;       /* bytes */
-    int rc;                     /* the failure that ended the stream */
-    ds_error error;
+    ds_error error;             /* the failure that ended the stream */
 };
 
 /* ---- one image, on a thread of the ring ---- */
@@ -61,12 +59,8 @@ static bool keep(ds_loader *l, uint32_t id, ds_image *im)
 
 static void prepare(const ds_loader *l, const ds_image *im, size_t place)
 {
-    const ds_loader_setup *s = &l->setup;
-    float *out = l->pixels + place * l->floats;
-    if (s->augment)
-        ds_prepare_augmented(im, &l->augment, s->seed, l->jobs[place].epoch, l->ids[place], out);
-    else
-        ds_prepare_center(im, s->w, s->h, false, out);
+    ds_prepare_augmented(im, l->setup.augment, l->setup.seed, l->jobs[place].epoch, l->ids[place],
+                         l->pixels + place * l->floats);
 }
 
 static void load(void *arg, size_t place)
@@ -102,10 +96,10 @@ static void shuffle(ds_loader *l, uint64_t epoch)
 static void put_image(ds_loader *l, size_t place)
 {
     uint64_t n = (uint64_t)l->setup.images->n, epoch = l->put / n, i = l->put % n;
-    if (l->order && (i == 0 || l->put == l->setup.start))
+    if (i == 0 || l->put == l->setup.start)
         shuffle(l, epoch);
-    l->ids[place] = l->order ? l->order[i] : (uint32_t)i;
-    l->labels[place] = l->setup.images->labels ? l->setup.images->labels[l->ids[place]] : -1;
+    l->ids[place] = l->order[i];
+    l->labels[place] = l->setup.images->labels[l->ids[place]];
     l->jobs[place].epoch = epoch;
     l->jobs[place].rc = DS_OK;
     l->put++;
@@ -115,65 +109,38 @@ static void put_image(ds_loader *l, size_t place)
 static void put_images(ds_loader *l)
 {
     size_t place;
-    while (l->put < l->end && ds_ring_place(l->ring, &place))
+    while (ds_ring_place(l->ring, &place))
         put_image(l, place);
 }
 
-static void copy(ds_loader *l, size_t from, size_t to)
-{
-    l->ids[to] = l->ids[from];
-    l->labels[to] = l->labels[from];
-    memcpy(l->pixels + to * l->floats, l->pixels + from * l->floats, l->floats * sizeof *l->pixels);
-}
-
-/* What is missing of the last batch becomes its last image. */
-static void pad(ds_loader *l, size_t first, int n)
-{
-    size_t last = first + (size_t)n - 1;
-    for (size_t place = last + 1; place < first + (size_t)l->setup.batch; place++)
-        copy(l, last, place);
-}
-
 /* Another image of the batch takes the place of one that is lost; false: none is there. */
-static bool replace(ds_loader *l, size_t first, int n, size_t lost)
+static bool replace(ds_loader *l, size_t first, size_t lost)
 {
-    size_t good = first, end = first + (size_t)n;
+    size_t good = first, end = first + (size_t)l->setup.batch;
     while (good < end && l->jobs[good].rc)
         good++;
     if (good == end || !l->setup.lost)
         return false;
     l->setup.lost(l->setup.arg, l->ids[lost], &l->jobs[lost].error);
-    copy(l, good, lost);
+    l->ids[lost] = l->ids[good];
+    l->labels[lost] = l->labels[good];
+    memcpy(l->pixels + lost * l->floats, l->pixels + good * l->floats, l->floats * sizeof *l->pixels);
     return true;
-}
-
-static int fail(const ds_loader *l, ds_batch *b, ds_error *e)
-{
-    *b = (ds_batch){0};
-    return ds_error_pass(e, &l->error);
 }
 
 int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e)
 {
-    *b = (ds_batch){0};
-    if (l->rc)
-        return fail(l, b, e);
-    put_images(l);
-    uint64_t left = l->end - l->taken;
-    int n = left < (uint64_t)l->setup.batch ? (int)left : l->setup.batch;
-    if (n == 0)
-        return DS_OK;
-    size_t first = ds_ring_take(l->ring, (size_t)n);
-    *b = (ds_batch){l->pixels + first * l->floats, l->labels + first, l->ids + first, n};
-    l->taken += (uint64_t)n;
-    for (size_t place = first; place < first + (size_t)n; place++)
-        if (l->jobs[place].rc && !replace(l, first, n, place)) {
-            l->rc = l->jobs[place].rc;
+    const size_t n = (size_t)l->setup.batch;
+    size_t first = 0;
+    if (!l->error.code) {
+        put_images(l);
+        first = ds_ring_take(l->ring, n);
+    }
+    for (size_t place = first; place < first + n && !l->error.code; place++)
+        if (l->jobs[place].rc && !replace(l, first, place))
             l->error = l->jobs[place].error;
-            return fail(l, b, e);
-        }
-    pad(l, first, n);
-    return DS_OK;
+    *b = (ds_batch){l->pixels + first * l->floats, l->labels + first, l->ids + first};
+    return l->error.code ? ds_error_pass(e, &l->error) : DS_OK;
 }
 
 /* ---- making and freeing ---- */
@@ -191,16 +158,9 @@ static ds_loader *make(const ds_loader_setup *s)
 {
     ds_loader *l = DS_ZALLOC(l, 1);
     l->setup = *s;
-    if (s->augment) {
-        l->augment = *s->augment;
-        l->augment.w = s->w;
-        l->augment.h = s->h;
-    }
-    l->put = l->taken = s->endless ? s->start : 0;
-    l->end = s->endless ? UINT64_MAX : (uint64_t)s->images->n;
+    l->put = s->start;
     l->floats = (size_t)s->w * (size_t)s->h * (size_t)s->c;
-    if (s->endless)
-        DS_ALLOC(l->order, (size_t)s->images->n);
+    DS_ALLOC(l->order, (size_t)s->images->n);
     DS_ZALLOC(l->cache, (size_t)s->images->n);
     return l;
 }

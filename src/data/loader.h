@@ -1,4 +1,5 @@
-/* Batches of prepared images, prefetched on threads of their own. */
+/* The endless stream of training images, in batches that are prefetched on threads of their own: each image
+ * once an epoch, in a seeded order; batches cross the borders of epochs. */
 #pragma once
 
 #include "data/data.h"
@@ -15,12 +16,9 @@ typedef struct ds_loader_setup {
     int batch;                 /* images a sub-batch */
     int threads;               /* >= 1 */
     size_t cache_bytes;        /* decoded images kept in memory */
-    const ds_augment *augment; /* NULL: ds_prepare_center */
-    /* true (training): seeded order, every image once an epoch, batches cross epoch borders.
-     * false: list order once; the last batch is padded with its last image */
-    bool endless;
+    const ds_augment *augment; /* to w x h; must outlive the loader */
     uint64_t seed;
-    uint64_t start; /* endless: position in the stream (images seen before) */
+    uint64_t start; /* position in the stream: images seen before */
     /* Told of an undecodable image, which another of its batch then replaces, unless all of them are bad;
      * NULL: such an image is an error. */
     void (*lost)(void *arg, uint32_t id, const ds_error *why);
@@ -31,12 +29,11 @@ typedef struct ds_batch {
     const float *pixels; /* batch x c x h x w, valid until the next call */
     const int *labels;   /* batch */
     const uint32_t *ids; /* batch: index into images */
-    int n;               /* real images (< batch only in the last padded batch) */
 } ds_batch;
 
 int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e);
-/* Next batch in order; n = 0 at the end of a list that is not endless. Blocks until it is there; an
- * undecodable image is an error here (it stays one on later calls). Bit-equal for any number of threads. */
+/* Next batch in order. Blocks until it is there; an undecodable image is an error here (it stays one on later
+ * calls). Bit-equal for any number of threads. */
 int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e);
 void ds_loader_free(ds_loader *l);
 /* Bytes that one takes, without decoded images. */

@@ -44,7 +44,7 @@ static void step_operand(ds_paths *p, ds_path *next)
 {
     struct stat st;
     const char *path = p->setup.operands[p->operand++];
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+    if (p->setup.files || stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
         give(next, ds_strdup(path));
         return;
     }

@@ -12,6 +12,7 @@ typedef struct ds_paths ds_paths; /* opaque */
 typedef struct ds_paths_setup {
     const char *const *operands; /* n_operands: images, whatever their suffix, and folders */
     int n_operands;
+    bool files; /* no operand is a folder: one that is cannot be read */
     /* n_lists: files with a path a line, "-": standard input; they follow the operands */
     const char *const *lists;
     int n_lists;

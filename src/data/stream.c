@@ -97,7 +97,7 @@ int ds_stream_new(const ds_stream_setup *setup, ds_stream **stream, ds_error *e)
     DS_ZALLOC(s->places, 2 * most);
     DS_ALLOC(s->pixels, 2 * most * s->floats);
     DS_ALLOC(s->items, most);
-    DS_ALLOC(s->batch, most * s->floats);
+    DS_ZALLOC(s->batch, most * s->floats); /* who computes a whole batch reads all of it */
     int rc = ds_ring_new(2 * most, setup->threads, fill, s, &s->ring, e);
     if (rc)
         ds_stream_free(s);

@@ -24,7 +24,7 @@ typedef struct ds_stream_batch {
     const ds_stream_item *const *items; /* n, in order */
     int n;                              /* <= most; 0: the end */
     int images;                         /* items without an error */
-    const float *pixels;                /* images x c x h x w */
+    const float *pixels;                /* images x c x h x w; room for `most` of them */
 } ds_stream_batch;
 
 int ds_stream_new(const ds_stream_setup *s, ds_stream **stream, ds_error *e);

@@ -1,12 +1,18 @@
 #include "train/evaluate.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "data/stream.h"
 
-static int next_images(ds_ensemble *nets, ds_loader *loader, const ds_eval_setup *s, ds_batch *b, ds_error *e)
+/* A whole batch is computed in any case: what is behind the last image is of one before. */
+static int next_images(ds_ensemble *nets, ds_stream *stream, const ds_eval_setup *s, ds_stream_batch *b,
+                       ds_error *e)
 {
     const int batch = ds_net_get_info(nets->nets[0])->batch;
     const double start = ds_now();
-    DS_TRY(ds_loader_next(loader, b, e));
+    DS_TRY(ds_stream_next(stream, b, e));
+    for (int i = 0; i < b->n; i++)
+        if (b->items[i]->error.code)
+            return ds_error_pass(e, &b->items[i]->error);
     const double ready = ds_now();
     DS_TRY(ds_ensemble_forward(nets, b->pixels, batch, e));
     if (s->times) {
@@ -19,7 +25,7 @@ static int next_images(ds_ensemble *nets, ds_loader *loader, const ds_eval_setup
     return DS_OK;
 }
 
-static int answer_all(ds_ensemble *nets, ds_loader *loader, const ds_eval_setup *s, ds_answers *a,
+static int answer_all(ds_ensemble *nets, ds_stream *stream, const ds_eval_setup *s, ds_answers *a,
                       ds_error *e)
 {
     ds_net *net = nets->nets[0];
@@ -31,19 +37,18 @@ static int answer_all(ds_ensemble *nets, ds_loader *loader, const ds_eval_setup 
     if (novelty && !a->novelty)
         DS_ALLOC(a->novelty, a->n);
     for (size_t done = 0; done < a->n;) {
-        ds_batch b;
+        ds_stream_batch b;
         if (s->interrupted && *s->interrupted)
             return ds_fail(e, DS_EINTERRUPT, "interrupted after %zu of %zu images", done, a->n);
-        DS_TRY(next_images(nets, loader, s, &b, e));
-        for (int i = 0; i < b.n; i++) {
+        DS_TRY(next_images(nets, stream, s, &b, e));
+        for (size_t i = 0; i < (size_t)b.n; i++, done++) {
             if (novelty)
-                a->novelty[b.ids[i]] = novelty[i];
-            ds_answers_put(a, b.ids[i], ds_ensemble_logits(nets) + (size_t)i * (size_t)info->logits,
-                           &s->score, info->cost_temperature, s->top);
+                a->novelty[done] = novelty[i];
+            ds_answers_put(a, done, ds_ensemble_logits(nets) + i * (size_t)info->logits, &s->score,
+                           info->cost_temperature, s->top);
             if (s->see)
-                s->see(s->viewer, b.ids[i], features + (size_t)i * depths->row);
+                s->see(s->viewer, done, features + i * depths->row);
         }
-        done += (size_t)b.n;
     }
     return DS_OK;
 }
@@ -51,21 +56,20 @@ static int answer_all(ds_ensemble *nets, ds_loader *loader, const ds_eval_setup 
 int ds_evaluate(ds_ensemble *nets, const ds_eval_setup *setup, ds_answers *a, ds_error *e)
 {
     const ds_net_info *info = ds_net_get_info(nets->nets[0]);
-    const ds_images images = {.n = (int)a->n, a->paths, a->labels, a->file};
-    const ds_loader_setup s = {.images = &images,
-                               .w = info->w,
-                               .h = info->h,
-                               .c = info->c,
-                               .batch = info->batch,
-                               .threads = setup->loaders};
-    ds_loader *loader;
-    DS_TRY(ds_loader_new(&s, &loader, e));
+    const ds_paths_setup listed = {
+        .operands = (const char *const *)a->paths, .n_operands = (int)a->n, .files = true};
+    ds_stream_setup s = {
+        .w = info->w, .h = info->h, .c = info->c, .most = info->batch, .threads = setup->loaders};
+    ds_stream *stream;
+    DS_TRY(ds_paths_new(&listed, &s.paths, e));
+    int rc = ds_stream_new(&s, &stream, e);
     a->classes = info->classes;
     a->abstain = info->abstain;
     ds_answers_begin(a, setup->keep_logits);
     ds_ensemble first = {.nets = {nets->nets[0]}, .n = 1, .views = 1};
-    int rc = answer_all(setup->one ? &first : nets, loader, setup, a, e);
-    ds_loader_free(loader);
+    rc = rc ? rc : answer_all(setup->one ? &first : nets, stream, setup, a, e);
+    ds_stream_free(stream);
+    ds_paths_free(s.paths);
     return rc;
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cfg/cfg.h"
-#include "data/loader.h"
+#include "data/data.h"
 #include "host/host.h"
 #include "select/answers.h"
 #include "train/ensemble.h"

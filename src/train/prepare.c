@@ -53,7 +53,6 @@ int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t 
                                .threads = job->setup.loaders,
                                .cache_bytes = cache_bytes,
                                .augment = &job->augment,
-                               .endless = true,
                                .seed = seed,
                                .start = start,
                                .lost = job->setup.skip_bad ? on_lost : NULL,

@@ -25,7 +25,9 @@ enum { N = 23, SIDE = 28, FLOATS = SIDE * SIDE };
 static char dir[] = "/tmp/test_loader_XXXXXX";
 static ds_images images; /* N grey PNGs; the first pixel of image i is 10 * i */
 
-static const ds_augment augment = {.min_size = 28,
+static const ds_augment augment = {.w = SIDE,
+                                   .h = SIDE,
+                                   .min_size = 28,
                                    .max_size = 40,
                                    .angle = 10,
                                    .aspect = .75,
@@ -76,7 +78,6 @@ static ds_loader_setup endless(int batch, int threads)
                              .threads = threads,
                              .cache_bytes = 1 << 20,
                              .augment = &augment,
-                             .endless = true,
                              .seed = 7};
 }
 
@@ -96,8 +97,7 @@ static void collect(const ds_loader_setup *s, int n, uint32_t *ids, float *pixel
     ds_batch b;
     for (int i = 0; i < n; i++) {
         assert_int_equal(ds_loader_next(l, &b, NULL), 0);
-        assert_int_equal(b.n, s->batch);
-        for (int k = 0; k < b.n; k++)
+        for (int k = 0; k < s->batch; k++)
             assert_int_equal(b.labels[k], images.labels[b.ids[k]]);
         memcpy(ids + i * s->batch, b.ids, (size_t)s->batch * sizeof *ids);
         if (pixels)
@@ -176,34 +176,7 @@ static void test_start_continues_a_stream(void **state)
     free(b);
 }
 
-static void test_a_list_once_with_padding(void **state)
-{
-    (void)state;
-    ds_loader_setup s = endless(5, 2);
-    s.augment = NULL;
-    s.endless = false;
-    ds_loader *l = open_loader(&s);
-    ds_batch b;
-    int seen = 0;
-    for (int i = 0; i < 5; i++) {
-        assert_int_equal(ds_loader_next(l, &b, NULL), 0);
-        assert_int_equal(b.n, i < 4 ? 5 : 3);
-        for (int k = 0; k < 5; k++) {
-            int expected = k < b.n ? seen + k : N - 1;
-            assert_int_equal(b.ids[k], expected);
-            assert_int_equal(b.labels[k], expected % 4);
-            assert_true(fabsf(b.pixels[k * FLOATS] - (float)(10 * expected) / 255.f) < 1e-6f);
-        }
-        seen += b.n;
-    }
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(ds_loader_next(l, &b, NULL), 0);
-        assert_int_equal(b.n, 0);
-    }
-    ds_loader_free(l);
-}
-
-/* Image 9 is damaged: the batches before it come, then the error, again and again. */
+/* Image 9 is damaged: some batches may come before it, then the error, again and again. */
 static void test_undecodable_image(void **state)
 {
     (void)state;
@@ -212,16 +185,14 @@ static void test_undecodable_image(void **state)
     assert_true(fputs("no image", f) >= 0);
     assert_int_equal(fclose(f), 0);
     ds_loader_setup s = endless(4, 3);
-    s.endless = false;
     ds_loader *l = open_loader(&s);
     ds_batch b;
     ds_error e = {0};
-    assert_int_equal(ds_loader_next(l, &b, &e), 0);
-    assert_int_equal(ds_loader_next(l, &b, &e), 0);
+    for (int left = N; !ds_loader_next(l, &b, NULL); left--)
+        assert_int_not_equal(left, 0);
     for (int i = 0; i < 3; i++) {
         e = (ds_error){0};
         assert_int_equal(ds_loader_next(l, &b, &e), DS_EINPUT);
-        assert_int_equal(b.n, 0);
         assert_string_equal(e.file, images.paths[9]);
         assert_non_null(strstr(e.text, "cannot decode"));
     }
@@ -247,7 +218,7 @@ static void test_lost_image(void **state)
     ds_loader *l = open_loader(&s);
     for (int i = 0; i < 2 * N / 5; i++) {
         assert_int_equal(ds_loader_next(l, &b, NULL), 0);
-        for (int k = 0; k < b.n; k++) {
+        for (int k = 0; k < s.batch; k++) {
             assert_int_not_equal(b.ids[k], 9);
             assert_int_equal(b.labels[k], images.labels[b.ids[k]]);
         }
@@ -317,7 +288,6 @@ static void test_free_at_any_moment(void **state)
     (void)state;
     for (int i = 0; i < 40; i++) {
         ds_loader_setup s = endless(1 + i % 9, 1 + i % 4);
-        s.endless = i % 3;
         ds_loader *l = open_loader(&s);
         ds_batch b;
         for (int k = 0; k < i % 5; k++)
@@ -387,7 +357,6 @@ int main(void)
         cmocka_unit_test(test_batch_larger_than_an_epoch),
         cmocka_unit_test(test_threads_and_cache_change_nothing),
         cmocka_unit_test(test_start_continues_a_stream),
-        cmocka_unit_test(test_a_list_once_with_padding),
         cmocka_unit_test(test_undecodable_image),
         cmocka_unit_test(test_lost_image),
         cmocka_unit_test(test_probe_and_drop),
