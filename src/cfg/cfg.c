@@ -102,10 +102,13 @@ const ds_layer *ds_cfg_file_plugin(const char *path, int *line)
 
 /* ---- the text for the host ---- */
 
-static bool is_replaced(const char *key, int batch)
+static bool is_replaced(const ds_pair *p, int batch)
 {
-    return strcmp(key, "flip") == 0 || strcmp(key, "seen") == 0 || strcmp(key, "precision") == 0 ||
-           (batch > 0 && (strcmp(key, "batch") == 0 || strcmp(key, "subdivisions") == 0));
+    for (const char *const *own = ds_net_own_keys; *own; own++)
+        if (strcmp(p->key, *own) == 0)
+            return true;
+    return strcmp(p->key, "seen") == 0 || strcmp(p->value, ds_policy_names[DS_COSINE]) == 0 ||
+           (batch > 0 && (strcmp(p->key, "batch") == 0 || strcmp(p->key, "subdivisions") == 0));
 }
 
 static void lower_net(const ds_section *s, int batch, int subdivisions, FILE *out)
@@ -114,7 +117,7 @@ static void lower_net(const ds_section *s, int batch, int subdivisions, FILE *ou
     if (batch > 0)
         fprintf(out, "batch=%d\nsubdivisions=%d\n", batch, subdivisions > 0 ? subdivisions : 1);
     for (int i = 0; i < s->n; i++)
-        if (!is_replaced(s->pairs[i].key, batch))
+        if (!is_replaced(&s->pairs[i], batch))
             fprintf(out, "%s=%s\n", s->pairs[i].key, s->pairs[i].value);
 }
 

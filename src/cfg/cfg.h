@@ -26,7 +26,7 @@ typedef struct ds_shape {
     int h, w, c, outputs;
 } ds_shape;
 
-/* The options of [net] that we use ourselves. Names and defaults are the host's, `flip` is ours. */
+/* The options of [net] that we use ourselves. Names and defaults are the host's, but for ds_net_own_keys. */
 typedef struct ds_net_options {
     int batch, subdivisions, time_steps;
     int height, width, channels, inputs; /* inputs 0: height * width * channels */
@@ -41,10 +41,20 @@ typedef struct ds_net_options {
     double max_ratio, min_ratio; /* NAN: from max_crop, min_crop */
     bool center, flip, random;
     double angle, aspect, saturation, exposure, hue;
+    int cutout;
 } ds_net_options;
 
-typedef enum ds_policy { DS_CONSTANT, DS_STEP, DS_EXP, DS_POLY, DS_STEPS, DS_SIGMOID, DS_RANDOM } ds_policy;
-extern const char *const ds_policy_names[]; /* in the order of ds_policy, NULL-terminated */
+typedef enum ds_policy {
+    DS_CONSTANT,
+    DS_STEP,
+    DS_EXP,
+    DS_POLY,
+    DS_STEPS,
+    DS_SIGMOID,
+    DS_RANDOM,
+    DS_COSINE, /* ours */
+} ds_policy;
+extern const char *const ds_policy_names[];    /* in the order of ds_policy, NULL-terminated */
 extern const char *const ds_precision_names[]; /* "f32", "bf16", "auto", NULL */
 
 typedef struct ds_cfg {
@@ -78,8 +88,9 @@ const ds_layer *ds_section_plugin(const char *name);
 /* Such a plugin of a section in the file, NULL where there is none or no cfg; *line: of that section. */
 const ds_layer *ds_cfg_file_plugin(const char *path, int *line);
 
-/* The keys of [net], stored in ds_net_options. */
+/* The keys of [net], stored in ds_net_options, and the names of those that the host does not have. */
 extern const ds_option ds_net_keys[];
+extern const char *const ds_net_own_keys[]; /* NULL ends them */
 
 /* The text for the host's parser: plugin sections lowered, keys of our own left out, `batch` and
  * `subdivisions` replaced when batch > 0. Fresh memory. */

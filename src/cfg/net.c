@@ -4,8 +4,11 @@
 #include <limits.h>
 
 const char *const ds_policy_names[] = {
-    [DS_CONSTANT] = "constant", [DS_STEP] = "step",       [DS_EXP] = "exp",       [DS_POLY] = "poly",
-    [DS_STEPS] = "steps",       [DS_SIGMOID] = "sigmoid", [DS_RANDOM] = "random", NULL};
+    [DS_CONSTANT] = "constant", [DS_STEP] = "step",     [DS_EXP] = "exp",
+    [DS_POLY] = "poly",         [DS_STEPS] = "steps",   [DS_SIGMOID] = "sigmoid",
+    [DS_RANDOM] = "random",     [DS_COSINE] = "cosine", NULL};
+
+const char *const ds_net_own_keys[] = {"flip", "precision", "cutout", NULL};
 
 const char *const ds_precision_names[] = {"f32", "bf16", "auto", NULL};
 
@@ -48,6 +51,8 @@ const ds_option ds_net_keys[] = {
     OPT_REAL("saturation", saturation, "largest factor of the saturation", .def = "1", OPT_RANGE(0.01, 100)),
     OPT_REAL("exposure", exposure, "largest factor of the brightness", .def = "1", OPT_RANGE(0.01, 100)),
     OPT_REAL("hue", hue, "largest shift of the hue", .def = "0", OPT_RANGE(0, 1)),
+    OPT_INT("cutout", cutout, "side in pixels of a square of each training image that is hidden, 0: none",
+            .def = "0", OPT_FROM(0)),
     OPT_CHECK(DS_TEXT, "seen", "in stock files, but not read by the host"),
     OPT_CHECK(DS_BOOL, "notruth", "no truth is loaded"),
     OPT_BOOL("random", random, "change the image size between batches"),
@@ -94,6 +99,16 @@ static int check_policy(const ds_cfg *cfg, ds_error *e)
                            steps, scales);
 }
 
+static int check_cutout(const ds_cfg *cfg, ds_error *e)
+{
+    const ds_net_options *n = &cfg->net;
+    if (!n->cutout || !n->width || (n->cutout < n->width && n->cutout < n->height))
+        return DS_OK;
+    return ds_section_fail(cfg, cfg->sections, "cutout", e,
+                           "cutout=%d of images of %d x %d, expected a smaller square", n->cutout, n->width,
+                           n->height);
+}
+
 int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e)
 {
     const int before = ds_failures(e);
@@ -109,5 +124,6 @@ int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e)
     DS_TRY(whole ? ds_keep(e, input) : DS_OK);
     DS_TRY(ds_keep(e, check_batch(cfg, e)));
     DS_TRY(ds_keep(e, check_policy(cfg, e)));
+    DS_TRY(ds_keep(e, check_cutout(cfg, e)));
     return ds_failed_since(e, before);
 }

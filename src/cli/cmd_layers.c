@@ -87,9 +87,14 @@ static void put_row(const ds_option *o)
     printf(" | %s |\n", o->help);
 }
 
-static void put_table(const ds_option *table)
+static void put_head(void)
 {
     puts("| key | value | default | only with | meaning |\n|---|---|---|---|---|");
+}
+
+static void put_table(const ds_option *table)
+{
+    put_head();
     for (const ds_option *o = table; o->type != DS_END; o++)
         put_row(o);
 }
@@ -114,9 +119,10 @@ static void print_markdown(void)
         put_table(layer->options);
     }
     put_confidences();
-    const ds_option net[] = {*ds_option_find(ds_net_keys, "flip"), {.type = DS_END}};
-    puts("\n## `[net]`\n\nThe keys of stock Darknet and one more:\n");
-    put_table(net);
+    puts("\n## `[net]`\n\nThe keys of stock Darknet, `policy=cosine` and more:\n");
+    put_head();
+    for (const char *const *name = ds_net_own_keys; *name; name++)
+        put_row(ds_option_find(ds_net_keys, *name));
     puts("\n## `.data` files\n");
     put_table(ds_datafile_options);
 }

@@ -42,7 +42,23 @@ ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r)
     d.hue = uniform(r, -a->hue, a->hue);
     d.saturation = uniform_factor(r, a->saturation);
     d.exposure = uniform_factor(r, a->exposure);
+    if (a->cutout) {
+        d.cut_x = (int)ds_rng_below(r, (uint64_t)a->w);
+        d.cut_y = (int)ds_rng_below(r, (uint64_t)a->h);
+    }
     return d;
+}
+
+/* The square may reach over the border, so that every pixel is hidden equally often. */
+static void cut(float *plane, const ds_augment *a, const ds_draw *d)
+{
+    const int w = a->w, h = a->h, left = d->cut_x - a->cutout / 2, top = d->cut_y - a->cutout / 2;
+    double sum = 0;
+    for (int i = 0; i < w * h; i++)
+        sum += plane[i];
+    for (int y = top < 0 ? 0 : top; y < h && y < top + a->cutout; y++)
+        for (int x = left < 0 ? 0 : left; x < w && x < left + a->cutout; x++)
+            plane[(size_t)y * (size_t)w + (size_t)x] = (float)(sum / (w * h));
 }
 
 void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out)
@@ -52,6 +68,8 @@ void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *dr
     else
         ds_crop_random(im, a->w, a->h, draw, out);
     ds_distort(out, im->c, (size_t)a->w * (size_t)a->h, draw);
+    for (int k = 0; a->cutout && k < im->c; k++)
+        cut(out + (size_t)k * (size_t)a->w * (size_t)a->h, a, draw);
 }
 
 void ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,

@@ -67,10 +67,11 @@ typedef struct ds_augment {
     double hue;                          /* 0: none */
     bool flip;                           /* mirror half of the images */
     bool center;                         /* the central square instead of a random crop */
+    int cutout;                          /* side of a square that is hidden, network pixels; 0: none */
 } ds_augment;
 /* One augmented image, a function of (image, augment, seed, epoch, sample) alone. out: c x h x w floats in
  * [0, 1], what the host's functions (rotate_crop_image, flip_image, distort_image) give for the same drawn
- * numbers. */
+ * numbers, and then a square of it in the mean colour of the image (cutout: DeVries & Taylor 2017). */
 void ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,
                           uint64_t sample, float *out);
 
@@ -84,11 +85,12 @@ typedef struct ds_draw {
     bool flip;
     float hue;                  /* added, in turns */
     float saturation, exposure; /* factors */
+    int cut_x, cut_y;           /* the pixel in the middle of the square that is hidden */
 } ds_draw;
 
 /* The numbers for an image of iw x ih pixels. */
 ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r);
-/* Crop, rotate, mirror and distort. out: c x h x w floats. */
+/* Crop, rotate, mirror, distort and cut out. out: c x h x w floats. */
 void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out);
 
 /* crop.c: c x h x w floats in [0, 1], scaled, shifted, rotated by bilinear interpolation and mirrored; zero

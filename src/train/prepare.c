@@ -285,7 +285,8 @@ static ds_augment make_augment(const ds_net_options *o, const ds_net_info *info)
                         .exposure = o->exposure,
                         .hue = o->hue,
                         .flip = o->flip,
-                        .center = o->center};
+                        .center = o->center,
+                        .cutout = o->cutout};
 }
 
 static int warmup_epochs(const ds_job *job)

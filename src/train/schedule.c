@@ -42,6 +42,8 @@ float ds_schedule_rate(const ds_net_options *o, uint64_t b, uint64_t seed)
         return powered(o, (float)o->gamma, (double)b);
     case DS_POLY:
         return powered(o, 1 - (float)b / (float)o->max_batches, power);
+    case DS_COSINE:
+        return (float)(o->learning_rate * (1 + cos(M_PI * (double)b / o->max_batches)) / 2);
     case DS_RANDOM: {
         ds_rng r = ds_rng_make(seed, b, RATE_KEY);
         return powered(o, (float)ds_rng_uniform(&r), power);

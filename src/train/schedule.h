@@ -16,6 +16,7 @@
  *   exp:       learning_rate gamma^b
  *   poly:      learning_rate (1 - b / max_batches)^power
  *   sigmoid:   learning_rate / (1 + e^(gamma (b - step)))
+ *   cosine:    learning_rate (1 + cos(pi b / max_batches)) / 2; ours, not the host's
  *   random:    learning_rate u^power, u uniform in [0, 1) and a function of (seed, b)
  *
  * One deviation: b - step of `sigmoid` is signed; the host's unsigned difference wraps to 2^64 - x before

@@ -168,6 +168,8 @@ static void test_net(void **state)
         {NET "policy=steps\nsteps=1,2.5\nscales=.1,.1\n" CONV, 7, "whole numbers"},
         {NET "steps=1,\n" CONV, 6, "steps=1,"},
         {NET "policy=step\nstep=0\n" CONV, 7, "step=0"},
+        {NET "cutout=-1\n" CONV, 6, "cutout=-1"},
+        {"[net]\ncutout=5\nwidth=9\nheight=5\nchannels=1\n" CONV, 2, "cutout=5 of images of 9 x 5"},
     };
     CHECK_BAD(cases);
     ds_cfg *cfg = parse(NET CONV, NULL);
@@ -357,7 +359,7 @@ static void test_lower(void **state)
 {
     (void)state;
     static const char text[] =
-        "[network]\nbatch= 4\nwidth=2\nseen=1\nheight=2\nflip=0\nchannels=1\n"
+        "[network]\nbatch= 4\nwidth=2\nseen=1\nheight=2\nflip=0\nchannels=1\npolicy=cosine\ncutout=1\n"
         "[conv]\nfilters= 3\n[soft]\ntemperature=2\ngroups=1\n[reject]\nthreshold=.5\n";
     char *out = lower(text, 0, 0);
     assert_string_equal(out, "[net]\nbatch=4\nwidth=2\nheight=2\nchannels=1\n\n[convolutional]\nfilters=3\n\n"

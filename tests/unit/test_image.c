@@ -608,6 +608,43 @@ static void test_draws_stay_in_their_ranges(void **state)
         assert_in_range(sizes[size], n / 21 / 2, n / 21 * 2);
 }
 
+/* Nothing but the square of the draw changes, to the mean colour; every pixel is hidden equally often. */
+static void test_cutout(void **state)
+{
+    (void)state;
+    enum { W = 12, H = 10, SIDE = 4, DRAWS = 12000 };
+    ds_augment a = {
+        .w = W, .h = H, .min_size = H, .max_size = H, .aspect = 1, .saturation = 1, .exposure = 1};
+    ds_image im = make_image(W, H, 3, 8);
+    float whole[3 * W * H], out[3 * W * H];
+    int hidden[W * H] = {0};
+    for (int i = 0; i < DRAWS; i++) {
+        a.cutout = 0;
+        ds_prepare_augmented(&im, &a, 1, 0, (uint64_t)i, whole);
+        a.cutout = SIDE;
+        ds_prepare_augmented(&im, &a, 1, 0, (uint64_t)i, out);
+        ds_rng r = ds_rng_make(1, 0, (uint64_t)i);
+        const ds_draw d = ds_augment_draw(&a, W, H, &r);
+        for (int k = 0; k < 3 * W * H; k++) {
+            const int x = k % W - d.cut_x + SIDE / 2, y = k / W % H - d.cut_y + SIDE / 2, plane = k / (W * H);
+            const bool inside = x >= 0 && x < SIDE && y >= 0 && y < SIDE;
+            double mean = 0;
+            for (int j = 0; inside && i < 10 && j < W * H; j++)
+                mean += whole[plane * W * H + j] / (double)(W * H);
+            if (!inside)
+                assert_true(out[k] == whole[k]);
+            else if (i < 10)
+                assert_float_equal(out[k], mean, 1e-6);
+            hidden[k % (W * H)] += inside && plane == 0;
+        }
+    }
+    for (int k = 0; k < W * H; k++)
+        if (k % W >= SIDE && k % W < W - SIDE && k / W >= SIDE && k / W < H - SIDE)
+            assert_in_range(hidden[k], DRAWS * SIDE * SIDE / (W * H) * 0.8,
+                            DRAWS * SIDE * SIDE / (W * H) * 1.2);
+    ds_image_clear(&im);
+}
+
 static void test_augment_depends_on_its_key_alone(void **state)
 {
     (void)state;
@@ -792,6 +829,7 @@ int main(void)
         cmocka_unit_test(test_augment_equals_host),
         cmocka_unit_test(test_colours_equal_host),
         cmocka_unit_test(test_draws_stay_in_their_ranges),
+        cmocka_unit_test(test_cutout),
         cmocka_unit_test(test_augment_depends_on_its_key_alone),
         cmocka_unit_test(test_views),
         cmocka_unit_test(test_views_of_large_images),

@@ -34,7 +34,7 @@ static void test_constant_and_burn_in(void **state)
 static void test_burn_in_comes_before_every_policy(void **state)
 {
     (void)state;
-    for (int policy = DS_CONSTANT; policy <= DS_RANDOM; policy++) {
+    for (int policy = DS_CONSTANT; policy <= DS_COSINE; policy++) {
         ds_net_options o = options(policy);
         o.burn_in = 10, o.power = 1, o.max_batches = 100;
         assert_rate(o, 5, 0.05);
@@ -66,7 +66,7 @@ static void test_steps(void **state)
     assert_true(ds_schedule_rate(&o, 200, 1) == 0.1f * 0.1f * 0.5f);
 }
 
-static void test_exp_poly_sigmoid(void **state)
+static void test_exp_poly_cosine_sigmoid(void **state)
 {
     (void)state;
     ds_net_options o = options(DS_EXP);
@@ -76,6 +76,12 @@ static void test_exp_poly_sigmoid(void **state)
     o.max_batches = 100;
     assert_rate(o, 50, 0.00625);
     assert_rate(o, 100, 0);
+    o = options(DS_COSINE);
+    o.max_batches = 300;
+    assert_rate(o, 0, 0.1);
+    assert_rate(o, 100, 0.075);
+    assert_rate(o, 150, 0.05);
+    assert_rate(o, 300, 0);
     o = options(DS_SIGMOID);
     o.gamma = 0.1, o.step = 20;
     assert_rate(o, 20, 0.05);
@@ -115,7 +121,7 @@ int main(void)
         cmocka_unit_test(test_burn_in_comes_before_every_policy),
         cmocka_unit_test(test_step),
         cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_exp_poly_sigmoid),
+        cmocka_unit_test(test_exp_poly_cosine_sigmoid),
         cmocka_unit_test(test_poly_is_the_hosts_float),
         cmocka_unit_test(test_random),
     };
