@@ -14,10 +14,10 @@ const char *const ds_novelty_names[DS_NOVELTIES + 1] = {"joint", "mahalanobis", 
 #undef NAME
 };
 
-enum { ALL_DEPTHS, LAST_DEPTH, ROWS = 128, LANES = 8 };
+enum { ALL_DEPTHS, LAST_DEPTH, ROWS = 128, LANES = 16, COLUMNS = 4 };
 
 /* A number of each of LANES images. */
-typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double))));
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float))));
 
 /* What a score looks at, and which share of the distance to all images it takes off. */
 static const struct {
@@ -83,13 +83,20 @@ static ds_cloud cloud_in(float *memory, size_t c, size_t n)
 /* ---- scores ---- */
 
 /* x = L^-1 x of some images at once, since L may be larger than a cache; factor: L, n x n, column by
- * column. */
+ * column. COLUMNS of them a turn: each loads and stores the rest of x once. */
 FAST static void substitute(const float *factor, size_t n, lanes *x)
 {
-    for (size_t j = 0; j < n; j++, factor += n) {
-        x[j] /= factor[j];
-        for (size_t i = j + 1; i < n; i++)
-            x[i] -= factor[i] * x[j];
+    for (size_t j = 0; j < n; j += COLUMNS) {
+        const size_t end = j + COLUMNS < n ? j + COLUMNS : n;
+        for (size_t k = j; k < end; k++) {
+            x[k] /= factor[k * n + k];
+            for (size_t i = k + 1; i < end; i++)
+                x[i] -= factor[k * n + i] * x[k];
+        }
+        const float *column = factor + j * n;
+        for (size_t i = end; i < n; i++)
+            x[i] -= column[i] * x[j] + column[n + i] * x[j + 1] + column[2 * n + i] * x[j + 2] +
+                    column[3 * n + i] * x[j + 3];
     }
 }
 
