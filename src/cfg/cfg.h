@@ -42,6 +42,8 @@ typedef struct ds_net_options {
     bool center, flip, random;
     double angle, aspect, saturation, exposure, hue;
     int cutout;
+    int average;                                  /* ds_average_kind */
+    double ema_alpha, average_from, average_rate; /* average_rate NAN: the rate that there is */
 } ds_net_options;
 
 typedef enum ds_policy {
@@ -54,6 +56,7 @@ typedef enum ds_policy {
     DS_RANDOM,
     DS_COSINE, /* ours */
 } ds_policy;
+typedef enum ds_average_kind { DS_AVERAGE_NONE, DS_AVERAGE_EMA, DS_AVERAGE_SWA } ds_average_kind;
 extern const char *const ds_policy_names[];    /* in the order of ds_policy, NULL-terminated */
 extern const char *const ds_precision_names[]; /* "f32", "bf16", "auto", NULL */
 

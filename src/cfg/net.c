@@ -8,7 +8,10 @@ const char *const ds_policy_names[] = {
     [DS_POLY] = "poly",         [DS_STEPS] = "steps",   [DS_SIGMOID] = "sigmoid",
     [DS_RANDOM] = "random",     [DS_COSINE] = "cosine", NULL};
 
-const char *const ds_net_own_keys[] = {"flip", "precision", "cutout", NULL};
+const char *const ds_net_own_keys[] = {"flip",      "precision",    "cutout",       "average",
+                                       "ema_alpha", "average_from", "average_rate", NULL};
+
+static const char *const average_names[] = {"none", "ema", "swa", NULL};
 
 const char *const ds_precision_names[] = {"f32", "bf16", "auto", NULL};
 
@@ -53,6 +56,16 @@ const ds_option ds_net_keys[] = {
     OPT_REAL("hue", hue, "largest shift of the hue", .def = "0", OPT_RANGE(0, 1)),
     OPT_INT("cutout", cutout, "side in pixels of a square of each training image that is hidden, 0: none",
             .def = "0", OPT_FROM(0)),
+    OPT_ENUM("average", average, average_names,
+             "validate and save an average of the weights: of all steps, fading, or of the last epochs",
+             .def = "none"),
+    OPT_REAL("ema_alpha", ema_alpha, "share of the average that each step keeps", .def = "0.999",
+             OPT_RANGE(0, 0.9999999), .when = "average=ema"),
+    OPT_REAL("average_from", average_from, "share of the run before the epochs that are averaged",
+             .def = "0.6", OPT_RANGE(0, 1), .when = "average=swa"),
+    OPT_REAL("average_rate", average_rate,
+             "learning rate from there on; without it that of the batch where it begins", OPT_FROM(0),
+             .when = "average=swa"),
     OPT_CHECK(DS_TEXT, "seen", "in stock files, but not read by the host"),
     OPT_CHECK(DS_BOOL, "notruth", "no truth is loaded"),
     OPT_BOOL("random", random, "change the image size between batches"),

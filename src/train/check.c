@@ -142,14 +142,15 @@ static size_t around(const checker *k, int batch)
     return program + ds_loader_memory(&s) + (size_t)s.threads * 2 * k->widest + (size_t)k->all * 128;
 }
 
-/* Adam's moments. */
+/* Adam's moments, and the average. */
 static size_t moments(const ds_job *job)
 {
     int n;
     size_t numbers = 0;
     const ds_param *p = ds_net_params(job->net, &n);
-    for (int i = 0; i < n && job->cfg->net.adam; i++)
-        numbers += p[i].gradient ? 2 * p[i].n : 0;
+    const size_t kept = (job->cfg->net.adam ? 2 : 0) + (job->cfg->net.average != DS_AVERAGE_NONE);
+    for (int i = 0; i < n; i++)
+        numbers += p[i].gradient ? kept * p[i].n : 0;
     return numbers * sizeof(float);
 }
 

@@ -2,6 +2,8 @@
  *
  *   layers.L.NAME F32           parameters and averages of layer L; NAME.2, … where it has several of a name
  *   layers.L.NAME.momentum F32  [n, 1]; with Adam .adam [2, n], its m and v
+ *   average F32                 [numbers, 1]: with average=, that of the trained arrays, one after the other
+ *   average.state U64           [2, 1]: see ds_average
  *   history F32 or F64          [images, row]: what the target remembers of each training image
  *   counters U64, numbers F64   [9, 1], [8, 1]: see the enums
  *   images U64                  [images, 1]: their keys (see ds_images)
@@ -75,7 +77,7 @@ static void add(state *s, const char *name, const char *dtype, size_t rows, size
 }
 
 /* All arrays but those of the images. */
-static void add_arrays(const ds_job *job, state *s)
+static void add_arrays(ds_job *job, state *s)
 {
     int n;
     const ds_param *p = ds_net_params(job->net, &n);
@@ -94,6 +96,9 @@ static void add_arrays(const ds_job *job, state *s)
         else if (p[i].gradient)
             add(s, more, "F32", p[i].n, 1, p[i].gradient);
     }
+    ds_saved mean[2];
+    for (int i = 0, k = ds_average_arrays(&job->mean, mean); i < k; i++)
+        DS_PUSH(s->arrays, s->n, mean[i]);
     add(s, "counters", "U64", COUNTERS, 1, s->counters);
     add(s, "numbers", "F64", NUMBERS, 1, s->numbers);
 }

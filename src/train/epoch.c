@@ -147,7 +147,6 @@ static void plot(ds_job *job, bool last)
     job->plotted = now;
 }
 
-/* The checkpoint comes last: all that it knows of is there. */
 static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_error *e)
 {
     char suffix[48];
@@ -166,7 +165,15 @@ static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_
     if (ds_job_done(job))
         DS_TRY(ds_job_save(job, ".weights", e));
     plot(job, ds_job_done(job));
-    return ds_checkpoint_write(job, e);
+    return DS_OK;
+}
+
+/* What is judged and saved is the average of the weights, where there is one; training goes on with the
+ * weights. */
+static void swap_average(ds_job *job)
+{
+    if (ds_average_swap(&job->mean))
+        ds_net_changed(job->net);
 }
 
 /* ---- the end of an epoch ---- */
@@ -192,6 +199,15 @@ static ds_result make_row(const ds_job *job, const ds_progress *progress, bool c
                        .images_per_second = (double)t->images / t->seconds};
 }
 
+static int judge(ds_job *job, ds_result *row, bool warming, bool complete, bool *best, ds_error *e)
+{
+    DS_TRY(reestimate(job, e));
+    DS_TRY(ds_job_check_finite(job, e));
+    DS_TRY(validate(job, row, e));
+    *best = !warming && ds_result_better(row, &job->best, job->by);
+    return save(job, row, *best, complete, e);
+}
+
 int ds_epoch_end(ds_job *job, ds_error *e)
 {
     const uint64_t n = (uint64_t)job->plan.images, before = job->seen - (uint64_t)job->plan.batch;
@@ -201,11 +217,13 @@ int ds_epoch_end(ds_job *job, ds_error *e)
         return DS_OK;
     ds_net_progress(job->net, (int)(before / n), &progress);
     ds_result row = make_row(job, &progress, complete);
-    DS_TRY(reestimate(job, e));
-    DS_TRY(ds_job_check_finite(job, e));
-    DS_TRY(validate(job, &row, e));
-    bool best = !progress.warming && ds_result_better(&row, &job->best, job->by);
-    DS_TRY(save(job, &row, best, complete, e));
+    bool best;
+    ds_average_add(&job->mean, row.batch, true);
+    swap_average(job);
+    int rc = judge(job, &row, progress.warming, complete, &best, e);
+    swap_average(job);
+    DS_TRY(rc);
+    DS_TRY(ds_checkpoint_write(job, e)); /* the last: all that it knows of is there */
     if (job->events->epoch)
         job->events->epoch(job->events->arg, &row, best);
     if (ds_job_done(job) && ds_job_batch(job) < job->plan.max_batches)
@@ -215,10 +233,19 @@ int ds_epoch_end(ds_job *job, ds_error *e)
     return DS_OK;
 }
 
+static int save_interrupted(ds_job *job, ds_error *e)
+{
+    DS_TRY(reestimate(job, e));
+    DS_TRY(ds_job_check_finite(job, e));
+    DS_TRY(ds_job_save(job, ".backup", e));
+    return ds_job_batch(job) < job->plan.max_batches ? DS_OK : ds_job_save(job, ".weights", e);
+}
+
 int ds_epoch_interrupted(ds_job *job, ds_error *e)
 {
     DS_TRY(ds_checkpoint_write(job, e)); /* first, for whoever waits ten seconds before it kills */
-    DS_TRY(reestimate(job, e));
-    DS_TRY(ds_job_check_finite(job, e));
-    return ds_job_save(job, ".backup", e);
+    swap_average(job);
+    int rc = save_interrupted(job, e);
+    swap_average(job);
+    return rc;
 }

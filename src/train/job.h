@@ -5,6 +5,7 @@
 #include "cfg/cfg.h"
 #include "data/loader.h"
 #include "host/host.h"
+#include "train/average.h"
 #include "train/optimizer.h"
 #include "train/train.h"
 
@@ -33,6 +34,7 @@ typedef struct ds_job {
     ds_train_plan plan;
     ds_augment augment;
     ds_optimizer *optimizer;
+    ds_average mean;   /* of the weights */
     ds_loader *stream; /* the training images, from `seen` on */
     double *losses;    /* info.batch: of the sub-batch at work */
     /* move on with the batches */
@@ -102,5 +104,5 @@ int ds_checkpoint_restore(ds_job *job, ds_error *e);
  * end of the run it may be incomplete. job->tally is cleared then: what still has images is an epoch whose
  * end is to come. DS_EINTERRUPT: interrupted in validation, nothing saved. */
 int ds_epoch_end(ds_job *job, ds_error *e);
-/* Without validation and line, for an interrupted run: BASE.ckpt, then BASE.backup. */
+/* Without validation and line, for an interrupted run: BASE.ckpt, then BASE.backup, at its end BASE.weights. */
 int ds_epoch_interrupted(ds_job *job, ds_error *e);

@@ -49,6 +49,7 @@ static void update(ds_job *job)
     job->rate = ds_schedule_rate(&job->cfg->net, (uint64_t)ds_job_batch(job), (uint64_t)job->setup.seed);
     ds_optimizer_step(job->optimizer, (float)job->rate);
     ds_net_changed(job->net);
+    ds_average_add(&job->mean, ds_job_batch(job), false);
     job->times.update += ds_now() - start;
 }
 
@@ -111,12 +112,9 @@ static int step(ds_job *job, ds_error *e)
 
 static int save_interrupted(ds_job *job, ds_error *e)
 {
-    const bool complete = ds_job_batch(job) >= job->plan.max_batches;
     DS_FREED char *name = NULL;
     size_t size;
     DS_TRY(ds_epoch_interrupted(job, e));
-    if (complete)
-        DS_TRY(ds_job_save(job, ".weights", e));
     FILE *f = ds_memstream(&name, &size);
     ds_put_word(f, ds_path_base(job->folder));
     fclose(f);

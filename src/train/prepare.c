@@ -125,7 +125,7 @@ static int make_plan(ds_job *job, ds_error *e)
                                 .batch = o->batch,
                                 .max_batches = (long)batches,
                                 .epochs = (int)epochs};
-    return DS_OK;
+    return ds_average_check(job->cfg, job->plan.epochs, e);
 }
 
 /* All that can be known without a network and without pixels; where `e` collects, all that is wrong. */
@@ -372,6 +372,7 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
         choose_best(job);
     const ds_param *params = ds_net_params(job->net, &n);
     job->optimizer = ds_optimizer_new(&job->cfg->net, params, n, job->plan.batch);
+    job->mean = ds_average_new(&job->cfg->net, params, n);
     DS_TRY(job->resumed ? ds_checkpoint_restore(job, e) : DS_OK);
     ds_net_set_seen(job->net, job->seen);
     job->augment = make_augment(&job->cfg->net, job->info);
@@ -390,6 +391,7 @@ void ds_job_close(ds_job *job)
     ds_loader_free(job->stream);
     free(job->losses);
     ds_optimizer_free(job->optimizer);
+    ds_average_clear(&job->mean);
     ds_net_free(job->net);
     ds_cfg_free(job->cfg);
     ds_results_clear(&job->results);

@@ -28,9 +28,19 @@ static float powered(const ds_net_options *o, double base, double exponent)
     return (float)((float)o->learning_rate * pow(base, exponent));
 }
 
+long ds_schedule_average(const ds_net_options *o)
+{
+    return (long)ceil(o->average_from * o->max_batches);
+}
+
 float ds_schedule_rate(const ds_net_options *o, uint64_t b, uint64_t seed)
 {
     float power = (float)o->power;
+    if (o->average == DS_AVERAGE_SWA && (long)b > ds_schedule_average(o)) {
+        if (!isnan(o->average_rate))
+            return (float)o->average_rate;
+        b = (uint64_t)ds_schedule_average(o);
+    }
     if (o->burn_in > 0 && b < (uint64_t)o->burn_in)
         return powered(o, (float)b / (float)o->burn_in, power);
     switch ((ds_policy)o->policy) {

@@ -20,5 +20,8 @@
  *   random:    learning_rate u^power, u uniform in [0, 1) and a function of (seed, b)
  *
  * One deviation: b - step of `sigmoid` is signed; the host's unsigned difference wraps to 2^64 - x before
- * batch `step`. */
+ * batch `step`. With average=swa, batches behind ds_schedule_average have average_rate, else the rate of that
+ * batch. */
 float ds_schedule_rate(const ds_net_options *o, uint64_t b, uint64_t seed);
+/* The batch behind which average=swa begins: a share average_from of max_batches. */
+long ds_schedule_average(const ds_net_options *o);

@@ -65,10 +65,17 @@ adam_cfg "$net" >"$adam"
 
 # ---- the same bits ----
 
-for kind in blend ema abstain adam; do
+for kind in blend ema abstain adam average swa; do
     begin "killed and resumed, $kind: weights and results of a run that was never stopped"
     cfg=$T/$kind.cfg
-    [ $kind = adam ] || tiny_cfg "$cfg" 1 3 "[sat]\ntarget=$kind\nwarmup_epochs=1\n"
+    case $kind in
+    adam) ;;
+    average | swa)
+        tiny_cfg "$cfg" 1 3 '[softmax]'
+        sed "s/^decay=.*/&\naverage=${kind#aver}/;s/=age/=ema\nema_alpha=0.9/;s/=swa/&\naverage_from=0.3/" "$cfg" >"$T/cfg" && mv "$T/cfg" "$cfg"
+        ;;
+    *) tiny_cfg "$cfg" 1 3 "[sat]\ntarget=$kind\nwarmup_epochs=1\n" ;;
+    esac
     to $kind-whole
     to $kind
     [ $kind = ema ] && by='-best aurc' || by=

@@ -171,6 +171,27 @@ awk -v a="$found" -v b="$(last_number "$T/a/net_results.csv" valid_top1)" 'BEGIN
     complain "top 1 is $found, but $(last_number "$T/a/net_results.csv" valid_top1) in the results"
 end
 
+begin "averages of weights: validated and saved in the place of the weights, which go on the same"
+beside "$grey_data" "$T/average" average.data
+for average in none ema 'swa\naverage_rate=0.05\naverage_from=0.25'; do
+    sed "s/^decay=.*/&\naverage=$average/" "$T/soft1.cfg" >"$T/${average%%\\*}.cfg"
+    run "$D" classifier train "$I/average.data" "$T/${average%%\\*}.cfg" -epochs 4 -threads 1
+    expect_status 0
+done
+for kind in ema swa; do
+    run "$D" classifier valid "$I/average.data" "$T/$kind.cfg" "$T/average/$kind.weights"
+    found=$(sed -n 's/^nll: //p' "$T/out")
+    awk -v a="$found" -v b="$(last_number "$T/average/${kind}_results.csv" valid_nll)" 'BEGIN { d = a - b; exit !(d < 1e-5 && d > -1e-5) }' ||
+        complain "$kind: nll is $found, but $(last_number "$T/average/${kind}_results.csv" valid_nll) in the results"
+    expect_different "$T/average/$kind.weights" "$T/average/none.weights"
+    [ "$(last_number "$T/average/${kind}_results.csv" train_loss)" = "$(last_number "$T/average/none_results.csv" train_loss)" ] ||
+        complain "$kind: the training itself is another"
+done
+end
+error_case "average_from past the end" 1 'average_from=0\.6 leaves 1\.6 of 4 epochs to average, expected two or more' sh -c \
+    'sed "s/^decay=.*/&\naverage=swa\naverage_from=0.6/" "$2" >"$3/late.cfg"; exec "$1" classifier train "$4" "$3/late.cfg" -epochs 4' \
+    sh "$D" "$T/soft1.cfg" "$T" "$I/average.data"
+
 image=$(find "$T/idx" -name '*.png' | sort | head -n 1)
 begin "predict: accepted, and REJECTED with a threshold that nothing reaches"
 run "$D" classifier predict "$I/a.data" "$T/net.cfg" "$T/a/net.weights" "$image" "$image" -threshold 0

@@ -168,6 +168,12 @@ static void test_net(void **state)
         {NET "policy=steps\nsteps=1,2.5\nscales=.1,.1\n" CONV, 7, "whole numbers"},
         {NET "steps=1,\n" CONV, 6, "steps=1,"},
         {NET "policy=step\nstep=0\n" CONV, 7, "step=0"},
+        {NET "average=mean\n" CONV, 6, "expected none|ema|swa"},
+        {NET "average=ema\nema_alpha=1\n" CONV, 7, "ema_alpha=1"},
+        {NET "average=ema\naverage_from=.5\n" CONV, 7, "average=swa"},
+        {NET "average=swa\nema_alpha=.5\n" CONV, 7, "average=ema"},
+        {NET "average_rate=.5\n" CONV, 6, "average=swa"},
+        {NET "average=swa\naverage_from=1.1\n" CONV, 7, "average_from=1.1"},
         {NET "cutout=-1\n" CONV, 6, "cutout=-1"},
         {"[net]\ncutout=5\nwidth=9\nheight=5\nchannels=1\n" CONV, 2, "cutout=5 of images of 9 x 5"},
     };

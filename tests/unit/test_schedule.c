@@ -89,6 +89,23 @@ static void test_exp_poly_cosine_sigmoid(void **state)
     assert_rate(o, 0, 0.1 / (1 + exp(-2)));
 }
 
+static void test_average_keeps_the_rate(void **state)
+{
+    (void)state;
+    ds_net_options o = options(DS_COSINE);
+    o.max_batches = 200, o.average = DS_AVERAGE_SWA, o.average_from = .499, o.average_rate = NAN;
+    assert_int_equal(ds_schedule_average(&o), 100);
+    assert_rate(o, 50, 0.05 * (1 + sqrt(.5)));
+    assert_rate(o, 100, 0.05);
+    assert_rate(o, 101, 0.05);
+    assert_rate(o, 200, 0.05);
+    o.average_rate = .01;
+    assert_rate(o, 100, 0.05);
+    assert_rate(o, 101, 0.01);
+    o.average = DS_AVERAGE_EMA;
+    assert_rate(o, 200, 0);
+}
+
 static void test_poly_is_the_hosts_float(void **state)
 {
     (void)state;
@@ -122,6 +139,7 @@ int main(void)
         cmocka_unit_test(test_step),
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_exp_poly_cosine_sigmoid),
+        cmocka_unit_test(test_average_keeps_the_rate),
         cmocka_unit_test(test_poly_is_the_hosts_float),
         cmocka_unit_test(test_random),
     };
