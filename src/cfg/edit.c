@@ -111,26 +111,24 @@ static editor plan(const ds_cfg *cfg, const char *text, const ds_pair *pairs, in
     return d;
 }
 
+static void free_cfg(ds_cfg **cfg)
+{
+    ds_cfg_free(*cfg);
+}
+
 int ds_cfg_edit_reject(const char *text, const char *path, const ds_pair *pairs, int n, char **edited,
                        ds_error *e)
 {
-    ds_cfg *cfg;
+    DS_FINALLY(free_cfg) ds_cfg *cfg = NULL, *made = NULL;
     *edited = NULL;
-    int rc = ds_cfg_parse(text, path, &cfg, NULL, e);
-    if (rc) {
-        ds_cfg_free(cfg);
-        return rc;
-    }
+    DS_TRY(ds_cfg_parse(text, path, &cfg, NULL, e));
     editor d = plan(cfg, text, pairs, n);
     d.out = ds_memstream(&d.written, &d.n_written);
     write_all(&d, text);
     fclose(d.out);
-    ds_cfg_free(cfg);
-    rc = ds_cfg_parse(d.written, path, &cfg, NULL, e); /* what is written must be a network too */
-    ds_cfg_free(cfg);
-    if (rc)
-        free(d.written);
-    else
-        *edited = d.written;
-    return rc;
+    DS_FREED char *written = d.written;
+    DS_TRY(ds_cfg_parse(written, path, &made, NULL, e)); /* what is written must be a network too */
+    *edited = written;
+    written = NULL;
+    return DS_OK;
 }

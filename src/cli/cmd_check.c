@@ -77,7 +77,7 @@ static void put_classes(const ds_check *c)
 static void put_text(const ds_check *c)
 {
     put_lists(c);
-    if (c->data.names)
+    if (c->data.path)
         put_classes(c);
     if (c->parameters) {
         printf("\nparameters       %zu\nMFLOP an image   %.3f\nmemory           about ", c->parameters,

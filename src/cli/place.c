@@ -80,8 +80,7 @@ int ds_outputs_keep(const ds_outputs *o, const char *const *inputs, size_t n, ds
 
 int ds_outputs_keep_listed(const ds_outputs *o, const ds_datafile *d, ds_error *e)
 {
-    const char *const files[] = {d->train, d->valid, d->calib, d->test, d->labels_path, d->names_path};
-    return ds_outputs_keep(o, files, sizeof files / sizeof *files, e);
+    return ds_outputs_keep(o, (const char *const *)d->files, DS_DATA_FILES, e);
 }
 
 void ds_outputs_clear(ds_outputs *o)

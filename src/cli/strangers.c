@@ -41,35 +41,18 @@ void ds_strangers_clear(ds_strangers *s)
 
 /* ---- passes ---- */
 
-typedef struct viewer {
-    ds_novelty *novelty; /* learns; NULL: the features are kept */
-    ds_answers *answers;
-} viewer;
-
-static void see(void *arg, size_t i, const float *features)
-{
-    const viewer *v = arg;
-    if (v->novelty)
-        ds_novelty_add(v->novelty, v->answers->labels[i], features);
-    else
-        memcpy(v->answers->features + i * v->answers->row, features, v->answers->row * sizeof *features);
-}
-
-/* one: no other answers are wanted than those of the first network, whose features are looked at. */
+/* one: no other answers are wanted than those of the first network, whose features are looked at. learner
+ * NULL: logits and features are kept. */
 static int answer(ds_model *m, const ds_run_flags *run, bool one, ds_novelty *learner, ds_answers *a,
                   ds_error *e)
 {
-    const ds_depths *depths;
-    viewer v = {learner, a};
-    ds_net_features(m->net, &depths);
-    a->row = depths->row;
-    if (!learner)
-        DS_ALLOC(a->features, a->n * a->row);
-    return ds_model_answer(
-        m, run,
-        (ds_eval_setup){
-            .score = {DS_MSP, 1, 2}, .top = 1, .keep_logits = !learner, .one = one, .see = see, .viewer = &v},
-        a, e);
+    const ds_eval_setup how = {.score = {DS_MSP, 1, 2},
+                               .top = 1,
+                               .keep_logits = !learner,
+                               .keep_features = !learner,
+                               .learner = learner,
+                               .one = one};
+    return ds_model_answer(m, run, how, a, e);
 }
 
 static int learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds_calibration_novelty *found,

@@ -15,21 +15,27 @@ typedef enum ds_labels_from { DS_SUBSTRING, DS_DIRECTORY, DS_FILENAME, DS_LIST }
 typedef enum ds_best { DS_BEST_AUTO, DS_BEST_BALANCED, DS_BEST_TOP1, DS_BEST_NLL, DS_BEST_AURC } ds_best;
 extern const char *const ds_best_names[]; /* NULL ends them */
 
+enum { DS_DATA_FILES = 6 };
 typedef struct ds_datafile {
     char *path;
-    char *train, *valid, *calib, *test, *labels_path, *names_path; /* as they can be opened */
-    char *backup;                                                  /* as written: the current folder's */
+    union {
+        struct {
+            char *train, *valid, *calib, *test, *labels_path, *names_path; /* as they can be opened */
+        };
+        char *files[DS_DATA_FILES]; /* the same */
+    };
+    char *backup;    /* as written: the current folder's */
     ds_notes *notes; /* where it is noted when a path could mean two files; may be NULL, outlives it */
     int classes_key; /* `classes=`, 0 when absent; checked against the labels */
     int top;
     int labels_from, best; /* ds_labels_from, ds_best */
     char **labels;         /* classes texts, unique, as in labels= */
-    char **names;          /* classes texts for display; the labels when names= is absent */
+    char **names;          /* classes texts for display; `labels` itself when names= is absent */
     int classes;
     struct ds_label_index *index; /* finds labels in paths */
 } ds_datafile;
 
-extern const ds_option ds_datafile_options[];
+extern const ds_option ds_datafile_options[]; /* the files come first */
 /* Reads the file and its labels. Relative paths are found in its folder, else in the current one (lines.h);
  * `backup` defaults to "backup". Errors with file:line; `d` is cleared then, unless `e` collects: then
  * it is what could be read, without `index` where the labels could not. */

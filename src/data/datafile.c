@@ -104,13 +104,11 @@ static int check_counts(const ds_datafile *d, const pairs *p, ds_error *e)
 
 static void find_files(ds_datafile *d)
 {
-    char **const files[] = {&d->train, &d->valid, &d->calib, &d->test, &d->labels_path, &d->names_path};
     ds_near near = ds_near_of(d->path, d->notes);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char *path = *files[i];
+    for (int i = 0; i < DS_DATA_FILES; i++) {
+        DS_FREED char *path = d->files[i];
         near.told = false;
-        *files[i] = path ? ds_near_find(&near, path) : NULL;
-        free(path);
+        d->files[i] = path ? ds_near_find(&near, path) : NULL;
     }
     free(near.dir);
 }
@@ -123,13 +121,6 @@ static int read_labels(ds_datafile *d, const pairs *p, ds_error *e)
     DS_TRY(ds_labels_read(d->labels_path, "label", &d->labels, &d->classes, e));
     DS_TRY(ds_label_index_new(d->labels, d->classes, d->labels_path, &d->index, e));
     return check_counts(d, p, e);
-}
-
-static void copy_labels(ds_datafile *d)
-{
-    DS_ALLOC(d->names, (size_t)d->classes);
-    for (int i = 0; i < d->classes; i++)
-        d->names[i] = ds_strdup(d->labels[i]);
 }
 
 static int read_names(ds_datafile *d, const pairs *p, ds_error *e)
@@ -158,8 +149,7 @@ static int fill(ds_datafile *d, char *text, pairs *p, ds_error *e)
     DS_TRY(ds_keep(e, read_labels(d, p, e)));
     if (d->names_path)
         DS_TRY(ds_keep(e, read_names(d, p, e)));
-    if (!d->names)
-        copy_labels(d);
+    d->names = d->names ? d->names : d->labels;
     return ds_failed_since(e, before);
 }
 
@@ -180,8 +170,9 @@ int ds_datafile_read(const char *path, ds_datafile *d, ds_notes *notes, ds_error
 void ds_datafile_clear(ds_datafile *d)
 {
     ds_label_index_free(d->index);
+    if (d->names != d->labels)
+        ds_free_texts(d->names, d->classes);
     ds_free_texts(d->labels, d->classes);
-    ds_free_texts(d->names, d->classes);
     free(d->path);
     ds_option_clear(ds_datafile_options, d);
     *d = (ds_datafile){0};

@@ -14,17 +14,6 @@
 
 /* ---- the label of a path ---- */
 
-/* "a, b, …" */
-static void name_matches(const ds_datafile *d, const ds_matches *m, char *text, size_t size)
-{
-    size_t used = 0;
-    text[0] = '\0';
-    for (int i = 0; i < m->count && i < DS_MATCHES && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%.60s", i ? ", " : "", d->labels[m->label[i]]);
-    if (m->count > DS_MATCHES && used < size)
-        snprintf(text + used, size - used, ", …");
-}
-
 static int refuse(const ds_datafile *d, const char *path, const ds_matches *m, ds_error *e)
 {
     static const char *const wanted[] = {
@@ -32,11 +21,16 @@ static int refuse(const ds_datafile *d, const char *path, const ds_matches *m, d
         [DS_DIRECTORY] = "the name of its folder to be a label (labels_from=directory)",
         [DS_FILENAME] = "the file name to be a label or to end in _LABEL, exactly one (labels_from=filename)",
         [DS_LIST] = "PATH<tab>LABEL with one of the labels (labels_from=list)"};
-    char names[DS_MATCHES * 64 + 16];
     if (m->count == 0)
         return ds_fail(e, DS_EINPUT, "image '%s' has none of the %d labels (%s%s), expected %s", path,
                        d->classes, d->labels[0], d->classes > 1 ? ", …" : "", wanted[d->labels_from]);
-    name_matches(d, m, names, sizeof names);
+    DS_FREED char *names = NULL;
+    size_t size;
+    FILE *f = ds_memstream(&names, &size);
+    for (int i = 0; i < m->count && i < DS_MATCHES; i++)
+        fprintf(f, "%s%.60s", i ? ", " : "", d->labels[m->label[i]]);
+    fputs(m->count > DS_MATCHES ? ", …" : "", f);
+    fclose(f);
     return ds_fail(e, DS_EINPUT, "image '%s' has %d labels (%s), expected %s", path, m->count, names,
                    wanted[d->labels_from]);
 }

@@ -92,14 +92,12 @@ void ds_net_progress(const ds_net *net, int epoch, ds_progress *out);
 
 /* ---- time ---- */
 
-/* Seconds that a layer took since ds_net_profile_start, all passes together. A backend may compute a layer
- * together with the one before, which then has the time of both. */
+/* Seconds that a layer took since ds_net_profile_start, all passes together, in training those of ds_net_train
+ * alone. A backend may compute a layer together with the one before, which then has the time of both. */
 typedef struct ds_layer_time {
     double forward, backward;
 } ds_layer_time;
 void ds_net_profile_start(ds_net *net);
-/* Passes between hold and its end do not count. */
-void ds_net_profile_hold(ds_net *net, bool hold);
 /* info.layers rows; NULL without start. */
 const ds_layer_time *ds_net_profile(const ds_net *net);
 

@@ -146,7 +146,6 @@ struct ds_net {
     void *state;      /* the one at work: `whole` outside ds_net_forward */
     /* walk.c, batchnorm.c */
     ds_layer_time *times; /* info.layers, NULL: not measured */
-    bool times_held;
     size_t statistics_calls;
     double *statistics; /* per channel: sums of mean, mean^2, variance */
 };

@@ -37,6 +37,12 @@ void ds_walk_plan(ds_net *n, bool train)
         DS_ALLOC(n->scratch, (size_t)largest * (size_t)n->info.batch);
 }
 
+/* In a network that is trained passes of training alone. */
+static bool is_timed(const ds_net *n)
+{
+    return n->times && (!n->scratch || n->context.labels);
+}
+
 void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train)
 {
     network net = *n->net;
@@ -45,7 +51,7 @@ void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train)
     net.train = train;
     if (train)
         ds_backend_moved(n);
-    bool timed = n->times && !n->times_held;
+    const bool timed = is_timed(n);
     for (int i = 0; i <= last; i++) {
         net.index = i;
         double start = timed ? ds_now() : 0;
@@ -92,7 +98,7 @@ void ds_walk_backward(ds_net *n, const float *pixels)
     network net = *n->net;
     net.train = 1;
     net.truth = NULL;
-    bool timed = n->times && !n->times_held;
+    const bool timed = is_timed(n);
     for (int i = n->info.cost; i >= n->first; i--) {
         double start = timed ? ds_now() : 0;
         zero_inputs_of(n, i);
@@ -112,11 +118,6 @@ void ds_net_profile_start(ds_net *n)
 {
     free(n->times);
     DS_ZALLOC(n->times, n->net->n);
-}
-
-void ds_net_profile_hold(ds_net *n, bool hold)
-{
-    n->times_held = hold;
 }
 
 const ds_layer_time *ds_net_profile(const ds_net *n)

@@ -205,7 +205,6 @@ static void look_at_network(checker *k)
 
 static void take_lists(checker *k)
 {
-    static const char *const keys[] = {"train", "valid", "calib", "test"};
     ds_job *job = &k->job;
     ds_datafile *d = &job->data;
     ds_checked_list *l = k->c->lists;
@@ -215,7 +214,7 @@ static void take_lists(checker *k)
     ds_keep(&k->e, ds_job_read_list(job, d->calib, &l[CALIB].images, &k->e));
     ds_keep(&k->e, ds_job_read_list(job, d->test, &l[TEST].images, &k->e));
     for (int i = 0; i < DS_CHECK_LISTS; i++) {
-        l[i].key = keys[i];
+        l[i].key = ds_datafile_options[i].name;
         if (d->index && l[i].images.n)
             l[i].counts = ds_images_count(d, &l[i].images, NULL);
         k->all += l[i].images.n;

@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "data/stream.h"
 
+#include <string.h>
+
 /* A whole batch is computed in any case: what is behind the last image is of one before. */
 static int next_images(ds_ensemble *nets, ds_stream *stream, const ds_eval_setup *s, ds_stream_batch *b,
                        ds_error *e)
@@ -34,6 +36,9 @@ static int answer_all(ds_ensemble *nets, ds_stream *stream, const ds_eval_setup 
     const float *features = ds_net_features(net, &depths);
     const double *novelty = ds_net_novelty(net);
     a->novelty_rate = ds_net_get_reject(net)->novelty_rate;
+    a->row = depths->row;
+    if (s->keep_features)
+        DS_ALLOC(a->features, a->n * a->row);
     if (novelty && !a->novelty)
         DS_ALLOC(a->novelty, a->n);
     for (size_t done = 0; done < a->n;) {
@@ -46,8 +51,10 @@ static int answer_all(ds_ensemble *nets, ds_stream *stream, const ds_eval_setup 
                 a->novelty[done] = novelty[i];
             ds_answers_put(a, done, ds_ensemble_logits(nets) + i * (size_t)info->logits, &s->score,
                            info->cost_temperature, s->top);
-            if (s->see)
-                s->see(s->viewer, done, features + i * depths->row);
+            if (s->learner)
+                ds_novelty_add(s->learner, a->labels[done], features + i * a->row);
+            if (s->keep_features)
+                memcpy(a->features + done * a->row, features + i * a->row, a->row * sizeof *features);
         }
     }
     return DS_OK;

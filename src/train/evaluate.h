@@ -18,15 +18,13 @@ typedef struct ds_times {
 
 typedef struct ds_eval_setup {
     ds_score score;
-    int top;                                  /* >= 1: for the share of ds_means */
-    bool keep_logits;                         /* in the answers */
-    bool one;                                 /* by the first network, of the images themselves */
-    int loaders;                              /* decoding threads, >= 1 */
+    int top;                         /* >= 1: for the share of ds_means */
+    bool keep_logits, keep_features; /* in the answers; features: of a network made with them */
+    ds_novelty *learner;             /* gets the features of the images, which have labels; may be NULL */
+    bool one;                        /* by the first network, of the images themselves */
+    int loaders;                     /* decoding threads, >= 1 */
     const volatile sig_atomic_t *interrupted; /* stops with DS_EINTERRUPT once it is not 0; may be NULL */
     ds_times *times;                          /* filled when not NULL; zero-initialise */
-    /* (optional) Image i of the list has been answered; features: its row, of a network made with them. */
-    void (*see)(void *viewer, size_t i, const float *features);
-    void *viewer;
 } ds_eval_setup;
 
 /* Forward of every image of the list, prepared as the host's `classifier valid` does. `a`: has the images'

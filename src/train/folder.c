@@ -85,20 +85,16 @@ static int write_text(const ds_job *job, const char *name, const char *text, ds_
 /* A .data file whose names of files hold from every folder; `text` is split. */
 static char *with_whole_paths(const ds_datafile *d, char *text)
 {
-    const struct {
-        const char *key, *path;
-    } files[] = {{"train", d->train}, {"valid", d->valid},        {"calib", d->calib},
-                 {"test", d->test},   {"labels", d->labels_path}, {"names", d->names_path}};
     char *copy, *line, path[PATH_MAX];
     size_t size;
     FILE *f = ds_memstream(&copy, &size);
     while ((line = strsep(&text, "\n"))) {
-        size_t i = 0, start = strspn(line, " \t"), n = strcspn(line + start, "= \t");
-        while (i < sizeof files / sizeof *files &&
-               (strlen(files[i].key) != n || strncmp(files[i].key, line + start, n) != 0))
-            i++;
-        if (i < sizeof files / sizeof *files && files[i].path && realpath(files[i].path, path))
-            fprintf(f, "%s=%s\n", files[i].key, path);
+        const char *word = line + strspn(line, " \t");
+        DS_FREED char *key = ds_strndup(word, strcspn(word, "= \t"));
+        const ds_option *o = ds_option_find(ds_datafile_options, key);
+        const ptrdiff_t i = o ? o - ds_datafile_options : DS_DATA_FILES;
+        if (i < DS_DATA_FILES && d->files[i] && realpath(d->files[i], path))
+            fprintf(f, "%s=%s\n", key, path);
         else if (*line || text)
             fprintf(f, "%s\n", line);
     }

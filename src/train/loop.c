@@ -135,9 +135,7 @@ static int after_batch(ds_job *job, ds_error *e)
 {
     const double every = 60 * job->setup.save_minutes;
     const int lines = job->results.n;
-    ds_net_profile_hold(job->net, true);
     int rc = ds_epoch_end(job, e);
-    ds_net_profile_hold(job->net, false);
     if (rc && rc != DS_EINTERRUPT && rc != DS_ENUMERIC && job->results.n == lines)
         return rescue(job, rc, e);
     if (rc == DS_EINTERRUPT || (!rc && !ds_job_done(job) && interrupted(job)))
