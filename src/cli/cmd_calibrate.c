@@ -348,7 +348,8 @@ static void keys_of(keys *k, const calibration *c, const calibrate_flags *s)
     }
     snprintf(k->rejected, sizeof k->rejected, "%zu,%zu", n - c->found.cut.accepted, n);
     add_key(k, "rejected", k->rejected);
-    add_key(k, "precision", ds_precision_names[ds_net_precision(c->m.net)]);
+    if (has_aim(s) || !(ds_model_key(&c->m, "threshold") || ds_model_key(&c->m, "thresholds")))
+        add_key(k, "precision", ds_precision_names[ds_net_precision(c->m.net)]);
 }
 
 static void print_keys(FILE *f, const keys *k)

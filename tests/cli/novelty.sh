@@ -51,6 +51,13 @@ expect_file "$T/new.novelty"
 expect_same "$T/new.cfg" "$T/expected.cfg"
 end
 
+begin "-novelty alone leaves the precision that a threshold was found with"
+{ cat "$T/plain.cfg"; printf '[reject]\nthreshold=0.2\nprecision=bf16\n'; } >"$T/bf16.cfg"
+run "$D" classifier calibrate "$data" "$T/bf16.cfg" "$W" -novelty 0.1 -out "$T/kept.cfg"
+expect_status 0
+[ "$(grep -c '^precision=bf16$' "$T/kept.cfg")$(grep -c '^precision=' "$T/kept.cfg")" = 11 ] || complain "$(cat "$T/kept.cfg")"
+end
+
 begin "reject: strangers are unknown, few others are"
 reject "$T/new.cfg"
 expect_status 0
