@@ -5,23 +5,25 @@
  *   ema      target t <- m t + (1-m) softmax(z) for each image, weighted by its largest entry
  *            (Huang et al. 2020, Algorithm 1)
  *   abstain  one more logit, "abstain"; t_y <- m t_y + (1-m) q_y for each image
- *            (Huang et al. 2020, selective classification) */
+ *            (Huang et al. 2020, selective classification)
+ *   elr      cross-entropy + lambda log(1 - <p,t>), t <- beta t + (1-beta) p for each image, from zeros: what
+ *            the network believed early weighs against a label (Liu et al. 2020) */
 #include "plugins/cross_entropy.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BLEND, EMA, ABSTAIN };
-static const char *const target_names[] = {"blend", "ema", "abstain", NULL};
+enum { BLEND, EMA, ABSTAIN, ELR };
+static const char *const target_names[] = {"blend", "ema", "abstain", "elr", NULL};
 
 typedef struct sat_state {
     int target, wanted_classes, warmup_epochs;
-    double alpha_start, alpha_end, momentum, entropy, temperature;
+    double alpha_start, alpha_end, momentum, entropy, lambda, beta, temperature;
     int inputs, classes; /* logits an image; C */
     size_t samples;
     /* What is kept of the images, NULL where it is not. Targets of one number are doubles: gradient and loss
      * are their small differences to 1 and to P_y. */
-    float *targets;  /* ema: samples x C, zeros: not visited yet */
+    float *targets;  /* ema, elr: samples x C, zeros: not visited yet */
     double *kept;    /* abstain: samples */
     double *weights; /* n_weights: ema's of the rows so far */
     int n_weights;
@@ -32,7 +34,7 @@ static const ds_option sat_options[] = {
     OPT_ENUM("target", target, target_names, "what the network is trained towards", .def = "blend"),
     OPT_INT("warmup_epochs", warmup_epochs,
             "epochs before the target moves; they must end before the network memorises wrong labels",
-            .def = "5", OPT_RANGE(0, 1e6)),
+            .def = "5", OPT_RANGE(0, 1e6), .when = "target=blend|ema|abstain"),
     OPT_REAL("alpha_start", alpha_start, "weight of the network's own predictions at first", .def = "0",
              OPT_RANGE(0, 1), .when = "target=blend"),
     OPT_REAL("alpha_end", alpha_end,
@@ -42,6 +44,10 @@ static const ds_option sat_options[] = {
              OPT_RANGE(0, 0.999999), .when = "target=ema|abstain"),
     OPT_REAL("entropy", entropy, "weight of the entropy of the class probabilities in the loss", .def = "0",
              OPT_FROM(0), .when = "target=abstain"),
+    OPT_REAL("lambda", lambda, "weight of the target in the loss", .def = "3", OPT_FROM(0),
+             .when = "target=elr"),
+    OPT_REAL("beta", beta, "share of the old target that each visit keeps", .def = "0.7",
+             OPT_RANGE(0, 0.999999), .when = "target=elr"),
     OPT_INT(
         "classes", wanted_classes,
         "only checked: what the layer before must give (one more for target=abstain); 0 for what it gives",
@@ -120,6 +126,35 @@ static double entropy_row(const ds_row *r, double beta, float *gradient)
     return beta * h;
 }
 
+/* As the authors' code: probabilities are kept off 0 and 1, where they are so none has a gradient. */
+static double elr_bound(double p)
+{
+    return p < 1e-4 ? 1e-4 : p > 1 - 1e-4 ? 1 - 1e-4 : p;
+}
+
+static void elr_update(const ds_row *r, double beta, float *t)
+{
+    double sum = 0;
+    for (int j = 0; j < r->n; j++)
+        sum += elr_bound(r->p[j]);
+    for (int j = 0; j < r->n; j++)
+        t[j] = (float)(beta * t[j] + (1 - beta) * elr_bound(r->p[j]) / sum);
+}
+
+static double elr_row(const ds_row *r, int y, const float *t, double lambda, float *gradient)
+{
+    double overlap = 0, free = 0; /* <p,t>, and of those p that are not bounded */
+    for (int j = 0; j < r->n; j++) {
+        overlap += elr_bound(r->p[j]) * t[j];
+        free += elr_bound(r->p[j]) == r->p[j] ? r->p[j] * t[j] : 0;
+    }
+    for (int j = 0; j < r->n; j++) {
+        const double own = elr_bound(r->p[j]) == r->p[j] ? t[j] : 0;
+        gradient[j] = (float)(r->p[j] - (j == y) - lambda * r->p[j] * (own - free) / (1 - overlap));
+    }
+    return lambda * log1p(-overlap) - ds_row_log(r, y);
+}
+
 /* ---- a pass ---- */
 
 static bool adapting(const sat_state *s, const ds_pass *pass)
@@ -135,9 +170,13 @@ static double warmup_row(const sat_state *s, const ds_row *r, int y, float *grad
     return -ds_row_log(r, y);
 }
 
-static double ema_step(sat_state *s, const ds_row *r, int y, float *gradient)
+static double soft_step(sat_state *s, const ds_row *r, int y, float *gradient)
 {
     float *t = s->targets + (size_t)r->pass->ids[r->b] * (size_t)s->classes;
+    if (s->target == ELR) {
+        elr_update(r, s->beta, t);
+        return elr_row(r, y, t, s->lambda, gradient);
+    }
     DS_PUSH(s->weights, s->n_weights, ema_update(r, y, s->momentum, t));
     return ema_row(r, t, gradient);
 }
@@ -157,10 +196,10 @@ static double sat_row(void *state, const ds_row *r, int y, float *gradient)
         loss = blend_row(r, y, alpha_at(s, r->pass->epoch, r->pass->epochs), gradient);
     else if (!adapting(s, r->pass))
         loss = warmup_row(s, r, y, gradient);
-    else if (s->target == EMA)
-        loss = ema_step(s, r, y, gradient);
-    else
+    else if (s->target == ABSTAIN)
         loss = abstain_step(s, r, y, gradient);
+    else
+        loss = soft_step(s, r, y, gradient);
     return s->entropy > 0 ? loss + entropy_row(r, s->entropy, gradient) : loss;
 }
 
@@ -244,8 +283,9 @@ static double machine_memory(void)
 
 static int make_history(sat_state *s, size_t samples, ds_error *e)
 {
-    const size_t row = s->target == EMA ? (size_t)s->classes : 1;
-    const size_t size = row * (s->target == EMA ? sizeof *s->targets : sizeof *s->kept);
+    const bool one = s->target == ABSTAIN;
+    const size_t row = one ? 1 : (size_t)s->classes;
+    const size_t size = row * (one ? sizeof *s->kept : sizeof *s->targets);
     const double bytes = (double)samples * (double)size;
     s->samples = samples;
     if (!samples || s->target == BLEND)
@@ -257,11 +297,11 @@ static int make_history(sat_state *s, size_t samples, ds_error *e)
             "target=%s keeps %zu numbers for each of %zu images, %.1f GiB, expected at most the memory "
             "of this machine%s",
             target_names[s->target], row, samples, bytes / 0x1p30,
-            s->target == EMA ? " (target=abstain keeps 1 number an image)" : "");
-    if (s->target == EMA)
-        s->targets = history;
-    else
+            one ? "" : " (target=abstain keeps 1 number an image)");
+    if (one)
         s->kept = history;
+    else
+        s->targets = history;
     for (size_t i = 0; s->kept && i < samples; i++)
         s->kept[i] = 1;
     return DS_OK;
@@ -270,6 +310,7 @@ static int make_history(sat_state *s, size_t samples, ds_error *e)
 static int sat_init(void *state, ds_setup *setup, ds_error *e)
 {
     sat_state *s = state;
+    s->warmup_epochs = s->target == ELR ? 0 : s->warmup_epochs;
     DS_TRY(take_shape(s, setup, e));
     DS_TRY(check_epochs(s, setup, e));
     if (s->target == BLEND && s->alpha_end < s->alpha_start)

@@ -6,7 +6,8 @@ vectors.py FOLDER-OF-TESTS [SEED]
 """
 import collections, os, random, re, subprocess, sys, tempfile
 
-READERS = {"sat_": ["sat"], "conf": ["select", "reject"], "metr": ["select"], "cali": ["select", "temperature"], "boun": ["bounds"]}
+READERS = {"sat_": ["sat"], "conf": ["select", "reject"], "metr": ["select"], "cali": ["select", "temperature"], "boun": ["bounds"], "gamb": ["gambler"],
+           "sele": ["selective"], "nove": ["novelty"]}
 INPUTS = {"conf", "logits", "labels", "index"}
 tests, rng = sys.argv[1], random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
 

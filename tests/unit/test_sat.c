@@ -178,6 +178,7 @@ static void alpha_vectors(void **unused)
 /* Each number that is kept of each image; an image that ema has not seen has zeros instead of its label. */
 static void near_history(const bench *t, const vec_file *f)
 {
+    const bool from_label = !vec_find(f, "elr_beta");
     const vec_item *want = vec_get(f, "history"), *all = vec_get(f, "all_labels");
     const ds_history h = t->it.layer->history(t->it.state);
     assert_int_equal(h.row, want->cols);
@@ -191,7 +192,7 @@ static void near_history(const bench *t, const vec_file *f)
         if (h.wide)
             near(((const double *)h.values)[i], want->v[i], 1e-12);
         else
-            near(seen ? row[class] : class == all->v[image], want->v[i], 1e-6);
+            near(seen || !from_label ? row[class] : class == all->v[image], want->v[i], 1e-6);
     }
 }
 
@@ -209,13 +210,15 @@ static void history_step(vec_file *f, bench *t, int step)
     assert_int_equal(epoch, step / ((all->n + index->n - 1) / index->n));
     assert_int_equal(all->n, vec_number(f, "samples"));
     assert_int_equal(pass(t, z, index->n, labels, ids, epoch, 100), 0);
-    bool exact = epoch < (int)vec_number(f, "warmup_epochs") || t->it.layer->history(t->it.state).wide;
+    const bool elr = vec_find(f, "elr_beta") != NULL; /* which divides by what is left of 1 */
+    bool exact =
+        t->it.layer->history(t->it.state).wide || (!elr && epoch < (int)vec_number(f, "warmup_epochs"));
     const vec_item *gradient = vec_get(f, "grad");
-    near_losses(t, f, exact ? 1e-10 : 1e-6);
+    near_losses(t, f, exact ? 1e-10 : elr ? 1e-5 : 1e-6);
     if (exact)
         near_all(t->gradient, gradient, 1e-6);
     for (int i = 0; i < gradient->n; i++) /* p - t, where ema's t is a float */
-        assert_float_equal(t->gradient[i], gradient->v[i], 5e-7);
+        assert_float_equal(t->gradient[i], gradient->v[i], elr ? 1e-5 : 5e-7);
     near_history(t, f);
     free(z);
 }
@@ -233,8 +236,12 @@ static void history_vectors(const char *file, const char *target, const char *sa
         char options[160], entropy[40] = "";
         if (beta)
             snprintf(entropy, sizeof entropy, "entropy=%.17g", beta->v[0]);
-        snprintf(options, sizeof options, "target=%s momentum=%.17g warmup_epochs=%d %s", target,
-                 vec_number(f, "momentum"), (int)vec_number(f, "warmup_epochs"), entropy);
+        if (vec_find(f, "elr_beta"))
+            snprintf(options, sizeof options, "target=elr beta=%.17g lambda=%.17g", vec_number(f, "elr_beta"),
+                     vec_number(f, "elr_lambda"));
+        else
+            snprintf(options, sizeof options, "target=%s momentum=%.17g warmup_epochs=%d %s", target,
+                     vec_number(f, "momentum"), (int)vec_number(f, "warmup_epochs"), entropy);
         if (step == 0) {
             if (t)
                 close_layer(t);
@@ -258,6 +265,12 @@ static void abstain_vectors(void **unused)
 {
     (void)unused;
     history_vectors("sat_abstain.txt", "abstain", "samples momentum warmup_epochs all_labels classes beta");
+}
+
+static void elr_vectors(void **unused)
+{
+    (void)unused;
+    history_vectors("sat_elr.txt", "elr", "samples elr_beta elr_lambda all_labels");
 }
 
 /* ---- finite differences, the target held ---- */
@@ -392,6 +405,43 @@ static void abstain_differences(void **unused)
     close_layer(t);
 }
 
+/* Cross-entropy of the label + 2 log(1 - <p,t>), t the held target; p far from its bounds. */
+typedef struct held_elr {
+    double target[5];
+    int label;
+} held_elr;
+
+static double held_elr_loss(const double *z, int n, void *context)
+{
+    const held_elr *h = context;
+    double overlap = 0;
+    for (int j = 0; j < n; j++)
+        overlap += exp(log_p(z, n, j)) * h->target[j];
+    return 2 * log(1 - overlap) - log_p(z, n, h->label);
+}
+
+static void elr_differences(void **unused)
+{
+    (void)unused;
+    bench *t = open_layer("sat", "target=elr beta=0.6 lambda=2", 5, 9, 10);
+    double history[9][5] = {{0}};
+    for (int epoch = 0; epoch < 3; epoch++) {
+        assert_int_equal(pass(t, rows[0], 3, row_labels, row_ids, epoch, 10), 0);
+        for (int b = 0; b < 3; b++) {
+            double p[5], z[5], *h = history[row_ids[b]];
+            held_elr own = {.label = row_labels[b]};
+            softmax_of(rows[b], 5, p);
+            for (int j = 0; j < 5; j++) {
+                own.target[j] = h[j] = .6 * h[j] + .4 * p[j];
+                z[j] = rows[b][j];
+            }
+            near(t->loss[b], held_elr_loss(z, 5, &own), 1e-6);
+            check_row(held_elr_loss, &own, z, 5, t->gradient + 5 * b);
+        }
+    }
+    close_layer(t);
+}
+
 /* ---- outputs ---- */
 
 static void abstain_output(void **unused)
@@ -440,6 +490,7 @@ static void temperature(void **unused)
     temperature_spares_the_loss("sat", "warmup_epochs=0");
     temperature_spares_the_loss("sat", "target=ema warmup_epochs=1");
     temperature_spares_the_loss("sat", "target=abstain warmup_epochs=1");
+    temperature_spares_the_loss("sat", "target=elr");
     temperature_spares_the_loss("softmax", "");
 }
 
@@ -450,10 +501,10 @@ static void extreme_logits(void **unused)
     static const float z[2][4] = {{1e4f, -1e4f, 0, 5}, {-1e4f, -1e4f, -1e4f, 1e4f}};
     static const char *const options[] = {"alpha_end=0.5 warmup_epochs=0", "target=ema warmup_epochs=0",
                                           "target=abstain warmup_epochs=0 entropy=1",
-                                          "target=abstain warmup_epochs=9"};
+                                          "target=abstain warmup_epochs=9", "target=elr"};
     static const int labels[2] = {1, 0};
     static const uint32_t ids[2] = {0, 1};
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < 5; k++) {
         bench *t = open_layer("sat", options[k], 4, 2, 10);
         for (int epoch = 0; epoch < 3; epoch++) {
             assert_int_equal(pass(t, z[0], 2, labels, ids, epoch, 10), 0);
@@ -563,6 +614,13 @@ static void bad_options(void **unused)
     refused("sat", "warmup_epochs=-1", 5, 9, 10, 11, "warmup_epochs=-1");
     refused("sat", "warmup_epochs=99999999999", 5, 9, 10, 11, "warmup_epochs");
     refused("sat", "target=abstain entropy=-1", 5, 9, 10, 12, "entropy=-1");
+    refused("sat", "target=elr warmup_epochs=3", 5, 9, 10, 12,
+            "'warmup_epochs' goes with target=blend|ema|abstain");
+    refused("sat", "target=elr momentum=0.9", 5, 9, 10, 12, "'momentum' goes with target=ema|abstain");
+    refused("sat", "target=ema lambda=3", 5, 9, 10, 12, "'lambda' goes with target=elr");
+    refused("sat", "beta=0.5", 5, 9, 10, 11, "'beta' goes with target=elr");
+    refused("sat", "target=elr beta=1", 5, 9, 10, 12, "beta=1");
+    refused("sat", "target=elr lambda=-1", 5, 9, 10, 12, "lambda=-1");
     refused("softmax", "groups=2", 5, 9, 10, 11, "groups=2");
     refused("softmax", "temperature=-1", 5, 9, 10, 11, "temperature=-1");
 }
@@ -642,6 +700,8 @@ int main(void)
         cmocka_unit_test(blend_differences),
         cmocka_unit_test(ema_differences),
         cmocka_unit_test(abstain_differences),
+        cmocka_unit_test(elr_vectors),
+        cmocka_unit_test(elr_differences),
         cmocka_unit_test(abstain_output),
         cmocka_unit_test(temperature),
         cmocka_unit_test(extreme_logits),

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Reference vectors for the losses, confidences, metrics and bounds used by the project.
 
-Usage: make_vectors.py SEED OUTDIR
+Usage: make_vectors.py SEED OUTDIR (the files here: seed 20)
 Everything is computed in float64 with PyTorch autograd, SciPy or scikit-learn, never with the project's own code.
 File format, one item a line:  `case NAME` opens a case, `end` closes it,
 `NAME D0xD1 = v v v` is a tensor, `NAME = v` a number or a word.
@@ -194,3 +194,28 @@ for i, (n, c, depths) in enumerate([(200,3,(4,6)),(150,10,(2,3,5)),(30,4,(10,23)
     last, last_all = distances(x[:, -depths[-1]:], y, t[:, -depths[-1]:])
     o.case(f"novelty_{i}", classes=c, depths=np.array(depths), x=x, y=y, test=t, joint=near - .8*all_, mahalanobis=last,
            relative=last - last_all)
+
+# --- 11. [sat] target=elr ---------------------------------------------------------------------
+o = File("sat_elr.txt", "Early-learning regularisation: q = clamp(softmax(z), 1e-4, 1-1e-4), t <- b t + (1-b) q / sum q from zeros (q held constant there),\n"
+         "loss_i = -log p_y + lambda log(1 - sum_j q_j t_j), as the authors' code. Steps run in order and share the history.\n"
+         "A batch that holds a sample twice updates in batch order; each position uses the value after its own update.")
+for i, (N, c, b_, lam, B, steps, s, twice) in enumerate([(6,4,.7,3,3,8,2,0),(5,10,.9,7,2,8,2,0),(3,2,.5,1,3,5,1,0),(4,5,.7,3,4,6,12,0),(5,4,.7,3,3,5,2,1)]):
+    y = labels(N, c); T = torch.zeros(N, c)
+    for k in range(steps):
+        idx = pick(N, B, twice); z = logits(B, c, s); p = F.softmax(z, 1); q = p.clamp(1e-4, 1-1e-4); t = torch.zeros(B, c)
+        for b in range(B): T[idx[b]] = b_*T[idx[b]] + (1-b_)*(q[b]/q[b].sum()).detach(); t[b] = T[idx[b]]
+        per = F.cross_entropy(z, y[idx], reduction="none") + lam*(1-(t*q).sum(1)).log()
+        per.sum().backward()
+        o.case(f"elr_{i}_{k}", samples=N, elr_beta=float(b_), elr_lambda=float(lam), epoch=k//math.ceil(N/B), all_labels=y, index=idx, logits=z, per_sample=per, loss=per.mean(), grad=z.grad, history=T)
+
+# --- 12. [selective] --------------------------------------------------------------------------
+o = File("selective.txt", "SelectiveNet: logits f (C), with auxiliary=1 h (C), then s; g = sigmoid(s), phi = mean g, l = cross-entropy of f.\n"
+         "loss = alpha (mean(l g) / phi + lambda max(0, coverage - phi)^2) + (1-alpha) mean cross-entropy of h (without h: of f).\n"
+         "grad: dloss/dz times the batch.")
+for i, (n, c, aux, cov, lam, al, s) in enumerate([(4,10,0,.8,32,.5,1),(8,3,1,.8,32,.5,2),(5,4,1,.3,32,.7,2),(6,2,0,.95,10,1.,3),(3,5,1,1.,5,0.,1),(7,4,0,.5,32,.5,15)]):
+    z, y = logits(n, (2*c if aux else c) + 1, s), labels(n, c)
+    f, h, g = z[:, :c], z[:, c:2*c] if aux else z[:, :c], torch.sigmoid(z[:, -1])
+    l, phi = F.cross_entropy(f, y, reduction="none"), g.mean()
+    loss = al*((l*g).mean()/phi + lam*torch.clamp(cov-phi, min=0)**2) + (1-al)*F.cross_entropy(h, y); loss.backward()
+    o.case(f"selective_{i}", classes=c, auxiliary=aux, coverage=float(cov), selective_lambda=float(lam), selective_alpha=float(al), logits=z, labels=y, loss=loss, grad=z.grad*n,
+           prob=F.softmax(f, 1), selection=g)
