@@ -40,3 +40,9 @@ static inline void ds_row_gradient(const ds_row *r, int label, double size, floa
     for (int j = 0; j < r->n; j++)
         gradient[j] = (float)(size * (r->p[j] - (j == label)));
 }
+
+/* log(1 + e^x) */
+static inline double ds_softplus(double x)
+{
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}

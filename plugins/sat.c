@@ -102,11 +102,6 @@ static double ema_row(const ds_row *r, const float *t, float *gradient)
     return loss;
 }
 
-static double softplus(double x)
-{
-    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
-}
-
 /* t: what the label keeps, 1-t goes to "abstain". Softmax over C+1 is P_j = q_j (1 - P_C). */
 static double abstain_row(const ds_row *r, int y, double t, float *gradient)
 {
@@ -114,7 +109,7 @@ static double abstain_row(const ds_row *r, int y, double t, float *gradient)
     for (int j = 0; j < r->n; j++)
         gradient[j] = (float)(r->p[j] * kept - (j == y ? t : 0));
     gradient[r->n] = (float)(1 / (1 + exp(-lead)) - (1 - t));
-    return t * (softplus(lead) - ds_row_log(r, y)) + (1 - t) * softplus(-lead);
+    return t * (ds_softplus(lead) - ds_row_log(r, y)) + (1 - t) * ds_softplus(-lead);
 }
 
 /* Add the gradient of beta * H(q) and return it. */

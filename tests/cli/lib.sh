@@ -138,13 +138,13 @@ close_to() {
 }
 
 # tiny_cfg FILE CHANNELS CLASSES SECTION…: a network for the tiny image sets; each SECTION is a line of text for printf.
-# One output more than CLASSES when a section has target=abstain.
+# One output more than CLASSES when a section has an abstain output.
 tiny_cfg() {
     cfg_file=$1
     cfg_channels=$2
     cfg_outputs=$3
     shift 3
-    case "$*" in *target=abstain*) cfg_outputs=$((cfg_outputs + 1)) ;; esac
+    case "$*" in *target=abstain* | *gambler*) cfg_outputs=$((cfg_outputs + 1)) ;; esac
     python3 tests/cli/tiny.py cfg "$cfg_file" "$cfg_channels" "$cfg_outputs"
     for section; do
         printf "$section\n" >>"$cfg_file"
