@@ -15,21 +15,21 @@ static const char *const activations[] = {"logistic", "loggy", "relu",    "elu",
 static const char *const cost_types[] = {"seg", "sse", "masked", "smooth", "L1", "wgan", NULL};
 
 /* Keys that the host reads in every layer, and the end of each table. */
-#define COMMON                                                                  \
-    OPT_BOOL("truth", truth, "the output is the truth of later layers"),        \
-        OPT_CHECK(DS_BOOL, "onlyforward", "no gradient"),                       \
-        OPT_CHECK(DS_BOOL, "stopbackward", "the gradient ends here"),           \
-        OPT_CHECK(DS_BOOL, "dontsave", "weights are not saved"),                \
-        OPT_CHECK(DS_BOOL, "dontload", "weights are not loaded"),               \
-        OPT_INT("numload", numload, "load that many filters", OPT_FROM(0)),     \
-        OPT_CHECK(DS_BOOL, "dontloadscales", "scales are not loaded"),          \
-        OPT_CHECK(DS_REAL, "learning_rate", "factor of the rate", OPT_FROM(0)), \
+#define COMMON                                                                                   \
+    OPT_BOOL("truth", truth, "the output is the truth of later layers"),                         \
+        OPT_CHECK(DS_BOOL, "onlyforward", "no gradient"),                                        \
+        OPT_CHECK(DS_BOOL, "stopbackward", "the gradient ends here"),                            \
+        OPT_BOOL("dontsave", dontsave, "weights are not saved"),                                 \
+        OPT_BOOL("dontload", dontload, "weights are not loaded"),                                \
+        OPT_INT("numload", numload, "load that many filters", OPT_FROM(0)),                      \
+        OPT_BOOL("dontloadscales", dontloadscales, "scales are not loaded"),                     \
+        OPT_REAL("learning_rate", learning_rate, "factor of the rate", .def = "1", OPT_FROM(0)), \
         OPT_CHECK(DS_REAL, "smooth", "label smoothing"), OPT_END
 #define KERNEL                                                                            \
     OPT_INT("filters", filters, "channels out", .def = "1", OPT_FROM(1)),                 \
         OPT_INT("size", size, "height and width of the kernel", .def = "1", OPT_FROM(1)), \
-        OPT_INT("stride", stride, "step of the kernel", .def = "1", OPT_FROM(1)), ACTIVATION
-#define ACTIVATION OPT_CHECK(DS_ENUM, "activation", "activation function", .names = activations)
+        OPT_INT("stride", stride, "step of the kernel", .def = "1", OPT_FROM(1)), ACTIVATION("logistic")
+#define ACTIVATION(def_) OPT_ENUM("activation", activation, activations, "activation function", .def = def_)
 #define BATCH_NORMALIZE OPT_BOOL("batch_normalize", batch_normalize, "normalise over the batch")
 
 #define DS_STATE ds_keys
@@ -39,9 +39,9 @@ static const ds_option convolutional_keys[] = {
     OPT_INT("padding", padding, "rows and columns of zeros on each side", OPT_FROM(0)),
     OPT_INT("groups", groups, "groups of channels", .def = "1", OPT_FROM(1)),
     BATCH_NORMALIZE,
-    OPT_CHECK(DS_BOOL, "binary", "binary weights"),
-    OPT_CHECK(DS_BOOL, "xnor", "binary weights and inputs"),
-    OPT_CHECK(DS_BOOL, "flipped", "weights are transposed after loading"),
+    OPT_BOOL("binary", binary, "binary weights"),
+    OPT_BOOL("xnor", xnor, "binary weights and inputs"),
+    OPT_BOOL("flipped", flipped, "weights are transposed after loading"),
     OPT_CHECK(DS_REAL, "dot", "weight of the orthogonality term"),
     COMMON,
 };
@@ -62,7 +62,7 @@ static const ds_option local_keys[] = {
 
 static const ds_option connected_keys[] = {
     OPT_INT("output", output, "numbers out", .def = "1", OPT_FROM(1)),
-    ACTIVATION,
+    ACTIVATION("logistic"),
     BATCH_NORMALIZE,
     COMMON,
 };
@@ -108,14 +108,14 @@ static const ds_option route_keys[] = {
 
 static const ds_option shortcut_keys[] = {
     OPT_INT("from", from, "layer to add, negative: counted from here"),
-    ACTIVATION,
-    OPT_CHECK(DS_REAL, "alpha", "factor of the previous layer"),
-    OPT_CHECK(DS_REAL, "beta", "factor of the other layer"),
+    ACTIVATION("linear"),
+    OPT_REAL("alpha", alpha, "factor of the previous layer", .def = "1"),
+    OPT_REAL("beta", beta, "factor of the other layer", .def = "1"),
     COMMON,
 };
 
 static const ds_option dropout_keys[] = {
-    OPT_CHECK(DS_REAL, "probability", "share of values to drop", OPT_RANGE(0, 0.999999)),
+    OPT_REAL("probability", probability, "share of values to drop", .def = ".5", OPT_RANGE(0, 0.999999)),
     COMMON,
 };
 
@@ -145,7 +145,7 @@ static const ds_option cost_keys[] = {
     COMMON,
 };
 
-static const ds_option activation_keys[] = {ACTIVATION, COMMON};
+static const ds_option activation_keys[] = {ACTIVATION("linear"), COMMON};
 static const ds_option plain_keys[] = {COMMON};
 
 /* ---- shapes ---- */

@@ -4,13 +4,18 @@
 #include "base/problem.h"
 #include "cfg/cfg.h"
 
-/* The keys of the host's layers that shapes and checks need; 0 where a layer has none of that name. */
+/* The keys of the host's layers that are needed; 0 where a layer has none of that name. */
 typedef struct ds_keys {
     int filters, size, stride, pad, padding, groups, output, crop_height, crop_width, extra, from, numload;
     bool half; /* pad=1 of a convolution: half the size */
-    bool batch_normalize, reverse, flatten, truth;
+    bool batch_normalize, reverse, flatten, truth, binary, xnor, flipped, dontload, dontloadscales, dontsave;
+    int activation; /* a ds_activation, or another number */
+    double learning_rate, probability, alpha, beta;
     ds_numbers layers;
 } ds_keys;
+
+/* Activations that are told apart, by their places in the list of layers.c. */
+typedef enum ds_activation { DS_RELU = 2, DS_LINEAR = 9, DS_LEAKY = 11 } ds_activation;
 
 typedef struct ds_place ds_place; /* one layer whose shape is being worked out */
 

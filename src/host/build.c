@@ -2,7 +2,6 @@
  * a short answer. Where a backend computes every layer, the host's structs are but a table of shapes and
  * arrays, and this file fills in what the rest of the room reads of it. */
 #include "host/private.h"
-#include "base/text.h"
 #include "cfg/sections.h"
 
 #include <stdlib.h>
@@ -16,36 +15,15 @@ typedef struct place {
     layer *l;
 } place;
 
-/* Numbers that the cfg's reader has checked. */
-
-static int number_of(const place *p, const char *key)
+/* Is it one that a slope describes? The others are the host's to compute. */
+static bool set_activation(const place *p)
 {
-    const char *text = ds_section_get(p->s, key);
-    long long value = 0;
-    return text && ds_parse_int(text, &value) ? (int)value : 0;
-}
-
-static float real_of(const place *p, const char *key, float otherwise)
-{
-    const char *text = ds_section_get(p->s, key);
-    double value;
-    return text && ds_parse_double(text, &value) ? (float)value : otherwise;
-}
-
-/* Those that a slope describes; the others are the host's to compute. */
-static bool set_activation(const place *p, const char *otherwise)
-{
-    static const struct {
-        const char *name;
-        ACTIVATION activation;
-    } known[] = {{"linear", LINEAR}, {"relu", RELU}, {"leaky", LEAKY}};
-    const char *name = ds_section_get(p->s, "activation");
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(name ? name : otherwise, known[i].name) == 0) {
-            p->l->activation = known[i].activation;
-            return true;
-        }
-    return false;
+    static const ACTIVATION known[] = {[DS_RELU] = RELU, [DS_LINEAR] = LINEAR, [DS_LEAKY] = LEAKY};
+    const int a = p->keys->activation;
+    const bool is_known = a == DS_RELU || a == DS_LINEAR || a == DS_LEAKY;
+    if (is_known)
+        p->l->activation = known[a];
+    return is_known;
 }
 
 static void add_averages(layer *l, size_t channels)
@@ -78,16 +56,16 @@ static bool convolutional(const place *p)
     l->stride = k->stride;
     l->pad = k->half ? k->size / 2 : k->padding;
     l->groups = k->groups;
-    l->flipped = number_of(p, "flipped");
+    l->flipped = k->flipped;
     l->nweights = l->c / l->groups * l->n * l->size * l->size;
     add_weights(p, (size_t)l->n, (size_t)l->nweights);
-    return !number_of(p, "binary") && !number_of(p, "xnor") && set_activation(p, "logistic");
+    return !k->binary && !k->xnor && set_activation(p);
 }
 
 static bool connected(const place *p)
 {
     add_weights(p, (size_t)p->l->outputs, (size_t)p->l->outputs * (size_t)p->l->inputs);
-    return set_activation(p, "logistic");
+    return set_activation(p);
 }
 
 static bool batchnorm(const place *p)
@@ -108,7 +86,7 @@ static bool maxpool(const place *p)
 
 static bool dropout(const place *p)
 {
-    p->l->probability = real_of(p, "probability", .5f);
+    p->l->probability = (float)p->keys->probability;
     return true;
 }
 
@@ -120,9 +98,9 @@ static int resolved(const place *p, int layer)
 static bool shortcut(const place *p)
 {
     p->l->index = resolved(p, p->keys->from);
-    p->l->alpha = real_of(p, "alpha", 1);
-    p->l->beta = real_of(p, "beta", 1);
-    return set_activation(p, "linear");
+    p->l->alpha = (float)p->keys->alpha;
+    p->l->beta = (float)p->keys->beta;
+    return set_activation(p);
 }
 
 static void add_route(const place *p, int n)
@@ -140,11 +118,6 @@ static bool route(const place *p)
     return true;
 }
 
-static bool activation(const place *p)
-{
-    return set_activation(p, "linear");
-}
-
 static const struct {
     const char *name;
     LAYER_TYPE type;
@@ -158,7 +131,7 @@ static const struct {
     {"dropout", DROPOUT, dropout},
     {"shortcut", SHORTCUT, shortcut},
     {"route", ROUTE, route},
-    {"activation", ACTIVE, activation},
+    {"activation", ACTIVE, set_activation},
 };
 
 /* The stand-ins that ds_cfg_lower has. */
@@ -189,7 +162,8 @@ static bool build_layer(const ds_cfg *cfg, network *net, int i)
     const ds_shape *in = &cfg->shapes[i], *out = &cfg->shapes[i + 1];
     const ds_section *s = &cfg->sections[i + 1];
     layer *l = &net->layers[i];
-    const place p = {.s = s, .keys = s->keys, .number = i, .l = l};
+    static const ds_keys none = {.learning_rate = 1}; /* of a plugin */
+    const place p = {.s = s, .keys = s->keys ? s->keys : &none, .number = i, .l = l};
     *l = (layer){.batch = net->batch,
                  .inputs = in->outputs,
                  .outputs = out->outputs,
@@ -199,11 +173,11 @@ static bool build_layer(const ds_cfg *cfg, network *net, int i)
                  .out_h = out->h,
                  .out_w = out->w,
                  .out_c = out->c,
-                 .learning_rate_scale = real_of(&p, "learning_rate", 1),
-                 .dontload = number_of(&p, "dontload"),
-                 .dontloadscales = number_of(&p, "dontloadscales"),
-                 .numload = number_of(&p, "numload"),
-                 .dontsave = number_of(&p, "dontsave")};
+                 .learning_rate_scale = (float)p.keys->learning_rate,
+                 .dontload = p.keys->dontload,
+                 .dontloadscales = p.keys->dontloadscales,
+                 .numload = p.keys->numload,
+                 .dontsave = p.keys->dontsave};
     bool done = fill(&p);
     if (l->type != DROPOUT) /* takeover.c makes those */
         DS_ZALLOC(l->output, ds_batch_size(l, l->outputs));
