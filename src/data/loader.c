@@ -13,8 +13,7 @@
 /* One image on its way: where it comes from, and what became of it. */
 typedef struct job {
     uint64_t epoch;
-    int rc; /* DS_OK or why there are no pixels */
-    ds_error error;
+    ds_error error; /* code is not DS_OK: why there are no pixels */
 } job;
 
 struct ds_loader {
@@ -57,27 +56,19 @@ static bool keep(ds_loader *l, uint32_t id, ds_image *im)
     return false;
 }
 
-static void prepare(const ds_loader *l, const ds_image *im, size_t place)
-{
-    ds_prepare_augmented(im, l->setup.augment, l->setup.seed, l->jobs[place].epoch, l->ids[place],
-                         l->pixels + place * l->floats);
-}
-
 static void load(void *arg, size_t place)
 {
     ds_loader *l = arg;
     job *j = &l->jobs[place];
-    uint32_t id = l->ids[place];
+    const ds_loader_setup *s = &l->setup;
+    const uint32_t id = l->ids[place];
     ds_image *im = atomic_load(&l->cache[id]);
-    if (im) {
-        prepare(l, im, place);
-        return;
-    }
-    DS_ALLOC(im, 1);
-    j->rc = ds_image_read(l->setup.images->paths[id], l->setup.c, im, &j->error);
-    if (!j->rc)
-        prepare(l, im, place);
-    if (j->rc || !keep(l, id, im))
+    const bool cached = im;
+    if (!cached)
+        ds_image_read(s->images->paths[id], s->c, DS_ALLOC(im, 1), &j->error);
+    if (!j->error.code)
+        ds_prepare_augmented(im, s->augment, s->seed, j->epoch, id, l->pixels + place * l->floats);
+    if (!cached && (j->error.code || !keep(l, id, im)))
         free_image(im);
 }
 
@@ -100,8 +91,7 @@ static void put_image(ds_loader *l, size_t place)
         shuffle(l, epoch);
     l->ids[place] = l->order[i];
     l->labels[place] = l->setup.images->labels[l->ids[place]];
-    l->jobs[place].epoch = epoch;
-    l->jobs[place].rc = DS_OK;
+    l->jobs[place] = (job){.epoch = epoch};
     l->put++;
     ds_ring_put(l->ring);
 }
@@ -117,7 +107,7 @@ static void put_images(ds_loader *l)
 static bool replace(ds_loader *l, size_t first, size_t lost)
 {
     size_t good = first, end = first + (size_t)l->setup.batch;
-    while (good < end && l->jobs[good].rc)
+    while (good < end && l->jobs[good].error.code)
         good++;
     if (good == end || !l->setup.lost)
         return false;
@@ -137,7 +127,7 @@ int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e)
         first = ds_ring_take(l->ring, n);
     }
     for (size_t place = first; place < first + n && !l->error.code; place++)
-        if (l->jobs[place].rc && !replace(l, first, place))
+        if (l->jobs[place].error.code && !replace(l, first, place))
             l->error = l->jobs[place].error;
     *b = (ds_batch){l->pixels + first * l->floats, l->labels + first, l->ids + first};
     return l->error.code ? ds_error_pass(e, &l->error) : DS_OK;
@@ -152,17 +142,6 @@ int ds_loader_threads(int asked)
     if (asked > 0)
         return asked;
     return cores < 1 ? 1 : cores > MOST ? MOST : (int)cores;
-}
-
-static ds_loader *make(const ds_loader_setup *s)
-{
-    ds_loader *l = DS_ZALLOC(l, 1);
-    l->setup = *s;
-    l->put = s->start;
-    l->floats = (size_t)s->w * (size_t)s->h * (size_t)s->c;
-    DS_ALLOC(l->order, (size_t)s->images->n);
-    DS_ZALLOC(l->cache, (size_t)s->images->n);
-    return l;
 }
 
 /* Two batches under way while the caller has one, and a job for every thread. */
@@ -183,20 +162,24 @@ int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e)
     *loader = NULL;
     if (s->images->n < 1)
         return ds_fail_at(e, DS_EINPUT, s->images->list, 0, "has no images left, expected at least one");
-    ds_loader *l = make(s);
-    size_t places = count_places(s);
+    const size_t places = count_places(s), images = (size_t)s->images->n;
+    ds_loader *l = DS_ZALLOC(l, 1);
+    l->setup = *s;
+    l->put = s->start;
+    l->floats = (size_t)s->w * (size_t)s->h * (size_t)s->c;
+    DS_ALLOC(l->order, images);
+    DS_ZALLOC(l->cache, images);
     DS_ALLOC(l->jobs, places);
     DS_ALLOC(l->pixels, places * l->floats);
     DS_ALLOC(l->labels, places);
     DS_ALLOC(l->ids, places);
     int rc = ds_ring_new(places, s->threads, load, l, &l->ring, e);
-    if (rc) {
+    if (rc)
         ds_loader_free(l);
-        return rc;
-    }
-    put_images(l);
-    *loader = l;
-    return DS_OK;
+    else
+        put_images(l);
+    *loader = rc ? NULL : l;
+    return rc;
 }
 
 void ds_loader_free(ds_loader *l)

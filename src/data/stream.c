@@ -11,10 +11,9 @@
 struct ds_stream {
     ds_stream_setup setup;
     ds_ring *ring;
-    size_t floats; /* of one image */
-    bool ended;    /* the paths */
-    int rc;        /* and why */
-    ds_error error;
+    size_t floats;  /* of one image */
+    bool ended;     /* the paths */
+    ds_error error; /* and why, if they failed */
 
     /* One a place of the ring. */
     ds_stream_item *places;
@@ -54,11 +53,11 @@ static void ask(ds_stream *s)
     while (!s->ended && ds_ring_place(s->ring, &place)) {
         bool first = ds_ring_jobs(s->ring) == 0;
         ds_path path;
-        s->rc = ds_paths_next(s->setup.paths, patience(s, end), &path, &s->error);
-        s->ended = s->rc || path.kind == DS_PATH_END;
+        s->ended =
+            ds_paths_next(s->setup.paths, patience(s, end), &path, &s->error) || path.kind == DS_PATH_END;
         if (path.kind == DS_PATH_LATER && !first)
             break;
-        if (s->rc || path.kind != DS_PATH_FOUND)
+        if (s->ended || path.kind != DS_PATH_FOUND)
             continue;
         if (first)
             end = ds_now() + most_seconds;
@@ -75,7 +74,7 @@ int ds_stream_next(ds_stream *s, ds_stream_batch *b, ds_error *e)
     size_t n = ds_ring_jobs(s->ring);
     *b = (ds_stream_batch){.items = s->items, .pixels = s->batch};
     if (n == 0)
-        return s->rc ? ds_error_pass(e, &s->error) : DS_OK;
+        return s->error.code ? ds_error_pass(e, &s->error) : DS_OK;
     b->n = n < (size_t)s->setup.most ? (int)n : s->setup.most;
     size_t first = ds_ring_take(s->ring, (size_t)b->n);
     for (int i = 0; i < b->n; i++) {
