@@ -74,6 +74,7 @@ $(BUILD)/src/data/image.o: ALL_CFLAGS += -fwrapv -fno-sanitize=float-cast-overfl
 $(BUILD)/plugins/onednn/kernels.o: ALL_CFLAGS += -Wno-psabi
 $(BUILD)/src/cli/main.o: $(BUILD)/src/cli/help.txt.inc
 $(BUILD)/src/report/page.o: $(patsubst %,$(BUILD)/src/report/report.%.inc,html css js)
+$(BUILD)/src/report/suspects.o: $(patsubst %,$(BUILD)/src/report/%.inc,report.css suspects.html)
 $(BUILD)/src/report/plots.o: $(BUILD)/src/report/report.gp.inc
 $(BUILD)/src/train/results.o: $(BUILD)/src/train/results.gp.inc
 

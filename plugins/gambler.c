@@ -25,6 +25,7 @@ static int gambler_init(void *state, ds_setup *setup, ds_error *e)
     setup->abstain = true;
     setup->classes = setup->inputs - 1;
     setup->temperature = s->temperature;
+    setup->warmup_epochs = s->warmup_epochs;
     if (!setup->samples || setup->epochs < 1 || setup->epochs > s->warmup_epochs)
         return DS_OK;
     setup->key = "warmup_epochs";
@@ -45,7 +46,7 @@ static double gambler_row(void *state, const ds_row *r, int y, float *gradient)
 {
     const gambler_state *s = state;
     const double lead = ds_row_log(r, r->n), all = 1 / (1 + exp(lead)); /* of the classes: 1 - P_C */
-    if (r->pass->epoch < s->warmup_epochs)
+    if (r->pass->warming)
         return warmup_row(r, y, gradient);
     const double gap = lead - log(s->reward) - ds_row_log(r, y), bet = 1 / (1 + exp(gap));
     for (int j = 0; j < r->n; j++)
@@ -53,12 +54,6 @@ static double gambler_row(void *state, const ds_row *r, int y, float *gradient)
     gradient[r->n] = (float)(1 / (1 + exp(-lead)) - 1 / (1 + exp(-gap)));
     return gap > 0 ? ds_softplus(-lead) + log(s->reward) - ds_softplus(-gap)
                    : ds_softplus(lead) - ds_row_log(r, y) - ds_softplus(gap);
-}
-
-static void gambler_progress(const void *state, int epoch, int epochs, ds_progress *out)
-{
-    (void)epochs;
-    out->warming = epoch < ((const gambler_state *)state)->warmup_epochs;
 }
 
 const ds_layer ds_layer_gambler = {
@@ -70,5 +65,4 @@ const ds_layer ds_layer_gambler = {
     .options = gambler_options,
     .init = gambler_init,
     .row = gambler_row,
-    .progress = gambler_progress,
 };

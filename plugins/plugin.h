@@ -9,12 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_PLUGIN_ABI 6
+#define DS_PLUGIN_ABI 7
 
 typedef enum ds_role {
     DS_COST,   /* logits in, class probabilities out, loss and gradient in training */
     DS_REJECT, /* follows a cost; decides image by image whether the answer stands */
 } ds_role;
+
+/* A warm-up that lasts until the run sees its end. */
+enum { DS_WARMUP_AUTO = -1 };
 
 /* What `init` is told, and what it answers. */
 typedef struct ds_setup {
@@ -33,6 +36,8 @@ typedef struct ds_setup {
     bool abstain;       /* the last logit means "abstain": inputs = C + 1 */
     int outputs;        /* numbers an image that go out */
     double temperature; /* of a cost: divides the logits of the output, not of the loss */
+    int warmup_epochs;  /* of a cost: how long the passes of a run are `warming`, or
+                         * DS_WARMUP_AUTO; 0: never */
     const char *key;    /* which key an error is about, for its line; NULL: the section as a whole */
 } ds_setup;
 
@@ -40,6 +45,7 @@ typedef struct ds_setup {
 typedef struct ds_pass {
     int batch;
     int epoch, epochs;     /* of this batch, from 0; of the run */
+    bool warming;          /* the target does not move yet: the run says when it does */
     const float *input;    /* batch x setup.inputs */
     const float *logits;   /* batch x setup.logits: raw, of the cost section (for a cost: its input) */
     float *output;         /* batch x setup.outputs, written */
@@ -67,12 +73,6 @@ typedef struct ds_row {
     int b; /* which image of the pass */
 } ds_row;
 
-/* Where the training target stands in an epoch. */
-typedef struct ds_progress {
-    bool warming; /* still in the warm-up of a target that needs one: such epochs cannot be the best */
-    double alpha; /* weight of the network's own predictions in the target, NAN where that has no meaning */
-} ds_progress;
-
 /* What a target remembers of each training image: samples x row numbers. */
 typedef struct ds_history {
     void *values; /* doubles where `wide`, else floats; NULL: nothing is remembered */
@@ -98,8 +98,9 @@ typedef struct ds_layer {
     void (*finish)(void *state, const ds_pass *pass);
     /* Without row, the whole pass: outputs; loss, gradient and history when it has labels (and ids). */
     int (*forward)(void *state, const ds_pass *pass, ds_error *e);
-    /* (optional) Where the target stands in `epoch` of `epochs`; without it: not warming, alpha NAN. */
-    void (*progress)(const void *state, int epoch, int epochs, ds_progress *out);
+    /* (optional) Weight of the network's own predictions in the target in `epoch` of `epochs`; NAN: that has
+     * no meaning. */
+    double (*alpha)(const void *state, int epoch, int epochs);
     /* (optional) For checkpoints; may be read and written between passes. A new image's numbers are those
      * that init gave it. */
     ds_history (*history)(const void *state);

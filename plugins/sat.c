@@ -15,6 +15,7 @@
 
 enum { BLEND, EMA, ABSTAIN, ELR };
 static const char *const target_names[] = {"blend", "ema", "abstain", "elr", NULL};
+static const char *const warmup_words[] = {"auto", NULL};
 
 typedef struct sat_state {
     int target, wanted_classes, warmup_epochs;
@@ -32,9 +33,11 @@ typedef struct sat_state {
 #define DS_STATE sat_state
 static const ds_option sat_options[] = {
     OPT_ENUM("target", target, target_names, "what the network is trained towards", .def = "blend"),
-    OPT_INT("warmup_epochs", warmup_epochs,
-            "epochs before the target moves; they must end before the network memorises wrong labels",
-            .def = "5", OPT_RANGE(0, 1e6), .when = "target=blend|ema|abstain"),
+    OPT_INT(
+        "warmup_epochs", warmup_epochs,
+        "epochs before the target moves; auto: until the nll of valid= (without it: of a tenth of train=, "
+        "kept out) no longer falls, half of the run at most; blend: 5",
+        .def = "auto", .names = warmup_words, OPT_RANGE(0, 1e6), .when = "target=blend|ema|abstain"),
     OPT_REAL("alpha_start", alpha_start, "weight of the network's own predictions at first", .def = "0",
              OPT_RANGE(0, 1), .when = "target=blend"),
     OPT_REAL("alpha_end", alpha_end,
@@ -154,7 +157,7 @@ static double elr_row(const ds_row *r, int y, const float *t, double lambda, flo
 
 static bool adapting(const sat_state *s, const ds_pass *pass)
 {
-    return s->target != BLEND && pass->epoch >= s->warmup_epochs;
+    return s->target != BLEND && !pass->warming;
 }
 
 static double warmup_row(const sat_state *s, const ds_row *r, int y, float *gradient)
@@ -240,6 +243,7 @@ static int take_shape(sat_state *s, ds_setup *setup, ds_error *e)
     s->inputs = setup->inputs;
     s->classes = setup->classes = setup->inputs - setup->abstain;
     setup->temperature = s->temperature;
+    setup->warmup_epochs = s->target == BLEND ? 0 : s->warmup_epochs;
     if (!s->wanted_classes || s->wanted_classes == s->classes)
         return DS_OK;
     setup->key = "classes";
@@ -255,7 +259,8 @@ static int take_shape(sat_state *s, ds_setup *setup, ds_error *e)
 static int check_epochs(const sat_state *s, const ds_setup *setup, ds_error *e)
 {
     /* blend's first epoch after the warm-up still has alpha_start */
-    if (!setup->samples || setup->epochs < 1 || setup->epochs > s->warmup_epochs + (s->target == BLEND))
+    if (!setup->samples || setup->epochs < 1 || setup->epochs > s->warmup_epochs + (s->target == BLEND) ||
+        s->warmup_epochs == DS_WARMUP_AUTO)
         return DS_OK;
     const char *target = target_names[s->target], *plural = setup->epochs == 1 ? "" : "s";
     if (s->target != BLEND)
@@ -306,6 +311,8 @@ static int sat_init(void *state, ds_setup *setup, ds_error *e)
 {
     sat_state *s = state;
     s->warmup_epochs = s->target == ELR ? 0 : s->warmup_epochs;
+    if (s->target == BLEND && s->warmup_epochs == DS_WARMUP_AUTO)
+        s->warmup_epochs = 5;
     DS_TRY(take_shape(s, setup, e));
     DS_TRY(check_epochs(s, setup, e));
     if (s->target == BLEND && s->alpha_end < s->alpha_start)
@@ -315,12 +322,10 @@ static int sat_init(void *state, ds_setup *setup, ds_error *e)
     return make_history(s, setup->samples, e);
 }
 
-static void sat_progress(const void *state, int epoch, int epochs, ds_progress *out)
+static double sat_alpha(const void *state, int epoch, int epochs)
 {
     const sat_state *s = state;
-    bool blend = s->target == BLEND;
-    out->warming = !blend && epoch < s->warmup_epochs;
-    out->alpha = blend ? alpha_at(s, epoch, epochs) : NAN;
+    return s->target == BLEND ? alpha_at(s, epoch, epochs) : NAN;
 }
 
 static ds_history sat_history(const void *state)
@@ -349,7 +354,7 @@ const ds_layer ds_layer_sat = {
     .row = sat_row,
     .check = sat_check,
     .finish = sat_finish,
-    .progress = sat_progress,
+    .alpha = sat_alpha,
     .history = sat_history,
     .release = sat_release,
 };

@@ -68,6 +68,11 @@ static bool in_range(const ds_option *o, double v)
 static bool set_int(const ds_option *o, int *target, const char *value)
 {
     long long v;
+    for (int i = 0; o->names && o->names[i]; i++)
+        if (strcmp(o->names[i], value) == 0) {
+            *target = -1 - i;
+            return true;
+        }
     if (!ds_parse_int(value, &v) || v < INT_MIN || v > INT_MAX || !in_range(o, (double)v))
         return false;
     *target = (int)v;
@@ -159,7 +164,7 @@ static bool set(const ds_option *o, void *target, const char *value)
 static int bad_value(const ds_option *o, const char *value, const char *file, int line, ds_error *e)
 {
     int n = 0;
-    while (o->type == DS_ENUM && o->names[n])
+    while (o->names && o->names[n])
         n++;
     const char *near = ds_nearest(value, o->names, n);
     DS_FREED char *expected = ds_option_describe(o);
@@ -319,6 +324,8 @@ char *ds_option_describe(const ds_option *o)
         fprintf(out, " from %.9g", o->min);
     if (limited(o) && o->max < (o->type == DS_INT ? INT_MAX : HUGE_VAL))
         fprintf(out, " to %.9g", o->max);
+    for (int i = 0; o->type == DS_INT && o->names && o->names[i]; i++)
+        fprintf(out, " or %s", o->names[i]);
     fclose(out);
     return text;
 }

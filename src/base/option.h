@@ -42,7 +42,7 @@ typedef struct ds_option {
     const char *unit;         /* word for the value in help ("F", "epochs"); NULL: by its type. A DS_TEXT
                                * of two ("CFG WEIGHTS"): a flag that may be given several times; all its
                                * values become one text with commas */
-    const char *const *names; /* DS_ENUM: the words, NULL-terminated */
+    const char *const *names; /* DS_ENUM: the words, NULL-terminated; DS_INT: words for -1, -2, … or NULL */
     const char *when;         /* "target=ema|abstain": allowed only then; NULL: always */
     const char *help;         /* one line, lower case, no full stop */
 } ds_option;

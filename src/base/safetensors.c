@@ -10,9 +10,12 @@
 #include <unistd.h>
 #include <zlib.h>
 
-static size_t bytes_of(const ds_saved *a)
+size_t ds_saved_bytes(const ds_saved *a)
 {
-    const size_t size = strstr(a->dtype, "64") ? 8 : strstr(a->dtype, "32") ? 4 : 1;
+    const size_t size = strstr(a->dtype, "64")   ? 8
+                        : strstr(a->dtype, "32") ? 4
+                        : strstr(a->dtype, "16") ? 2
+                                                 : 1;
     return a->rows * a->columns * size;
 }
 
@@ -22,7 +25,7 @@ static char *make_header(json_t *metadata, const ds_saved *a, int n)
     json_int_t at = 0;
     json_auto_t *all = json_pack("{s: O}", "__metadata__", metadata);
     for (int i = 0; i < n; i++) {
-        json_int_t end = at + (json_int_t)bytes_of(&a[i]);
+        json_int_t end = at + (json_int_t)ds_saved_bytes(&a[i]);
         json_t *one = json_pack("{s: s, s: [I, I], s: [I, I]}", "dtype", a[i].dtype, "shape",
                                 (json_int_t)a[i].rows, (json_int_t)a[i].columns, "data_offsets", at, end);
         if (json_object_set_new(all, a[i].name, one))
@@ -40,7 +43,7 @@ static void add_checksum(json_t *metadata, const ds_saved *a, int n)
 {
     uLong crc = crc32_z(0, NULL, 0);
     for (int i = 0; i < n; i++)
-        crc = crc32_z(crc, a[i].values, bytes_of(&a[i]));
+        crc = crc32_z(crc, a[i].values, ds_saved_bytes(&a[i]));
     if (json_object_set_new(metadata, "crc32", json_sprintf("%08lx", crc)))
         ds_out_of_memory();
 }
@@ -73,7 +76,7 @@ int ds_saved_write(const char *path, json_t *metadata, const ds_saved *a, int n,
     fwrite(&length, sizeof length, 1, w.f);
     fputs(header, w.f);
     for (int i = 0; i < n; i++)
-        fwrite(a[i].values, 1, bytes_of(&a[i]), w.f);
+        fwrite(a[i].values, 1, ds_saved_bytes(&a[i]), w.f);
     if (keep && fflush(w.f) == 0 && !ferror(w.f))
         keep_old(path);
     return ds_writer_commit(&w, e);
@@ -114,11 +117,19 @@ int ds_saved_read(const ds_saved_file *f, const ds_saved *a, ds_error *e)
     if (json_unpack(json_object_get(f->header, a->name), "{s: s, s: [I, I], s: [I, I]}", "dtype", &dtype,
                     "shape", &rows, &columns, "data_offsets", &begin, &end) ||
         strcmp(dtype, a->dtype) != 0 || rows != (json_int_t)a->rows || columns != (json_int_t)a->columns ||
-        begin < 0 || end < begin || (size_t)end > f->n || (size_t)(end - begin) != bytes_of(a))
+        begin < 0 || end < begin || (size_t)end > f->n || (size_t)(end - begin) != ds_saved_bytes(a))
         return ds_fail_at(e, DS_EINPUT, f->path, 0, "has no whole array '%s', expected %s [%zu, %zu]",
                           a->name, a->dtype, a->rows, a->columns);
-    memcpy(a->values, f->data + begin, bytes_of(a));
+    memcpy(a->values, f->data + begin, ds_saved_bytes(a));
     return DS_OK;
+}
+
+int ds_saved_text(const ds_saved_file *f, const char *name, char **text, ds_error *e)
+{
+    ds_saved a = {.dtype = "U8", .rows = ds_saved_rows(f, name), .columns = 1};
+    snprintf(a.name, sizeof a.name, "%s", name);
+    a.values = *text = ds_xcalloc(a.rows + 1, 1);
+    return ds_saved_read(f, &a, e);
 }
 
 void ds_saved_close(ds_saved_file *f)

@@ -12,10 +12,13 @@
 /* rows x columns numbers, which are the caller's. */
 typedef struct ds_saved {
     char name[64];
-    const char *dtype; /* "F32", "F64", "U64", "U8" */
+    const char *dtype; /* "F32", "F64", "U64", "U32", "U16", "U8" */
     size_t rows, columns;
     void *values;
 } ds_saved;
+
+/* Bytes of its values. */
+size_t ds_saved_bytes(const ds_saved *array);
 
 /* A file in memory; data: n bytes. Zero-initialise, close in any case. */
 typedef struct ds_saved_file {
@@ -35,4 +38,6 @@ int ds_saved_open(ds_saved_file *f, char *path, const char *what, ds_error *e);
 size_t ds_saved_rows(const ds_saved_file *f, const char *name);
 /* Fill `values` from the array of that name, type and shape; DS_EINPUT: there is none. */
 int ds_saved_read(const ds_saved_file *f, const ds_saved *array, ds_error *e);
+/* An array of bytes as a text in fresh memory, *text. */
+int ds_saved_text(const ds_saved_file *f, const char *name, char **text, ds_error *e);
 void ds_saved_close(ds_saved_file *f);

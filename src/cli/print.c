@@ -1,8 +1,11 @@
 #include "cli/print.h"
 
+#include "base/memory.h"
 #include "base/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* "28 x 28 x 16", or the count where there is no image shape. */
 static void shape_text(char *text, size_t size, int w, int h, int c, int count)
@@ -73,6 +76,21 @@ void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out)
     print_share(out, "rest", rest, p);
     print_share(out, "all", p->total, p);
     fprintf(out, "%.1f images/s\n", (double)p->passes * p->images / p->total);
+}
+
+int ds_check_labelled(const ds_datafile *d, ds_error *e)
+{
+    for (int c = 0; c < d->classes; c++)
+        if (strchr(d->labels[c], '\t'))
+            return ds_fail_at(e, DS_EINPUT, d->labels_path, c + 1,
+                              "the label has a tab, expected none: it ends the path in PATH<tab>LABEL");
+    return DS_OK;
+}
+
+void ds_print_labelled(FILE *out, const char *path, const char *label)
+{
+    DS_FREED char *whole = realpath(path, NULL);
+    fprintf(out, "%s\t%s\n", whole ? whole : path, label);
 }
 
 void ds_print_unanswered(size_t none, size_t images, FILE *out)

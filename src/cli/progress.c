@@ -29,10 +29,12 @@ static void write_time(char *text, size_t n, double seconds)
 static void write_target(char *text, size_t n, const ds_train_plan *plan, const ds_train_step *s)
 {
     text[0] = '\0';
-    if (s->progress.warming && plan->warmup_epochs > 0)
+    if (s->warming && plan->warmup_epochs == DS_WARMUP_AUTO)
+        snprintf(text, n, " warm-up");
+    else if (s->warming)
         snprintf(text, n, " warm-up %.0f%%", fmin(100, 100 * s->position / plan->warmup_epochs));
-    else if (!isnan(s->progress.alpha))
-        snprintf(text, n, " alpha %.3f", s->progress.alpha);
+    else if (!isnan(s->alpha))
+        snprintf(text, n, " alpha %.3f", s->alpha);
 }
 
 /* The figures, and a bar in what the line has left. */
@@ -114,7 +116,8 @@ static void on_epoch(void *arg, const ds_result *r, bool best)
             100 * r->train_accuracy);
     if (!isnan(r->valid_top1))
         put_valid(v, r);
-    fprintf(v->log, "; %.0f images/s%s\n", r->images_per_second, best ? "; best so far" : "");
+    fprintf(v->log, "; %.0f images/s%s%s\n", r->images_per_second,
+            r->warmup == DS_WARMUP_ON ? "; warm-up" : "", best ? "; best so far" : "");
     fflush(v->log);
     ds_print_notes(&v->notes, stderr);
 }

@@ -82,6 +82,8 @@ int ds_images_probe(const ds_images *images, const ds_probe_setup *s, ds_probe *
 void ds_probe_free(ds_probe *found, int n);
 /* A failure, at its line of the list, for each one that cannot be decoded: see base/problem.h. */
 int ds_probe_tell(const ds_images *images, const ds_probe *found, ds_error *e);
+/* Those of the n flags leave the list, and join another, which may be zeroed. */
+void ds_images_move(ds_images *from, const bool *which, ds_images *to);
 /* Take those that cannot be decoded out of the list. */
 void ds_images_drop(ds_images *images, const ds_probe *found);
 

@@ -189,20 +189,36 @@ int ds_probe_tell(const ds_images *images, const ds_probe *found, ds_error *e)
     return ds_failed_since(e, before);
 }
 
+/* Image i of `from` behind the n of `to`, whose arrays have room. */
+static void put(const ds_images *from, int i, ds_images *to, int *n)
+{
+    to->paths[*n] = from->paths[i];
+    to->keys[*n] = from->keys[i];
+    to->lines[*n] = from->lines[i];
+    to->labels[(*n)++] = from->labels[i];
+}
+
+void ds_images_move(ds_images *from, const bool *which, ds_images *to)
+{
+    const size_t room = (size_t)(from->n + to->n);
+    int kept = 0;
+    to->list = to->list ? to->list : ds_strdup(from->list);
+    to->paths = ds_xrealloc(to->paths, room, sizeof *to->paths);
+    to->keys = ds_xrealloc(to->keys, room, sizeof *to->keys);
+    to->lines = ds_xrealloc(to->lines, room, sizeof *to->lines);
+    to->labels = ds_xrealloc(to->labels, room, sizeof *to->labels);
+    for (int i = 0; i < from->n; i++)
+        put(from, i, which[i] ? to : from, which[i] ? &to->n : &kept);
+    from->n = kept;
+}
+
 void ds_images_drop(ds_images *images, const ds_probe *found)
 {
-    int kept = 0;
-    for (int i = 0; i < images->n; i++) {
-        if (found[i].reason) {
-            free(images->paths[i]);
-            continue;
-        }
-        images->paths[kept] = images->paths[i];
-        images->keys[kept] = images->keys[i];
-        images->lines[kept] = images->lines[i];
-        images->labels[kept++] = images->labels[i];
-    }
-    images->n = kept;
+    DS_FINALLY(ds_images_clear) ds_images bad = {0};
+    DS_FREED bool *which = DS_ALLOC(which, (size_t)images->n);
+    for (int i = 0; i < images->n; i++)
+        which[i] = found[i].reason != NULL;
+    ds_images_move(images, which, &bad);
 }
 
 int *ds_images_count(const ds_datafile *d, const ds_images *images, ds_notes *notes)

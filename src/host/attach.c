@@ -79,6 +79,7 @@ static void shim_forward(layer l, network net)
     ds_pass pass = {.batch = l.batch,
                     .epoch = c->epoch,
                     .epochs = c->epochs,
+                    .warming = c->warming,
                     .input = net.input,
                     .logits = cost_logits(a, &net),
                     .output = l.output,

@@ -40,6 +40,7 @@ typedef struct ds_net_info {
     int classes;             /* C */
     bool abstain;            /* the last logit means abstain */
     double cost_temperature; /* of the output of the cost section */
+    int warmup_epochs;       /* of its target (see plugin.h) */
     size_t parameters;
     double flops;        /* as those of its layers */
     int threads;         /* that compute */
@@ -79,6 +80,8 @@ const float *ds_net_logits(const ds_net *net);
  * setup.features, unless [reject] has a novelty= for them. */
 const float *ds_net_features(const ds_net *net, const ds_depths **depths);
 
+/* Are the passes of ds_net_train from now on those of the warm-up? At first they are not. */
+void ds_net_set_warming(ds_net *net, bool warming);
 /* Forward and backward of one sub-batch; adds to ds_param.gradient, which the caller scales or clears between
  * steps. loss: batch losses; labels, ids: batch. DS_ENUMERIC when a loss is not a number. */
 int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
@@ -87,8 +90,8 @@ int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint
 void ds_net_set_seen(ds_net *net, uint64_t seen);
 /* The target's memory of the training images (see plugin.h). */
 ds_history ds_net_history(const ds_net *net);
-/* Where the target stands in an epoch (see plugin.h). */
-void ds_net_progress(const ds_net *net, int epoch, ds_progress *out);
+/* Weight of the network's own predictions in the target (see plugin.h). */
+double ds_net_alpha(const ds_net *net, int epoch);
 
 /* ---- time ---- */
 

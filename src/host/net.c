@@ -28,6 +28,7 @@ static void fill_info(ds_net *n)
     info->classes = a->it.setup.classes;
     info->abstain = a->it.setup.abstain;
     info->cost_temperature = a->it.setup.temperature;
+    info->warmup_epochs = a->it.setup.warmup_epochs;
 }
 
 static int parse(ds_net *n, const ds_net_setup *setup, ds_error *e)
@@ -287,6 +288,11 @@ static int check_losses(ds_net *n, double *loss, ds_error *e)
     return finite ? DS_OK : ds_fail(e, DS_ENUMERIC, "the loss is not a number");
 }
 
+void ds_net_set_warming(ds_net *n, bool warming)
+{
+    n->context.warming = warming;
+}
+
 int ds_net_train(ds_net *n, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
                  double *loss, ds_error *e)
 {
@@ -314,10 +320,8 @@ ds_history ds_net_history(const ds_net *n)
     return a->it.layer->history ? a->it.layer->history(a->it.state) : (ds_history){0};
 }
 
-void ds_net_progress(const ds_net *n, int epoch, ds_progress *out)
+double ds_net_alpha(const ds_net *n, int epoch)
 {
-    *out = (ds_progress){.alpha = NAN};
     const ds_attached *a = ds_attached_of(&n->net->layers[n->info.cost]);
-    if (a->it.layer->progress)
-        a->it.layer->progress(a->it.state, epoch, n->context.epochs, out);
+    return a->it.layer->alpha ? a->it.layer->alpha(a->it.state, epoch, n->context.epochs) : NAN;
 }

@@ -72,6 +72,7 @@ typedef struct ds_context {
     const int *labels; /* NULL without training */
     const uint32_t *ids;
     int epoch, epochs;
+    bool warming;
     double *loss;
     const float *features; /* of the pass; NULL: nobody collects them */
     double *novelty;       /* batch: gets the p-values of [reject]; NULL: not wanted */

@@ -8,14 +8,17 @@
 
 /* ---- page.c ---- */
 
+/* A small PNG of the image at `path`, *n bytes of fresh memory in *png. */
+typedef int ds_thumb(const char *path, unsigned char **png, size_t *n, ds_error *e);
+
 /* What a report is made of, all the caller's. */
 typedef struct ds_page {
     /* without the quality of their answers, confidences stand for probabilities if they can */
     const ds_figures *figures;
     int thumbs;    /* pictures in the page, at most */
     bool csv_safe; /* predictions.csv, as ds_report_csv_write's `safe` */
-    /* a small PNG of the image at `path`, *n bytes of fresh memory in *png; NULL: no pictures */
-    int (*thumb)(const char *path, unsigned char **png, size_t *n, ds_error *e);
+    /* NULL: no pictures */
+    ds_thumb *thumb;
     const char *chart_js; /* where Chart.js is; NULL: where Debian's package puts it */
     ds_notes *notes;      /* what is missing is said here; NULL: nowhere */
 } ds_page;
@@ -96,6 +99,16 @@ char *ds_base64(const void *bytes, size_t n);
 json_t *ds_page_figures(const ds_page *p);
 /* The data of the page: {report, names, data, gallery}, see report.js. */
 json_t *ds_page_json(const ds_page *p);
+
+/* ---- suspects.c ---- */
+
+/* An image whose label may be wrong. */
+typedef struct ds_suspicion {
+    const char *path, *given, *proposed;
+    double score;
+} ds_suspicion;
+/* A page of n of them, the most suspicious first; list: where they come from. */
+int ds_report_suspects(FILE *f, const char *list, const ds_suspicion *v, int n, ds_thumb *thumb, ds_error *e);
 
 /* ---- plots.c ---- */
 

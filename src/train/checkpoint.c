@@ -4,8 +4,10 @@
  *   layers.L.NAME.momentum F32  [n, 1]; with Adam .adam [2, n], its m and v
  *   average F32                 [numbers, 1]: with average=, that of the trained arrays, one after the other
  *   average.state U64           [2, 1]: see ds_average
+ *   images.NAME                 predictions U32 [images, 1], visits U16 [images, 2], means F32 [images, 2]:
+ *                               see ds_records
  *   history F32 or F64          [images, row]: what the target remembers of each training image
- *   counters U64, numbers F64   [9, 1], [8, 1]: see the enums
+ *   counters U64, numbers F64   [12, 1], [10, 1]: see the enums
  *   images U64                  [images, 1]: their keys (see ds_images)
  *   cfg U8                      [bytes, 1], the last: the text of the cfg
  *   metadata                    program; computed: see ds_job_computed; files, the ends of the names of
@@ -20,8 +22,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEN, STEPS, RIGHT, IMAGES, RESULTS, BEST, SEED, EPOCHS, BEST_BY, COUNTERS };
-enum { RATE, AVERAGE, LOSS, SECONDS, BEST_TOP1, BEST_NLL, BEST_BALANCED, BEST_AURC, NUMBERS };
+enum {
+    SEEN,
+    STEPS,
+    RIGHT,
+    IMAGES,
+    RESULTS,
+    BEST,
+    SEED,
+    EPOCHS,
+    BEST_BY,
+    WARMUP,
+    WARMUP_END,
+    WARMUP_AT,
+    COUNTERS
+};
+enum {
+    RATE,
+    AVERAGE,
+    LOSS,
+    SECONDS,
+    BEST_TOP1,
+    BEST_NLL,
+    BEST_BALANCED,
+    BEST_AURC,
+    WARMUP_LAST,
+    WARMUP_LOWEST,
+    NUMBERS
+};
 
 typedef struct state {
     uint64_t counters[COUNTERS];
@@ -41,7 +69,10 @@ static void gather(const ds_job *job, state *s)
                               [BEST] = (uint64_t)job->best.epoch,
                               [SEED] = (uint64_t)job->setup.seed,
                               [EPOCHS] = (uint64_t)job->setup.epochs,
-                              [BEST_BY] = (uint64_t)job->by},
+                              [BEST_BY] = (uint64_t)job->by,
+                              [WARMUP] = job->warmup.state,
+                              [WARMUP_END] = (uint64_t)job->warmup.end,
+                              [WARMUP_AT] = (uint64_t)job->warmup.at},
                  .numbers = {[RATE] = job->rate,
                              [AVERAGE] = job->average,
                              [LOSS] = t->loss,
@@ -49,7 +80,9 @@ static void gather(const ds_job *job, state *s)
                              [BEST_TOP1] = job->best.valid_top1,
                              [BEST_NLL] = job->best.valid_nll,
                              [BEST_BALANCED] = job->best.valid_balanced,
-                             [BEST_AURC] = job->best.valid_aurc}};
+                             [BEST_AURC] = job->best.valid_aurc,
+                             [WARMUP_LAST] = job->warmup.last,
+                             [WARMUP_LOWEST] = job->warmup.lowest}};
 }
 
 static void scatter(const state *s, ds_job *job)
@@ -65,6 +98,12 @@ static void scatter(const state *s, ds_job *job)
                             .valid_nll = v[BEST_NLL],
                             .valid_balanced = v[BEST_BALANCED],
                             .valid_aurc = v[BEST_AURC]};
+    if (c[WARMUP] != DS_WARMUP_ON) /* else -epochs may say another end */
+        job->warmup.end = (int)c[WARMUP_END];
+    job->warmup.state = (ds_warmup_state)c[WARMUP];
+    job->warmup.at = (int)c[WARMUP_AT];
+    job->warmup.last = v[WARMUP_LAST];
+    job->warmup.lowest = v[WARMUP_LOWEST];
     job->rate = v[RATE];
     job->average = v[AVERAGE];
 }
@@ -103,9 +142,17 @@ static void add_arrays(ds_job *job, state *s)
     add(s, "numbers", "F64", NUMBERS, 1, s->numbers);
 }
 
-static const char *dtype_of(const ds_history *h)
+/* Those of the images, `records` and, where the target has one, its history; returns how many. */
+enum { IMAGE_ARRAYS = DS_RECORD_ARRAYS + 1 };
+static int image_arrays(const ds_job *job, ds_saved *a)
 {
-    return h->wide ? "F64" : "F32";
+    const ds_history h = ds_net_history(job->net);
+    ds_records_arrays(&job->records, a);
+    if (!h.values)
+        return DS_RECORD_ARRAYS;
+    a[DS_RECORD_ARRAYS] =
+        (ds_saved){"history", h.wide ? "F64" : "F32", (size_t)job->train.n, h.row, h.values};
+    return IMAGE_ARRAYS;
 }
 
 char *ds_job_computed(const ds_job *job)
@@ -117,14 +164,14 @@ char *ds_job_computed(const ds_job *job)
 int ds_checkpoint_write(ds_job *job, ds_error *e)
 {
     state s;
-    size_t images = (size_t)job->train.n;
-    ds_history h = ds_net_history(job->net);
+    ds_saved images[IMAGE_ARRAYS];
+    const int n = image_arrays(job, images);
     DS_TRY(ds_job_check_finite(job, e));
     gather(job, &s);
     add_arrays(job, &s);
-    if (h.values)
-        add(&s, "history", dtype_of(&h), images, h.row, h.values);
-    add(&s, "images", "U64", images, 1, job->train.keys);
+    for (int i = 0; i < n; i++)
+        DS_PUSH(s.arrays, s.n, images[i]);
+    add(&s, "images", "U64", (size_t)job->train.n, 1, job->train.keys);
     add(&s, "cfg", "U8", strlen(job->cfg_text), 1, job->cfg_text);
     DS_FREED char *path = ds_job_path(job, ".ckpt"), *computed = ds_job_computed(job);
     json_auto_t *texts = json_pack("{s: s, s: s, s: s}", "program", job->setup.program, "computed", computed,
@@ -155,10 +202,9 @@ static bool same_line(const char *now, const char *then)
                                    sscanf(then, "max_batches = %d", &b) == 1 && a >= b));
 }
 
-/* `kept` is cut up. */
-static int compare_cfg(const ds_job *job, char *kept, ds_error *e)
+int ds_cfg_compare(const char *text_now, const char *path, char *kept, const char *run, ds_error *e)
 {
-    DS_FREED char *copy = ds_strdup(job->cfg_text);
+    DS_FREED char *copy = ds_strdup(text_now);
     char text[800] = "";
     ds_lines now = ds_lines_of(copy), then = ds_lines_of(kept);
     int line = 0;
@@ -172,10 +218,10 @@ static int compare_cfg(const ds_job *job, char *kept, ds_error *e)
         snprintf(text + used, sizeof text - used, "'%.80s' was '%.80s'; ", x ? x : "", y ? y : "");
     }
     return !*text ? DS_OK
-                  : ds_fail_at(e, DS_EINPUT, job->setup.cfg, line,
+                  : ds_fail_at(e, DS_EINPUT, path, line,
                                "is not the cfg that the run in %s began with: %sexpected the same, but for a "
                                "higher max_batches (without -resume a new run begins)",
-                               job->folder, text);
+                               run, text);
 }
 
 /* ---- reading ---- */
@@ -185,7 +231,8 @@ static bool are_possible(const uint64_t *c)
 {
     return c[SEEN] <= INT64_MAX / 2 && c[RESULTS] <= INT_MAX && c[BEST] <= INT_MAX && c[SEED] <= INT_MAX &&
            c[EPOCHS] <= INT_MAX && c[BEST_BY] <= DS_BEST_AURC && c[RIGHT] <= c[IMAGES] &&
-           c[IMAGES] <= c[SEEN] && c[STEPS] <= c[SEEN] && c[RESULTS] <= c[STEPS] && c[BEST] <= c[SEEN];
+           c[IMAGES] <= c[SEEN] && c[STEPS] <= c[SEEN] && c[RESULTS] <= c[STEPS] && c[BEST] <= c[SEEN] &&
+           c[WARMUP] <= DS_WARMUP_LATEST && c[WARMUP_END] <= INT_MAX && c[WARMUP_AT] <= c[SEEN];
 }
 
 /* The numbers of a file and its cfg, fresh memory, or that it is damaged. */
@@ -194,14 +241,11 @@ static int open_one(ds_job *job, const char *suffix, state *s, char **cfg, ds_er
     ds_saved_file *f = &job->checkpoint;
     ds_saved_close(f);
     DS_TRY(ds_saved_open(f, ds_job_path(job, suffix), "a checkpoint", e));
-    const size_t length = ds_saved_rows(f, "cfg");
-    job->n_images = ds_saved_rows(f, "images");
     DS_TRY(ds_saved_read(f, &(ds_saved){"counters", "U64", COUNTERS, 1, s->counters}, e));
     if (!are_possible(s->counters))
         return ds_fail_at(e, DS_EINPUT, f->path, 0, "has an impossible counter, expected a checkpoint");
     free(*cfg);
-    *cfg = ds_xcalloc(length + 1, 1);
-    return ds_saved_read(f, &(ds_saved){"cfg", "U8", length, 1, *cfg}, e);
+    return ds_saved_text(f, "cfg", cfg, e);
 }
 
 int ds_checkpoint_open(ds_job *job, ds_error *e)
@@ -219,7 +263,7 @@ int ds_checkpoint_open(ds_job *job, ds_error *e)
     }
     if (rc || !job->checkpoint.header)
         return rc;
-    rc = compare_cfg(job, cfg, e);
+    rc = ds_cfg_compare(job->cfg_text, job->setup.cfg, cfg, job->folder, e);
     job->setup.seed = (int)s.counters[SEED];
     job->by = (ds_best)s.counters[BEST_BY];
     if (!job->setup.epochs)
@@ -228,53 +272,19 @@ int ds_checkpoint_open(ds_job *job, ds_error *e)
     return rc;
 }
 
-/* ---- the images ---- */
-
-typedef struct place {
-    uint64_t key;
-    size_t row;
-} place;
-
-static int by_key(const void *a, const void *b)
+static int restore_images(ds_job *job, ds_error *e)
 {
-    const uint64_t x = ((const place *)a)->key, y = ((const place *)b)->key;
-    return (x > y) - (x < y);
-}
-
-/* Rows of `from` (n images with those keys, rows of `size` bytes) go to the images of today. Returns how many
- * of these are new. */
-static int follow(const ds_job *job, const uint64_t *keys, size_t n, const char *from, size_t size, char *to)
-{
-    int fresh = 0;
-    DS_FREED place *all = DS_ALLOC(all, n);
-    for (size_t i = 0; i < n; i++)
-        all[i] = (place){keys[i], i};
-    qsort(all, n, sizeof *all, by_key);
-    for (int i = 0; i < job->train.n; i++) {
-        const place wanted = {job->train.keys[i], 0}, *found = bsearch(&wanted, all, n, sizeof *all, by_key);
-        fresh += !found;
-        if (found && to)
-            memcpy(to + (size_t)i * size, from + found->row * size, size);
-    }
-    return fresh;
-}
-
-/* keys, from: room for those of the file; size: bytes of a row. */
-static int restore_images(ds_job *job, uint64_t *keys, char *from, const ds_history *h, size_t size,
-                          ds_error *e)
-{
-    const size_t n = job->n_images, now = (size_t)job->train.n;
-    DS_TRY(ds_saved_read(&job->checkpoint, &(ds_saved){"images", "U64", n, 1, keys}, e));
-    if (h->values)
-        DS_TRY(ds_saved_read(&job->checkpoint, &(ds_saved){"history", dtype_of(h), n, h->row, from}, e));
-    if (n == now && !memcmp(keys, job->train.keys, n * sizeof *keys)) {
-        memcpy(h->values ? h->values : from, from, n * size);
-        return DS_OK;
-    }
-    int fresh = follow(job, keys, n, from, size, h->values);
-    ds_note(job->setup.notes,
-            "note: %s: the list has changed since the run was saved: %zu images then, %zu now; %d are new%s",
-            job->train.list, n, now, fresh, h->values ? " and start with a fresh history" : "");
+    ds_saved arrays[IMAGE_ARRAYS];
+    int fresh;
+    const int n = job->train.n, known = (int)ds_saved_rows(&job->checkpoint, "images");
+    DS_FREED size_t *rows = DS_ALLOC(rows, (size_t)n);
+    DS_TRY(ds_saved_find(&job->checkpoint, &job->train, rows, &fresh, e));
+    DS_TRY(ds_saved_follow(&job->checkpoint, arrays, image_arrays(job, arrays), rows, e));
+    if (fresh || n != known)
+        ds_note(job->setup.notes,
+                "note: %s: the list has changed since the run was saved: %d images then, %d now; %d are new "
+                "and start with a fresh history",
+                job->train.list, known, n, fresh);
     return DS_OK;
 }
 
@@ -293,8 +303,6 @@ static void note_computed(const ds_job *job)
 int ds_checkpoint_restore(ds_job *job, ds_error *e)
 {
     state s;
-    const ds_history h = ds_net_history(job->net);
-    const size_t size = h.values ? h.row * (h.wide ? sizeof(double) : sizeof(float)) : 0;
     int rc = DS_OK;
     gather(job, &s);
     add_arrays(job, &s);
@@ -304,9 +312,7 @@ int ds_checkpoint_restore(ds_job *job, ds_error *e)
     DS_TRY(rc);
     scatter(&s, job);
     note_computed(job);
-    DS_FREED uint64_t *keys = DS_ALLOC(keys, job->n_images);
-    DS_FREED char *from = ds_xmalloc(job->checkpoint.n < size * job->n_images ? 0 : size * job->n_images);
-    rc = restore_images(job, keys, from, &h, size, e);
+    rc = restore_images(job, e);
     ds_net_changed(job->net);
     ds_saved_close(&job->checkpoint);
     return rc;

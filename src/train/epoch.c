@@ -147,6 +147,23 @@ static void plot(ds_job *job, bool last)
     job->plotted = now;
 }
 
+/* Is the warm-up over after this epoch? */
+static void see_warmup(ds_job *job, const ds_result *row)
+{
+    ds_warmup *w = &job->warmup;
+    const char *of = job->data.valid ? "valid=" : "the images kept out";
+    if (!ds_warmup_epoch(w, row->epoch, row->valid_nll) || !w->seen)
+        return;
+    if (w->state == DS_WARMUP_NLL)
+        ds_note(job->setup.notes,
+                "note: the warm-up is over after epoch %d: the nll of %s was lowest in epochs %d and %d",
+                w->end, of, w->at - 1, w->at);
+    else
+        ds_note(job->setup.notes,
+                "note: the warm-up is over after epoch %d, half of the run: the nll of %s still falls",
+                w->end, of);
+}
+
 static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_error *e)
 {
     char suffix[48];
@@ -162,6 +179,8 @@ static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_
     if (complete && period && row->epoch % period == 0)
         DS_TRY(ds_job_save(job, suffix, e));
     job->tally = (ds_tally){0};
+    if (complete)
+        see_warmup(job, row);
     if (ds_job_done(job))
         DS_TRY(ds_job_save(job, ".weights", e));
     plot(job, ds_job_done(job));
@@ -178,17 +197,18 @@ static void swap_average(ds_job *job)
 
 /* ---- the end of an epoch ---- */
 
-static ds_result make_row(const ds_job *job, const ds_progress *progress, bool complete)
+static ds_result make_row(const ds_job *job, int epoch, bool complete)
 {
     const ds_tally *t = &job->tally;
     uint64_t epochs = job->seen / (uint64_t)job->plan.images;
     return (ds_result){.epoch = (int)epochs + (complete ? 0 : 1),
                        .precision = ds_net_precision(job->net),
+                       .warmup = ds_job_warming(job, epoch) ? DS_WARMUP_ON : (int)job->warmup.state,
                        .batch = ds_job_batch(job),
                        .train_loss = t->loss / (double)t->images,
                        .train_accuracy = (double)t->right / (double)t->images,
                        .learning_rate = job->rate,
-                       .alpha = progress->alpha,
+                       .alpha = ds_net_alpha(job->net, epoch),
                        .valid_top1 = NAN,
                        .valid_nll = NAN,
                        .valid_ece = NAN,
@@ -212,15 +232,14 @@ int ds_epoch_end(ds_job *job, ds_error *e)
 {
     const uint64_t n = (uint64_t)job->plan.images, before = job->seen - (uint64_t)job->plan.batch;
     const bool complete = job->seen / n > before / n;
-    ds_progress progress;
+    const int epoch = (int)(before / n); /* of the batch */
     if (!complete && !ds_job_done(job))
         return DS_OK;
-    ds_net_progress(job->net, (int)(before / n), &progress);
-    ds_result row = make_row(job, &progress, complete);
+    ds_result row = make_row(job, epoch, complete);
     bool best;
     ds_average_add(&job->mean, row.batch, true);
     swap_average(job);
-    int rc = judge(job, &row, progress.warming, complete, &best, e);
+    int rc = judge(job, &row, ds_job_warming(job, epoch), complete, &best, e);
     swap_average(job);
     DS_TRY(rc);
     DS_TRY(ds_checkpoint_write(job, e)); /* the last: all that it knows of is there */

@@ -6,8 +6,10 @@
 #include "data/loader.h"
 #include "host/host.h"
 #include "train/average.h"
+#include "train/history.h"
 #include "train/optimizer.h"
 #include "train/train.h"
+#include "train/warmup.h"
 
 /* Sums since the last epoch's end. */
 typedef struct ds_tally {
@@ -26,17 +28,17 @@ typedef struct ds_job {
     int lock;              /* its descriptor */
     unsigned linked;       /* bit i: link i of backup= is ours */
     bool resumed;
-    ds_saved_file checkpoint; /* what a run goes on from until it is restored; n_images: those it knows */
-    size_t n_images;
-    ds_images train, valid; /* valid.n = 0: none */
+    ds_saved_file checkpoint; /* what a run goes on from until it is restored */
+    ds_images train, valid;   /* valid.n = 0: none; without valid= a part of train= may be kept out for it */
     ds_net *net;
     const ds_net_info *info; /* of net */
     ds_train_plan plan;
     ds_augment augment;
     ds_optimizer *optimizer;
-    ds_average mean;   /* of the weights */
-    ds_loader *stream; /* the training images, from `seen` on */
-    double *losses;    /* info.batch: of the sub-batch at work */
+    ds_average mean;    /* of the weights */
+    ds_loader *stream;  /* the training images, from `seen` on */
+    double *losses;     /* info.batch: of the sub-batch at work */
+    ds_records records; /* of the training images */
     /* move on with the batches */
     uint64_t seen;
     double rate;    /* of the last batch, a float */
@@ -44,6 +46,7 @@ typedef struct ds_job {
     ds_tally tally;
     ds_times times;
     ds_results results;
+    ds_warmup warmup;
     ds_best by;     /* what the best weights are chosen by */
     ds_result best; /* best.epoch = 0: none yet, its figures are NAN */
     bool *lost;     /* train.n: could not be read in mid-run; n_lost of them */
@@ -73,6 +76,8 @@ int ds_job_save(ds_job *job, const char *suffix, ds_error *e);
 /* Batches done. */
 long ds_job_batch(const ds_job *job);
 
+/* Is `epoch` one of the warm-up? Such epochs cannot be the best. */
+bool ds_job_warming(const ds_job *job, int epoch);
 /* Is there nothing left to train: max_batches are done, or -patience is at its end? */
 bool ds_job_done(const ds_job *job);
 
@@ -94,6 +99,9 @@ void ds_folder_link(ds_job *job, const char *suffix);
 char *ds_job_computed(const ds_job *job);
 /* BASE.ckpt, all that the next batch depends on; the one before is kept. */
 int ds_checkpoint_write(ds_job *job, ds_error *e);
+/* Is the text of a cfg that which a run began with, but for a higher max_batches? `kept` is cut up; path and
+ * run are for the message. DS_EINPUT. */
+int ds_cfg_compare(const char *now, const char *path, char *kept, const char *run, ds_error *e);
 /* Before the network is made: seed, -epochs, and whether the cfg is the same (DS_EINPUT). No checkpoint:
  * a new run. */
 int ds_checkpoint_open(ds_job *job, ds_error *e);

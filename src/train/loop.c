@@ -1,7 +1,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "select/select.h"
 #include "train/job.h"
 #include "train/schedule.h"
 
@@ -21,15 +20,6 @@ static int not_a_number(const ds_job *job, ds_error *e)
         ds_job_batch(job) + 1, (double)job->seen / job->plan.images, job->rate);
 }
 
-static uint64_t count_right(const ds_job *job, const int *labels)
-{
-    const float *z = ds_net_logits(job->net);
-    uint64_t right = 0;
-    for (int i = 0; i < job->info->batch; i++)
-        right += ds_argmax(z + (size_t)i * (size_t)job->info->logits, job->info->classes) == labels[i];
-    return right;
-}
-
 /* Images [first, first + info.batch) of the batch; adds their losses to *loss. */
 static int sub_batch(ds_job *job, const ds_batch *b, int first, int epoch, double *loss, ds_error *e)
 {
@@ -39,7 +29,9 @@ static int sub_batch(ds_job *job, const ds_batch *b, int first, int epoch, doubl
         return rc == DS_ENUMERIC ? not_a_number(job, e) : rc;
     for (int i = 0; i < job->info->batch; i++)
         *loss += job->losses[i];
-    job->tally.right += count_right(job, b->labels + first);
+    job->tally.right +=
+        ds_records_visit(&job->records, ds_net_logits(job->net), job->info->logits, job->info->classes,
+                         b->labels + first, b->ids + first, job->info->batch);
     return isfinite(*loss) ? DS_OK : not_a_number(job, e);
 }
 
@@ -93,6 +85,8 @@ static int step(ds_job *job, ds_error *e)
 {
     const ds_tally *t = &job->tally;
     ds_train_step s = {.epoch = (int)(job->seen / (uint64_t)job->plan.images)};
+    s.warming = ds_job_warming(job, s.epoch);
+    ds_net_set_warming(job->net, s.warming);
     DS_TRY(batch(job, s.epoch, &s.loss, &s.seconds, e));
     s.batch = ds_job_batch(job);
     s.seen = job->seen;
@@ -102,7 +96,7 @@ static int step(ds_job *job, ds_error *e)
     s.rate = job->rate;
     s.images_per_second = (double)t->images / t->seconds;
     s.seconds_left = (double)(job->plan.max_batches - s.batch) * job->times.total / (double)job->times.passes;
-    ds_net_progress(job->net, s.epoch, &s.progress);
+    s.alpha = ds_net_alpha(job->net, s.epoch);
     if (job->events->step)
         job->events->step(job->events->arg, &s);
     return DS_OK;

@@ -1,6 +1,7 @@
 #include "train/job.h"
 #include "base/file.h"
 #include "base/problem.h"
+#include "base/rng.h"
 #include "base/text.h"
 #include "train/evaluate.h"
 
@@ -9,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Keeps the numbers that choose these images apart from those of the training stream. */
+enum { KEPT_OUT_KEY = 0x6f7574 };
 
 int ds_job_save(ds_job *job, const char *suffix, ds_error *e)
 {
@@ -21,6 +25,11 @@ int ds_job_save(ds_job *job, const char *suffix, ds_error *e)
 long ds_job_batch(const ds_job *job)
 {
     return (long)(job->seen / (uint64_t)job->plan.batch);
+}
+
+bool ds_job_warming(const ds_job *job, int epoch)
+{
+    return epoch < job->warmup.end;
 }
 
 bool ds_job_done(const ds_job *job)
@@ -119,7 +128,7 @@ static int make_plan(ds_job *job, ds_error *e)
                           (long long)epochs, INT_MAX);
     o->max_batches = (int)batches; /* policy=poly ends there too */
     job->plan = (ds_train_plan){.train = job->train.list,
-                                .valid = job->valid.list,
+                                .valid = job->data.valid ? job->valid.list : NULL,
                                 .images = job->train.n,
                                 .valid_images = job->valid.n,
                                 .batch = o->batch,
@@ -127,6 +136,39 @@ static int make_plan(ds_job *job, ds_error *e)
                                 .epochs = (int)epochs};
     return ds_average_check(job->cfg, job->plan.epochs, e);
 }
+
+/* ---- images kept out of the training, to see the end of the warm-up by ---- */
+
+static bool keeps_out(const ds_job *job)
+{
+    const int cost = ds_cfg_has_shapes(job->cfg) ? ds_cfg_cost(job->cfg) : -1;
+    return cost >= 0 && !job->data.valid && job->train.n &&
+           job->cfg->sections[cost + 1].setup.warmup_epochs == DS_WARMUP_AUTO;
+}
+
+static void note_kept_out(const ds_job *job)
+{
+    ds_note(
+        job->setup.notes,
+        "note: %s has no valid=: about a tenth of the %d training images is kept out of the training, and "
+        "validates; their nll tells when the warm-up ends (warmup_epochs=auto)",
+        job->setup.data, job->train.n);
+}
+
+/* Which ones is a matter of seed and path: the same after a resume, whatever has come to the list. */
+static void keep_out(ds_job *job)
+{
+    DS_FREED bool *out = DS_ALLOC(out, (size_t)job->train.n);
+    int n = 0;
+    for (int i = 0; i < job->train.n; i++) {
+        ds_rng r = ds_rng_make((uint64_t)job->setup.seed, job->train.keys[i], KEPT_OUT_KEY);
+        n += out[i] = ds_rng_uniform(&r) < 0.1;
+    }
+    if (n < job->train.n)
+        ds_images_move(&job->train, out, &job->valid);
+}
+
+/* ---- the inputs, all at once ---- */
 
 /* All that can be known without a network and without pixels; where `e` collects, all that is wrong. */
 static int read_inputs(ds_job *job, ds_error *e)
@@ -145,6 +187,8 @@ static int read_inputs(ds_job *job, ds_error *e)
         DS_TRY(ds_keep(e, ds_check_classes(d, job->cfg, e)));
     if (job->cfg && job->cfg->shapes && job->train.n && !s->resume) /* else the checkpoint has a say */
         DS_TRY(ds_keep(e, make_plan(job, e)));
+    if (keeps_out(job))
+        note_kept_out(job);
     if (d->backup)
         DS_TRY(ds_keep(e, check_backup(job, e)));
     return ds_failed_since(e, before);
@@ -289,17 +333,6 @@ static ds_augment make_augment(const ds_net_options *o, const ds_net_info *info)
                         .cutout = o->cutout};
 }
 
-static int warmup_epochs(const ds_job *job)
-{
-    ds_progress p;
-    for (int epoch = 0; epoch < job->plan.epochs; epoch++) {
-        ds_net_progress(job->net, epoch, &p);
-        if (!p.warming)
-            return epoch;
-    }
-    return job->plan.epochs;
-}
-
 static int check_usage(const ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = &job->setup;
@@ -349,6 +382,8 @@ static int find_run(ds_job *job, ds_error *e)
     if (s->resume && !job->folder)
         ds_note(s->notes, "note: no run of %s in %s to go on with: one begins", job->base, job->data.backup);
     DS_TRY(job->folder ? ds_checkpoint_open(job, e) : DS_OK);
+    if (keeps_out(job))
+        keep_out(job);
     return make_plan(job, e);
 }
 
@@ -370,7 +405,9 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
     DS_TRY(make_all(job, e));
     if (!job->resumed)
         choose_best(job);
+    job->warmup = ds_warmup_begin(job->info->warmup_epochs, job->plan.epochs);
     const ds_param *params = ds_net_params(job->net, &n);
+    job->records = ds_records_new((size_t)job->train.n);
     job->optimizer = ds_optimizer_new(&job->cfg->net, params, n, job->plan.batch);
     job->mean = ds_average_new(&job->cfg->net, params, n);
     DS_TRY(job->resumed ? ds_checkpoint_restore(job, e) : DS_OK);
@@ -379,7 +416,7 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
     job->plan.seen = job->seen;
     job->plan.best = job->by;
     job->plan.names = job->data.names;
-    job->plan.warmup_epochs = warmup_epochs(job);
+    job->plan.warmup_epochs = job->info->warmup_epochs;
     DS_ZALLOC(job->losses, (size_t)job->info->batch);
     DS_ZALLOC(job->lost, (size_t)job->train.n);
     return ds_job_stream(job, (uint64_t)job->setup.seed, job->seen, job->plan.batch, setup->cache_bytes,
@@ -390,6 +427,7 @@ void ds_job_close(ds_job *job)
 {
     ds_loader_free(job->stream);
     free(job->losses);
+    ds_records_clear(&job->records);
     ds_optimizer_free(job->optimizer);
     ds_average_clear(&job->mean);
     ds_net_free(job->net);

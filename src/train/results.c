@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char header[] = "epoch,batch,precision,train_loss,train_accuracy,learning_rate,alpha,valid_top1,"
-                             "valid_nll,valid_ece,valid_aurc,"
-                             "valid_balanced,valid_worst,valid_worst_class,images_per_second";
-/* The fields of its columns behind epoch, batch and precision. */
+static const char header[] =
+    "epoch,batch,precision,warmup,train_loss,train_accuracy,learning_rate,alpha,valid_top1,"
+    "valid_nll,valid_ece,valid_aurc,"
+    "valid_balanced,valid_worst,valid_worst_class,images_per_second";
+/* The fields of its columns behind these four. */
 #define AT(field) offsetof(ds_result, field)
 static const size_t reals[] = {AT(train_loss),  AT(train_accuracy),    AT(learning_rate),
                                AT(alpha),       AT(valid_top1),        AT(valid_nll),
@@ -27,14 +28,21 @@ static double *real_of(ds_result *r, int i)
     return (double *)((char *)r + reals[i]);
 }
 
-/* Epoch, batch and precision, then numbers, some of them empty. */
+static bool is_among(const char *word, const char *const *words)
+{
+    while (*words && strcmp(*words, word) != 0)
+        words++;
+    return *words;
+}
+
+/* Epoch, batch, precision and warm-up, then numbers, some of them empty. */
 static bool is_row(const char *line)
 {
     int epoch, end = 0, commas = 0;
     long batch;
-    char word[8];
-    if (sscanf(line, "%d,%ld,%7[^,],%n", &epoch, &batch, word, &end) != 3 ||
-        (strcmp(word, ds_precision_names[0]) != 0 && strcmp(word, ds_precision_names[1]) != 0))
+    char precision[8], warmup[8];
+    if (sscanf(line, "%d,%ld,%7[^,],%7[^,],%n", &epoch, &batch, precision, warmup, &end) != 4 ||
+        !is_among(precision, ds_precision_names) || !is_among(warmup, ds_warmup_names))
         return false;
     for (line += end; *line && strchr("0123456789+-.e,", *line); line++)
         commas += *line == ',';
@@ -43,7 +51,8 @@ static bool is_row(const char *line)
 
 static void append(ds_results *r, ds_result row)
 {
-    fprintf(r->table, "%d,%ld,%s", row.epoch, row.batch, ds_precision_names[row.precision]);
+    fprintf(r->table, "%d,%ld,%s,%s", row.epoch, row.batch, ds_precision_names[row.precision],
+            ds_warmup_names[row.warmup]);
     for (int i = 0; i < REALS; i++)
         fprintf(r->table, isfinite(*real_of(&row, i)) ? ",%.7g" : ",", *real_of(&row, i));
     fputc('\n', r->table);
@@ -59,7 +68,7 @@ static int parse(ds_results *r, char *text, int keep, ds_error *e)
             return ds_fail_at(
                 e, DS_EINPUT, r->path, number,
                 "is no line of a results file of classifier train, expected %s; move the file away",
-                number == 1 ? header : "15 fields");
+                number == 1 ? header : "16 fields");
         if (number > 1 && *line && r->n < keep) {
             fprintf(r->table, "%s\n", line);
             r->n++;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "data/data.h"
+#include "train/warmup.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,9 +12,10 @@ typedef struct ds_result {
     int epoch;                         /* epochs begun or completed: 1 after the first */
     long batch;                        /* batches trained */
     int precision;                     /* that it was computed with: see ds_precision_names */
+    int warmup;                        /* ds_warmup_state in the epoch: on, or why it ended */
     double train_loss, train_accuracy; /* means over the images of the epoch */
     double learning_rate;              /* of the last batch */
-    double alpha;                      /* see ds_progress */
+    double alpha;                      /* of the target: see plugin.h */
     double valid_top1, valid_nll, valid_ece, valid_aurc;
     double valid_balanced;                 /* mean accuracy of the classes that valid= has */
     double valid_worst, valid_worst_class; /* the lowest of these accuracies, and whose it is: from 0 */

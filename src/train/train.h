@@ -63,7 +63,7 @@ typedef struct ds_train_plan {
     int batch;                 /* images a step */
     long max_batches;
     int epochs;        /* total of the run: ceil(max_batches batch / N), or what -epochs said */
-    int warmup_epochs; /* epochs until the target leaves its warm-up, 0: it has none */
+    int warmup_epochs; /* epochs until the target leaves its warm-up, or DS_WARMUP_AUTO; 0: it has none */
     uint64_t seen;     /* images seen before, 0 for a fresh run */
     ds_best best;      /* what the best weights are chosen by */
     char **names;      /* of the classes */
@@ -81,7 +81,8 @@ typedef struct ds_train_step {
     double seconds;           /* of this batch, waiting for images included */
     double images_per_second; /* of this epoch so far */
     double seconds_left;      /* at the run's speed so far, without validation */
-    ds_progress progress;     /* of the target */
+    bool warming;             /* the target does not move yet */
+    double alpha;             /* of the target: see plugin.h */
 } ds_train_step;
 
 /* Callbacks, each of them optional. */

@@ -17,7 +17,7 @@ expect_status 0
 expect_out '^  target=.*blend\|ema\|abstain.*default blend'
 expect_out '^  momentum=.*default 0\.9.*target=ema\|abstain'
 expect_out '^  alpha_end=.*default 0\.9.*target=blend'
-expect_out '^  warmup_epochs=.*default 5'
+expect_out '^  warmup_epochs=.*an integer from 0 to 1000000 or auto, default auto'
 expect_out '^  entropy='
 expect_out '^  classes='
 expect_out '^  temperature=.*default 1'

@@ -34,7 +34,7 @@ sys.exit(p.wait() % 256)' "$@"
 
 # The results without the speed.
 results() {
-    cut -d , -f 1-13 "$1" >"$2"
+    cut -d , -f 1-15 "$1" >"$2"
 }
 
 # The shape of an array of a checkpoint; "seen", "results": a counter. Any reader of safetensors would do.
@@ -46,7 +46,7 @@ h = json.loads(b[8:8 + n])
 assert all(isinstance(text, str) for text in h.pop("__metadata__").values())
 end = 0
 for name, t in h.items():
-    size = {"F32": 4, "F64": 8, "U64": 8, "U8": 1}[t["dtype"]]
+    size = int(t["dtype"][1:]) // 8
     for d in t["shape"]:
         size *= d
     assert t["data_offsets"] == [end, end + size], (name, t)
@@ -65,7 +65,7 @@ adam_cfg "$net" >"$adam"
 
 # ---- the same bits ----
 
-for kind in blend ema abstain elr gambler adam average swa; do
+for kind in blend ema abstain elr gambler adam average swa auto; do
     begin "killed and resumed, $kind: weights and results of a run that was never stopped"
     cfg=$T/$kind.cfg
     case $kind in
@@ -76,10 +76,12 @@ for kind in blend ema abstain elr gambler adam average swa; do
         ;;
     gambler) tiny_cfg "$cfg" 1 3 '[gambler]\nwarmup_epochs=1\n' ;;
     elr) tiny_cfg "$cfg" 1 3 '[sat]\ntarget=elr\n' ;;
+    auto) tiny_cfg "$cfg" 1 3 '[sat]\ntarget=ema\n' ;;
     *) tiny_cfg "$cfg" 1 3 "[sat]\ntarget=$kind\nwarmup_epochs=1\n" ;;
     esac
     to $kind-whole
     to $kind
+    [ $kind = auto ] && sed -i /^valid=/d "$I/auto.data" "$I/auto-whole.data"
     [ $kind = ema ] && by='-best aurc' || by=
     run "$D" classifier train "$I/$kind-whole.data" "$cfg" -epochs 5 -save-every 0 -seed 3 $by
     expect_status 0
@@ -91,7 +93,7 @@ for kind in blend ema abstain elr gambler adam average swa; do
     run "$D" classifier train "$I/$kind.data" "$cfg" -resume
     expect_status 0
     expect_err '; going on after [1-9][0-9]* images'
-    for file in $kind.weights ${kind}_best.weights $kind.backup; do
+    for file in $kind.weights ${kind}_best.weights $kind.backup $kind.ckpt; do # with the history of each image
         expect_same "$T/$kind/$file" "$T/$kind-whole/$file"
     done
     results "$T/$kind/${kind}_results.csv" "$T/1.csv"
@@ -101,9 +103,24 @@ for kind in blend ema abstain elr gambler adam average swa; do
     end
 done
 
+begin "warmup_epochs=auto without valid=: a tenth of the images is kept out, told, and the end of the warm-up with it"
+run "$D" classifier train "$I/auto.data" "$T/auto.cfg" -epochs 4
+expect_status 0
+expect_err '^note: .*auto\.data has no valid=: about a tenth of the 120 training images is kept out'
+expect_err '^note: the warm-up is over after epoch 2, half of the run: the nll of the images kept out still falls'
+expect_err '^epoch 2: .*; valid top-1 .*; warm-up$'
+[ "$(cut -d , -f 4 "$T/auto/auto_results.csv" | tr '\n' ' ')" = 'warmup on on latest latest ' ] || show err
+kept=$(sed -n 's/^\([0-9]*\) training images, \([0-9]*\) for validation.*/\1 + \2/p' "$T/err")
+[ $((${kept% + *} + ${kept#* + })) = 120 ] && [ "${kept#* + }" -gt 3 ] || complain "kept out: $kept"
+run "$D" classifier check "$I/auto.data" "$T/auto.cfg"
+expect_status 0
+expect_err '^note: .*about a tenth of the 120 training images is kept out'
+end
+
 begin "the checkpoint opens as safetensors, and so does the one before"
 ckpt=$T/adam/adam-1/adam.ckpt
 [ "$(checkpoint "$ckpt" history)" = 120x3 ] || complain "history is $(checkpoint "$ckpt" history)"
+[ "$(checkpoint "$ckpt" images.means)" = 120x2 ] || complain "means are $(checkpoint "$ckpt" images.means)"
 [ "$(checkpoint "$ckpt" images)" = 120x1 ] || complain "images are $(checkpoint "$ckpt" images)"
 [ "$(checkpoint "$ckpt" layers.3.weights.adam)" = 2x384 ] || complain "moments are $(checkpoint "$ckpt" layers.3.weights.adam)"
 [ "$(checkpoint "$ckpt" seen)" = 608 ] || complain "seen is $(checkpoint "$ckpt" seen)"
@@ -137,7 +154,7 @@ python3 -c 'import sys; b = bytearray(open(sys.argv[1], "rb").read()); b[-9] ^= 
 run "$D" classifier train "$I/adam.data" "$adam" -resume -epochs 6
 expect_status 0
 expect_err '^warning: .*adam\.ckpt .*adam\.ckpt\.1'
-for counter in "0 -1" "1 1e9" "2 1e9" "3 1e9" "4 1e9" "5 1e9" "8 5"; do # of the enum in src/train/checkpoint.c
+for counter in "0 -1" "1 1e9" "2 1e9" "3 1e9" "4 1e9" "5 1e9" "8 5" "9 5" "10 1e12" "11 1e9"; do # of the enum in src/train/checkpoint.c
     python3 - "$T/adam/adam-1/adam.ckpt" "$T/odd.ckpt" $counter <<'END'
 import json, struct, sys
 b = bytearray(open(sys.argv[1], "rb").read().replace(b'"crc32":', b'"?rc32":'))

@@ -102,7 +102,7 @@ done
 end
 
 begin "BASE_results.csv: a line an epoch, accuracy far above chance"
-[ "$(head -n 1 "$T/a/net_results.csv")" = "epoch,batch,precision,train_loss,train_accuracy,learning_rate,alpha,valid_top1,valid_nll,valid_ece,valid_aurc,valid_balanced,valid_worst,valid_worst_class,images_per_second" ] ||
+[ "$(head -n 1 "$T/a/net_results.csv")" = "epoch,batch,precision,warmup,train_loss,train_accuracy,learning_rate,alpha,valid_top1,valid_nll,valid_ece,valid_aurc,valid_balanced,valid_worst,valid_worst_class,images_per_second" ] ||
     complain "header: $(head -n 1 "$T/a/net_results.csv")"
 [ "$(wc -l <"$T/a/net_results.csv")" -eq 9 ] || complain "not 8 epochs"
 for column in train_accuracy valid_top1; do

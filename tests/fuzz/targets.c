@@ -184,6 +184,8 @@ static ds_job *small_job(ds_error *e)
     job.train = (ds_images){.n = 3, .paths = image_paths, .keys = keys, .list = (char *)"list"};
     const ds_param *params = ds_net_params(job.net, &n);
     job.optimizer = ds_optimizer_new(&job.cfg->net, params, n, 2);
+    job.records = ds_records_new(3);
+    job.warmup = ds_warmup_begin(DS_WARMUP_AUTO, 8);
     return &job;
 }
 

@@ -64,7 +64,9 @@ static inline double gradient_pass(const double *z, int n, void *context)
                     .ids = &(uint32_t){0},
                     .gradient = c->gradient,
                     .loss = &loss};
-    if (ds_instance_init(&it, c->pairs, c->n, "x.cfg", 1, &e) || ds_instance_forward(&it, &pass, &e))
+    int rc = ds_instance_init(&it, c->pairs, c->n, "x.cfg", 1, &e);
+    pass.warming = it.setup.warmup_epochs != 0;
+    if (rc || ds_instance_forward(&it, &pass, &e))
         fail_msg("%s", e.text);
     ds_instance_release(&it);
     return loss;

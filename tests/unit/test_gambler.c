@@ -25,6 +25,7 @@ static void pass(bench *t, const float *z, int batch, const int *labels, int epo
     const ds_pass p = {.batch = batch,
                        .epoch = epoch,
                        .epochs = 9,
+                       .warming = epoch < t->it.setup.warmup_epochs,
                        .input = z,
                        .logits = z,
                        .output = t->output,

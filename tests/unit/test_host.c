@@ -102,6 +102,7 @@ static void check_gradients(const char *text, double tolerance)
     struct bench b = setup_text(text, true);
     ds_error e = {0};
     double loss[6];
+    ds_net_set_warming(b.net, 7 < ds_net_get_info(b.net)->warmup_epochs);
     check(ds_net_train(b.net, b.pixels, b.labels, b.ids, 7, loss, &e), &e);
     int n = b.net->info.batch * b.net->info.logits, arrays;
     const float *delta = b.net->net->layers[b.net->info.cost].delta;

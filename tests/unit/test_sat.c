@@ -47,6 +47,7 @@ static int pass(bench *t, const float *z, int batch, const int *labels, const ui
     ds_pass p = {.batch = batch,
                  .epoch = epoch,
                  .epochs = epochs,
+                 .warming = epoch < t->it.setup.warmup_epochs,
                  .input = z,
                  .logits = z,
                  .output = t->output,
@@ -158,17 +159,15 @@ static void alpha_vectors(void **unused)
     int cases = 0;
     for (; vec_next(f); cases++) {
         char options[120];
-        ds_progress at;
         snprintf(options, sizeof options, "alpha_start=%.17g alpha_end=%.17g warmup_epochs=%d",
                  vec_number(f, "alpha_start"), vec_number(f, "alpha_end"),
                  (int)vec_number(f, "warmup_epochs"));
         bench *t = open_layer("sat", options, 3, 0, 0);
         assert_int_equal(step_of(f, "alpha_start alpha_end warmup_epochs total_epochs", &s),
                          vec_number(f, "epoch"));
-        t->it.layer->progress(t->it.state, (int)vec_number(f, "epoch"), (int)vec_number(f, "total_epochs"),
-                              &at);
-        near(at.alpha, vec_number(f, "alpha"), 1e-12);
-        assert_false(at.warming);
+        near(t->it.layer->alpha(t->it.state, (int)vec_number(f, "epoch"), (int)vec_number(f, "total_epochs")),
+             vec_number(f, "alpha"), 1e-12);
+        assert_int_equal(t->it.setup.warmup_epochs, 0);
         close_layer(t);
     }
     vec_close(f);
@@ -612,6 +611,7 @@ static void bad_options(void **unused)
     refused("sat", "alpha_end=1.1", 5, 9, 10, 11, "alpha_end=1.1");
     refused("sat", "temperature=0", 5, 9, 10, 11, "temperature=0");
     refused("sat", "warmup_epochs=-1", 5, 9, 10, 11, "warmup_epochs=-1");
+    refused("sat", "warmup_epochs=autp", 5, 9, 10, 11, "did you mean 'auto'?");
     refused("sat", "warmup_epochs=99999999999", 5, 9, 10, 11, "warmup_epochs");
     refused("sat", "target=abstain entropy=-1", 5, 9, 10, 12, "entropy=-1");
     refused("sat", "target=elr warmup_epochs=3", 5, 9, 10, 12,
@@ -644,7 +644,7 @@ static void bad_shapes(void **unused)
 static void warm_up_as_long_as_the_run(void **unused)
 {
     (void)unused;
-    refused("sat", "target=ema", 5, 9, 5, 10,
+    refused("sat", "target=ema warmup_epochs=5", 5, 9, 5, 10,
             "target=ema: the run has 5 epochs and warmup_epochs=5: the target would never be used, expected "
             "warmup_epochs < 5");
     refused("sat", "target=abstain warmup_epochs=7", 5, 9, 5, 10, "the run has 5 epochs and warmup_epochs=7");
@@ -653,14 +653,16 @@ static void warm_up_as_long_as_the_run(void **unused)
     assert_int_equal(t->notes.n, 1);
     assert_memory_equal(t->notes.text[0], "warning: ", 9);
     close_layer(t);
-    t = open_layer("sat", "target=ema", 5, 9, 6);
+    t = open_layer("sat", "target=ema warmup_epochs=5", 5, 9, 6);
     assert_int_equal(t->rc, 0);
     close_layer(t);
+    t = open_layer("sat", "target=ema", 5, 9, 1); /* auto: the run finds a time */
+    assert_int_equal(t->rc, 0);
+    assert_int_equal(t->it.setup.warmup_epochs, DS_WARMUP_AUTO);
+    close_layer(t);
     for (int epochs = 6; epochs <= 7; epochs++) { /* alpha moves in the second epoch after the warm-up */
-        ds_progress at;
         t = open_layer("sat", "", 5, 9, epochs);
-        t->it.layer->progress(t->it.state, epochs - 1, epochs, &at);
-        assert_int_equal(t->notes.n, at.alpha == 0);
+        assert_int_equal(t->notes.n, t->it.layer->alpha(t->it.state, epochs - 1, epochs) == 0);
         assert_int_equal(t->notes.n, epochs == 6);
         close_layer(t);
     }
@@ -677,15 +679,12 @@ static void absurd_history(void **unused)
     refused("sat", "target=abstain", 1000, SIZE_MAX / 2, 10, 10, "memory of this machine");
 }
 
-static void progress(void **unused)
+static void what_the_run_is_told(void **unused)
 {
     (void)unused;
-    ds_progress at;
     bench *t = open_layer("sat", "target=abstain warmup_epochs=3", 5, 9, 10);
-    t->it.layer->progress(t->it.state, 2, 10, &at);
-    assert_true(at.warming && isnan(at.alpha));
-    t->it.layer->progress(t->it.state, 3, 10, &at);
-    assert_true(!at.warming && isnan(at.alpha));
+    assert_int_equal(t->it.setup.warmup_epochs, 3);
+    assert_true(isnan(t->it.layer->alpha(t->it.state, 3, 10)));
     close_layer(t);
 }
 
@@ -714,7 +713,7 @@ int main(void)
         cmocka_unit_test(bad_shapes),
         cmocka_unit_test(warm_up_as_long_as_the_run),
         cmocka_unit_test(absurd_history),
-        cmocka_unit_test(progress),
+        cmocka_unit_test(what_the_run_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,182 @@
+#include "train/audit.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "select/select.h"
+#include "train/evaluate.h"
+#include "train/history.h"
+#include "train/job.h"
+
+#include <stdlib.h>
+
+/* ---- what is read ---- */
+
+static int read_inputs(ds_audit *a, const char *data, const char *cfg, ds_notes *notes, ds_error *e)
+{
+    DS_TRY(ds_datafile_read(data, &a->data, notes, e));
+    if (!a->data.train)
+        return ds_fail_at(e, DS_EINPUT, data, 0, "train= is missing, expected the list of training images");
+    DS_TRY(ds_cfg_read(cfg, &a->cfg, notes, e));
+    DS_TRY(ds_check_classes(&a->data, a->cfg, e));
+    return ds_images_read(&a->data, a->data.train, true, &a->images, e);
+}
+
+static int check_cfg(const ds_saved_file *f, const char *path, ds_error *e)
+{
+    DS_FREED char *now = NULL, *then = NULL;
+    DS_TRY(ds_file_read_text(path, "a network .cfg", &now, e));
+    DS_TRY(ds_saved_text(f, "cfg", &then, e));
+    return ds_cfg_compare(now, path, then, f->path, e);
+}
+
+/* The images of the file must all be there; others of the list were kept out, or have come since. */
+static int find_images(const ds_audit *a, const ds_saved_file *f, size_t *rows, ds_notes *notes, ds_error *e)
+{
+    int fresh;
+    const int known = (int)ds_saved_rows(f, "images");
+    DS_TRY(ds_saved_find(f, &a->images, rows, &fresh, e));
+    if (a->images.n - fresh != known)
+        return ds_fail_at(
+            e, DS_EINPUT, f->path, 0,
+            "has %d images, of which %s holds %d, expected the checkpoint of a training on this "
+            "list",
+            known, a->images.list, a->images.n - fresh);
+    if (fresh)
+        ds_note(notes, "note: %s: %d of %d images were not trained on: nothing is known of them",
+                a->images.list, fresh, a->images.n);
+    return DS_OK;
+}
+
+/* ---- scores ---- */
+
+/* By its soft label t (C), which is zeros before the first visit. */
+static void by_soft_label(ds_suspect *s, const float *t, int classes, int label)
+{
+    int best = label ? 0 : 1;
+    for (int j = 0; j < classes; j++)
+        if (j != label && t[j] > t[best])
+            best = j;
+    s->score = t[best] - t[label];
+    s->proposed = t[best] > t[label] ? best : label;
+}
+
+static void by_margin(ds_suspect *s, const ds_records *r, size_t i)
+{
+    s->score = -(double)r->means[2 * i];
+    s->proposed = (int)(r->predictions[i] & ~DS_RECORD_RIGHT);
+}
+
+static int by_score(const void *a, const void *b)
+{
+    const ds_suspect *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return x->image - y->image;
+}
+
+static void rank(ds_audit *a, const ds_records *r, const float *soft, const size_t *rows, size_t known)
+{
+    const int classes = a->data.classes;
+    DS_ALLOC(a->v, known);
+    for (int i = 0; i < a->images.n; i++) {
+        ds_suspect s = {.image = i};
+        const int label = a->images.labels[i];
+        if (rows[i] == known || !r->visits[2 * i])
+            continue;
+        if (soft)
+            by_soft_label(&s, soft + (size_t)i * (size_t)classes, classes, label);
+        else
+            by_margin(&s, r, (size_t)i);
+        a->v[a->n++] = s;
+    }
+    qsort(a->v, (size_t)a->n, sizeof *a->v, by_score);
+    while (a->flagged < a->n && a->v[a->flagged].score > 0)
+        a->flagged++;
+}
+
+/* ---- the truth ---- */
+
+static int compare(ds_audit *a, const char *path, ds_error *e)
+{
+    ds_datafile d = a->data;
+    DS_FINALLY(ds_images_clear) ds_images truth = {0};
+    DS_FREED size_t *rows = DS_ALLOC(rows, (size_t)a->images.n);
+    d.labels_from = DS_LIST;
+    DS_TRY(ds_images_read(&d, path, true, &truth, e));
+    ds_images_find(&a->images, truth.keys, (size_t)truth.n, rows);
+    for (int k = 0; k < a->n; k++) {
+        ds_suspect *s = &a->v[k];
+        const size_t row = rows[s->image];
+        if (row == (size_t)truth.n)
+            return ds_fail_at(e, DS_EINPUT, path, 0,
+                              "has no label of '%s', expected one for each image of %s, under the same path",
+                              a->images.paths[s->image], a->images.list);
+        s->wrong = truth.labels[row] != a->images.labels[s->image];
+        a->wrong += s->wrong;
+        a->mended += s->wrong && s->proposed == truth.labels[row];
+    }
+    return DS_OK;
+}
+
+static double auroc(const ds_audit *a)
+{
+    DS_FREED double *trust = DS_ALLOC(trust, (size_t)a->n);
+    DS_FREED bool *wrong = DS_ALLOC(wrong, (size_t)a->n);
+    for (int k = 0; k < a->n; k++) {
+        trust[k] = -a->v[k].score;
+        wrong[k] = a->v[k].wrong;
+    }
+    DS_FINALLY(ds_curve_clear) ds_curve c = ds_curve_of(trust, wrong, (size_t)a->n);
+    return ds_areas_of(&c).auroc;
+}
+
+int ds_audit_hits(const ds_audit *a, int k)
+{
+    int hits = 0;
+    while (k > 0)
+        hits += a->v[--k].wrong;
+    return hits;
+}
+
+/* ---- all of it ---- */
+
+static int audit(ds_audit *a, const ds_saved_file *f, ds_notes *notes, ds_error *e)
+{
+    const size_t n = (size_t)a->images.n, known = ds_saved_rows(f, "images");
+    DS_FREED size_t *rows = DS_ALLOC(rows, n);
+    DS_FREED float *soft = DS_ZALLOC(soft, n * (size_t)a->data.classes);
+    DS_FINALLY(ds_records_clear) ds_records r = ds_records_new(n);
+    ds_saved arrays[DS_RECORD_ARRAYS];
+    const ds_saved history = {"history", "F32", n, (size_t)a->data.classes, soft};
+    ds_records_arrays(&r, arrays);
+    DS_TRY(find_images(a, f, rows, notes, e));
+    DS_TRY(ds_saved_follow(f, arrays, DS_RECORD_ARRAYS, rows, e));
+    if (!ds_saved_follow(f, &history, 1, rows, NULL)) /* no target but ema has such ones */
+        for (size_t i = 0; i < n * (size_t)a->data.classes; i++)
+            a->soft |= soft[i] != 0; /* not in the warm-up */
+    rank(a, &r, a->soft ? soft : NULL, rows, known);
+    return a->n ? DS_OK
+                : ds_fail_at(e, DS_EINPUT, f->path, 0, "no image was trained on yet, expected an epoch");
+}
+
+int ds_audit_run(ds_audit *a, const char *data, const char *cfg, const char *checkpoint, const char *truth,
+                 ds_notes *notes, ds_error *e)
+{
+    DS_FINALLY(ds_saved_close) ds_saved_file f = {0};
+    DS_TRY(read_inputs(a, data, cfg, notes, e));
+    DS_TRY(ds_saved_open(&f, ds_strdup(checkpoint), "a checkpoint of classifier train", e));
+    DS_TRY(check_cfg(&f, cfg, e));
+    DS_TRY(audit(a, &f, notes, e));
+    if (truth)
+        DS_TRY(compare(a, truth, e));
+    a->auroc = auroc(a);
+    return DS_OK;
+}
+
+void ds_audit_clear(ds_audit *a)
+{
+    free(a->v);
+    ds_images_clear(&a->images);
+    ds_cfg_free(a->cfg);
+    ds_datafile_clear(&a->data);
+}

@@ -1,0 +1,70 @@
+/* When a warm-up ends. */
+#include "train/warmup.h"
+#include "plugins/plugin.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+/* The epoch that it ends with, 0: with none of them; why is in *w. */
+static int end_of(ds_warmup *w, int asked, int epochs, const double *nll, int n)
+{
+    *w = ds_warmup_begin(asked, epochs);
+    for (int i = 0; i < n; i++)
+        if (ds_warmup_epoch(w, i + 1, nll ? nll[i] : NAN)) {
+            assert_int_equal(w->end, i + 1);
+            assert_false(ds_warmup_epoch(w, i + 2, 0)); /* and no other time */
+            return i + 1;
+        }
+    return 0;
+}
+
+static void counted(void **state)
+{
+    (void)state;
+    static const double rising[] = {1, 2, 3, 4, 5};
+    ds_warmup w;
+    assert_int_equal(end_of(&w, 3, 10, rising, 5), 3);
+    assert_string_equal(ds_warmup_names[w.state], "epochs");
+    assert_int_equal(end_of(&w, 0, 10, rising, 5), 0);
+    assert_string_equal(ds_warmup_names[w.state], "none");
+    assert_int_equal(w.end, 0);
+}
+
+static void seen(void **state)
+{
+    (void)state;
+    /* means 2.5, 1.75, 1.3, 1.35, 1.6 */
+    static const double nll[] = {3, 2, 1.5, 1.1, 1.6, 1.6};
+    ds_warmup w;
+    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 30, nll, 6), 6);
+    assert_string_equal(ds_warmup_names[w.state], "nll");
+    assert_int_equal(w.at, 4);
+    assert_true(w.lowest == (1.5 + 1.1) / 2);
+}
+
+static void at_the_latest(void **state)
+{
+    (void)state;
+    static const double falling[] = {9, 8, 7, 6, 5, 4, 3, 2, 1};
+    ds_warmup w;
+    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 16, falling, 9), 8);
+    assert_string_equal(ds_warmup_names[w.state], "latest");
+    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 16, NULL, 9), 8); /* no images held out */
+    assert_string_equal(ds_warmup_names[w.state], "latest");
+    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 1, NULL, 1), 0); /* none at all */
+    assert_string_equal(ds_warmup_names[w.state], "latest");
+    assert_int_equal(w.end, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counted),
+        cmocka_unit_test(seen),
+        cmocka_unit_test(at_the_latest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
