@@ -119,15 +119,15 @@ static int check_aim(const calibrate_flags *s, ds_error *e)
 {
     int aims = (s->risks.n > 0) + !isnan(s->coverage) + !isnan(s->cost);
     if (aims == 0 && !isnan(s->strangers.rate) && !wants_best(s) && !wants_fit(s))
-        return ds_check_inside("novelty", s->strangers.rate, e);
+        return ds_check_share("novelty", s->strangers.rate, DS_INSIDE, e);
     if (aims != 1)
         return ds_fail(e, DS_EUSAGE,
                        "%s what the threshold is for, expected one of -risk R -delta D, -coverage C, -cost C",
                        aims ? "more than one flag says" : "no flag says");
     DS_TRY(ds_check_promise(s->risks.n ? 0.5 : NAN, s->delta, e)); /* risks are checked one by one */
-    DS_TRY(ds_check_fraction("coverage", s->coverage, e));
-    DS_TRY(ds_check_inside("novelty", s->strangers.rate, e));
-    return ds_check_inside("cost", s->cost, e);
+    DS_TRY(ds_check_share("coverage", s->coverage, DS_FRACTION, e));
+    DS_TRY(ds_check_share("novelty", s->strangers.rate, DS_INSIDE, e));
+    return ds_check_share("cost", s->cost, DS_INSIDE, e);
 }
 
 /* fit, or a number. */

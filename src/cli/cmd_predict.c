@@ -79,7 +79,7 @@ static int predictor_init(predictor *p, ds_model *m, const predict_state *s, ds_
         ds_model_tell_mean(m);
     DS_TRY(ds_score_check(&p->score, info->logits, info->abstain, e));
     if (ds_score_is_probability(p->score.kind))
-        DS_TRY(ds_check_probability("threshold", s->threshold, e));
+        DS_TRY(ds_check_share("threshold", s->threshold, DS_PROBABILITY, e));
     DS_ALLOC(p->log_p, (size_t)info->classes);
     DS_ALLOC(p->top, (size_t)p->to.top);
     return DS_OK;

@@ -101,7 +101,7 @@ static int check_from(const reject_flags *s, ds_error *e)
 /* One way at most to a threshold. */
 static int check_threshold(const reject_flags *s, ds_error *e)
 {
-    DS_TRY(ds_check_fraction("coverage", s->wish.coverage, e));
+    DS_TRY(ds_check_share("coverage", s->wish.coverage, DS_FRACTION, e));
     DS_TRY(ds_check_promise(s->wish.risk, s->wish.delta, e));
     if (!isnan(s->wish.threshold) && !isnan(s->wish.coverage))
         return ds_fail(e, DS_EUSAGE, "-threshold and -coverage, expected one of the two");
@@ -183,8 +183,9 @@ static int set_score(found *g, const reject_flags *s, ds_error *e)
     if (is_own(s) && !(isnan(g->own) && !g->of_classes))
         ds_model_tell_mean(&g->model);
     DS_TRY(ds_score_check(&g->score, info->logits, info->abstain, e));
-    return ds_score_is_probability(g->score.kind) ? ds_check_probability("threshold", s->wish.threshold, e)
-                                                  : DS_OK;
+    return ds_score_is_probability(g->score.kind)
+               ? ds_check_share("threshold", s->wish.threshold, DS_PROBABILITY, e)
+               : DS_OK;
 }
 
 /* A list of images without labels is a common slip. */

@@ -275,8 +275,8 @@ static int check_flags(const watch_flags *s, const char *path, ds_error *e)
 {
     if (!s->state)
         return ds_fail(e, DS_EUSAGE, "-state F is missing, expected the file of what is known so far");
-    DS_TRY(ds_check_inside("risk", s->risk, e));
-    DS_TRY(ds_check_inside("alpha", s->alpha, e));
+    DS_TRY(ds_check_share("risk", s->risk, DS_INSIDE, e));
+    DS_TRY(ds_check_share("alpha", s->alpha, DS_INSIDE, e));
     if (s->run_length < 1)
         return ds_fail(e, DS_EUSAGE, "-run-length %g, expected 1 or more", s->run_length);
     DS_FINALLY(ds_outputs_clear) ds_outputs outputs = {0};

@@ -145,27 +145,22 @@ int ds_check_source(const char *from, const ds_run_flags *run, int n, ds_error *
     return n ? ds_fail(e, DS_EUSAGE, "-from %s and DATA CFG WEIGHTS, expected one of the two", from) : DS_OK;
 }
 
-static int bad_fraction(const char *flag, double value, const char *expected, ds_error *e)
+int ds_check_share(const char *flag, double value, ds_share_kind kind, ds_error *e)
 {
-    const char *between = strchr(flag, '=') ? "" : " ";
+    static const struct {
+        bool zero, one;
+        const char *expected;
+    } kinds[] = {[DS_FRACTION] = {false, true, "a fraction in (0, 1]"},
+                 [DS_INSIDE] = {false, false, "a fraction above 0 and below 1"},
+                 [DS_PROBABILITY] = {true, true, "a probability in [0, 1]"}};
+    const char *between = strchr(flag, '=') ? "" : " ", *expected = kinds[kind].expected;
+    if (isnan(value) || (value > 0 && value < 1) || (value == 0 && kinds[kind].zero) ||
+        (value == 1 && kinds[kind].one))
+        return DS_OK;
     if (value > 1 && value <= 100)
         return ds_fail(e, DS_EUSAGE, "-%s%s%g, expected %s; did you mean %g?", flag, between, value, expected,
                        value / 100);
     return ds_fail(e, DS_EUSAGE, "-%s%s%g, expected %s", flag, between, value, expected);
-}
-
-int ds_check_fraction(const char *flag, double value, ds_error *e)
-{
-    if (isnan(value) || (value > 0 && value <= 1))
-        return DS_OK;
-    return bad_fraction(flag, value, "a fraction in (0, 1]", e);
-}
-
-int ds_check_inside(const char *flag, double value, ds_error *e)
-{
-    if (isnan(value) || (value > 0 && value < 1))
-        return DS_OK;
-    return bad_fraction(flag, value, "a fraction above 0 and below 1", e);
 }
 
 int ds_check_promise(double risk, double delta, ds_error *e)
@@ -173,13 +168,6 @@ int ds_check_promise(double risk, double delta, ds_error *e)
     if (isnan(risk) != isnan(delta))
         return ds_fail(e, DS_EUSAGE, "%s, expected both or none",
                        isnan(risk) ? "-delta without -risk" : "-risk without -delta");
-    DS_TRY(ds_check_inside("risk", risk, e));
-    return ds_check_inside("delta", delta, e);
-}
-
-int ds_check_probability(const char *flag, double value, ds_error *e)
-{
-    if (isnan(value) || (value >= 0 && value <= 1))
-        return DS_OK;
-    return bad_fraction(flag, value, "a probability in [0, 1]", e);
+    DS_TRY(ds_check_share("risk", risk, DS_INSIDE, e));
+    return ds_check_share("delta", delta, DS_INSIDE, e);
 }

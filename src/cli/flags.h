@@ -80,11 +80,9 @@ const char *ds_precision_flag(int precision);
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e);
 /* The operands DATA CFG WEIGHTS, or with -from FILE (NULL: without) none. */
 int ds_check_source(const char *from, const ds_run_flags *run, int n, ds_error *e);
-/* A fraction in (0, 1], or NAN for a flag that was not given. DS_EUSAGE suggests 0.8 for 80. */
-int ds_check_fraction(const char *flag, double value, ds_error *e);
-/* A number between 0 and 1, both excluded, or NAN. */
-int ds_check_inside(const char *flag, double value, ds_error *e);
+/* In (0, 1], (0, 1), [0, 1]. */
+typedef enum ds_share_kind { DS_FRACTION, DS_INSIDE, DS_PROBABILITY } ds_share_kind;
+/* Such a number, or NAN for a flag that was not given. DS_EUSAGE suggests 0.8 for 80. */
+int ds_check_share(const char *flag, double value, ds_share_kind kind, ds_error *e);
 /* -risk and -delta: both such numbers, or neither is there. */
 int ds_check_promise(double risk, double delta, ds_error *e);
-/* A threshold of a score that is a probability: [0, 1], or NAN. */
-int ds_check_probability(const char *flag, double value, ds_error *e);

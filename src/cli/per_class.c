@@ -23,7 +23,7 @@ static int read_risk(ds_per_class *p, const char *text, const ds_answers *a, ds_
         return ds_fail(e, DS_EUSAGE, "-risk %s, expected a number R or NAME=R", text);
     DS_FREED char *flag =
         ds_format("risk%s%.*s", equals ? " " : "", equals ? (int)(equals + 1 - text) : 0, text);
-    DS_TRY(ds_check_inside(flag, value, e));
+    DS_TRY(ds_check_share(flag, value, DS_INSIDE, e));
     if (!equals && !a && !isnan(p->risk))
         return ds_fail(e, DS_EUSAGE, "-risk %g and -risk %g, expected one of the two", p->risk, value);
     if (equals)
