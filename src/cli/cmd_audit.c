@@ -24,8 +24,7 @@ typedef struct audit_flags {
 #define DS_STATE audit_flags
 const ds_option ds_audit_options[] = {
     OPT_TEXT("truth", truth, "right labels, PATH<tab>LABEL: tell how many suspicions are right", .unit = "F"),
-    OPT_INT("worst", worst,
-            "count the K most suspicious images; without it those for which another class is proposed",
+    OPT_INT("worst", worst, "count the K most suspicious images; without it those of positive scores",
             .unit = "K", OPT_RANGE(1, INT_MAX)),
     OPT_TEXT("csv", csv, "write a line an image to F, the most suspicious first; -: standard output",
              .unit = "F"),
@@ -157,7 +156,6 @@ static void print(const found *g, bool truth)
     const int hits = ds_audit_hits(a, g->worst), k = g->worst;
     ds_put_line(stdout, "list             ", a->images.list);
     printf("images           %d that were trained on\n", a->n);
-    printf("score            %s\n", a->soft ? "soft labels of target=ema" : "mean margin over the epochs");
     printf("suspicious       %d (%.2f %%)\n", k, percent(k, a->n));
     if (!truth)
         return;

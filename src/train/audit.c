@@ -49,23 +49,6 @@ static int find_images(const ds_audit *a, const ds_saved_file *f, size_t *rows, 
 
 /* ---- scores ---- */
 
-/* By its soft label t (C), which is zeros before the first visit. */
-static void by_soft_label(ds_suspect *s, const float *t, int classes, int label)
-{
-    int best = label ? 0 : 1;
-    for (int j = 0; j < classes; j++)
-        if (j != label && t[j] > t[best])
-            best = j;
-    s->score = t[best] - t[label];
-    s->proposed = t[best] > t[label] ? best : label;
-}
-
-static void by_margin(ds_suspect *s, const ds_records *r, size_t i)
-{
-    s->score = -(double)r->means[2 * i];
-    s->proposed = (int)(r->predictions[i] & ~DS_RECORD_RIGHT);
-}
-
 static int by_score(const void *a, const void *b)
 {
     const ds_suspect *x = a, *y = b;
@@ -74,21 +57,14 @@ static int by_score(const void *a, const void *b)
     return x->image - y->image;
 }
 
-static void rank(ds_audit *a, const ds_records *r, const float *soft, const size_t *rows, size_t known)
+static void rank(ds_audit *a, const ds_records *r)
 {
-    const int classes = a->data.classes;
-    DS_ALLOC(a->v, known);
-    for (int i = 0; i < a->images.n; i++) {
-        ds_suspect s = {.image = i};
-        const int label = a->images.labels[i];
-        if (rows[i] == known || !r->visits[2 * i])
-            continue;
-        if (soft)
-            by_soft_label(&s, soft + (size_t)i * (size_t)classes, classes, label);
-        else
-            by_margin(&s, r, (size_t)i);
-        a->v[a->n++] = s;
-    }
+    DS_ALLOC(a->v, r->n);
+    for (size_t i = 0; i < r->n; i++)
+        if (r->visits[2 * i])
+            a->v[a->n++] = (ds_suspect){.image = (int)i,
+                                        .proposed = (int)(r->predictions[i] & ~DS_RECORD_RIGHT),
+                                        .score = -(double)r->means[2 * i]};
     qsort(a->v, (size_t)a->n, sizeof *a->v, by_score);
     while (a->flagged < a->n && a->v[a->flagged].score > 0)
         a->flagged++;
@@ -142,19 +118,13 @@ int ds_audit_hits(const ds_audit *a, int k)
 
 static int audit(ds_audit *a, const ds_saved_file *f, ds_notes *notes, ds_error *e)
 {
-    const size_t n = (size_t)a->images.n, known = ds_saved_rows(f, "images");
-    DS_FREED size_t *rows = DS_ALLOC(rows, n);
-    DS_FREED float *soft = DS_ZALLOC(soft, n * (size_t)a->data.classes);
-    DS_FINALLY(ds_records_clear) ds_records r = ds_records_new(n);
+    DS_FREED size_t *rows = DS_ALLOC(rows, (size_t)a->images.n);
+    DS_FINALLY(ds_records_clear) ds_records r = ds_records_new((size_t)a->images.n);
     ds_saved arrays[DS_RECORD_ARRAYS];
-    const ds_saved history = {"history", "F32", n, (size_t)a->data.classes, soft};
     ds_records_arrays(&r, arrays);
     DS_TRY(find_images(a, f, rows, notes, e));
     DS_TRY(ds_saved_follow(f, arrays, DS_RECORD_ARRAYS, rows, e));
-    if (!ds_saved_follow(f, &history, 1, rows, NULL)) /* no target but ema has such ones */
-        for (size_t i = 0; i < n * (size_t)a->data.classes; i++)
-            a->soft |= soft[i] != 0; /* not in the warm-up */
-    rank(a, &r, a->soft ? soft : NULL, rows, known);
+    rank(a, &r);
     return a->n ? DS_OK
                 : ds_fail_at(e, DS_EINPUT, f->path, 0, "no image was trained on yet, expected an epoch");
 }

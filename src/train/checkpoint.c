@@ -7,7 +7,7 @@
  *   images.NAME                 predictions U32 [images, 1], visits U16 [images, 2], means F32 [images, 2]:
  *                               see ds_records
  *   history F32 or F64          [images, row]: what the target remembers of each training image
- *   counters U64, numbers F64   [12, 1], [10, 1]: see the enums
+ *   counters U64, numbers F64   [11, 1], [9, 1]: see the enums
  *   images U64                  [images, 1]: their keys (see ds_images)
  *   cfg U8                      [bytes, 1], the last: the text of the cfg
  *   metadata                    program; computed: see ds_job_computed; files, the ends of the names of
@@ -22,34 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    SEEN,
-    STEPS,
-    RIGHT,
-    IMAGES,
-    RESULTS,
-    BEST,
-    SEED,
-    EPOCHS,
-    BEST_BY,
-    WARMUP,
-    WARMUP_END,
-    WARMUP_AT,
-    COUNTERS
-};
-enum {
-    RATE,
-    AVERAGE,
-    LOSS,
-    SECONDS,
-    BEST_TOP1,
-    BEST_NLL,
-    BEST_BALANCED,
-    BEST_AURC,
-    WARMUP_LAST,
-    WARMUP_LOWEST,
-    NUMBERS
-};
+enum { SEEN, STEPS, RIGHT, IMAGES, RESULTS, BEST, SEED, EPOCHS, BEST_BY, WARMUP, WARMUP_END, COUNTERS };
+enum { RATE, AVERAGE, LOSS, SECONDS, BEST_TOP1, BEST_NLL, BEST_BALANCED, BEST_AURC, WARMUP_GAP, NUMBERS };
 
 typedef struct state {
     uint64_t counters[COUNTERS];
@@ -71,8 +45,7 @@ static void gather(const ds_job *job, state *s)
                               [EPOCHS] = (uint64_t)job->setup.epochs,
                               [BEST_BY] = (uint64_t)job->by,
                               [WARMUP] = job->warmup.state,
-                              [WARMUP_END] = (uint64_t)job->warmup.end,
-                              [WARMUP_AT] = (uint64_t)job->warmup.at},
+                              [WARMUP_END] = (uint64_t)job->warmup.end},
                  .numbers = {[RATE] = job->rate,
                              [AVERAGE] = job->average,
                              [LOSS] = t->loss,
@@ -81,8 +54,7 @@ static void gather(const ds_job *job, state *s)
                              [BEST_NLL] = job->best.valid_nll,
                              [BEST_BALANCED] = job->best.valid_balanced,
                              [BEST_AURC] = job->best.valid_aurc,
-                             [WARMUP_LAST] = job->warmup.last,
-                             [WARMUP_LOWEST] = job->warmup.lowest}};
+                             [WARMUP_GAP] = job->warmup.gap}};
 }
 
 static void scatter(const state *s, ds_job *job)
@@ -101,9 +73,7 @@ static void scatter(const state *s, ds_job *job)
     if (c[WARMUP] != DS_WARMUP_ON) /* else -epochs may say another end */
         job->warmup.end = (int)c[WARMUP_END];
     job->warmup.state = (ds_warmup_state)c[WARMUP];
-    job->warmup.at = (int)c[WARMUP_AT];
-    job->warmup.last = v[WARMUP_LAST];
-    job->warmup.lowest = v[WARMUP_LOWEST];
+    job->warmup.gap = v[WARMUP_GAP];
     job->rate = v[RATE];
     job->average = v[AVERAGE];
 }
@@ -232,7 +202,7 @@ static bool are_possible(const uint64_t *c)
     return c[SEEN] <= INT64_MAX / 2 && c[RESULTS] <= INT_MAX && c[BEST] <= INT_MAX && c[SEED] <= INT_MAX &&
            c[EPOCHS] <= INT_MAX && c[BEST_BY] <= DS_BEST_AURC && c[RIGHT] <= c[IMAGES] &&
            c[IMAGES] <= c[SEEN] && c[STEPS] <= c[SEEN] && c[RESULTS] <= c[STEPS] && c[BEST] <= c[SEEN] &&
-           c[WARMUP] <= DS_WARMUP_LATEST && c[WARMUP_END] <= INT_MAX && c[WARMUP_AT] <= c[SEEN];
+           c[WARMUP] <= DS_WARMUP_LATEST && c[WARMUP_END] <= INT_MAX;
 }
 
 /* The numbers of a file and its cfg, fresh memory, or that it is damaged. */

@@ -3,38 +3,25 @@
 
 #include <math.h>
 
-/* Epochs without a lower mean. */
-enum { PATIENCE = 2 };
-
-const char *const ds_warmup_names[] = {"none", "on", "epochs", "nll", "latest", NULL};
+const char *const ds_warmup_names[] = {"none", "on", "epochs", "gap", "latest", NULL};
 
 ds_warmup ds_warmup_begin(int asked, int epochs)
 {
     const bool seen = asked == DS_WARMUP_AUTO;
-    const int end = seen ? epochs / 2 : asked;
-    return (ds_warmup){.state = end    ? DS_WARMUP_ON
-                                : seen ? DS_WARMUP_LATEST
-                                       : DS_WARMUP_NONE,
-                       .end = end,
-                       .seen = seen,
-                       .last = NAN,
-                       .lowest = INFINITY};
+    const int end = seen ? (int)(epochs * 3LL / 5) : asked;
+    const ds_warmup_state none = seen ? DS_WARMUP_LATEST : DS_WARMUP_NONE;
+    return (ds_warmup){.state = end ? DS_WARMUP_ON : none, .end = end, .seen = seen, .gap = NAN};
 }
 
-bool ds_warmup_epoch(ds_warmup *w, int epoch, double nll)
+bool ds_warmup_epoch(ds_warmup *w, int epoch, double gap)
 {
-    const double mean = (w->last + nll) / 2;
+    const bool wide = w->seen && (w->gap + gap) / 2 >= DS_WARMUP_MOST_GAP;
     if (w->state != DS_WARMUP_ON)
         return false;
-    w->last = nll;
-    if (mean < w->lowest) {
-        w->lowest = mean;
-        w->at = epoch;
-    }
-    const bool rises = w->seen && w->at && epoch - w->at >= PATIENCE;
-    if (!rises && epoch < w->end)
+    w->gap = gap;
+    if (!wide && epoch < w->end)
         return false;
-    w->state = rises ? DS_WARMUP_NLL : w->seen ? DS_WARMUP_LATEST : DS_WARMUP_EPOCHS;
+    w->state = wide ? DS_WARMUP_GAP : w->seen ? DS_WARMUP_LATEST : DS_WARMUP_EPOCHS;
     w->end = epoch < w->end ? epoch : w->end;
     return true;
 }
