@@ -22,7 +22,7 @@ OPENMP = $(if $(findstring thread,$(SANITIZE)),,-fopenmp)
 SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -DDS_SANITIZED=1)
 # -fno-math-errno: a loop with a square root becomes one over vectors
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-math-errno $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
-             $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -Isrc -I. -I$(BUILD)/src -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
+             $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -Isrc -I. -I$(BUILD)/src -I$(BUILD) -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
 LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -larchive -lseccomp -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
 # what replaces the host's functions must be exported, and nothing else
 EXPORTS = -Wl,--dynamic-list=src/host/exports.list
@@ -30,7 +30,7 @@ EXPORTS = -Wl,--dynamic-list=src/host/exports.list
 MAIN_ONLY = src/cli/main.c
 PRELOAD_ONLY = src/host/preload.c
 SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY),$(wildcard src/*/*.c)) $(wildcard plugins/*.c) \
-          $(if $(WITH_ONEDNN),$(wildcard plugins/onednn/*.c))
+          $(wildcard plugins/cuda/*.c) $(if $(WITH_ONEDNN),$(wildcard plugins/onednn/*.c))
 PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/features.c src/host/open.c src/host/params.c src/host/parse.c \
                   src/select/confidence.c src/select/novelty.c src/select/softmax.c $(wildcard src/base/*.c src/cfg/*.c plugins/*.c)
 TESTS = $(filter-out $(if $(WITH_ONEDNN),,test_kernels test_isa test_onednn%),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
@@ -77,11 +77,26 @@ $(BUILD)/src/report/page.o: $(patsubst %,$(BUILD)/src/report/report.%.inc,html c
 $(BUILD)/src/report/suspects.o: $(patsubst %,$(BUILD)/src/report/%.inc,report.css suspects.html)
 $(BUILD)/src/report/plots.o: $(BUILD)/src/report/report.gp.inc
 $(BUILD)/src/train/results.o: $(BUILD)/src/train/results.gp.inc
+$(BUILD)/plugins/cuda/kernels.o: $(BUILD)/plugins/cuda/args.h.inc $(BUILD)/plugins/cuda/kernels.cu.inc
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/vectors.o $(BUILD)/libds.a src/host/exports.list
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) -Wl,--whole-archive $(BUILD)/libds.a \
 	      -Wl,--no-whole-archive -lcmocka $(LIBS)
+
+# libraries of NVIDIA that emulate a device, for test_cuda and tests/cli/cuda.sh
+MOCKS = $(addprefix $(BUILD)/tests/gpu/,libcuda.so.1 libcudnn.so.9 libnvrtc.so.13)
+MOCK_FLAGS = -std=gnu11 -O2 -g -fPIC -Wall -Wextra -fno-math-errno $(SANITIZER) -I. -shared -Wl,-soname=$(@F)
+$(BUILD)/tests/gpu/emulated_%.o: tests/gpu/emulated.c tests/gpu/emulate.h tests/gpu/mock.h plugins/cuda/kernels.cu plugins/cuda/args.h
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -shared -Wl%,$(MOCK_FLAGS)) -Wno-unused-function -DBF16=$* -c -o $@ $<
+$(BUILD)/tests/gpu/libcuda.so.1: tests/gpu/mock_cuda.c $(BUILD)/tests/gpu/emulated_0.o $(BUILD)/tests/gpu/emulated_1.o
+	$(CC) $(MOCK_FLAGS) -o $@ $^ -lm
+$(BUILD)/tests/gpu/libcudnn.so.9: tests/gpu/mock_cudnn.c $(BUILD)/tests/gpu/libcuda.so.1
+	$(CC) $(MOCK_FLAGS) -o $@ $^ -Wl,-rpath,'$$ORIGIN'
+$(BUILD)/tests/gpu/libnvrtc.so.13: tests/gpu/mock_nvrtc.c $(BUILD)/tests/gpu/libcuda.so.1
+	$(CC) $(MOCK_FLAGS) -o $@ $^ -Wl,-rpath,'$$ORIGIN'
+$(BUILD)/tests/test_cuda: $(MOCKS)
 
 $(BUILD)/libds.a: $(call object,$(SOURCES))
 	@rm -f $@
@@ -110,7 +125,7 @@ unit: $(UNIT)
 	$(if $(SANITIZE),$(SANITIZER_ENV)) sh tests/run.sh $(UNIT)
 
 # a sanitizer's runtime must come first in a process, so the preloaded library is tested without
-test: $(UNIT) $(BENCH_PROGRAMS) all
+test: $(UNIT) $(BENCH_PROGRAMS) $(MOCKS) all
 	$(if $(SANITIZE),$(SANITIZER_ENV) DARKNET=$(CURDIR)/$(PROGRAM)) BENCH_DIR=$(BUILD)/bench sh tests/run.sh $(UNIT) \
 	    $(if $(SANITIZE),$(filter-out tests/cli/preload.sh,$(CLI_TESTS)),$(CLI_TESTS))
 

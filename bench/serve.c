@@ -21,7 +21,7 @@
 
 /* The first is for programs with a backend only. */
 static const ds_option flags[] = {
-    {"backend", DS_ENUM, AT(backend), DS_DEFAULT_BACKEND, 0, 0, "NAME", ds_backend_names, NULL,
+    {"backend", DS_TEXT, AT(backend), DS_DEFAULT_BACKEND, 0, 0, "NAME", NULL, NULL,
      "who computes the layers"},
     {"precision", DS_ENUM, AT(precision), "cfg", 0, 0, "NAME", ds_precision_flags, NULL, "of the numbers"},
     NUMBER(batch, 65536, "images a step; 0: batch / subdivisions of the cfg"),
@@ -93,6 +93,7 @@ int ds_bench_open(ds_bench *b, int argc, char **argv, bool backend, ds_error *e)
 
 void ds_bench_close(ds_bench *b)
 {
+    free(b->backend);
     ds_cfg_free(b->cfg);
     ds_notes_clear(&b->notes);
 }

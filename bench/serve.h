@@ -11,7 +11,7 @@
 typedef struct ds_bench {
     int batch, size,
         threads; /* as given; batch is set in any case, size 0: as the cfg says, threads 0: all cores */
-    int backend;   /* index into ds_backend_names */
+    char *backend;
     int precision; /* index into ds_precision_flags */
     ds_cfg *cfg;
     ds_notes notes;

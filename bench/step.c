@@ -1,4 +1,4 @@
-/* step CFG [-batch N] [-size S] [-backend onednn|host] [-threads N]: whole steps of a network on random images, without reading files.
+/* step CFG [-batch N] [-size S] [-backend NAME] [-threads N]: whole steps of a network on random images, without reading files.
  *
  *   train N    forward, backward, update of the parameters; with the shares of the cost section and of the update
  *   infer N    forward of a network that was built for it alone
@@ -51,7 +51,7 @@ static int make_net(state *s, bool train, ds_net **net, ds_error *e)
                                 .epochs = train ? EPOCHS : 0,
                                 .seed = 1,
                                 .threads = s->b.threads,
-                                .backend = ds_backend_names[s->b.backend],
+                                .backend = s->b.backend,
                                 .precision = ds_precision_flag(s->b.precision),
                                 .notes = &s->b.notes};
     int rc = ds_net_new(s->b.cfg, &setup, net, e);
@@ -129,12 +129,12 @@ static int begin_train(void *arg, ds_error *e)
 static int update(void *arg, ds_error *e)
 {
     state *s = arg;
-    (void)e;
     double start = ds_now();
     ds_optimizer_step(s->optimizer, rate);
-    ds_net_changed(s->train);
+    const ds_rule rule = ds_optimizer_rule(s->optimizer, rate);
+    int rc = ds_net_update(s->train, &rule, e);
     s->updating += ds_now() - start;
-    return DS_OK;
+    return rc;
 }
 
 static int train(void *arg, ds_error *e)

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_BACKEND_ABI 2
+#define DS_BACKEND_ABI 3
 
 typedef enum ds_op {
     DS_OP_HOST, /* no backend's business: computed by the host on plain arrays */
@@ -28,6 +28,7 @@ typedef enum ds_op {
 typedef enum ds_precision {
     DS_F32,
     DS_BF16, /* bfloat16: 8 bits of exponent, 8 of mantissa */
+    DS_TF32, /* floats, of which products of convolutions use 11 bits of mantissa */
 } ds_precision;
 
 /* One layer. Plain arrays are batch x c x h x w. */
@@ -59,6 +60,7 @@ typedef struct ds_node {
 typedef struct ds_graph {
     const ds_node *nodes;
     int n, batch;
+    int device; /* N of `-backend NAME:N` */
     bool train; /* training passes will come, besides inference */
     ds_precision precision;
     int first; /* first layer that trains: outputs of layers before it need no gradient */
@@ -71,20 +73,50 @@ typedef struct ds_graph {
 } ds_graph;
 
 typedef struct ds_backend_pass {
-    const float *pixels; /* batch x c x h x w */
+    const float *pixels; /* images x c x h x w */
+    int images;          /* of the batch that count; fewer than the state's only where `whole` is set */
     bool train;          /* batch statistics; needed before backward */
     bool drop;           /* dropout drops */
     uint64_t step;       /* key of the dropout masks besides the seed */
 } ds_backend_pass;
 
+/* A trained array, and what Adam remembers of it. */
+typedef struct ds_trained {
+    float *values, *gradient; /* the host's, as in ds_node */
+    float *moments;           /* Adam: n of m, then n of v; else NULL */
+    size_t n;
+    bool decayed;
+    float rate; /* factor of ds_rule.rate */
+} ds_trained;
+
+/* One step of learning; the formulas are ds_optimizer_step's (src/train/optimizer.h). */
+typedef struct ds_rule {
+    const ds_trained *arrays; /* n, the same at every step */
+    int n;
+    bool adam;
+    int batch; /* images of the step, all sub-batches together */
+    float rate, momentum, decay, clip;
+    double B1, B2, eps;
+    uint64_t t; /* steps done, this one included */
+} ds_rule;
+
+typedef enum ds_fetch {
+    DS_FETCH_ALL,
+    DS_FETCH_STATISTICS, /* mean and variance of the last training pass alone */
+} ds_fetch;
+
 typedef struct ds_backend {
     int abi;          /* DS_BACKEND_ABI */
     const char *name; /* value of -backend */
     const char *help; /* one line */
+    bool devices;     /* there may be several: `-backend NAME:N` */
+    /* Fewer images than a batch are no states of their own: a whole batch is computed, in which the others
+     * mean nothing. */
+    bool whole;
     /* Version, instruction set and precision, for reports. Static memory. */
-    const char *(*describe)(ds_precision precision);
+    const char *(*describe)(ds_precision precision, int device);
     /* Why this machine cannot compute in a precision, or would be slower than in DS_F32; NULL: it can. */
-    const char *(*lacks)(ds_precision precision);
+    const char *(*lacks)(ds_precision precision, int device);
     /* Plan and allocate. The graph's nodes and arrays must outlive the state; the graph itself need not.
      * owned: n answers, which layers will be computed here. Smaller batches are states of their own, made
      * later from the same graph without training: they use the first images of the same arrays, and `owned`
@@ -97,8 +129,13 @@ typedef struct ds_backend {
     /* Layers come in falling order, down to `first`. Gradients of parameters are added; those of a host
      * layer's output are added to its plain delta. */
     int (*backward)(void *state, int i, const ds_backend_pass *pass, ds_error *e);
-    /* Parameters have changed since the last pass. */
+    /* The host's arrays of parameters have changed since the last pass, by other hands than `update`. */
     void (*changed)(void *state);
+    /* (optional, both or none) Parameters, gradients, moments and statistics of the layers owned live in the
+     * backend; the host's arrays are copies, newer after `changed`, older after `update` and training passes,
+     * the same after `fetch`. A copy that is older must be fetched before it is changed. */
+    int (*update)(void *state, const ds_rule *rule, ds_error *e);
+    int (*fetch)(void *state, ds_fetch what, ds_error *e);
     /* Bytes that a state has beyond the graph's arrays. */
     size_t (*memory)(const void *state);
 } ds_backend;

@@ -27,7 +27,7 @@ typedef struct ds_setup {
     int epochs;            /* total epochs of the run; 0: no training */
     ds_notes *notes;       /* for warnings; may be NULL */
     const char *cfg;       /* the file that the section stands in; files that it names lie beside it */
-    const char *precision; /* "f32" or "bf16": what the answers are computed with; NULL: unknown */
+    const char *precision; /* "f32", "bf16", "tf32": what the answers are computed with; NULL: unknown */
     /* Where the network's features come from; NULL: it will give none, files that need them are not read. */
     const struct ds_depths *depths;
     /* Answers. A cost finds those of a plain one here (C = outputs = inputs, no abstain, temperature 1), a

@@ -19,7 +19,7 @@ typedef struct reject_state {
 
 _Static_assert(sizeof(ds_confidence) == sizeof(int), "an option of words is stored as an int");
 
-static const char *const precisions[] = {"f32", "bf16", NULL};
+static const char *const precisions[] = {"f32", "bf16", "tf32", NULL};
 
 #define DS_STATE reject_state
 static const ds_option reject_options[] = {

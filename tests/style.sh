@@ -12,6 +12,7 @@ src/import: src/base src/data
 src/report: src/base src/select
 plugins: src/base src/select
 plugins/onednn: src/base plugins
+plugins/cuda: src/base plugins
 src/cfg: src/base src/select plugins
 src/host: src/base src/select src/cfg plugins
 src/train: src/base src/select src/data src/cfg src/host plugins

@@ -127,13 +127,17 @@ static void engine_changed(void *state)
     x->train.fresh = x->infer.fresh = false;
 }
 
-static const char *engine_describe(ds_precision precision)
+static const char *engine_describe(ds_precision precision, int device)
 {
+    (void)device;
     return ds_dnnl_describe(precision == DS_BF16);
 }
 
-static const char *engine_lacks(ds_precision precision)
+static const char *engine_lacks(ds_precision precision, int device)
 {
+    (void)device;
+    if (precision == DS_TF32)
+        return "oneDNN on a processor does not know it";
     bool can = precision == DS_F32 || (ds_kernels_bf16() && ds_dnnl_has_amx());
     return can ? NULL : "the processor has no AMX, or ONEDNN_MAX_CPU_ISA forbids it";
 }

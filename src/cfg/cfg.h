@@ -58,7 +58,7 @@ typedef enum ds_policy {
 } ds_policy;
 typedef enum ds_average_kind { DS_AVERAGE_NONE, DS_AVERAGE_EMA, DS_AVERAGE_SWA } ds_average_kind;
 extern const char *const ds_policy_names[];    /* in the order of ds_policy, NULL-terminated */
-extern const char *const ds_precision_names[]; /* "f32", "bf16", "auto", NULL */
+extern const char *const ds_precision_names[]; /* by ds_precision, then "auto", NULL */
 
 typedef struct ds_cfg {
     char *path;

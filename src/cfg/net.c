@@ -13,7 +13,7 @@ const char *const ds_net_own_keys[] = {"flip",      "precision",    "cutout",   
 
 static const char *const average_names[] = {"none", "ema", "swa", NULL};
 
-const char *const ds_precision_names[] = {"f32", "bf16", "auto", NULL};
+const char *const ds_precision_names[] = {"f32", "bf16", "tf32", "auto", NULL};
 
 #define DS_STATE ds_net_options
 const ds_option ds_net_keys[] = {

@@ -115,8 +115,7 @@ void ds_words_clear(ds_words *w)
 
 /* ---- checks ---- */
 
-const char *const ds_backend_names[] = {"onednn", "host", NULL};
-const char *const ds_precision_flags[] = {"cfg", "f32", "bf16", "auto", NULL};
+const char *const ds_precision_flags[] = {"cfg", "f32", "tf32", "bf16", "auto", NULL};
 
 const char *ds_precision_flag(int precision)
 {

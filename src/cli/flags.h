@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/option.h"
+#include "host/host.h"
 
 #include <stdbool.h>
 
@@ -25,31 +26,27 @@ void ds_words_clear(ds_words *w);
 
 /* Flags of every command that runs a network over a list. */
 typedef struct ds_run_flags {
-    int threads, loaders, backend, precision;
+    int threads, loaders, precision;
+    char *backend;
     bool verbose, profile;
     bool features; /* no flag: the network is to give them */
     int views;     /* 0: not given */
     char *with;    /* CFG and WEIGHTS in turn, with commas between; NULL: not given */
 } ds_run_flags;
 
-extern const char *const ds_backend_names[];
 extern const char *const ds_precision_flags[];
 /* For ds_net_setup: NULL for "cfg". */
 const char *ds_precision_flag(int precision);
-#ifdef DS_WITH_ONEDNN
-#define DS_DEFAULT_BACKEND "onednn"
-#else
-#define DS_DEFAULT_BACKEND "host"
-#endif
 
 /* Their rows in the table of a state that has them as `run`. */
 #define DS_RUN_THREADS \
     OPT_INT("threads", run.threads, "threads that compute; 0: one a core", .def = "0", OPT_RANGE(0, 1024))
-#define DS_RUN_BACKEND                                                                              \
-    OPT_ENUM("backend", run.backend, ds_backend_names,                                              \
-             "who computes the layers: oneDNN, or Darknet's own code", .def = DS_DEFAULT_BACKEND),  \
-        OPT_ENUM("precision", run.precision, ds_precision_flags,                                    \
-                 "f32, bf16, auto (bf16 where that is fast), or cfg: as [net] says", .def = "cfg"), \
+#define DS_RUN_BACKEND                                                                                    \
+    OPT_TEXT("backend", run.backend,                                                                      \
+             "who computes the layers: oneDNN, a GPU (cuda, or cuda:N), or Darknet's own code (host)",    \
+             .def = DS_DEFAULT_BACKEND, .unit = "NAME"),                                                  \
+        OPT_ENUM("precision", run.precision, ds_precision_flags,                                          \
+                 "f32, tf32, bf16, auto (bf16 where that is fast), or cfg: as [net] says", .def = "cfg"), \
         OPT_FLAG("v", run.verbose, "tell which layers the backend leaves to Darknet")
 #define DS_RUN_MEAN                                                                                       \
     OPT_INT("views", run.views,                                                                           \

@@ -53,7 +53,7 @@ static int read_list(ds_model *m, ds_which_list which, ds_answers *a, ds_error *
 ds_net_setup ds_net_setup_of(const ds_run_flags *flags)
 {
     return (ds_net_setup){.threads = flags->threads,
-                          .backend = ds_backend_names[flags->backend],
+                          .backend = flags->backend,
                           .precision = ds_precision_flag(flags->precision),
                           .verbose = flags->verbose,
                           .features = flags->features};

@@ -2,11 +2,14 @@
  * nobody needs any more. */
 #include "host/private.h"
 
+#include "base/text.h"
+
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-extern const ds_backend ds_backend_onednn;
+extern const ds_backend ds_backend_onednn, ds_backend_cuda;
 
 const ds_backend *const *ds_backends(void)
 {
@@ -14,23 +17,38 @@ const ds_backend *const *ds_backends(void)
 #ifdef DS_WITH_ONEDNN
         &ds_backend_onednn,
 #endif
-        NULL};
+        &ds_backend_cuda, NULL};
     return all;
 }
 
-int ds_backend_find(const char *name, const ds_backend **backend, ds_error *e)
+/* NAME, or NAME:N of a backend with several devices. */
+static bool is_named(const ds_backend *b, const char *name, int *device)
 {
-    const ds_backend *const *all = ds_backends();
-    *backend = name ? NULL : all[0];
-    if (!name || strcmp(name, "host") == 0)
+    const size_t n = strlen(b->name);
+    long long number = 0;
+    if (strncmp(name, b->name, n) != 0)
+        return false;
+    bool numbered = b->devices && name[n] == ':' && ds_parse_int(name + n + 1, &number) && number >= 0;
+    *device = number <= INT_MAX ? (int)number : INT_MAX;
+    return !name[n] || numbered;
+}
+
+/* NULL: "host". */
+static int find(const char *name, const ds_backend **backend, int *device, ds_error *e)
+{
+    *backend = NULL;
+    *device = 0;
+    if (strcmp(name, "host") == 0)
         return DS_OK;
-    for (; *all; all++)
-        if (strcmp((*all)->name, name) == 0) {
+    for (const ds_backend *const *all = ds_backends(); *all; all++)
+        if (is_named(*all, name, device)) {
             *backend = *all;
             return DS_OK;
         }
-    return ds_fail(e, DS_EUSAGE, "backend '%s' is not part of this program, expected %s", name,
-                   ds_backends()[0] ? "onednn or host" : "host (it was built without oneDNN)");
+    return ds_fail(e, DS_EUSAGE,
+                   "backend '%s' is not part of this program, expected %scuda, cuda:N or host%s", name,
+                   strcmp(DS_DEFAULT_BACKEND, "host") ? DS_DEFAULT_BACKEND ", " : "",
+                   strcmp(DS_DEFAULT_BACKEND, "host") ? "" : " (it was built without oneDNN)");
 }
 
 /* ---- nodes ---- */
@@ -139,6 +157,7 @@ static void describe(ds_net *n, const ds_net_setup *setup)
                           .n = n->net->n,
                           .batch = n->info.batch,
                           .precision = n->graph.precision,
+                          .device = n->graph.device,
                           .train = setup->train,
                           .first = n->first,
                           .seed = setup->seed,
@@ -151,26 +170,34 @@ static void describe(ds_net *n, const ds_net_setup *setup)
 static int choose_precision(const ds_net *n, const ds_net_setup *setup, ds_precision *precision, ds_error *e)
 {
     const char *name = setup->precision ? setup->precision : ds_precision_names[n->cfg->net.precision];
-    const char *lacks = n->backend ? n->backend->lacks(DS_BF16) : "Darknet's own code knows f32 alone";
     bool automatic = strcmp(name, "auto") == 0;
-    *precision = strcmp(name, "f32") != 0 && !lacks ? DS_BF16 : DS_F32;
+    ds_precision asked = automatic                   ? DS_BF16
+                         : strcmp(name, "bf16") == 0 ? DS_BF16
+                         : strcmp(name, "tf32") == 0 ? DS_TF32
+                                                     : DS_F32;
+    const char *lacks = asked == DS_F32 ? NULL
+                        : n->backend    ? n->backend->lacks(asked, n->graph.device)
+                                        : "Darknet's own code knows f32 alone";
+    *precision = lacks ? DS_F32 : asked;
     if (lacks && automatic)
         ds_note(setup->notes, "note: precision f32: %s", lacks);
-    if (lacks && strcmp(name, "bf16") == 0)
-        return ds_fail(e, DS_EUSAGE, "precision bf16: %s, expected f32 or auto", lacks);
+    else if (lacks)
+        return ds_fail(e, DS_EUSAGE, "precision %s: %s, expected f32 or auto", name, lacks);
     return DS_OK;
 }
 
 int ds_backend_choose(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
-    DS_TRY(ds_backend_find(setup->backend, &n->backend, e));
+    const char *name = setup->backend ? setup->backend : DS_DEFAULT_BACKEND;
+    DS_TRY(find(name, &n->backend, &n->graph.device, e));
     DS_TRY(choose_precision(n, setup, &n->graph.precision, e));
     if (!n->backend) {
         snprintf(n->backend_name, sizeof n->backend_name, "host");
         return DS_OK;
     }
     snprintf(n->backend_name, sizeof n->backend_name, "%s (%s, %s)", n->backend->name,
-             n->backend->describe(n->graph.precision), ds_precision_names[n->graph.precision]);
+             n->backend->describe(n->graph.precision, n->graph.device),
+             ds_precision_names[n->graph.precision]);
     return DS_OK;
 }
 
@@ -183,6 +210,8 @@ int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
     int rc = n->backend->create(&n->graph, owned, &n->whole, e);
     for (int i = 0; i < n->net->n; i++)
         n->slots[i].owned = owned[i];
+    for (int k = 0; k < n->n_params; k++)
+        n->params[k].resident = n->backend->update && n->slots[n->params[k].layer].owned;
     n->state = n->whole;
     if (!rc)
         settle(n);
@@ -206,7 +235,7 @@ void ds_backend_detach(ds_net *n)
 
 int ds_backend_piece(const ds_net *n, int images)
 {
-    return !n->backend || images == n->info.batch ? images : images & -images;
+    return !n->backend || n->backend->whole || images == n->info.batch ? images : images & -images;
 }
 
 static int make_piece(const ds_net *n, int images, void **state, ds_error *e)
@@ -230,7 +259,7 @@ static int make_piece(const ds_net *n, int images, void **state, ds_error *e)
 
 int ds_backend_select(ds_net *n, int images, ds_error *e)
 {
-    bool whole = !n->backend || images == n->info.batch;
+    bool whole = !n->backend || n->backend->whole || images == n->info.batch;
     void **state = whole ? &n->whole : &n->pieces[__builtin_ctz((unsigned)images)];
     if (!whole && !*state)
         DS_TRY(make_piece(n, images, state, e));
@@ -242,7 +271,11 @@ int ds_backend_select(ds_net *n, int images, ds_error *e)
 
 static ds_backend_pass pass_of(const ds_net *n, const float *pixels, bool train)
 {
-    return (ds_backend_pass){.pixels = pixels, .train = train, .drop = n->dropout_active, .step = n->step};
+    return (ds_backend_pass){.pixels = pixels,
+                             .images = n->net->batch,
+                             .train = train,
+                             .drop = n->dropout_active,
+                             .step = n->step};
 }
 
 void ds_backend_forward(ds_net *n, int i, const float *pixels, bool train)
@@ -264,6 +297,24 @@ void ds_backend_moved(const ds_net *n)
     for (size_t k = 0; k < sizeof n->pieces / sizeof *n->pieces; k++)
         if (n->pieces[k])
             n->backend->changed(n->pieces[k]);
+}
+
+int ds_backend_fetch(const ds_net *n, ds_fetch what, ds_error *e)
+{
+    return n->whole && n->backend->fetch ? n->backend->fetch(n->whole, what, e) : DS_OK;
+}
+
+int ds_net_fetch(const ds_net *n, ds_error *e)
+{
+    return ds_backend_fetch(n, DS_FETCH_ALL, e);
+}
+
+int ds_net_update(ds_net *n, const ds_rule *rule, ds_error *e)
+{
+    if (n->whole && n->backend->update)
+        return n->backend->update(n->whole, rule, e);
+    ds_net_changed(n);
+    return DS_OK;
 }
 
 void ds_net_changed(ds_net *n)

@@ -87,6 +87,8 @@ int ds_net_statistics_add(ds_net *n, const float *pixels, ds_error *e)
     n->dropout_active = false; /* inference drops nothing */
     ds_walk_forward(n, pixels, n->info.cost - 1, true);
     n->dropout_active = true;
+    DS_TRY(n->context.code);
+    DS_TRY(ds_backend_fetch(n, n->statistics_calls ? DS_FETCH_STATISTICS : DS_FETCH_ALL, e));
     double *s = n->statistics;
     for (int i = 0; i < n->net->n; i++) {
         const layer *l = &n->net->layers[i];

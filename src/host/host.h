@@ -4,24 +4,32 @@
 
 #include "base/error.h"
 #include "cfg/cfg.h"
+#include "plugins/backend.h"
 #include "plugins/registry.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef DS_WITH_ONEDNN
+#define DS_DEFAULT_BACKEND "onednn"
+#else
+#define DS_DEFAULT_BACKEND "host"
+#endif
+
 typedef struct ds_net ds_net; /* opaque */
 
 typedef struct ds_net_setup {
-    int batch;           /* images that go through at once; 0: the cfg's batch / subdivisions */
-    bool train;          /* gradients wanted */
-    bool features;       /* ds_net_features wanted, and novelty= of [reject] not read; not with `train` */
-    size_t samples;      /* training images, 0 without training */
-    int epochs;          /* total epochs of the run, 0 without training */
-    uint64_t seed;       /* of initial weights and dropout */
-    int threads;         /* compute threads, 0: all cores */
-    const char *backend; /* "onednn", "host"; NULL: the fastest that was built in */
-    /* "f32"; "bf16"; "auto": bf16 where that is faster, else f32; NULL: the cfg's precision= */
+    int batch;      /* images that go through at once; 0: the cfg's batch / subdivisions */
+    bool train;     /* gradients wanted */
+    bool features;  /* ds_net_features wanted, and novelty= of [reject] not read; not with `train` */
+    size_t samples; /* training images, 0 without training */
+    int epochs;     /* total epochs of the run, 0 without training */
+    uint64_t seed;  /* of initial weights and dropout */
+    int threads;    /* compute threads, 0: all cores */
+    /* "onednn", "cuda", "cuda:N" (device N), "host"; NULL: DS_DEFAULT_BACKEND */
+    const char *backend;
+    /* "f32"; "tf32"; "bf16"; "auto": bf16 where that is faster, else f32; NULL: the cfg's precision= */
     const char *precision;
     bool verbose;    /* notes about layers that the backend leaves to the host */
     ds_notes *notes; /* may be NULL */
@@ -114,14 +122,19 @@ typedef struct ds_param {
     /* The host's: -dL/dw summed over the batch, holds the momentum between steps; NULL: not trained. */
     float *gradient;
     size_t n;
-    bool decayed; /* weight decay applies */
-    double rate;  /* layer's learning_rate= factor */
+    bool decayed;  /* weight decay applies */
+    double rate;   /* layer's learning_rate= factor */
+    bool resident; /* lives in the backend: values and gradient are copies, and ds_net_update trains it */
 } ds_param;
 const ds_param *ds_net_params(const ds_net *net, int *n);
 /* Of all values. */
 uint64_t ds_net_weights_hash(const ds_net *net);
 /* Tell the network that its parameters have changed (the functions below do it by themselves). */
 void ds_net_changed(ds_net *net);
+/* The end of a step: the resident ones are updated (rule->arrays are theirs), the others have been. */
+int ds_net_update(ds_net *net, const ds_rule *rule, ds_error *e);
+/* Let the copies of the resident ones be what the backend has: before they are read, or changed. */
+int ds_net_fetch(const ds_net *net, ds_error *e);
 
 /* ---- batch normalisation ---- */
 /* Replace the rolling averages by pooled statistics over `batches` calls: start, add each batch of training

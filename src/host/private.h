@@ -177,6 +177,7 @@ void ds_backend_moved(const ds_net *n);
 /* A layer that is the backend's; errors go to n->context. */
 void ds_backend_forward(ds_net *n, int i, const float *pixels, bool train);
 void ds_backend_backward(ds_net *n, int i, const float *pixels);
+int ds_backend_fetch(const ds_net *n, ds_fetch what, ds_error *e);
 
 /* ---- walk.c ---- */
 

@@ -129,6 +129,7 @@ int ds_net_load_weights(ds_net *net, const char *path, int upto, ds_weights_info
     DS_FREED unsigned char *bytes = NULL;
     size_t size;
     DS_TRY(ds_file_read(path, "a Darknet weights file", &bytes, &size, e));
+    DS_TRY(ds_net_fetch(net, e));
     int rc = load(net, path, bytes, size, upto, info, e);
     ds_net_changed(net);
     return rc;
@@ -138,6 +139,7 @@ int ds_net_save_weights(const ds_net *net, const char *path, uint64_t seen, ds_e
 {
     static const int32_t version[3] = {0, 2, 0};
     ds_writer w;
+    DS_TRY(ds_net_fetch(net, e));
     DS_TRY(ds_writer_open(&w, path, e));
     fwrite(version, sizeof version, 1, w.f);
     fwrite(&seen, sizeof seen, 1, w.f);

@@ -45,6 +45,7 @@ int ds_job_check_finite(const ds_job *job, ds_error *e)
 {
     int n;
     const ds_param *p = ds_net_params(job->net, &n);
+    DS_TRY(ds_net_fetch(job->net, e));
     for (int i = 0; i < n; i++)
         for (size_t j = 0; j < p[i].n; j++)
             if (!isfinite(p[i].values[j]))
@@ -232,6 +233,7 @@ int ds_epoch_end(ds_job *job, ds_error *e)
         return DS_OK;
     ds_result row = make_row(job, epoch, complete);
     bool best;
+    DS_TRY(ds_net_fetch(job->net, e));
     ds_average_add(&job->mean, row.batch, true);
     swap_average(job);
     int rc = judge(job, &row, ds_job_warming(job, epoch), complete, &best, e);

@@ -35,14 +35,19 @@ static int sub_batch(ds_job *job, const ds_batch *b, int first, int epoch, doubl
     return isfinite(*loss) ? DS_OK : not_a_number(job, e);
 }
 
-static void update(ds_job *job)
+static int update(ds_job *job, ds_error *e)
 {
     const double start = ds_now();
     job->rate = ds_schedule_rate(&job->cfg->net, (uint64_t)ds_job_batch(job), (uint64_t)job->setup.seed);
     ds_optimizer_step(job->optimizer, (float)job->rate);
-    ds_net_changed(job->net);
-    ds_average_add(&job->mean, ds_job_batch(job), false);
+    const ds_rule rule = ds_optimizer_rule(job->optimizer, (float)job->rate);
+    int rc = ds_net_update(job->net, &rule, e);
+    if (!rc && job->cfg->net.average == DS_AVERAGE_EMA)
+        rc = ds_net_fetch(job->net, e);
+    if (!rc)
+        ds_average_add(&job->mean, ds_job_batch(job), false);
     job->times.update += ds_now() - start;
+    return rc;
 }
 
 /* What was trained is not lost with an image: nothing has changed since the batch before. */
@@ -69,7 +74,7 @@ static int batch(ds_job *job, int epoch, double *loss, double *seconds, ds_error
     for (int done = 0; done < images; done += job->info->batch)
         DS_TRY(sub_batch(job, &b, done, epoch, &sum, e));
     job->seen += (uint64_t)images;
-    update(job);
+    DS_TRY(update(job, e));
     *loss = sum / images;
     *seconds = ds_now() - start;
     job->average = isnan(job->average) ? *loss : job->average * .9 + *loss * .1;

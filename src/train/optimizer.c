@@ -10,9 +10,11 @@ struct ds_optimizer {
     const ds_net_options *o;
     const ds_param *params;
     int n, batch;
-    size_t total;   /* numbers that are trained */
-    float *moments; /* array after array its m, then its v: 2 total; NULL without Adam */
-    uint64_t t;     /* steps done */
+    size_t total;         /* numbers that are trained */
+    float *moments;       /* array after array its m, then its v: 2 total; NULL without Adam */
+    uint64_t t;           /* steps done */
+    ds_trained *resident; /* n_resident arrays that the backend trains */
+    int n_resident;
 };
 
 ds_optimizer *ds_optimizer_new(const ds_net_options *o, const ds_param *params, int n, int batch)
@@ -23,13 +25,22 @@ ds_optimizer *ds_optimizer_new(const ds_net_options *o, const ds_param *params, 
         s->total += params[i].gradient ? params[i].n : 0;
     if (o->adam)
         DS_ZALLOC(s->moments, 2 * s->total);
+    for (int i = 0; i < n; i++)
+        if (params[i].gradient && params[i].resident) {
+            const ds_param *p = &params[i];
+            ds_trained r = {p->values, p->gradient, ds_optimizer_moments(s, i),
+                            p->n,      p->decayed,  (float)p->rate};
+            DS_PUSH(s->resident, s->n_resident, r);
+        }
     return s;
 }
 
 void ds_optimizer_free(ds_optimizer *s)
 {
-    if (s)
-        free(s->moments);
+    if (!s)
+        return;
+    free(s->moments);
+    free(s->resident);
     free(s);
 }
 
@@ -97,10 +108,27 @@ void ds_optimizer_step(ds_optimizer *s, float rate)
               limit = p->decayed && s->o->clip > 0 ? (float)s->o->clip : INFINITY;
         if (!p->gradient)
             continue;
-        if (s->o->adam)
+        if (s->o->adam && !p->resident)
             adam(s, p, own, limit, s->moments + 2 * at);
-        else
+        else if (!p->resident)
             sgd(s, p, own, limit);
         at += p->n;
     }
+}
+
+ds_rule ds_optimizer_rule(const ds_optimizer *s, float rate)
+{
+    const ds_net_options *o = s->o;
+    return (ds_rule){.arrays = s->resident,
+                     .n = s->n_resident,
+                     .adam = o->adam,
+                     .batch = s->batch,
+                     .rate = rate,
+                     .momentum = (float)o->momentum,
+                     .decay = (float)o->decay,
+                     .clip = (float)o->clip,
+                     .B1 = o->B1,
+                     .B2 = o->B2,
+                     .eps = o->eps,
+                     .t = s->t};
 }

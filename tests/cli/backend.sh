@@ -30,8 +30,8 @@ expect_file "$T/host/net.weights"
 end
 
 begin "an unknown backend is refused"
-run "$D" classifier train "$data" "$T/net.cfg" -backend cuda
-expect_error 2 "onednn"
+run "$D" classifier train "$data" "$T/net.cfg" -backend cudnn
+expect_error 2 "backend 'cudnn' is not part of this program, expected .*cuda:N or host"
 end
 
 begin "-profile: a line a layer, waiting for data, all"

@@ -61,7 +61,7 @@ end
 begin "precision= of another word names those that there are"
 sed 's/^precision=.*/precision=fp16/' "$T/auto.cfg" >"$T/bad.cfg"
 run "$D" classifier train "$data" "$T/bad.cfg"
-expect_error 1 "precision=fp16, expected f32\|bf16\|auto"
+expect_error 1 "precision=fp16, expected f32\|bf16\|tf32\|auto"
 end
 
 flags="-precision bf16"

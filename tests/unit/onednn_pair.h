@@ -23,7 +23,10 @@
 #define ROUTE(layers) "[route]\nlayers=" layers "\n"
 #define CONNECTED(output, act, extra) "[connected]\noutput=" #output "\nactivation=" act "\n" extra
 
-enum { HOST, ONEDNN, ONEDNN_BF16 };
+enum { HOST, ONEDNN, ONEDNN_BF16, CUDA, CUDA_BF16, CUDA_TF32 };
+
+/* What pair_new and compare compare with the host. */
+static int peer = ONEDNN;
 
 typedef struct pair {
     const char *text;
@@ -53,8 +56,12 @@ static inline ds_net *build(const ds_cfg *cfg, int backend, int batch, bool trai
                       .epochs = 100,
                       .seed = 3,
                       .threads = threads,
-                      .backend = backend == HOST ? "host" : "onednn",
-                      .precision = backend == ONEDNN_BF16 ? "bf16" : "f32"};
+                      .backend = backend == HOST  ? "host"
+                                 : backend < CUDA ? "onednn"
+                                                  : "cuda",
+                      .precision = backend == ONEDNN_BF16 || backend == CUDA_BF16 ? "bf16"
+                                   : backend == CUDA_TF32                         ? "tf32"
+                                                                                  : "f32"};
     check(ds_net_new(cfg, &s, &net, &e), &e, s.backend);
     return net;
 }
@@ -135,7 +142,7 @@ static inline pair pair_of(const char *text, int batch, bool train, int first, i
 
 static inline pair pair_new(const char *text, int batch, bool train)
 {
-    return pair_of(text, batch, train, HOST, ONEDNN);
+    return pair_of(text, batch, train, HOST, peer);
 }
 
 static inline void pair_free(pair *p)
@@ -214,6 +221,8 @@ static inline double gradient_floor(const pair *p)
 static inline void check_parameters(const pair *p, const char *when, double tolerance)
 {
     int arrays;
+    ds_error e = {0};
+    check(ds_net_fetch(p->net[ONEDNN], &e), &e, p->text);
     const ds_param *a = ds_net_params(p->net[ONEDNN], &arrays), *b = ds_net_params(p->net[HOST], &arrays);
     double floor = gradient_floor(p);
     for (int k = 0; k < arrays; k++) {
@@ -237,6 +246,8 @@ static inline bool has_fast_code(const layer *l, const char *backend)
 
 static inline bool must_be_owned(const layer *l, const char *backend)
 {
+    if (peer == CUDA && l->type == CONVOLUTIONAL)
+        return l->groups == 1;
     switch (l->type) {
     case CONVOLUTIONAL:
         return has_fast_code(l, backend);
@@ -256,7 +267,7 @@ static inline bool must_be_owned(const layer *l, const char *backend)
     }
 }
 
-/* The host must not be compared with itself. */
+/* The host must not be peer with itself. */
 static inline void check_owned(const pair *p)
 {
     const ds_net *n = p->net[ONEDNN];
@@ -317,7 +328,7 @@ static inline double norm_apart(const float *a, const float *b, size_t n, double
 
 static inline bool has_bf16(void)
 {
-    return !ds_backends()[0]->lacks(DS_BF16);
+    return peer == CUDA || !ds_backends()[0]->lacks(DS_BF16, 0);
 }
 
 /* bfloat16 against floats, both of the backend: values have 8 bits, and what is rounded may change its sign or which place of a window is
@@ -326,7 +337,7 @@ static inline void compare_bf16(const char *text, int batch, double tolerance)
 {
     if (!has_bf16())
         return;
-    pair p = pair_of(text, batch, true, ONEDNN, ONEDNN_BF16);
+    pair p = pair_of(text, batch, true, peer, peer + 1);
     const ds_net_info *info = ds_net_get_info(p.net[0]);
     size_t logits = (size_t)info->batch * (size_t)info->logits;
     for (int i = 0; i < info->layers; i++)
@@ -335,6 +346,8 @@ static inline void compare_bf16(const char *text, int batch, double tolerance)
     for (int pass = 0; pass < 2; pass++) {
         int arrays;
         pass ? pair_train(&p) : pair_forward(&p);
+        for (int k = 0; k < 2; k++)
+            assert_int_equal(ds_net_fetch(p.net[k], NULL), DS_OK);
         double d = norm_apart(ds_net_logits(p.net[1]), ds_net_logits(p.net[0]), logits, 0);
         if (!(d <= tolerance))
             fail_msg("bf16, %s: logits are %.2g apart\n%s", pass ? "training" : "inference", d, text);

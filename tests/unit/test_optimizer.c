@@ -63,7 +63,7 @@ static void check_sgd(size_t n, bool decayed, double factor, int threads)
 {
     const ds_net_options o = {.momentum = 0.9, .decay = 0.0005};
     float *w = numbers(n, 1), *u = numbers(n, 2), *w2 = copy(w, n), *u2 = copy(u, n);
-    const ds_param p = {"weights", 0, w, u, n, decayed, factor};
+    const ds_param p = {"weights", 0, w, u, n, decayed, factor, false};
     ds_optimizer *s = ds_optimizer_new(&o, &p, 1, 96);
     omp_set_num_threads(threads);
     for (int step = 1; step <= 3; step++) {
@@ -94,7 +94,7 @@ static void test_untrained_arrays_stay(void **state)
         const ds_net_options o = {
             .momentum = 0.9, .decay = 0.1, .clip = 0.1, .adam = adam, .B1 = .9, .B2 = .999, .eps = 1e-7};
         float means[2] = {3, 4}, w = 5, u = 6;
-        const ds_param p[] = {{"means", 0, means, NULL, 2, false, 1}, {"biases", 0, &w, &u, 1, false, 1}};
+        const ds_param p[] = {{"means", 0, means, NULL, 2, false, 1, false}, {"biases", 0, &w, &u, 1, false, 1, false}};
         ds_optimizer *s = ds_optimizer_new(&o, p, 2, 1);
         ds_optimizer_step(s, 1);
         assert_true(means[0] == 3 && means[1] == 4);
@@ -108,7 +108,7 @@ static void test_clip(void **state)
     (void)state;
     const ds_net_options o = {.clip = 0.5};
     float w[4] = {2, -2, 0.25f, -0.5f}, u[4] = {0};
-    const ds_param p = {"weights", 0, w, u, 4, true, 1};
+    const ds_param p = {"weights", 0, w, u, 4, true, 1, false};
     ds_optimizer *s = ds_optimizer_new(&o, &p, 1, 1);
     ds_optimizer_step(s, 0.1f);
     const float expected[4] = {0.5f, -0.5f, 0.25f, -0.5f};
@@ -130,7 +130,7 @@ static void test_adam_by_hand(void **state)
     static const float u[3] = {-4, 8, 2};
     for (int decayed = 0; decayed < 2; decayed++) {
         float w = 1, gradient = 0;
-        const ds_param p = {"weights", 0, &w, &gradient, 1, decayed, 0.5};
+        const ds_param p = {"weights", 0, &w, &gradient, 1, decayed, 0.5, false};
         ds_optimizer *s = ds_optimizer_new(&adam_options, &p, 1, 4);
         for (int t = 0; t < 3; t++) {
             gradient = u[t];
@@ -157,7 +157,7 @@ static void test_adam_over_many_steps(void **state)
     double w2[N], m[N] = {0}, v[N] = {0};
     for (int i = 0; i < N; i++)
         w2[i] = w[i];
-    const ds_param p = {"weights", 0, w, u, N, true, 1};
+    const ds_param p = {"weights", 0, w, u, N, true, 1, false};
     ds_optimizer *s = ds_optimizer_new(&adam_options, &p, 1, BATCH);
     for (int t = 1; t <= STEPS; t++) {
         ds_rng r = ds_rng_make(9, (uint64_t)t, 0);
@@ -178,7 +178,7 @@ static void test_adam_does_not_depend_on_threads(void **state)
 {
     (void)state;
     float *w = numbers(MANY, 6), *u = numbers(MANY, 7), *w2 = copy(w, MANY), *u2 = copy(u, MANY);
-    const ds_param one = {"weights", 0, w, u, MANY, true, 1}, two = {"weights", 0, w2, u2, MANY, true, 1};
+    const ds_param one = {"weights", 0, w, u, MANY, true, 1, false}, two = {"weights", 0, w2, u2, MANY, true, 1, false};
     ds_optimizer *a = ds_optimizer_new(&adam_options, &one, 1, 8),
                  *b = ds_optimizer_new(&adam_options, &two, 1, 8);
     omp_set_num_threads(1);
@@ -315,7 +315,7 @@ static void test_special_numbers(void **state)
         float w[N], u[N];
         for (int i = 0; i < N; i++)
             w[i] = i % 2 ? NAN : INFINITY, u[i] = -0.0f;
-        const ds_param p = {"weights", 0, w, u, N, decayed, 1};
+        const ds_param p = {"weights", 0, w, u, N, decayed, 1, false};
         ds_optimizer *s = ds_optimizer_new(&o, &p, 1, 1);
         ds_optimizer_step(s, 0.5f);
         for (int i = 0; i < N; i++) {

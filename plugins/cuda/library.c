@@ -1,0 +1,57 @@
+#include "plugins/cuda/library.h"
+
+#include <dlfcn.h>
+
+/* names: ends with NULL; the first is the one that a message names. */
+static int open_one(const char *const *names, const char *what, void **handle, ds_error *e)
+{
+    *handle = NULL;
+    for (int i = 0; names[i] && !*handle; i++)
+        *handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    return *handle ? DS_OK
+                   : ds_fail(e, DS_EHOST, "backend cuda: %s cannot be opened, expected %s (or -backend host)",
+                             names[0], what);
+}
+
+static int find(void *handle, const char *library, const char *name, void *function, ds_error *e)
+{
+    *(void **)function = dlsym(handle, name);
+    return *(void **)function
+               ? DS_OK
+               : ds_fail(e, DS_EHOST, "backend cuda: %s has no %s, expected a newer version", library, name);
+}
+
+#define FIND(name, args) DS_TRY(find(handle, library, #name, &l->name, e));
+
+int ds_cuda_open_driver(ds_cuda_library *l, ds_error *e)
+{
+    static const char *const names[] = {"libcuda.so.1", NULL};
+    const char *library = names[0];
+    void *handle;
+    DS_TRY(open_one(names, "NVIDIA's driver", &handle, e));
+    DS_CUDA_DRIVER(FIND)
+    return DS_OK;
+}
+
+int ds_cuda_open_dnn(ds_cuda_library *l, ds_error *e)
+{
+    static const char *const names[] = {"libcudnn.so.9", "libcudnn.so", NULL};
+    const char *library = names[0];
+    void *handle;
+    DS_TRY(open_one(names, "NVIDIA's cuDNN 9 where the loader finds it, by LD_LIBRARY_PATH say", &handle, e));
+    DS_CUDA_DNN(FIND)
+    FIND(cudnnGetVersion, )
+    FIND(cudnnGetLastErrorString, )
+    return DS_OK;
+}
+
+int ds_cuda_open_compiler(ds_cuda_library *l, ds_error *e)
+{
+    static const char *const names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", NULL};
+    const char *library = names[0];
+    void *handle;
+    DS_TRY(open_one(names, "NVIDIA's NVRTC 12 or 13 where the loader finds it, by LD_LIBRARY_PATH say",
+                    &handle, e));
+    DS_CUDA_COMPILER(FIND)
+    return DS_OK;
+}

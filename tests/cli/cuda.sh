@@ -1,0 +1,84 @@
+#!/bin/sh
+# -backend cuda on libraries that emulate a device, and where one of NVIDIA's libraries is missing.
+. tests/cli/lib.sh
+
+tiny_idx "$T/idx"
+data=$tiny_data
+I=$(dirname "$data")
+tiny_cfg "$T/net.cfg" 1 3 '[softmax]\n' '[reject]\nconfidence=msp\n'
+mocks=$(cd "${BENCH_DIR:-build/bench}/../tests/gpu" && pwd)
+# what is empty, the loader cannot open, whatever the machine has installed
+mkdir "$T/none" "$T/some" "$T/old"
+for name in libcuda.so.1 libcudnn.so.9 libcudnn.so libnvrtc.so.13 libnvrtc.so.12 libnvrtc.so; do : >"$T/none/$name"; done
+cp "$T/none"/* "$T/some"
+cp "$mocks/libcuda.so.1" "$T/some"
+cp "$T/some"/* "$T/old"
+echo 'int nothing;' | ${CC:-cc} -x c - -shared -o "$T/old/libcudnn.so.9"
+export XDG_CACHE_HOME="$T/cache"
+
+# train NAME LIBRARIES FLAGS…: results go to $T/NAME
+train() {
+    folder=$1 libraries=$2
+    shift 2
+    sed '/^ *backup/d' "$data" >"$I/$folder.data"
+    echo "backup=$T/$folder" >>"$I/$folder.data"
+    run timeout -s INT "${seconds:-60}" env LD_LIBRARY_PATH="$libraries" "$D" classifier train "$I/$folder.data" "$T/net.cfg" -backend cuda "$@"
+}
+
+begin "what is missing is named"
+train nothing "$T/none" -epochs 1
+expect_error 1 "libcuda\.so\.1 cannot be opened, expected NVIDIA's driver"
+train nothing "$T/some" -epochs 1
+expect_error 1 "libcudnn\.so\.9 cannot be opened, expected NVIDIA's cuDNN 9"
+train nothing "$T/old" -epochs 1
+expect_error 1 "libcudnn\.so\.9 has no cudnnCreate, expected a newer version"
+cp "$mocks/libcudnn.so.9" "$T/some"
+train nothing "$T/some" -epochs 1
+expect_error 1 "libnvrtc\.so\.13 cannot be opened, expected NVIDIA's NVRTC"
+expect_no_file "$T/nothing"
+end
+
+begin "auto is bf16, and the kernels are kept"
+train auto "$mocks" -epochs 2 -precision auto
+expect_status 0
+expect_file "$T/auto/net.weights"
+ls "$T/cache/darknet-sat"/cuda-* >"$T/kept"
+[ "$(wc -l <"$T/kept")" = 1 ] || complain "$(cat "$T/kept")"
+[ "$(cut -d, -f3 "$T/auto"/*/net_results.csv | sort -u | tr '\n' ' ')" = "bf16 precision " ] || complain "$(cat "$T/auto"/*/net_results.csv)"
+end
+
+begin "kept kernels need no compiler; a damaged file is made anew"
+train again "$T/some" -epochs 1 -precision bf16
+expect_status 0
+for f in "$T/cache/darknet-sat"/cuda-*; do printf x >>"$f"; done
+train again "$T/some" -epochs 1 -precision bf16
+expect_error 1 "libnvrtc"
+train again "$mocks" -epochs 1 -precision bf16
+expect_status 0
+end
+
+begin "a run that goes on ends with the bits of one that was not interrupted"
+train whole "$mocks" -epochs 2 -precision bf16
+for seconds in .3 .5; do
+    train parts "$mocks" -epochs 2 -precision bf16 -resume
+done
+seconds=
+train parts "$mocks" -precision bf16 -resume
+expect_status 0
+expect_same "$T/whole/net.weights" "$T/parts/net.weights"
+end
+
+begin "weights of the device answer on the processor, and the other way round"
+export LD_LIBRARY_PATH="$mocks"
+for backend in cuda host; do
+    run "$D" classifier valid "$data" "$T/net.cfg" "$T/auto/net.weights" -backend $backend
+    expect_status 0
+    sed -n 's/.*top-1[^0-9]*\([0-9.]*\).*/\1/p' "$T/out" >"$T/$backend.top1"
+done
+expect_same "$T/cuda.top1" "$T/host.top1"
+images=$(ls -d "$I"/*/ | head -1)
+run "$D" classifier predict "$data" "$T/net.cfg" "$T/auto/net.weights" "$images" -backend cuda
+expect_status 0
+end
+
+finish

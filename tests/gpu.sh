@@ -1,0 +1,92 @@
+#!/bin/sh
+# On a machine with an NVIDIA GPU, in at most 4 minutes: the layers and the shipped networks against the processor, a short training, images
+# a second. From the repository's root, or from a bundle, which needs neither network nor Debian's packages there:
+#   sh tests/gpu.sh [-device N]       run; needs `make all build/tests/test_cuda build/bench/step` and Fashion-MNIST (`deps.sh`)
+#   sh tests/gpu.sh -bundle FILE      pack all that into FILE (.tar.gz), to be unpacked there: sh gpu.sh
+# LD_LIBRARY_PATH must lead to libcudnn and libnvrtc where the loader does not know them.
+set -u
+device=0 bundle=
+while [ $# -gt 0 ]; do
+    case $1 in
+    -bundle) bundle=$2 ;;
+    -device) device=$2 ;;
+    *) echo "usage: sh tests/gpu.sh [-device N] [-bundle FILE]" >&2; exit 2 ;;
+    esac
+    shift 2
+done
+images=/usr/share/datasets/fashion-mnist
+networks="cifar_small_sat vgg16bn_cifar_sat resnet18_cifar_sat fashion_sat"
+
+# A library with the names that $1 takes from libraries of others, and aborts when one is called.
+stub() {
+    for library in $2; do
+        nm -D --undefined-only "$1" | awk -v pattern="$3" '$2 ~ pattern { sub(/@.*/, "", $2); print ".globl " $2 "\n" $2 ":" }' \
+            | { echo .text; cat; echo "	ud2"; echo '.section .note.GNU-stack,"",@progbits'; } \
+            | gcc -x assembler - -shared -nostdlib -Wl,-soname="$library" -o "$T/bundle/lib/$library"
+    done
+}
+
+import_images() {
+    "$1" classifier import idx "$images/t10k-images-idx3-ubyte.gz" "$images/t10k-labels-idx1-ubyte.gz" -split valid=2000 -seed 1 \
+        -out "$2" >/dev/null
+}
+
+make_bundle() {
+    T=$(mktemp -d)
+    trap 'rm -rf "$T"' EXIT
+    mkdir -p "$T/bundle/lib" "$T/bundle/cfg"
+    darknet=/usr/lib/darknet/libdarknet.so
+    cp darknet build/tests/test_cuda build/bench/step "$darknet" "$T/bundle/"
+    cp tests/gpu.sh "$T/bundle/gpu.sh"
+    for n in $networks; do cp "cfg/$n.cfg" "$T/bundle/cfg/"; done
+    for l in libdnnl.so.2 libdnnl.so.3 libjansson.so.4 libz.so.1 libgomp.so.1 libcmocka.so.0 libOpenCL.so.1 libstdc++.so.6 libgcc_s.so.1; do
+        [ ! -e "/usr/lib/x86_64-linux-gnu/$l" ] || cp -L "/usr/lib/x86_64-linux-gnu/$l" "$T/bundle/lib/"
+    done
+    strip -g "$T/bundle/darknet" "$T/bundle/test_cuda" "$T/bundle/step"
+    stub "$darknet" "$(readelf -d "$darknet" | sed -n 's/.*\[\(libopencv[^]]*\)\].*/\1/p')" '^_ZN?K?2cv|^cv|^_ZN2cv|^_ZNK2cv|^_ZT'
+    stub darknet "$(readelf -d darknet | sed -n 's/.*\[\(lib\(archive\|seccomp\)[^]]*\)\].*/\1/p')" '^archive_|^seccomp_'
+    import_images ./darknet "$T/bundle/set"
+    tar -C "$T" -czf "$bundle" bundle
+    ls -l "$bundle"
+}
+[ -z "$bundle" ] || { make_bundle; exit; }
+
+failed=0
+begun=$(date +%s)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+if [ -x ./test_cuda ]; then # unpacked from a bundle
+    test=./test_cuda step=./step
+    set=$PWD/set
+    export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}${LD_LIBRARY_PATH:+:}$PWD/lib"
+    [ -e /usr/lib/darknet/libdarknet.so ] || { mkdir -p /usr/lib/darknet && ln -s "$PWD/libdarknet.so" /usr/lib/darknet/; }
+else
+    test=build/tests/test_cuda step=build/bench/step set=$work/set
+    import_images ./darknet "$set"
+fi
+part() { printf '\n== %s (%s s)\n' "$*" "$(($(date +%s) - begun))"; }
+check() { "$@" || { failed=$((failed + 1)); echo "FAILED ($?): $*"; }; }
+
+part "the machine"
+nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
+part "layers against the processor"
+CUDA_TEST=device check timeout 60 "$test"
+part "networks against the processor"
+for n in $networks; do check timeout 40 "$test" "cfg/$n.cfg" 2>&1 | grep -v '^\[ '; done
+part "a training on Fashion-MNIST's 10,000 test images, in three precisions and on the processor"
+sed 's/^warmup_epochs=.*/warmup_epochs=1/' cfg/fashion_sat.cfg >"$work/net.cfg"
+for how in "cuda:$device bf16" "cuda:$device tf32" "cuda:$device f32" "onednn f32"; do
+    set -- $how
+    echo "-- $how"
+    check timeout 40 ./darknet classifier train "$set/set.data" "$work/net.cfg" -epochs 4 -backend "$1" -precision "$2" -seed 1 \
+        -name "$1-$2" 2>&1 | tail -n 6
+done
+part "images a second, batch 128"
+for n in $networks; do
+    for p in bf16 tf32 f32; do
+        printf 'train 30\ntrain 200\ninfer 30\ninfer 200\n' | check timeout 30 "$step" "cfg/$n.cfg" -backend "cuda:$device" \
+            -precision $p -batch 128 -threads 4 | sed "s/^/$n $p: /"
+    done
+done
+part "done, $failed failed"
+exit $((failed > 0))
