@@ -6,6 +6,7 @@ tiny_idx "$T/idx"
 data=$tiny_data
 I=$(dirname "$data")
 tiny_cfg "$T/net.cfg" 1 3 '[softmax]\n' '[reject]\nconfidence=msp\n'
+sed -i 's/^\[net\].*/&\naverage=ema/' "$T/net.cfg"
 mocks=$(cd "${BENCH_DIR:-build/bench}/../tests/gpu" && pwd)
 # what is empty, the loader cannot open, whatever the machine has installed
 mkdir "$T/none" "$T/some" "$T/old"
