@@ -1,6 +1,6 @@
 /* [gambler]: Deep Gamblers (Ziyin et al. 2019). Each image is a bet on its class, of which the last of C + 1
- * logits keeps a part back: L = -log(P_y + P_C / reward), P = softmax over C + 1. In the warm-up cross-entropy
- * over the first C. */
+ * logits keeps a part back: L = -log(P_y + P_C / reward), P = softmax over C + 1. In the warm-up it is
+ * cross-entropy over the first C. */
 #include "plugins/cross_entropy.h"
 
 typedef struct gambler_state {

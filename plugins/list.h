@@ -2,5 +2,6 @@
  * without a guard. */
 DS_LAYER(sat)
 DS_LAYER(gambler)
+DS_LAYER(selective)
 DS_LAYER(softmax)
 DS_LAYER(reject)

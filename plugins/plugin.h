@@ -22,7 +22,7 @@ enum { DS_WARMUP_AUTO = -1 };
 /* What `init` is told, and what it answers. */
 typedef struct ds_setup {
     int inputs;            /* numbers an image that come in, > 0 */
-    int logits;            /* logits of the cost section (DS_REJECT); a cost's own inputs */
+    int logits;            /* logits of the cost section (DS_REJECT) */
     size_t samples;        /* images of the training list; 0: no training */
     int epochs;            /* total epochs of the run; 0: no training */
     ds_notes *notes;       /* for warnings; may be NULL */
@@ -31,9 +31,10 @@ typedef struct ds_setup {
     /* Where the network's features come from; NULL: it will give none, files that need them are not read. */
     const struct ds_depths *depths;
     /* Answers. A cost finds those of a plain one here (C = outputs = inputs, no abstain, temperature 1), a
-     * DS_REJECT the classes and abstain of its cost section. */
+     * DS_REJECT the classes and abstain of its cost section. A cost that gives `logits` answers how many in
+     * `logits`. */
     int classes;        /* C */
-    bool abstain;       /* the last logit means "abstain": inputs = C + 1 */
+    bool abstain;       /* the last logit means "abstain": logits = C + 1 */
     int outputs;        /* numbers an image that go out */
     double temperature; /* of a cost: divides the logits of the output, not of the loss */
     int warmup_epochs;  /* of a cost: how long the passes of a run are `warming`, or
@@ -89,6 +90,9 @@ typedef struct ds_layer {
     const ds_option *options;
     /* (optional) Check the options against the shape, fill the answers, allocate. */
     int (*init)(void *state, ds_setup *setup, ds_error *e);
+    /* (optional) A cost: the logits that answers are made of, C and that of "abstain", from what comes in for
+     * an image; without it they are what comes in. */
+    void (*logits)(const void *state, const float *input, float *logits);
     /* A cost: loss of one image of a training pass; gradient (inputs) is written. The outputs are the
      * registry's. */
     double (*row)(void *state, const ds_row *row, int label, float *gradient);

@@ -96,7 +96,10 @@ void ds_instance_release(ds_instance *it)
     ds_option_clear(it->layer->options, it->state);
     free(it->state);
     free(it->p);
+    free(it->logits);
     it->state = it->p = NULL;
+    it->logits = NULL;
+    it->room = 0;
 }
 
 /* ---- a pass of a cost layer that gives `row` ---- */
@@ -115,19 +118,34 @@ static int check_pass(const ds_instance *it, const ds_pass *pass, ds_error *e)
 static void run_row(ds_instance *it, const ds_pass *pass, int b)
 {
     const ds_setup *s = &it->setup;
-    size_t at = (size_t)b * (size_t)s->inputs;
-    ds_row row = ds_row_make(pass->input + at, s->classes, pass->labels ? 1 : s->temperature, it->p);
+    const size_t at = (size_t)b * (size_t)s->inputs;
+    const float *z = pass->input + at;
+    float *output = pass->output + (size_t)b * (size_t)s->outputs;
+    if (it->layer->logits) {
+        float *logits = it->logits + (size_t)b * (size_t)s->logits;
+        it->layer->logits(it->state, z, logits);
+        z = logits;
+    }
+    ds_row row = ds_row_make(z, s->classes, pass->labels ? 1 : s->temperature, it->p);
     if (pass->labels) {
         row.pass = pass;
         row.b = b;
         pass->loss[b] = it->layer->row(it->state, &row, pass->labels[b], pass->gradient + at);
         if (s->temperature != 1)
-            row = ds_row_make(pass->input + at, s->classes, s->temperature, it->p);
+            row = ds_row_make(z, s->classes, s->temperature, it->p);
     }
     for (int j = 0; j < s->classes; j++)
-        pass->output[at + (size_t)j] = (float)row.p[j];
+        output[j] = (float)row.p[j];
     if (s->abstain)
-        pass->output[at + (size_t)s->classes] = (float)(1 / (1 + exp(-ds_row_log(&row, s->classes))));
+        output[s->classes] = (float)(1 / (1 + exp(-ds_row_log(&row, s->classes))));
+}
+
+void ds_instance_reserve(ds_instance *it, int images)
+{
+    if (!it->layer->logits || images <= it->room)
+        return;
+    it->logits = ds_xrealloc(it->logits, (size_t)images * (size_t)it->setup.logits, sizeof *it->logits);
+    it->room = images;
 }
 
 int ds_instance_forward(ds_instance *it, const ds_pass *pass, ds_error *e)
@@ -138,6 +156,7 @@ int ds_instance_forward(ds_instance *it, const ds_pass *pass, ds_error *e)
         DS_TRY(check_pass(it, pass, e));
     if (!it->p)
         DS_ALLOC(it->p, (size_t)it->setup.classes);
+    ds_instance_reserve(it, pass->batch);
     for (int b = 0; b < pass->batch; b++)
         run_row(it, pass, b);
     if (pass->labels && it->layer->finish)

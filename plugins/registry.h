@@ -18,12 +18,16 @@ typedef struct ds_instance {
     void *state;
     ds_setup setup; /* with the answers of init */
     double *p;      /* classes: the row at work; NULL before the first pass */
+    float *logits;  /* room x setup.logits: those of the last pass, where the layer gives `logits` */
+    int room;
 } ds_instance;
 
 /* Make the state of it->layer for it->setup, both the caller's, from the section's n pairs. `file` and
  * `line` are the section's, for messages. On error it->state is NULL, what had been allocated is freed,
  * and the answers mean nothing. */
 int ds_instance_init(ds_instance *it, const ds_pair *pairs, int n, const char *file, int line, ds_error *e);
+/* Room for the logits of so many images, which later passes of fewer leave where they are. */
+void ds_instance_reserve(ds_instance *it, int images);
 int ds_instance_forward(ds_instance *it, const ds_pass *pass, ds_error *e);
 /* Harmless on a zeroed or released one. */
 void ds_instance_release(ds_instance *it);

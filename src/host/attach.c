@@ -4,9 +4,12 @@
 
 #include <stdlib.h>
 
-/* Raw logits of the cost section: what came into it. */
+/* Raw logits of the cost section: what came into it, or what it made of that. */
 static const float *cost_logits(const ds_attached *a, const network *net)
 {
+    const ds_attached *cost = ds_attached_of(&net->layers[a->cost]);
+    if (cost->it.logits)
+        return cost->it.logits;
     return net->index == a->cost ? net->input : net->layers[a->cost - 1].output;
 }
 

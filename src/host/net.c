@@ -24,7 +24,7 @@ static void fill_info(ds_net *n)
     const ds_attached *a = info->cost >= 0 ? ds_attached_of(&net->layers[info->cost]) : NULL;
     if (!a)
         return;
-    info->logits = a->it.setup.inputs;
+    info->logits = a->it.setup.logits;
     info->classes = a->it.setup.classes;
     info->abstain = a->it.setup.abstain;
     info->cost_temperature = a->it.setup.temperature;
@@ -69,6 +69,8 @@ static int equip(ds_net *n, const ds_net_setup *setup, ds_error *e)
     base.depths = setup->train || setup->features ? NULL : &n->depths;
     DS_TRY(ds_attach(n->cfg, n->net, &base, &n->context, e));
     fill_info(n);
+    if (n->info.cost >= 0)
+        ds_instance_reserve(&ds_attached_of(&n->net->layers[n->info.cost])->it, n->net->batch);
     if (setup->train)
         DS_TRY(check_values(n, e));
     ds_params_list(n);
@@ -233,6 +235,12 @@ static void move_rows(float *rows, size_t row, int first, int images)
         memmove(rows + (size_t)first * row, rows, (size_t)images * row * sizeof *rows);
 }
 
+static float *logits_of(const ds_net *n)
+{
+    float *own = ds_attached_of(&n->net->layers[n->info.cost])->it.logits;
+    return own ? own : n->net->layers[n->info.cost - 1].output;
+}
+
 static int forward_piece(ds_net *n, const float *pixels, int first, int images, ds_error *e)
 {
     bool part = images < n->info.batch;
@@ -244,7 +252,7 @@ static int forward_piece(ds_net *n, const float *pixels, int first, int images, 
         set_batch(n, n->info.batch);
     ds_backend_select(n, n->info.batch, e);
     if (n->info.cost > 0)
-        move_rows(n->net->layers[n->info.cost - 1].output, (size_t)n->info.logits, first, images);
+        move_rows(logits_of(n), (size_t)n->info.logits, first, images);
     move_rows(n->features, n->depths.row, first, images);
     memmove(n->novelty + first, n->novelty, (size_t)images * sizeof *n->novelty);
     return n->context.code;
@@ -274,7 +282,7 @@ int ds_net_forward(ds_net *n, const float *pixels, int images, ds_error *e)
 
 const float *ds_net_logits(const ds_net *n)
 {
-    return n->net->layers[n->info.cost - 1].output;
+    return logits_of(n);
 }
 
 static int check_losses(ds_net *n, double *loss, ds_error *e)

@@ -29,7 +29,7 @@ int ds_score_check(const ds_score *s, int n, bool abstain, ds_error *e)
     if (s->kind == DS_ABSTAIN && !abstain)
         return ds_fail(e, DS_EINPUT,
                        "confidence=abstain needs an abstain output, expected a cost section that has one "
-                       "([gambler], [sat] with target=abstain) or another confidence");
+                       "([gambler], [selective], [sat] with target=abstain) or another confidence");
     return DS_OK;
 }
 

@@ -39,7 +39,8 @@ int ds_argmax(const float *z, int n);
     X(DS_MAXLOGIT, "maxlogit", false, "largest logit")                                                  \
     X(DS_ENERGY, "energy", false, "temperature times the log of the sum of exponentials of the logits") \
     X(DS_PNORM, "pnorm", false, "largest centred logit divided by the p-norm of the centred logits")    \
-    X(DS_ABSTAIN, "abstain", true, "1 minus the abstain probability, of [gambler] and [sat] target=abstain")
+    X(DS_ABSTAIN, "abstain", true,                                                                      \
+      "1 minus the abstain probability, of [gambler], [selective] and [sat] target=abstain")
 
 typedef enum ds_confidence {
 #define DS_CONFIDENCE_ENUM(number, word, probability, help) number,

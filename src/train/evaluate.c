@@ -105,5 +105,5 @@ int ds_check_classes(const ds_datafile *data, const ds_cfg *cfg, ds_error *e)
                       "or output=%d of the layer before",
                       s->name, s->setup.classes, s->setup.abstain ? " and one output to abstain" : "",
                       data->classes, data->path, data->labels_path ? data->labels_path : "",
-                      data->classes + s->setup.abstain);
+                      data->classes * (s->setup.inputs / s->setup.classes) + s->setup.abstain);
 }

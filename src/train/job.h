@@ -112,5 +112,6 @@ int ds_checkpoint_restore(ds_job *job, ds_error *e);
  * end of the run it may be incomplete. job->tally is cleared then: what still has images is an epoch whose
  * end is to come. DS_EINTERRUPT: interrupted in validation, nothing saved. */
 int ds_epoch_end(ds_job *job, ds_error *e);
-/* Without validation and line, for an interrupted run: BASE.ckpt, then BASE.backup, at its end BASE.weights. */
+/* Without validation and line, for an interrupted run: BASE.ckpt, then BASE.backup; where all batches are
+ * done, BASE.weights. */
 int ds_epoch_interrupted(ds_job *job, ds_error *e);

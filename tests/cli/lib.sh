@@ -144,7 +144,7 @@ tiny_cfg() {
     cfg_channels=$2
     cfg_outputs=$3
     shift 3
-    case "$*" in *target=abstain* | *gambler*) cfg_outputs=$((cfg_outputs + 1)) ;; esac
+    case "$*" in *target=abstain* | *gambler* | *selective*) cfg_outputs=$((cfg_outputs + 1)) ;; esac
     python3 tests/cli/tiny.py cfg "$cfg_file" "$cfg_channels" "$cfg_outputs"
     for section; do
         printf "$section\n" >>"$cfg_file"

@@ -75,9 +75,10 @@ static void teardown(struct bench *b)
 static double projected(struct bench *b, const double *g)
 {
     ds_walk_forward(b->net, b->pixels, b->net->info.cost - 1, true);
-    const float *z = ds_net_logits(b->net);
+    const layer *cost = &b->net->net->layers[b->net->info.cost];
+    const float *z = cost[-1].output;
     double sum = 0;
-    for (int i = 0; i < b->net->info.batch * b->net->info.logits; i++)
+    for (int i = 0; i < b->net->info.batch * cost->inputs; i++)
         sum += g[i] * z[i];
     return sum;
 }
@@ -104,8 +105,9 @@ static void check_gradients(const char *text, double tolerance)
     double loss[6];
     ds_net_set_warming(b.net, 7 < ds_net_get_info(b.net)->warmup_epochs);
     check(ds_net_train(b.net, b.pixels, b.labels, b.ids, 7, loss, &e), &e);
-    int n = b.net->info.batch * b.net->info.logits, arrays;
-    const float *delta = b.net->net->layers[b.net->info.cost].delta;
+    const layer *cost = &b.net->net->layers[b.net->info.cost];
+    int n = b.net->info.batch * cost->inputs, arrays;
+    const float *delta = cost->delta;
     double *g = malloc((size_t)n * sizeof *g);
     for (int i = 0; i < n; i++)
         g[i] = -(double)delta[i];
@@ -205,6 +207,10 @@ static void gradients_targets(void **state)
                         5) "[sat]\ntarget=abstain\nwarmup_epochs=2\nentropy=.1\n[reject]\nthreshold=.5\n",
                     5e-3);
     check_gradients(NET CONV(4, 3, BN) HEAD(5) "[sat]\ntarget=abstain\nwarmup_epochs=8\n[reject]\n", 5e-3);
+    check_gradients(NET CONV(4, 3, BN) HEAD(5) "[gambler]\nwarmup_epochs=0\n", 5e-3);
+    check_gradients(NET CONV(4, 3, BN) HEAD(4) "[route]\nlayers=-2\n" HEAD(4) "[route]\nlayers=0\n" HEAD(
+                        1) "[route]\nlayers=1,3,-1\n[selective]\nauxiliary=1\n[reject]\nconfidence=abstain\n",
+                    5e-3);
     check_gradients(NET CONV(4, 3, BN) HEAD(4) "[softmax]\n[cost]\ntype=sse\n", 5e-3);
 }
 

@@ -593,6 +593,7 @@ static void without_the_library(void **state)
                    ROUTE("-1,-3") "[dropout]\nprobability=.3\n[batchnorm]\n[activation]\nactivation="
                                   "relu\n" CONNECTED(7, "leaky", BN) "[softmax]\ntemperature=2\n"},
         {true, NET(8, 8, 16) CONV(16, 3, 1, "linear", PAD) "[avgpool]\n[sat]\ntarget=abstain\n[reject]\n"},
+        {true, NET(8, 8, 16) CONV(21, 3, 1, "linear", PAD) "[avgpool]\n[selective]\nauxiliary=1\n[reject]\n"},
         {false, NET(8, 8, 16) CONV(16, 3, 1, "elu", PAD) HEAD},
         {false, NET(8, 8, 16) CONV(16, 3, 1, "leaky", PAD) "[normalization]\n" HEAD},
         {false, NET(8, 8, 16) CONV(16, 3, 1, "leaky", PAD "xnor=1\n") HEAD},
