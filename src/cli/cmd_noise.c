@@ -95,8 +95,7 @@ static int noise(const char *data, const noise_flags *s, ds_notes *notes, ds_err
     DS_FINALLY(ds_outputs_clear) ds_outputs outputs = {0};
     DS_FREED char *truth = ds_format("%s.truth", s->out);
     DS_TRY(ds_datafile_read(data, &d, notes, e));
-    const char *const lists[] = {d.train, d.valid, d.calib, d.test};
-    const char *list = lists[s->list];
+    const char *list = d.files[s->list];
     if (!list)
         return ds_fail_at(e, DS_EINPUT, data, 0, "%s= is missing, expected a list of images",
                           list_names[s->list]);

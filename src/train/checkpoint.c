@@ -7,7 +7,7 @@
  *   images.NAME                 predictions U32 [images, 1], visits U16 [images, 2], means F32 [images, 2]:
  *                               see ds_records
  *   history F32 or F64          [images, row]: what the target remembers of each training image
- *   counters U64, numbers F64   [11, 1], [9, 1]: see the enums
+ *   counters U64, numbers F64   [11, 1], [9, 1]: see COUNTERS_OF, NUMBERS_OF
  *   images U64                  [images, 1]: their keys (see ds_images)
  *   cfg U8                      [bytes, 1], the last: the text of the cfg
  *   metadata                    program; computed: see ds_job_computed; files, the ends of the names of
@@ -22,8 +22,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEN, STEPS, RIGHT, IMAGES, RESULTS, BEST, SEED, EPOCHS, BEST_BY, WARMUP, WARMUP_END, COUNTERS };
-enum { RATE, AVERAGE, LOSS, SECONDS, BEST_TOP1, BEST_NLL, BEST_BALANCED, BEST_AURC, WARMUP_GAP, NUMBERS };
+/* X(its place in the array, where it stands in the job). */
+#define COUNTERS_OF(X)                            \
+    X(SEEN, job->seen)                            \
+    X(STEPS, *ds_optimizer_steps(job->optimizer)) \
+    X(RIGHT, job->tally.right)                    \
+    X(IMAGES, job->tally.images)                  \
+    X(RESULTS, job->results.n)                    \
+    X(BEST, job->best.epoch)                      \
+    X(SEED, job->setup.seed)                      \
+    X(EPOCHS, job->setup.epochs)                  \
+    X(BEST_BY, job->by)                           \
+    X(WARMUP, job->warmup.state)                  \
+    X(WARMUP_END, job->warmup.end)
+#define NUMBERS_OF(X)                          \
+    X(RATE, job->rate)                         \
+    X(AVERAGE, job->average)                   \
+    X(LOSS, job->tally.loss)                   \
+    X(SECONDS, job->tally.seconds)             \
+    X(BEST_TOP1, job->best.valid_top1)         \
+    X(BEST_NLL, job->best.valid_nll)           \
+    X(BEST_BALANCED, job->best.valid_balanced) \
+    X(BEST_AURC, job->best.valid_aurc)         \
+    X(WARMUP_GAP, job->warmup.gap)
+
+#define PLACE(name, member) name,
+enum { COUNTERS_OF(PLACE) COUNTERS };
+enum { NUMBERS_OF(PLACE) NUMBERS };
 
 typedef struct state {
     uint64_t counters[COUNTERS];
@@ -34,48 +59,23 @@ typedef struct state {
 
 static void gather(const ds_job *job, state *s)
 {
-    const ds_tally *t = &job->tally;
-    *s = (state){.counters = {[SEEN] = job->seen,
-                              [STEPS] = *ds_optimizer_steps(job->optimizer),
-                              [RIGHT] = t->right,
-                              [IMAGES] = t->images,
-                              [RESULTS] = (uint64_t)job->results.n,
-                              [BEST] = (uint64_t)job->best.epoch,
-                              [SEED] = (uint64_t)job->setup.seed,
-                              [EPOCHS] = (uint64_t)job->setup.epochs,
-                              [BEST_BY] = (uint64_t)job->by,
-                              [WARMUP] = job->warmup.state,
-                              [WARMUP_END] = (uint64_t)job->warmup.end},
-                 .numbers = {[RATE] = job->rate,
-                             [AVERAGE] = job->average,
-                             [LOSS] = t->loss,
-                             [SECONDS] = t->seconds,
-                             [BEST_TOP1] = job->best.valid_top1,
-                             [BEST_NLL] = job->best.valid_nll,
-                             [BEST_BALANCED] = job->best.valid_balanced,
-                             [BEST_AURC] = job->best.valid_aurc,
-                             [WARMUP_GAP] = job->warmup.gap}};
+    *s = (state){0};
+#define KEEP_COUNTER(name, member) s->counters[name] = (uint64_t)(member);
+#define KEEP_NUMBER(name, member) s->numbers[name] = member;
+    COUNTERS_OF(KEEP_COUNTER)
+    NUMBERS_OF(KEEP_NUMBER)
 }
 
 static void scatter(const state *s, ds_job *job)
 {
-    const uint64_t *c = s->counters;
-    const double *v = s->numbers;
-    job->seen = c[SEEN];
-    *ds_optimizer_steps(job->optimizer) = c[STEPS];
-    job->tally = (ds_tally){v[LOSS], v[SECONDS], c[RIGHT], c[IMAGES]};
-    job->results.n = (int)c[RESULTS];
-    job->best = (ds_result){.epoch = (int)c[BEST],
-                            .valid_top1 = v[BEST_TOP1],
-                            .valid_nll = v[BEST_NLL],
-                            .valid_balanced = v[BEST_BALANCED],
-                            .valid_aurc = v[BEST_AURC]};
-    if (c[WARMUP] != DS_WARMUP_ON) /* else -epochs may say another end */
-        job->warmup.end = (int)c[WARMUP_END];
-    job->warmup.state = (ds_warmup_state)c[WARMUP];
-    job->warmup.gap = v[WARMUP_GAP];
-    job->rate = v[RATE];
-    job->average = v[AVERAGE];
+    const int epochs = job->setup.epochs, end = job->warmup.end;
+#define TAKE_COUNTER(name, member) member = (__typeof__(member))s->counters[name];
+#define TAKE_NUMBER(name, member) member = s->numbers[name];
+    COUNTERS_OF(TAKE_COUNTER)
+    NUMBERS_OF(TAKE_NUMBER)
+    job->setup.epochs = epochs;
+    if (job->warmup.state == DS_WARMUP_ON) /* -epochs may say another end */
+        job->warmup.end = end;
 }
 
 static void add(state *s, const char *name, const char *dtype, size_t rows, size_t columns, void *values)

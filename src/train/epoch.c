@@ -232,7 +232,7 @@ int ds_epoch_end(ds_job *job, ds_error *e)
     if (!complete && !ds_job_done(job))
         return DS_OK;
     ds_result row = make_row(job, epoch, complete);
-    bool best;
+    bool best = false;
     DS_TRY(ds_net_fetch(job->net, e));
     ds_average_add(&job->mean, row.batch, true);
     swap_average(job);
