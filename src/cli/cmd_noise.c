@@ -61,30 +61,33 @@ static int mislabel(int *labels, int n, int classes, const noise_flags *s)
     return wrong;
 }
 
-static int write_list(const ds_datafile *d, const ds_images *images, ds_place *p, const char *path,
-                      ds_error *e)
+static void put_list(const ds_datafile *d, const ds_images *images, FILE *f)
 {
-    DS_TRY(ds_place_open(p, path, e));
     for (int i = 0; i < images->n; i++)
-        ds_print_labelled(p->f, images->paths[i], d->labels[images->labels[i]]);
-    return DS_OK;
+        ds_print_labelled(f, images->paths[i], d->labels[images->labels[i]]);
 }
 
 /* Both files or none. */
-static int write_lists(const ds_datafile *d, ds_images *images, const noise_flags *s, const char *truth,
-                       ds_error *e)
+static int write_lists(const ds_datafile *d, ds_images *images, const noise_flags *s, ds_error *e)
 {
     DS_FINALLY(ds_place_abort) ds_place right = {0}, noisy = {0};
-    DS_TRY(write_list(d, images, &right, truth, e));
+    DS_FINALLY(ds_outputs_clear) ds_outputs outputs = {0};
+    DS_FREED char *truth = ds_format("%s.truth", s->out);
+    DS_TRY(ds_outputs_add(&outputs, "out", s->out, e));
+    DS_TRY(ds_outputs_add(&outputs, "out", truth, e));
+    DS_TRY(ds_outputs_keep(&outputs, (const char *const *)&d->path, 1, e));
+    DS_TRY(ds_outputs_keep_listed(&outputs, d, e));
+    DS_TRY(ds_outputs_keep(&outputs, (const char *const *)images->paths, (size_t)images->n, e));
+    DS_TRY(ds_place_open(&right, truth, e));
+    DS_TRY(ds_place_open(&noisy, s->out, e));
+    put_list(d, images, right.f);
     const int wrong = mislabel(images->labels, images->n, d->classes, s);
-    DS_TRY(write_list(d, images, &noisy, s->out, e));
+    put_list(d, images, noisy.f);
     DS_TRY(ds_place_commit(&right, e));
     DS_TRY(ds_place_commit(&noisy, e));
-    printf("%d images, %d of them with a wrong label: ", images->n, wrong);
-    ds_put_line(stdout, "", s->out);
+    printf("%d images, %d of them with a wrong label", images->n, wrong);
+    ds_put_line(stdout, ": ", s->out);
     ds_put_line(stdout, "the right ones: ", truth);
-    puts(
-        "to train with: this list as train=, and labels_from=list (-rate 0 writes valid= and test= so, too)");
     return DS_OK;
 }
 
@@ -92,23 +95,14 @@ static int noise(const char *data, const noise_flags *s, ds_notes *notes, ds_err
 {
     DS_FINALLY(ds_datafile_clear) ds_datafile d = {0};
     DS_FINALLY(ds_images_clear) ds_images images = {0};
-    DS_FINALLY(ds_outputs_clear) ds_outputs outputs = {0};
-    DS_FREED char *truth = ds_format("%s.truth", s->out);
     DS_TRY(ds_datafile_read(data, &d, notes, e));
     const char *list = d.files[s->list];
-    if (!list)
-        return ds_fail_at(e, DS_EINPUT, data, 0, "%s= is missing, expected a list of images",
-                          list_names[s->list]);
+    if (!list || d.classes < 2)
+        return ds_fail_at(e, DS_EINPUT, data, 0, "%s%s, expected a list of images of two classes or more",
+                          list ? "has one class" : list_names[s->list], list ? "" : "= is missing");
     DS_TRY(ds_check_labelled(&d, e));
-    if (d.classes < 2)
-        return ds_fail_at(e, DS_EINPUT, data, 0, "has one class, expected another for a wrong label");
     DS_TRY(ds_images_read(&d, list, true, &images, e));
-    DS_TRY(ds_outputs_add(&outputs, "out", s->out, e));
-    DS_TRY(ds_outputs_add(&outputs, "out", truth, e));
-    DS_TRY(ds_outputs_keep(&outputs, &data, 1, e));
-    DS_TRY(ds_outputs_keep_listed(&outputs, &d, e));
-    DS_TRY(ds_outputs_keep(&outputs, (const char *const *)images.paths, (size_t)images.n, e));
-    return write_lists(&d, &images, s, truth, e);
+    return write_lists(&d, &images, s, e);
 }
 
 int ds_cmd_noise(int argc, char **argv, ds_error *e)

@@ -7,7 +7,7 @@
  *   images.NAME                 predictions U32 [images, 1], visits U16 [images, 2], means F32 [images, 2]:
  *                               see ds_records
  *   history F32 or F64          [images, row]: what the target remembers of each training image
- *   counters U64, numbers F64   [11, 1], [9, 1]: see COUNTERS_OF, NUMBERS_OF
+ *   counters U64, numbers F64   [12, 1], [11, 1]: see COUNTERS_OF, NUMBERS_OF
  *   images U64                  [images, 1]: their keys (see ds_images)
  *   cfg U8                      [bytes, 1], the last: the text of the cfg
  *   metadata                    program; computed: see ds_job_computed; files, the ends of the names of
@@ -34,7 +34,8 @@
     X(EPOCHS, job->setup.epochs)                  \
     X(BEST_BY, job->by)                           \
     X(WARMUP, job->warmup.state)                  \
-    X(WARMUP_END, job->warmup.end)
+    X(WARMUP_END, job->warmup.end)                \
+    X(WARMUP_AT, job->warmup.at)
 #define NUMBERS_OF(X)                          \
     X(RATE, job->rate)                         \
     X(AVERAGE, job->average)                   \
@@ -44,6 +45,8 @@
     X(BEST_NLL, job->best.valid_nll)           \
     X(BEST_BALANCED, job->best.valid_balanced) \
     X(BEST_AURC, job->best.valid_aurc)         \
+    X(WARMUP_LOWEST, job->warmup.lowest)       \
+    X(WARMUP_NLL, job->warmup.nll)             \
     X(WARMUP_GAP, job->warmup.gap)
 
 #define PLACE(name, member) name,
@@ -202,7 +205,7 @@ static bool are_possible(const uint64_t *c)
     return c[SEEN] <= INT64_MAX / 2 && c[RESULTS] <= INT_MAX && c[BEST] <= INT_MAX && c[SEED] <= INT_MAX &&
            c[EPOCHS] <= INT_MAX && c[BEST_BY] <= DS_BEST_AURC && c[RIGHT] <= c[IMAGES] &&
            c[IMAGES] <= c[SEEN] && c[STEPS] <= c[SEEN] && c[RESULTS] <= c[STEPS] && c[BEST] <= c[SEEN] &&
-           c[WARMUP] <= DS_WARMUP_LATEST && c[WARMUP_END] <= INT_MAX;
+           c[WARMUP] <= DS_WARMUP_LATEST && c[WARMUP_END] <= INT_MAX && c[WARMUP_AT] <= c[SEEN];
 }
 
 /* The numbers of a file and its cfg, fresh memory, or that it is damaged. */

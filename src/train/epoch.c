@@ -152,12 +152,18 @@ static void plot(ds_job *job, bool last)
 static void see_warmup(ds_job *job, const ds_result *row)
 {
     ds_warmup *w = &job->warmup;
-    const double gap = row->valid_nll - row->train_loss;
-    if (!ds_warmup_epoch(w, row->epoch, gap) || !w->seen)
+    const char *of = job->data.valid ? "valid=" : "the images kept out";
+    if (!ds_warmup_epoch(w, row->epoch, row->valid_nll, row->train_loss) || !w->seen)
         return;
-    ds_note(job->setup.notes, "note: the warm-up is over after epoch %d%s: the nll of %s is %.3f %s the loss",
-            w->end, w->state == DS_WARMUP_LATEST ? ", three fifths of the run" : "",
-            job->data.valid ? "valid=" : "the images kept out", fabs(gap), gap < 0 ? "below" : "above");
+    if (w->state == DS_WARMUP_NLL)
+        ds_note(job->setup.notes,
+                "note: the warm-up is over after epoch %d: the nll of %s was lowest in epochs %d and %d",
+                w->end, of, w->at - 1, w->at);
+    else
+        ds_note(
+            job->setup.notes,
+            "note: the warm-up is over after epoch %d, three fifths of the run: the nll of %s still falls",
+            w->end, of);
 }
 
 static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_error *e)

@@ -9,23 +9,24 @@ typedef enum ds_warmup_state {
     DS_WARMUP_NONE,
     DS_WARMUP_ON,
     DS_WARMUP_EPOCHS, /* as many as asked for */
-    DS_WARMUP_GAP,    /* the network learns labels by heart */
-    DS_WARMUP_LATEST, /* it does not, but the target needs its time */
+    DS_WARMUP_NLL,    /* that of held-out images has stopped to fall, above the training loss */
+    DS_WARMUP_LATEST, /* it has not, but the target needs its time */
 } ds_warmup_state;
 extern const char *const ds_warmup_names[]; /* NULL ends them */
 
 typedef struct ds_warmup {
     ds_warmup_state state;
-    int end;    /* epochs that it lasts; of one that is seen while it lasts: at most */
-    bool seen;  /* by the gap, not by counting */
-    double gap; /* of the last epoch; NAN: none */
+    int end;   /* epochs that it lasts; of one that is seen while it lasts: at most */
+    bool seen; /* by the nll, not by counting */
+    int at;    /* the later epoch of the lowest mean nll of two, 0: none yet */
+    /* that mean; nll of the last epoch, and how far it is above the loss; NAN: none yet */
+    double lowest, nll, gap;
 } ds_warmup;
 
-/* The mean gap of two epochs that ends it, in nats. Measured: bench/label_noise.md. */
-#define DS_WARMUP_MOST_GAP 0.1
-/* asked: epochs; 0: none; DS_WARMUP_AUTO: as the gap says, at most three fifths of the run's `epochs`. */
+/* asked: epochs; 0: none; DS_WARMUP_AUTO: as the nll says, at most three fifths of the run's `epochs`. */
 ds_warmup ds_warmup_begin(int asked, int epochs);
-/* Epoch `epoch`, counted from 1, is complete. gap: the nll of images that the network does not train on, whose
- * labels are as wrong as the others', minus its loss in training; NAN: there are no such images. True: the
- * warm-up ends with it. */
-bool ds_warmup_epoch(ds_warmup *w, int epoch, double gap);
+/* Epoch `epoch`, counted from 1, is complete. nll: of images that the network does not train on, whose labels
+ * are as wrong as the others'; NAN: there are none. loss: in training. Means of two epochs count: the warm-up
+ * ends when that of the nll has had no new low for two epochs, and is not below that of the loss: where it is,
+ * the nll still falls behind its noise (bench/label_noise.md). True: it ends with this epoch. */
+bool ds_warmup_epoch(ds_warmup *w, int epoch, double nll, double loss);

@@ -40,7 +40,7 @@ static int drop_folder(void **state)
 
 static ds_result row(int epoch, double top1, double nll)
 {
-    return (ds_result){epoch, epoch * 10L, 1,    DS_WARMUP_GAP, 0.5, 0.75, 0.1, NAN,
+    return (ds_result){epoch, epoch * 10L, 1,    DS_WARMUP_NLL, 0.5, 0.75, 0.1, NAN,
                        top1,  nll,         0.02, 0.125,         0.5, 0.25, 2,   1000};
 }
 
@@ -64,7 +64,7 @@ static void test_lines(void **state)
     assert_int_equal(ds_results_open(&r, path, 0, NULL), 0);
     add(&r, row(1, 0.875, 0.25));
     add(&r, row(2, NAN, NAN));
-    assert_file(HEADER "1,10,bf16,gap,0.5,0.75,0.1,,0.875,0.25,0.02,0.125,0.5,0.25,2,1000\n2,20,bf16,gap,0.5,"
+    assert_file(HEADER "1,10,bf16,nll,0.5,0.75,0.1,,0.875,0.25,0.02,0.125,0.5,0.25,2,1000\n2,20,bf16,nll,0.5,"
                        "0.75,0.1,,,,0.02,"
                        "0.125,0.5,0.25,2,1000\n");
     ds_results_clear(&r);
@@ -77,7 +77,7 @@ static void test_going_on_keeps_the_lines_before(void **state)
     assert_int_equal(ds_results_open(&r, path, 1, NULL), 0);
     assert_int_equal(r.n, 1);
     add(&r, row(2, 0.5, 1));
-    assert_file(HEADER "1,10,bf16,gap,0.5,0.75,0.1,,0.875,0.25,0.02,0.125,0.5,0.25,2,1000\n2,20,bf16,gap,0.5,"
+    assert_file(HEADER "1,10,bf16,nll,0.5,0.75,0.1,,0.875,0.25,0.02,0.125,0.5,0.25,2,1000\n2,20,bf16,nll,0.5,"
                        "0.75,0.1,,0.5,1,0."
                        "02,0.125,0.5,0.25,2,1000\n");
     ds_results_clear(&r);
@@ -89,7 +89,7 @@ static void test_fresh_run_starts_anew(void **state)
     ds_results r;
     assert_int_equal(ds_results_open(&r, path, 0, NULL), 0);
     add(&r, row(1, 0.25, 2));
-    assert_file(HEADER "1,10,bf16,gap,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n");
+    assert_file(HEADER "1,10,bf16,nll,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n");
     ds_results_clear(&r);
 }
 
@@ -110,11 +110,11 @@ static void test_other_files_are_refused(void **state)
 {
     (void)state;
     check_refused("something else\n", 1);
-    check_refused(HEADER "1,10,f64,gap,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n", 2);
+    check_refused(HEADER "1,10,f64,nll,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n", 2);
     check_refused(HEADER "1,10,bf16,over,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n", 2);
-    check_refused(HEADER "1,10,bf16,gap,0.5\n", 2);
-    check_refused(HEADER "1,10,bf16,gap,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000,7\n", 2);
-    check_refused(HEADER "1,10,bf16,gap,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n\n2,x,bf16,gap,0.5,"
+    check_refused(HEADER "1,10,bf16,nll,0.5\n", 2);
+    check_refused(HEADER "1,10,bf16,nll,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000,7\n", 2);
+    check_refused(HEADER "1,10,bf16,nll,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n\n2,x,bf16,nll,0.5,"
                          "0.75,0.1,,0.25,2,0."
                          "02,0.125,0.5,0.25,2,1000\n",
                   4);

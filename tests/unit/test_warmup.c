@@ -9,13 +9,13 @@
 #include <cmocka.h>
 
 /* The epoch that it ends with, 0: with none of them; why is in *w. */
-static int end_of(ds_warmup *w, int asked, int epochs, const double *gap, int n)
+static int end_of(ds_warmup *w, int asked, int epochs, const double *nll, double loss, int n)
 {
     *w = ds_warmup_begin(asked, epochs);
     for (int i = 0; i < n; i++)
-        if (ds_warmup_epoch(w, i + 1, gap ? gap[i] : NAN)) {
+        if (ds_warmup_epoch(w, i + 1, nll ? nll[i] : NAN, loss)) {
             assert_int_equal(w->end, i + 1);
-            assert_false(ds_warmup_epoch(w, i + 2, 0)); /* and no other time */
+            assert_false(ds_warmup_epoch(w, i + 2, 0, 0)); /* and no other time */
             return i + 1;
         }
     return 0;
@@ -24,11 +24,11 @@ static int end_of(ds_warmup *w, int asked, int epochs, const double *gap, int n)
 static void counted(void **state)
 {
     (void)state;
-    static const double wide[] = {1, 2, 3, 4, 5};
+    static const double rising[] = {1, 2, 3, 4, 5};
     ds_warmup w;
-    assert_int_equal(end_of(&w, 3, 10, wide, 5), 3);
+    assert_int_equal(end_of(&w, 3, 10, rising, 0, 5), 3);
     assert_string_equal(ds_warmup_names[w.state], "epochs");
-    assert_int_equal(end_of(&w, 0, 10, wide, 5), 0);
+    assert_int_equal(end_of(&w, 0, 10, rising, 0, 5), 0);
     assert_string_equal(ds_warmup_names[w.state], "none");
     assert_int_equal(w.end, 0);
 }
@@ -36,22 +36,28 @@ static void counted(void **state)
 static void seen(void **state)
 {
     (void)state;
-    static const double gap[] = {0.3, -0.2, 0.15, 0.04, 0.09, 0.11, 0.3};
+    /* means 2.5, 1.75, 1.3, 1.35, 1.6, 1.6, 1.65, 1.85 */
+    static const double nll[] = {3, 2, 1.5, 1.1, 1.6, 1.6, 1.6, 1.7, 2};
     ds_warmup w;
-    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 30, gap, 7), 6);
-    assert_string_equal(ds_warmup_names[w.state], "gap");
+    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 30, nll, 0.5, 9), 6);
+    assert_string_equal(ds_warmup_names[w.state], "nll");
+    assert_int_equal(w.at, 4);
+    assert_true(w.lowest == (1.5 + 1.1) / 2);
+    /* below the loss */
+    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 30, nll, 1.62, 9), 8);
+    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 30, nll, 9, 9), 0);
 }
 
 static void at_the_latest(void **state)
 {
     (void)state;
-    static const double narrow[] = {-9, 0, 0.01, 0.02, 0.05, 0.03, 0.06, 0.07, 0.09, 0.08};
+    static const double falling[] = {10, 9, 8, 7, 6, 5, 4, 3, 2, 1};
     ds_warmup w;
-    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 15, narrow, 10), 9);
+    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 15, falling, 0, 10), 9);
     assert_string_equal(ds_warmup_names[w.state], "latest");
-    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 15, NULL, 10), 9); /* no images held out */
+    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 15, NULL, 0, 10), 9); /* no images held out */
     assert_string_equal(ds_warmup_names[w.state], "latest");
-    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 1, NULL, 1), 0); /* none at all */
+    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 1, NULL, 0, 1), 0); /* none at all */
     assert_string_equal(ds_warmup_names[w.state], "latest");
     assert_int_equal(w.end, 0);
 }
