@@ -46,3 +46,13 @@ static inline double ds_softplus(double x)
 {
     return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
 }
+
+/* The key `class_weights`, a text, of a cost's table. */
+#define OPT_CLASS_WEIGHTS                                                                                  \
+    OPT_TEXT(                                                                                              \
+        "class_weights", class_weights,                                                                    \
+        "factor of the loss of each class, W1,W2,...; balanced: images / (classes x images of the class)", \
+        .unit = "balanced|W,...")
+/* Its value (NULL: none) into setup->weights, once setup->classes is known. DS_EINPUT: no list of as many
+ * numbers from 0 on, of which one is more. */
+int ds_weigh(ds_setup *setup, const char *class_weights, ds_error *e);

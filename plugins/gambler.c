@@ -6,6 +6,7 @@
 typedef struct gambler_state {
     double reward, temperature;
     int warmup_epochs;
+    char *class_weights;
 } gambler_state;
 
 #define DS_STATE gambler_state
@@ -14,6 +15,7 @@ static const ds_option gambler_options[] = {
              "what a right bet pays; the less, the more is kept back; at most C makes sense", .def = "2.2",
              OPT_RANGE(1.000001, 1e6)),
     OPT_INT("warmup_epochs", warmup_epochs, "epochs of cross-entropy before", .def = "5", OPT_RANGE(0, 1e6)),
+    OPT_CLASS_WEIGHTS,
     OPT_REAL("temperature", temperature, "divides the logits of the output, not of the loss", .def = "1",
              OPT_RANGE(1e-6, 1e6)),
     OPT_END,
@@ -25,6 +27,7 @@ static int gambler_init(void *state, ds_setup *setup, ds_error *e)
     setup->abstain = true;
     setup->classes = setup->inputs - 1;
     setup->temperature = s->temperature;
+    DS_TRY(ds_weigh(setup, s->class_weights, e));
     setup->warmup_epochs = s->warmup_epochs;
     if (!setup->samples || setup->epochs < 1 || setup->epochs > s->warmup_epochs)
         return DS_OK;

@@ -25,6 +25,7 @@ typedef struct ds_setup {
     int logits;            /* logits of the cost section (DS_REJECT) */
     size_t samples;        /* images of the training list; 0: no training */
     int epochs;            /* total epochs of the run; 0: no training */
+    const int *counts;     /* classes: images of the training list; NULL: no training */
     ds_notes *notes;       /* for warnings; may be NULL */
     const char *cfg;       /* the file that the section stands in; files that it names lie beside it */
     const char *precision; /* "f32", "bf16", "tf32": what the answers are computed with; NULL: unknown */
@@ -37,9 +38,10 @@ typedef struct ds_setup {
     bool abstain;       /* the last logit means "abstain": logits = C + 1 */
     int outputs;        /* numbers an image that go out */
     double temperature; /* of a cost: divides the logits of the output, not of the loss */
-    int warmup_epochs;  /* of a cost: how long the passes of a run are `warming`, or
+    double *weights;   /* of a cost: classes factors of loss and gradient, fresh memory (ds_weigh); NULL: 1 */
+    int warmup_epochs; /* of a cost: how long the passes of a run are `warming`, or
                          * DS_WARMUP_AUTO; 0: never */
-    const char *key;    /* which key an error is about, for its line; NULL: the section as a whole */
+    const char *key;   /* which key an error is about, for its line; NULL: the section as a whole */
 } ds_setup;
 
 /* One sub-batch on its way. All arrays belong to the caller; image b starts at b times the row length. */

@@ -97,9 +97,49 @@ void ds_instance_release(ds_instance *it)
     free(it->state);
     free(it->p);
     free(it->logits);
+    free(it->setup.weights);
+    it->setup.weights = NULL;
     it->state = it->p = NULL;
     it->logits = NULL;
     it->room = 0;
+}
+
+/* ---- weights of the classes ---- */
+
+static void balance(ds_setup *s)
+{
+    double images = 0;
+    for (int c = 0; s->counts && c < s->classes; c++)
+        images += s->counts[c];
+    for (int c = 0; c < s->classes; c++)
+        s->weights[c] = images > 0 && s->counts[c] ? images / s->classes / s->counts[c] : 1;
+}
+
+int ds_weigh(ds_setup *s, const char *class_weights, ds_error *e)
+{
+    static const ds_option list[] = {{.name = "class_weights", .type = DS_REALS, .max = HUGE_VAL},
+                                     {.type = DS_END}};
+    ds_numbers w = {0};
+    double most = 0;
+    if (!class_weights || s->classes < 2)
+        return DS_OK;
+    s->key = "class_weights";
+    if (strcmp(class_weights, "balanced") == 0) {
+        DS_ALLOC(s->weights, (size_t)s->classes);
+        balance(s);
+        s->key = NULL;
+        return DS_OK;
+    }
+    int rc = ds_option_set(list, &w, class_weights, "", 0, NULL);
+    for (int c = 0; c < w.n; c++)
+        most = fmax(most, w.v[c]);
+    s->weights = w.v;
+    if (rc || w.n != s->classes || most == 0)
+        return ds_fail(e, DS_EINPUT,
+                       "class_weights=%s, expected balanced, or a number from 0 for each of %d classes",
+                       class_weights, s->classes);
+    s->key = NULL;
+    return DS_OK;
 }
 
 /* ---- a pass of a cost layer that gives `row` ---- */
@@ -111,6 +151,17 @@ static int check_pass(const ds_instance *it, const ds_pass *pass, ds_error *e)
             return ds_fail(e, DS_EINPUT, "image %d of the batch has label %d, expected 0 to %d", b,
                            pass->labels[b], it->setup.classes - 1);
     return it->layer->check ? it->layer->check(it->state, pass, e) : DS_OK;
+}
+
+static void weigh(const ds_setup *s, const ds_pass *pass)
+{
+    for (int b = 0; b < pass->batch; b++) {
+        const double weight = s->weights[pass->labels[b]];
+        float *gradient = pass->gradient + (size_t)b * (size_t)s->inputs;
+        pass->loss[b] *= weight;
+        for (int j = 0; j < s->inputs; j++)
+            gradient[j] = (float)(gradient[j] * weight);
+    }
 }
 
 /* Loss and gradient at temperature 1, then the output at that of the section: C probabilities, and that of
@@ -161,5 +212,7 @@ int ds_instance_forward(ds_instance *it, const ds_pass *pass, ds_error *e)
         run_row(it, pass, b);
     if (pass->labels && it->layer->finish)
         it->layer->finish(it->state, pass);
+    if (pass->labels && it->setup.weights)
+        weigh(&it->setup, pass);
     return DS_OK;
 }

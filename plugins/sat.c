@@ -19,6 +19,7 @@ static const char *const warmup_words[] = {"auto", NULL};
 
 typedef struct sat_state {
     int target, wanted_classes, warmup_epochs;
+    char *class_weights;
     double alpha_start, alpha_end, momentum, entropy, lambda, beta, temperature;
     int inputs, classes; /* logits an image; C */
     size_t samples;
@@ -55,6 +56,7 @@ static const ds_option sat_options[] = {
         "classes", wanted_classes,
         "only checked: what the layer before must give (one more for target=abstain); 0 for what it gives",
         .def = "0", OPT_RANGE(0, 1e6)),
+    OPT_CLASS_WEIGHTS,
     OPT_REAL("temperature", temperature, "divides the logits of the output, not of the loss", .def = "1",
              OPT_RANGE(1e-6, 1e6)),
     OPT_END,
@@ -314,6 +316,7 @@ static int sat_init(void *state, ds_setup *setup, ds_error *e)
     if (s->target == BLEND && s->warmup_epochs == DS_WARMUP_AUTO)
         s->warmup_epochs = 5;
     DS_TRY(take_shape(s, setup, e));
+    DS_TRY(ds_weigh(setup, s->class_weights, e));
     DS_TRY(check_epochs(s, setup, e));
     if (s->target == BLEND && s->alpha_end < s->alpha_start)
         ds_note(setup->notes,

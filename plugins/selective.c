@@ -1,5 +1,5 @@
 /* [selective]: SelectiveNet (Geifman & El-Yaniv 2019). C logits f, with auxiliary=1 C more, h, and the last,
- * s: g = sigmoid(s) is how much an image counts. l: cross-entropy of f; means over the B images of a sub-batch,
+ * s: g = sigmoid(s) is how much an image counts. l: cross-entropy of f; means over the images of a sub-batch,
  * phi = mean g:
  *
  *   L = alpha (mean(l g) / phi + lambda max(0, coverage - phi)^2) + (1-alpha) mean cross-entropy of h

@@ -4,6 +4,7 @@
 
 typedef struct softmax_state {
     double temperature;
+    char *class_weights;
 } softmax_state;
 
 #define DS_STATE softmax_state
@@ -11,6 +12,7 @@ static const ds_option softmax_options[] = {
     OPT_REAL("temperature", temperature,
              "divides the logits of the output, not of the loss (stock Darknet divides those too)",
              .def = "1", OPT_RANGE(1e-6, 1e6)),
+    OPT_CLASS_WEIGHTS,
     OPT_CHECK(DS_INT, "groups", "one softmax over all inputs; more are left to the host", .def = "1",
               OPT_RANGE(1, 1)),
     OPT_END,
@@ -18,9 +20,9 @@ static const ds_option softmax_options[] = {
 
 static int softmax_init(void *state, ds_setup *setup, ds_error *e)
 {
-    (void)e;
-    setup->temperature = ((const softmax_state *)state)->temperature;
-    return DS_OK;
+    const softmax_state *s = state;
+    setup->temperature = s->temperature;
+    return ds_weigh(setup, s->class_weights, e);
 }
 
 static double softmax_row(void *state, const ds_row *r, int label, float *gradient)

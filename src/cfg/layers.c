@@ -131,6 +131,7 @@ static const ds_option softmax_keys[] = {
     OPT_INT("groups", groups, "groups of outputs", .def = "1", OPT_FROM(1)),
     OPT_CHECK(DS_REAL, "temperature", "divides the logits", OPT_FROM(1e-6)),
     OPT_CHECK(DS_TEXT, "tree", "file of a class tree"),
+    OPT_CHECK(DS_TEXT, "class_weights", "ours, of the cost"),
     OPT_CHECK(DS_BOOL, "spatial", "one softmax for each place of the image"),
     OPT_CHECK(DS_BOOL, "noloss", "no loss"),
     COMMON,

@@ -8,9 +8,10 @@ const char *const ds_policy_names[] = {
     [DS_POLY] = "poly",         [DS_STEPS] = "steps",   [DS_SIGMOID] = "sigmoid",
     [DS_RANDOM] = "random",     [DS_COSINE] = "cosine", NULL};
 
-const char *const ds_net_own_keys[] = {"flip",      "precision",    "cutout",       "average",
+const char *const ds_net_own_keys[] = {"flip",      "precision",    "cutout",       "sampling", "average",
                                        "ema_alpha", "average_from", "average_rate", NULL};
 
+static const char *const sampling_names[] = {"plain", "balanced", NULL};
 static const char *const average_names[] = {"none", "ema", "swa", NULL};
 
 const char *const ds_precision_names[] = {"f32", "bf16", "tf32", "auto", NULL};
@@ -56,6 +57,8 @@ const ds_option ds_net_keys[] = {
     OPT_REAL("hue", hue, "largest shift of the hue", .def = "0", OPT_RANGE(0, 1)),
     OPT_INT("cutout", cutout, "side in pixels of a square of each training image that is hidden, 0: none",
             .def = "0", OPT_FROM(0)),
+    OPT_ENUM("sampling", sampling, sampling_names,
+             "which images an epoch has: each once, or each class equally often", .def = "plain"),
     OPT_ENUM("average", average, average_names,
              "validate and save an average of the weights: of all steps, fading, or of the last epochs",
              .def = "none"),

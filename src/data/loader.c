@@ -10,9 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Keeps the order of a class apart from all else. */
+enum { DEAL_KEY = 0x6465616c };
+
 /* One image on its way: where it comes from, and what became of it. */
 typedef struct job {
-    uint64_t epoch;
+    uint64_t draw;  /* the epoch, or where images come several times in it, the position */
     ds_error error; /* code is not DS_OK: why there are no pixels */
 } job;
 
@@ -20,7 +23,10 @@ struct ds_loader {
     ds_loader_setup setup;
     ds_ring *ring;
     uint64_t put;    /* position in the stream */
-    uint32_t *order; /* permutation of the epoch that it is in */
+    uint32_t *order; /* images of the epoch that it is in */
+    /* setup.balanced: the images, class by class; those of class k of n_classes, which have some, begin at
+     * starts[k] */
+    uint32_t *members, *starts, n_classes;
 
     /* One a place of the ring, whose number is a multiple of the batch: a batch lies in one piece. */
     job *jobs;
@@ -67,12 +73,48 @@ static void load(void *arg, size_t place)
     if (!cached)
         ds_image_read(s->images->paths[id], s->c, DS_ALLOC(im, 1), &j->error);
     if (!j->error.code)
-        ds_prepare_augmented(im, s->augment, s->seed, j->epoch, id, l->pixels + place * l->floats);
+        ds_prepare_augmented(im, s->augment, s->seed, j->draw, id, l->pixels + place * l->floats);
     if (!cached && (j->error.code || !keep(l, id, im)))
         free_image(im);
 }
 
 /* ---- the stream ---- */
+
+/* Groups the images by class. */
+static void find_members(ds_loader *l)
+{
+    const ds_images *images = l->setup.images;
+    uint32_t at = 0;
+    DS_ALLOC(l->members, (size_t)images->n);
+    DS_ALLOC(l->starts, (size_t)l->setup.balanced + 1);
+    for (int c = 0; c < l->setup.balanced; c++) {
+        l->starts[l->n_classes] = at;
+        for (int i = 0; i < images->n; i++)
+            if (images->labels[i] == c)
+                l->members[at++] = (uint32_t)i;
+        l->n_classes += at > l->starts[l->n_classes];
+    }
+    l->starts[l->n_classes] = at;
+}
+
+/* Class k has every n_classes-th place of the epoch, another first one in the next; its images come round
+ * after round, each in an order of (seed, round, class). */
+static void deal(ds_loader *l, uint64_t epoch, uint32_t k)
+{
+    const uint32_t n = (uint32_t)l->setup.images->n, classes = l->n_classes,
+                   size = l->starts[k + 1] - l->starts[k];
+    const uint32_t *members = l->members + l->starts[k];
+    uint64_t turn = epoch * ((n + classes - 1) / classes);
+    DS_FREED uint32_t *round = DS_ALLOC(round, size);
+    for (uint32_t i = (uint32_t)((k + epoch) % classes), first = i; i < n; i += classes, turn++) {
+        if (i == first || turn % size == 0) {
+            ds_rng r = ds_rng_make(l->setup.seed ^ DEAL_KEY, turn / size, k);
+            memcpy(round, members, size * sizeof *round);
+            ds_rng_shuffle(&r, round, size);
+        }
+        l->order[i] = round[turn % size];
+    }
+}
 
 /* The order of an epoch is a function of (seed, epoch); the last key keeps it apart from augmentation. */
 static void shuffle(ds_loader *l, uint64_t epoch)
@@ -80,6 +122,8 @@ static void shuffle(ds_loader *l, uint64_t epoch)
     uint32_t n = (uint32_t)l->setup.images->n;
     for (uint32_t i = 0; i < n; i++)
         l->order[i] = i;
+    for (uint32_t k = 0; k < l->n_classes; k++)
+        deal(l, epoch, k);
     ds_rng r = ds_rng_make(l->setup.seed, epoch, UINT64_MAX);
     ds_rng_shuffle(&r, l->order, n);
 }
@@ -91,7 +135,7 @@ static void put_image(ds_loader *l, size_t place)
         shuffle(l, epoch);
     l->ids[place] = l->order[i];
     l->labels[place] = l->setup.images->labels[l->ids[place]];
-    l->jobs[place] = (job){.epoch = epoch};
+    l->jobs[place] = (job){.draw = l->n_classes ? l->put : epoch};
     l->put++;
     ds_ring_put(l->ring);
 }
@@ -168,6 +212,8 @@ int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e)
     l->put = s->start;
     l->floats = (size_t)s->w * (size_t)s->h * (size_t)s->c;
     DS_ALLOC(l->order, images);
+    if (s->balanced)
+        find_members(l);
     DS_ZALLOC(l->cache, images);
     DS_ALLOC(l->jobs, places);
     DS_ALLOC(l->pixels, places * l->floats);
@@ -191,6 +237,8 @@ void ds_loader_free(ds_loader *l)
         free_image(atomic_load(&l->cache[i]));
     free(l->cache);
     free(l->order);
+    free(l->members);
+    free(l->starts);
     free(l->jobs);
     free(l->pixels);
     free(l->labels);

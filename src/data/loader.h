@@ -17,6 +17,9 @@ typedef struct ds_loader_setup {
     int threads;               /* >= 1 */
     size_t cache_bytes;        /* decoded images kept in memory */
     const ds_augment *augment; /* to w x h; must outlive the loader */
+    /* How many classes there are, each of which that has images comes equally often, its images in turn; 0:
+     * each image once an epoch. */
+    int balanced;
     uint64_t seed;
     uint64_t start; /* position in the stream: images seen before */
     /* Told of an undecodable image, which another of its batch then replaces, unless all of them are bad;

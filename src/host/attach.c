@@ -132,6 +132,7 @@ static int attach_one(const ds_cfg *cfg, network *net, int i, int cost, const ds
     ds_attached *a = ds_xmalloc(sizeof *a);
     *a = (ds_attached){.it = {.layer = s->plugin, .setup = s->setup}, .cost = cost, .context = context};
     a->it.setup.samples = base->samples;
+    a->it.setup.counts = base->counts;
     a->it.setup.epochs = base->epochs;
     a->it.setup.notes = base->notes;
     a->it.setup.precision = base->precision;

@@ -20,13 +20,14 @@
 typedef struct ds_net ds_net; /* opaque */
 
 typedef struct ds_net_setup {
-    int batch;      /* images that go through at once; 0: the cfg's batch / subdivisions */
-    bool train;     /* gradients wanted */
-    bool features;  /* ds_net_features wanted, and novelty= of [reject] not read; not with `train` */
-    size_t samples; /* training images, 0 without training */
-    int epochs;     /* total epochs of the run, 0 without training */
-    uint64_t seed;  /* of initial weights and dropout */
-    int threads;    /* compute threads, 0: all cores */
+    int batch;         /* images that go through at once; 0: the cfg's batch / subdivisions */
+    bool train;        /* gradients wanted */
+    bool features;     /* ds_net_features wanted, and novelty= of [reject] not read; not with `train` */
+    size_t samples;    /* training images, 0 without training */
+    const int *counts; /* of each class; NULL without training */
+    int epochs;        /* total epochs of the run, 0 without training */
+    uint64_t seed;     /* of initial weights and dropout */
+    int threads;       /* compute threads, 0: all cores */
     /* "onednn", "cuda", "cuda:N" (device N), "host"; NULL: DS_DEFAULT_BACKEND */
     const char *backend;
     /* "f32"; "tf32"; "bf16"; "auto": bf16 where that is faster, else f32; NULL: the cfg's precision= */

@@ -59,6 +59,7 @@ static int equip(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
     ds_setup base = {.samples = setup->train ? setup->samples : 0,
                      .epochs = setup->train ? setup->epochs : 0,
+                     .counts = setup->train ? setup->counts : NULL,
                      .notes = setup->notes,
                      .precision = setup->train ? NULL : ds_precision_names[n->graph.precision]};
     DS_ZALLOC(n->slots, n->net->n);

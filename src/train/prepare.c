@@ -62,6 +62,7 @@ int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t 
                                .threads = job->setup.loaders,
                                .cache_bytes = cache_bytes,
                                .augment = &job->augment,
+                               .balanced = job->cfg->net.sampling ? job->info->classes : 0,
                                .seed = seed,
                                .start = start,
                                .lost = job->setup.skip_bad ? on_lost : NULL,
@@ -235,7 +236,9 @@ int ds_job_make_net(ds_job *job, ds_error *e)
     const ds_train_setup *s = &job->setup;
     ds_net_setup setup = s->net;
     setup.train = true;
+    DS_FREED int *counts = ds_images_count(&job->data, &job->train, NULL);
     setup.samples = (size_t)job->train.n;
+    setup.counts = counts;
     setup.epochs = job->plan.epochs;
     setup.seed = (uint64_t)s->seed;
     setup.notes = s->notes;

@@ -83,6 +83,10 @@ key of another target|alpha_end|s/^target=abstain/target=abstain\nalpha_end=0.5/
 momentum out of range|momentum|/^target/,$s/^momentum=.*/momentum=1.5/
 unknown score|msp|s/^confidence=msp/confidence=mps/
 threshold of a probability out of range|threshold|s/^threshold=.*/threshold=50/
+class_weights of another length|for each of 3 classes|s/^classes=3/class_weights=1,2/
+unknown sampling|balanced|s/^decay=.*/&\nsampling=even/
+key of another average|average=swa|s/^decay=.*/&\naverage=ema\naverage_rate=0.1/
+hidden square as large as the image|cutout=8|s/^decay=.*/&\ncutout=8/
 batch not a multiple of subdivisions|subdivisions|s/^subdivisions=2/subdivisions=3/
 classes unlike the outputs|classes|s/^classes=3/classes=4/
 outputs unlike the labels|classes|s/^output=4/output=6/;s/^classes=3//

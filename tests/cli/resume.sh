@@ -65,7 +65,7 @@ adam_cfg "$net" >"$adam"
 
 # ---- the same bits ----
 
-for kind in blend ema abstain elr gambler selective adam average swa auto; do
+for kind in blend ema abstain elr gambler selective adam average swa unequal auto; do
     begin "killed and resumed, $kind: weights and results of a run that was never stopped"
     cfg=$T/$kind.cfg
     case $kind in
@@ -73,6 +73,10 @@ for kind in blend ema abstain elr gambler selective adam average swa auto; do
     average | swa)
         tiny_cfg "$cfg" 1 3 '[softmax]'
         sed "s/^decay=.*/&\naverage=${kind#aver}/;s/=age/=ema\nema_alpha=0.9/;s/=swa/&\naverage_from=0.3/" "$cfg" >"$T/cfg" && mv "$T/cfg" "$cfg"
+        ;;
+    unequal)
+        tiny_cfg "$cfg" 1 3 '[softmax]\nclass_weights=1,2,0.5\n'
+        sed 's/^decay=.*/&\nsampling=balanced/' "$cfg" >"$T/cfg" && mv "$T/cfg" "$cfg"
         ;;
     selective) tiny_cfg "$cfg" 1 3 '[selective]\n\n[reject]\nconfidence=abstain\n' ;;
     gambler) tiny_cfg "$cfg" 1 3 '[gambler]\nwarmup_epochs=1\n' ;;

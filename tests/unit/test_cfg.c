@@ -168,6 +168,7 @@ static void test_net(void **state)
         {NET "policy=steps\nsteps=1,2.5\nscales=.1,.1\n" CONV, 7, "whole numbers"},
         {NET "steps=1,\n" CONV, 6, "steps=1,"},
         {NET "policy=step\nstep=0\n" CONV, 7, "step=0"},
+        {NET "sampling=even\n" CONV, 6, "expected plain|balanced"},
         {NET "average=mean\n" CONV, 6, "expected none|ema|swa"},
         {NET "average=ema\nema_alpha=1\n" CONV, 7, "ema_alpha=1"},
         {NET "average=ema\naverage_from=.5\n" CONV, 7, "average=swa"},

@@ -124,6 +124,43 @@ static void test_every_image_once_an_epoch(void **state)
     }
 }
 
+/* Classes of 16, 4, 0 and 3 images: as often as the others, an image again only after all of its class, and then
+ * augmented otherwise; a stream that begins in the middle is the same one. */
+static void test_balanced(void **state)
+{
+    (void)state;
+    enum { BATCH = 4, BATCHES = 12 * N / BATCH, ALL = BATCH * BATCHES };
+    static uint32_t ids[ALL], later[ALL / 2];
+    static float pixels[ALL * FLOATS];
+    int seen[N] = {0}, of[4] = {0}, again = 0;
+    ds_loader_setup s = endless(BATCH, 3);
+    s.balanced = 4;
+    for (int i = 0; i < N; i++)
+        images.labels[i] = i < 16 ? 0 : i < 20 ? 1 : 3;
+    collect(&s, BATCHES, ids, pixels);
+    for (int i = 0; i < ALL; i++) {
+        of[images.labels[ids[i]]]++;
+        seen[ids[i]]++;
+        for (int k = i - 1; k >= 0 && k >= i - N; k--)
+            if (ids[k] == ids[i]) {
+                assert_memory_not_equal(pixels + k * FLOATS, pixels + i * FLOATS, FLOATS * sizeof *pixels);
+                again++;
+                break;
+            }
+    }
+    assert_true(again > 0 && of[2] == 0);
+    for (int c = 0; c < 4; c++)
+        assert_in_range(of[c], c == 2 ? 0 : ALL / 3 - 3, c == 2 ? 0 : ALL / 3 + 3);
+    for (int i = 0; i < N; i++) /* 92 of 16, of 4, of 3 */
+        assert_in_range(seen[i], i < 16 ? 4 : i < 20 ? 20 : 27, i < 16 ? 8 : i < 20 ? 26 : 34);
+    s.start = ALL / 2;
+    s.threads = 1;
+    collect(&s, BATCHES / 2, later, NULL);
+    assert_memory_equal(later, ids + ALL / 2, BATCH * (BATCHES / 2) * sizeof *later);
+    for (int i = 0; i < N; i++)
+        images.labels[i] = i % 4;
+}
+
 static void test_batch_larger_than_an_epoch(void **state)
 {
     (void)state;
@@ -354,6 +391,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_image_once_an_epoch),
+        cmocka_unit_test(test_balanced),
         cmocka_unit_test(test_batch_larger_than_an_epoch),
         cmocka_unit_test(test_threads_and_cache_change_nothing),
         cmocka_unit_test(test_start_continues_a_stream),

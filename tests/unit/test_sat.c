@@ -344,6 +344,8 @@ static void own_differences(void **unused)
     (void)unused;
     check_gradient("softmax", "", 5);
     check_gradient("softmax", "temperature=3", 2);
+    check_gradient("softmax", "class_weights=0.5,2,0,3,1", 5);
+    check_gradient("gambler", "class_weights=0.5,2,0,3 warmup_epochs=0", 5);
     check_gradient("sat", "target=ema", 5);
     check_gradient("sat", "target=abstain entropy=0.3", 5);
 }
@@ -493,6 +495,46 @@ static void temperature(void **unused)
     temperature_spares_the_loss("softmax", "");
 }
 
+/* Loss and gradient of each image are those without weights times that of its class; outputs are the same. */
+static void class_weights(const char *name, const char *options, const int *counts, const double *want)
+{
+    char with[120];
+    bench *plain = open_layer(name, options, 5, 9, 10);
+    snprintf(with, sizeof with, "%s class_weights=%s", options, counts ? "balanced" : "0.25,3,0,1,2");
+    char *text;
+    ds_pair pairs[8];
+    const int n = pairs_of(with, 11, pairs, &text);
+    bench *t = calloc(1, sizeof *t);
+    t->it = (ds_instance){
+        .layer = plain->it.layer,
+        .setup = {.inputs = 5, .samples = 9, .epochs = 10, .counts = counts, .notes = &t->notes}};
+    assert_int_equal(ds_instance_init(&t->it, pairs, n, "x.cfg", 10, &t->e), 0);
+    free(text);
+    for (int epoch = 0; epoch < 3; epoch++) {
+        assert_int_equal(pass(plain, rows[0], 3, row_labels, row_ids, epoch, 10), 0);
+        assert_int_equal(pass(t, rows[0], 3, row_labels, row_ids, epoch, 10), 0);
+        assert_memory_equal(t->output, plain->output, 15 * sizeof *t->output);
+        for (int i = 0; i < 15; i++) {
+            const double weight = want[row_labels[i / 5]];
+            near(t->gradient[i], weight * plain->gradient[i], 1e-6);
+            near(t->loss[i / 5], weight * plain->loss[i / 5], 1e-12);
+        }
+    }
+    close_layer(t);
+    close_layer(plain);
+}
+
+static void weights_of_classes(void **unused)
+{
+    (void)unused;
+    static const int counts[5] = {8, 1, 2, 0, 5}; /* 16 images, 5 classes */
+    static const double balanced[5] = {.4, 3.2, 1.6, 1, .64}, list[5] = {.25, 3, 0, 1, 2};
+    class_weights("softmax", "", counts, balanced);
+    class_weights("softmax", "", NULL, list);
+    class_weights("sat", "target=ema warmup_epochs=1", counts, balanced);
+    class_weights("sat", "target=elr", NULL, list);
+}
+
 /* ±1e4: everything finite, the losses exact. */
 static void extreme_logits(void **unused)
 {
@@ -621,6 +663,13 @@ static void bad_options(void **unused)
     refused("sat", "beta=0.5", 5, 9, 10, 11, "'beta' goes with target=elr");
     refused("sat", "target=elr beta=1", 5, 9, 10, 12, "beta=1");
     refused("sat", "target=elr lambda=-1", 5, 9, 10, 12, "lambda=-1");
+    refused("softmax", "class_weights=1,2", 5, 9, 10, 11,
+            "class_weights=1,2, expected balanced, or a number from 0 for each of 5");
+    refused("softmax", "class_weights=1,2,3,4,-5", 5, 9, 10, 11, "class_weights=1,2,3,4,-5");
+    refused("softmax", "class_weights=0,0,0,0,0", 5, 9, 10, 11, "class_weights=0,0,0,0,0");
+    refused("softmax", "class_weights=even", 5, 9, 10, 11, "class_weights=even");
+    refused("sat", "target=abstain class_weights=1,2,3,4,5", 5, 9, 10, 12, "each of 4 classes");
+    refused("sat", "class_weights=balanced target=ema warmup_epochs=7", 5, 9, 5, 10, "warmup_epochs=7");
     refused("softmax", "groups=2", 5, 9, 10, 11, "groups=2");
     refused("softmax", "temperature=-1", 5, 9, 10, 11, "temperature=-1");
 }
@@ -699,6 +748,7 @@ int main(void)
         cmocka_unit_test(blend_differences),
         cmocka_unit_test(ema_differences),
         cmocka_unit_test(abstain_differences),
+        cmocka_unit_test(weights_of_classes),
         cmocka_unit_test(elr_vectors),
         cmocka_unit_test(elr_differences),
         cmocka_unit_test(abstain_output),
