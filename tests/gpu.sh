@@ -1,19 +1,16 @@
 #!/bin/sh
 # On a machine with an NVIDIA GPU, in at most 4 minutes: the layers and the shipped networks against the processor, a short training, images
 # a second. From the repository's root, or from a bundle, which needs neither network nor Debian's packages there:
-#   sh tests/gpu.sh [-device N]       run; needs `make all build/tests/test_cuda build/bench/step` and Fashion-MNIST (`deps.sh`)
-#   sh tests/gpu.sh -bundle FILE      pack all that into FILE (.tar.gz), to be unpacked there: sh gpu.sh
-# LD_LIBRARY_PATH must lead to libcudnn and libnvrtc where the loader does not know them.
+#   sh tests/gpu.sh                run; needs `make all build/tests/test_cuda build/bench/step` and Fashion-MNIST (`deps.sh`)
+#   sh tests/gpu.sh -bundle FILE   pack all that into FILE (.tar.gz), to be unpacked there: cd bundle && sh gpu.sh
+# LD_LIBRARY_PATH must lead to libcudnn and libnvrtc where the loader does not know them; CUDA_VISIBLE_DEVICES chooses the GPU.
 set -u
-device=0 bundle=
-while [ $# -gt 0 ]; do
-    case $1 in
-    -bundle) bundle=$2 ;;
-    -device) device=$2 ;;
-    *) echo "usage: sh tests/gpu.sh [-device N] [-bundle FILE]" >&2; exit 2 ;;
-    esac
-    shift 2
-done
+bundle=
+case ${1:-} in
+'') ;;
+-bundle) bundle=$2 ;;
+*) echo "usage: sh tests/gpu.sh [-bundle FILE]" >&2; exit 2 ;;
+esac
 images=/usr/share/datasets/fashion-mnist
 networks="cifar_small_sat vgg16bn_cifar_sat resnet18_cifar_sat fashion_sat"
 
@@ -51,7 +48,6 @@ make_bundle() {
 }
 [ -z "$bundle" ] || { make_bundle; exit; }
 
-failed=0
 begun=$(date +%s)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -65,7 +61,7 @@ else
     import_images ./darknet "$set"
 fi
 part() { printf '\n== %s (%s s)\n' "$*" "$(($(date +%s) - begun))"; }
-check() { "$@" || { failed=$((failed + 1)); echo "FAILED ($?): $*"; }; }
+check() { "$@" || echo "FAILED ($?): $*" | tee -a "$work/failed"; }
 
 part "the machine"
 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
@@ -75,18 +71,39 @@ part "networks against the processor"
 for n in $networks; do check timeout 40 "$test" "cfg/$n.cfg" 2>&1 | grep -v '^\[ '; done
 part "a training on Fashion-MNIST's 10,000 test images, in three precisions and on the processor"
 sed 's/^warmup_epochs=.*/warmup_epochs=1/' cfg/fashion_sat.cfg >"$work/net.cfg"
-for how in "cuda:$device bf16" "cuda:$device tf32" "cuda:$device f32" "onednn f32"; do
+sed "s#^backup=.*#calib=$set/train.list\nbackup=$work/backup#; s#=\([a-z]\)#=$set/\1#" "$set/set.data" | sed "s#=$set/directory#=directory#" >"$work/set.data"
+for how in "cuda bf16" "cuda tf32" "cuda f32" "onednn f32"; do
     set -- $how
     echo "-- $how"
-    check timeout 40 ./darknet classifier train "$set/set.data" "$work/net.cfg" -epochs 4 -backend "$1" -precision "$2" -seed 1 \
-        -name "$1-$2" 2>&1 | tail -n 6
+    check timeout 40 ./darknet classifier train "$work/set.data" "$work/net.cfg" -epochs 4 -backend "$1" -precision "$2" -seed 1 \
+        -name "$1-$2" 2>&1 | tail -n 4 | head -n 2
 done
+part "answers, a threshold, novelty; a run that is interrupted and goes on"
+weights=$work/backup/cuda-bf16/net_best.weights
+for backend in cuda onednn; do
+    for command in valid "calibrate -coverage .8 -novelty .01 -out $work/$backend.cfg" reject "predict $set/train/0"; do
+        set -- $command
+        name=$1
+        shift
+        operand=
+        [ "$name" = predict ] && operand=$1 && shift
+        check timeout 20 ./darknet classifier "$name" "$work/set.data" "$work/net.cfg" "$weights" $operand "$@" -backend $backend \
+            >"$work/$backend.$name" 2>&1
+        grep -E '^top-1|^coverage|^selective|^threshold|written' "$work/$backend.$name" | sed "s/^/$backend $name: /"
+    done
+done
+for stop in 60 1.5; do
+    timeout -s INT "$stop" ./darknet classifier train "$work/set.data" "$work/net.cfg" -epochs 12 -backend cuda -precision bf16 -seed 2 \
+        -name "run-$stop" >/dev/null 2>&1
+done
+check ./darknet classifier train "$work/set.data" "$work/net.cfg" -backend cuda -precision bf16 -name run-1.5 -resume 2>&1 | grep 'going on'
+check cmp "$work/backup/run-60/net.weights" "$work/backup/run-1.5/net.weights"
 part "images a second, batch 128"
 for n in $networks; do
     for p in bf16 tf32 f32; do
-        printf 'train 30\ntrain 200\ninfer 30\ninfer 200\n' | check timeout 30 "$step" "cfg/$n.cfg" -backend "cuda:$device" \
+        printf 'train 30\ntrain 200\ninfer 30\ninfer 200\n' | check timeout 30 "$step" "cfg/$n.cfg" -backend cuda \
             -precision $p -batch 128 -threads 4 | sed "s/^/$n $p: /"
     done
 done
-part "done, $failed failed"
-exit $((failed > 0))
+part "done"
+[ ! -s "$work/failed" ] || { cat "$work/failed"; exit 1; }

@@ -394,6 +394,7 @@ DEVICE void backward_pass(const norm_args *a, int q, float *room)
     for (int k = 0; k < V; k++) {
         k1[k] = room[p.lane * V + k];
         k2[k] = room[p.width + p.lane * V + k];
+        k1[k] -= k2[k] * mean[k];
     }
     for (int from = p.first; from < a->units; from += chunk) {
         if (!whole)
@@ -414,7 +415,7 @@ DEVICE void backward_pass(const norm_args *a, int q, float *room)
                     unpack(raw[i * q + j], x);
                     UNROLL
                     for (int k = 0; k < V; k++)
-                        x[k] = (q == 1 || place[k] == j ? f[k] * g[k] : 0) - k1[k] - k2[k] * (x[k] - mean[k]);
+                        x[k] = (q == 1 || place[k] == j ? f[k] * g[k] : 0) - k1[k] - k2[k] * x[k];
                     write_at(a->dx, to + offset_of(a, q, j), x);
                 }
             }

@@ -219,8 +219,9 @@ static void make_runs(ds_gpu_row *r, const ds_rule *rule)
                 t++;
             if ((int)r->arrays[i].where != where || t == rule->arrays + rule->n)
                 continue;
-            ds_gpu_range run = {r->arrays[i].at, end_of(r, i), t->rate}, *last = r->runs + r->n_runs - 1;
-            if (r->n_runs && last->to == run.from && last->rate == run.rate)
+            const ds_gpu_range run = {r->arrays[i].at, end_of(r, i), t->rate};
+            ds_gpu_range *last = r->n_runs ? &r->runs[r->n_runs - 1] : NULL;
+            if (last && last->to == run.from && last->rate == run.rate)
                 last->to = run.to;
             else
                 DS_PUSH(r->runs, r->n_runs, run);

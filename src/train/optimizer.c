@@ -101,7 +101,7 @@ static void adam(const ds_optimizer *s, const ds_param *p, float rate, float lim
 void ds_optimizer_step(ds_optimizer *s, float rate)
 {
     s->t++;
-#pragma omp parallel if (s->total >= PARALLEL_FROM)
+#pragma omp parallel if (s->total >= PARALLEL_FROM && !s->n_resident)
     for (size_t i = 0, at = 0; i < (size_t)s->n; i++) {
         const ds_param *p = &s->params[i];
         float own = rate * (float)p->rate,
