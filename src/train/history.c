@@ -32,13 +32,13 @@ static double margin(const float *z, int classes, int label)
     return z[label] - other;
 }
 
-/* log Σ e^x - Σ x e^x / Σ e^x, x = z - top. */
-static double entropy(const float *z, int classes, float top)
+/* log Σ e^x - Σ x e^x / Σ e^x, x = z - z[top]. */
+static double entropy(const float *z, int classes, int top)
 {
-    double sum = 0, weighted = 0;
+    double sum = 1, weighted = 0;
     for (int j = 0; j < classes; j++) {
-        const double x = (double)z[j] - top, p = exp(x);
-        sum += p;
+        const double x = (double)z[j] - z[top], p = exp(x);
+        sum += j == top ? 0 : p;
         weighted += p > 0 ? x * p : 0;
     }
     return log(sum) - weighted / sum;
@@ -66,7 +66,7 @@ static bool visit(ds_records *r, const float *z, int classes, int label, size_t 
     visits[1] = (uint16_t)(visits[1] + !right);
     r->predictions[id] = right ? r->predictions[id] | DS_RECORD_RIGHT : (uint32_t)prediction;
     add(&means[0], margin(z, classes, label), visits[0]);
-    add(&means[1], entropy(z, classes, z[prediction]), visits[0]);
+    add(&means[1], entropy(z, classes, prediction), visits[0]);
     return right;
 }
 
