@@ -38,8 +38,8 @@ typedef struct ds_error {
     bool kept;               /* this one is there already */
 } ds_error;
 
-/* Fill `e` (may be NULL) and return `code`, so that a caller can `return ds_fail_at(...)`; `file` NULL, `line`
- * 0: none. */
+/* Fill `e` (may be NULL) and return `code`, so that a caller can `return ds_fail_at(...)`; `file` NULL,
+ * `line` 0: none. */
 int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 /* The same without a place. */

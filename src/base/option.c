@@ -196,6 +196,8 @@ void ds_option_defaults(const ds_option *table, void *state)
             assert(!"a default that its own row refuses");
         if (target && !o->def && o->type == DS_REAL)
             *(double *)target = NAN;
+        if (target && !o->def && o->type == DS_ENUM)
+            *(int *)target = -1;
     }
 }
 

@@ -36,7 +36,8 @@ typedef struct ds_option {
     const char *name;
     ds_option_type type;
     size_t offset;            /* of the field in the state */
-    const char *def;          /* default as a user would write it; NULL: none (zero; NAN for a DS_REAL) */
+    const char *def;          /* default as a user would write it; NULL: none (zero; NAN for a DS_REAL, -1
+                               * for a DS_ENUM) */
     double min, max;          /* inclusive, of each number; both 0: no limit; max HUGE_VAL: none above;
                                * min -HUGE_VAL: DS_REALS take inf and -inf too */
     const char *unit;         /* word for the value in help ("F", "epochs"); NULL: by its type. A DS_TEXT

@@ -242,7 +242,7 @@ static int set_score(calibration *c, const calibrate_flags *s, ds_error *e)
         return ds_fail(e, DS_EUSAGE, "-pnorm with confidence %s, expected -confidence pnorm or best",
                        ds_confidence_names[c->score.kind]);
     if (!has_aim(s))
-        ds_model_tell_mean(&c->m);
+        ds_model_tell_threshold(&c->m);
     if (!isnan(s->cost) && c->score.kind != DS_MSP)
         return ds_fail(e, DS_EUSAGE,
                        "-cost with confidence=%s of %s, expected -confidence msp: Chow's rule needs a "
@@ -297,12 +297,40 @@ static int find(calibration *c, const calibrate_flags *s, ds_error *e)
 
 /* ---- the result as keys ---- */
 
-enum { MOST_KEYS = 12 };
+enum { MOST_KEYS = 16 };
 typedef struct keys {
     ds_pair v[MOST_KEYS]; /* a NULL value: take it out */
     int n;
     char numbers[MOST_KEYS][DS_NUMBER_TEXT], rejected[2 * DS_NUMBER_TEXT];
+    char *aim, *weights;
 } keys;
+
+static void keys_clear(keys *k)
+{
+    free(k->aim);
+    free(k->weights);
+}
+
+/* What was asked for, a word that any reader of a cfg leaves whole: "risk=0.02,delta=0.001". */
+static char *aim_text(const calibrate_flags *s)
+{
+    const struct {
+        const char *name;
+        double value;
+    } all[] = {{"risk", s->risk}, {"delta", s->delta}, {"coverage", s->coverage}, {"cost", s->cost}};
+    char *text, number[DS_NUMBER_TEXT];
+    size_t size;
+    FILE *f = ds_memstream(&text, &size);
+    const char *comma = "";
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!isnan(all[i].value)) {
+            fprintf(f, "%s%s=%s", comma, all[i].name, ds_number_text(all[i].value, number));
+            comma = ",";
+        }
+    fputs(s->per_class ? ",per_class" : "", f);
+    fclose(f);
+    return text;
+}
 
 static void add_key(keys *k, const char *key, const char *value)
 {
@@ -339,7 +367,7 @@ static void threshold_keys(keys *k, const calibration *c)
 static void keys_of(keys *k, const calibration *c, const calibrate_flags *s)
 {
     const size_t n = c->found.images - c->found.fitted_on;
-    k->n = 0;
+    *k = (keys){0};
     if (has_aim(s))
         threshold_keys(k, c);
     if (c->strangers.path) {
@@ -350,6 +378,10 @@ static void keys_of(keys *k, const calibration *c, const calibrate_flags *s)
     add_key(k, "rejected", k->rejected);
     if (has_aim(s) || !(ds_model_key(&c->m, "threshold") || ds_model_key(&c->m, "thresholds")))
         add_key(k, "precision", ds_precision_names[ds_net_precision(c->m.net)]);
+    if (has_aim(s)) {
+        add_key(k, "aim", k->aim = aim_text(s));
+        add_key(k, "weights", k->weights = ds_model_weights(&c->m));
+    }
 }
 
 static void print_keys(FILE *f, const keys *k)
@@ -380,7 +412,7 @@ static int write_cfg(calibration *c, const keys *k, ds_error *e)
 static int write_results(calibration *c, const calibrate_flags *s, ds_error *e)
 {
     FILE *f = ds_is_stdout(s->out) ? stderr : stdout;
-    keys k;
+    DS_FINALLY(keys_clear) keys k;
     keys_of(&k, c, s);
     if (s->out)
         DS_TRY(write_cfg(c, &k, e));
@@ -393,12 +425,17 @@ static int write_results(calibration *c, const calibrate_flags *s, ds_error *e)
 }
 
 /* The list of -outliers, and novelty= of CFG, are inputs too. */
-static int keep_strangers(const calibration *c, const ds_strangers_flags *flags, ds_error *e)
+static int keep_strangers(calibration *c, const ds_strangers_flags *flags, int loaders, ds_error *e)
 {
     const char *novelty = ds_model_key(&c->m, "novelty");
     DS_FREED char *folder = ds_path_dir(c->m.cfg->path), *path = ds_path_join(folder, novelty ? novelty : "");
     const char *const files[] = {flags->list, ds_path_exists(path) ? path : novelty};
-    return ds_outputs_keep(&c->outputs, files, sizeof files / sizeof *files, e);
+    const ds_datafile *d = &c->m.data;
+    const char *const known[] = {d->train, d->calib};
+    DS_TRY(ds_outputs_keep(&c->outputs, files, sizeof files / sizeof *files, e));
+    return flags->list ? ds_list_check_apart(d, flags->list, known, sizeof known / sizeof *known,
+                                             ds_loader_threads(loaders), &c->m.notes, e)
+                       : DS_OK;
 }
 
 static int open_network(calibration *c, const calibrate_flags *s, const char *const *operands, ds_error *e)
@@ -407,7 +444,7 @@ static int open_network(calibration *c, const calibrate_flags *s, const char *co
     DS_TRY(ds_model_open(&c->m, operands, DS_CALIB_LIST, &s->run, &c->answers, e));
     DS_TRY(ds_outputs_keep_listed(&c->outputs, d, e));
     DS_TRY(ds_outputs_keep(&c->outputs, (const char *const *)c->answers.paths, c->answers.n, e));
-    DS_TRY(keep_strangers(c, &s->strangers, e));
+    DS_TRY(keep_strangers(c, &s->strangers, s->run.loaders, e));
     if (c->m.with && c->m.with[strcspn(c->m.with, " \t\r\n#")])
         return ds_fail(e, DS_EUSAGE, "-with %s, expected names without blanks and '#', for the cfg",
                        c->m.with);
@@ -474,7 +511,7 @@ static void calibration_clear(calibration *c)
 
 int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
 {
-    calibrate_flags s = {.confidence = -1, .strangers.score = -1};
+    calibrate_flags s = {0};
     DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_calibrate_options, .state = &s};
     DS_FINALLY(calibration_clear) calibration c = {.found = {.temperature = 1, .nll = {NAN, NAN}}};
     DS_TRY(ds_words_read(&w, argc, argv, 3, e));

@@ -195,7 +195,8 @@ static int tell(checking *k, const check_flags *s, ds_error *e)
         DS_TRY(ds_flush_output(e));
     }
     ds_problems_print(&c->problems, stderr);
-    return errors ? ds_fail(e, DS_EINPUT, "a run would fail, expected none of the %d errors above", errors)
+    return errors ? ds_fail(e, DS_EINPUT, "a run would fail: %d error%s above, expected none", errors,
+                            errors == 1 ? "" : "s")
                   : DS_OK;
 }
 

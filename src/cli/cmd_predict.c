@@ -76,7 +76,7 @@ static int predictor_init(predictor *p, ds_model *m, const predict_state *s, ds_
                                .thresholds = own ? r->thresholds : NULL,
                                .novelty_rate = r->novelty_rate};
     if (own)
-        ds_model_tell_mean(m);
+        ds_model_tell_threshold(m);
     DS_TRY(ds_score_check(&p->score, info->logits, info->abstain, e));
     if (ds_score_is_probability(p->score.kind))
         DS_TRY(ds_check_share("threshold", s->threshold, DS_PROBABILITY, e));

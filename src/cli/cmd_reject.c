@@ -80,6 +80,7 @@ typedef struct found {
     ds_answers *rivals; /* n_rivals, those of -compare, in the order of the first list */
     int n_rivals;
     ds_figures figures;
+    char *note; /* where the threshold comes from */
     ds_outputs outputs;
     ds_place json, csv;
 } found;
@@ -181,7 +182,7 @@ static int set_score(found *g, const reject_flags *s, ds_error *e)
         g->of_classes = NULL;
     }
     if (is_own(s) && !(isnan(g->own) && !g->of_classes))
-        ds_model_tell_mean(&g->model);
+        ds_model_tell_threshold(&g->model);
     DS_TRY(ds_score_check(&g->score, info->logits, info->abstain, e));
     return ds_score_is_probability(g->score.kind)
                ? ds_check_share("threshold", s->wish.threshold, DS_PROBABILITY, e)
@@ -274,7 +275,7 @@ static int replicates_of(const found *g, const reject_flags *s)
     return g->lists[0].n > MANY_IMAGES ? FEW : USUAL;
 }
 
-static const char *note_of(const found *g, const reject_flags *s)
+static const char *note_of(found *g, const reject_flags *s)
 {
     if (!isnan(s->wish.risk))
         return "for -risk, chosen on these images: optimistic";
@@ -282,10 +283,14 @@ static const char *note_of(const found *g, const reject_flags *s)
         return "for -coverage, chosen on these images: optimistic";
     if (!isnan(s->wish.threshold))
         return "from -threshold";
-    return isnan(g->own) && !g->of_classes ? NULL : "from the cfg";
+    if (isnan(g->own) && !g->of_classes)
+        return NULL;
+    const char *aim = ds_model_key(&g->model, "aim");
+    g->note = ds_format(aim ? "from the cfg: %s" : "from the cfg", aim);
+    return g->note;
 }
 
-static ds_figures figures_of(const found *g, const reject_flags *s)
+static ds_figures figures_of(found *g, const reject_flags *s)
 {
     ds_wish wish = s->wish;
     wish.threshold = isnan(wish.threshold) ? g->own : wish.threshold;
@@ -395,12 +400,13 @@ static void found_clear(found *g)
         ds_answers_clear(&g->rivals[i]);
     free(g->lists);
     free(g->rivals);
+    free(g->note);
     ds_model_close(&g->model);
 }
 
 int ds_cmd_reject(int argc, char **argv, ds_error *e)
 {
-    reject_flags s = {.confidence = -1, .wish.replicates = -1};
+    reject_flags s = {.wish.replicates = -1};
     DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_reject_options, .state = &s};
     DS_FINALLY(found_clear) found g = {.own = NAN};
     DS_PUSH(g.lists, g.n_lists, (ds_answers){0});

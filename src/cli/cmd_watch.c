@@ -39,13 +39,19 @@ const ds_option ds_watch_options[] = {
     OPT_END,
 };
 
+/* Columns of scores, -1: not there, and of what was made of them. */
+typedef struct columns {
+    int scores[DS_WATCH_COLUMNS], verdict;
+} columns;
+
 typedef struct watcher {
     const watch_flags *flags;
     ds_watch w;
     ds_csv in;
     bool pipe; /* what came counts, whatever follows; of a file all or nothing */
     int lock;
-    int label, prediction, accepted, scores[DS_WATCH_COLUMNS]; /* columns */
+    int label, prediction, accepted; /* columns */
+    columns at;
     double rows;
 } watcher;
 
@@ -64,15 +70,20 @@ static int lock(watcher *p, ds_error *e)
     return DS_OK;
 }
 
-/* An image that could not be read has no number. */
-static bool is_missing(const ds_csv *c, int column)
+/* Score i of a row. An unknown image has no confidence, whether the file gives one or not; *known: an image
+ * that could not be read has no number. */
+static int read_score(const ds_csv *c, const columns *at, int i, double *v, bool *known, ds_error *e)
 {
-    return !*c->fields[column];
+    *known = *c->fields[at->scores[i]];
+    *v = NAN;
+    if (!*known || (i == 0 && at->verdict >= 0 && strcmp(c->fields[at->verdict], "unknown") == 0))
+        return DS_OK;
+    return ds_csv_number(c, at->scores[i], v, e);
 }
 
 typedef struct calibration {
     ds_csv in;
-    int at[DS_WATCH_COLUMNS]; /* columns; novelty need not be there */
+    columns at; /* novelty need not be there */
     double *values[DS_WATCH_COLUMNS];
     size_t n[DS_WATCH_COLUMNS];
 } calibration;
@@ -89,17 +100,18 @@ static int read_rows(calibration *c, const char *path, ds_error *e)
     static const char expected[] = "the column confidence";
     DS_TRY(ds_csv_open(&c->in, path, expected, e));
     for (int i = 0; i < DS_WATCH_COLUMNS; i++)
-        DS_TRY(ds_csv_find(&c->in, ds_watch_columns[i], i ? NULL : expected, &c->at[i], e));
+        DS_TRY(ds_csv_find(&c->in, ds_watch_columns[i], i ? NULL : expected, &c->at.scores[i], e));
+    DS_TRY(ds_csv_find(&c->in, "verdict", NULL, &c->at.verdict, e));
     for (bool more;;) {
         DS_TRY(ds_csv_next(&c->in, &more, e));
         if (!more)
             return DS_OK;
-        for (int i = 0; i < DS_WATCH_COLUMNS && c->at[i] >= 0; i++) {
+        for (int i = 0; i < DS_WATCH_COLUMNS && c->at.scores[i] >= 0; i++) {
             double v;
-            if (is_missing(&c->in, c->at[i]))
-                continue;
-            DS_TRY(ds_csv_number(&c->in, c->at[i], &v, e));
-            DS_PUSH(c->values[i], c->n[i], v);
+            bool known;
+            DS_TRY(read_score(&c->in, &c->at, i, &v, &known, e));
+            if (known)
+                DS_PUSH(c->values[i], c->n[i], v);
         }
     }
 }
@@ -114,7 +126,7 @@ static int read_calibration(const watcher *p, ds_watch_score *scores, ds_error *
     for (int i = 0; i < DS_WATCH_COLUMNS; i++)
         if (c.n[i] > 0)
             ds_watch_score_begin(&scores[i], c.values[i], c.n[i], (uint64_t)p->w.seed);
-        else if (c.at[i] >= 0)
+        else if (c.at.scores[i] >= 0)
             return ds_fail_at(e, DS_EINPUT, path, 0, "has no %s, expected one a line below the header",
                               ds_watch_columns[i]);
     return DS_OK;
@@ -180,8 +192,8 @@ static int find_columns(watcher *p, ds_error *e)
         DS_TRY(find_labels(p, e));
     for (int i = 0; i < DS_WATCH_COLUMNS; i++)
         if (p->w.scores[i].calib > 0)
-            DS_TRY(ds_csv_find(&p->in, ds_watch_columns[i], "it as in the calibration", &p->scores[i], e));
-    return DS_OK;
+            DS_TRY(ds_csv_find(&p->in, ds_watch_columns[i], "it as in the calibration", &p->at.scores[i], e));
+    return ds_csv_find(&p->in, "verdict", NULL, &p->at.verdict, e);
 }
 
 static void announce(const watcher *p, const char *what)
@@ -211,11 +223,11 @@ static int take_scores(watcher *p, ds_error *e)
     const int shares = ds_watch_scores(w);
     for (int i = 0; i < DS_WATCH_COLUMNS; i++) {
         double v;
-        if (w->scores[i].calib == 0 || is_missing(&p->in, p->scores[i]))
-            continue;
-        DS_TRY(ds_csv_number(&p->in, p->scores[i], &v, e));
-        if (ds_watch_score_add(&p->w.scores[i], v, (uint64_t)w->seed, w->alpha / shares,
-                               w->run_length * shares))
+        bool known = w->scores[i].calib > 0;
+        if (known)
+            DS_TRY(read_score(&p->in, &p->at, i, &v, &known, e));
+        if (known && ds_watch_score_add(&p->w.scores[i], v, (uint64_t)w->seed, w->alpha / shares,
+                                        w->run_length * shares))
             announce(p, i ? "novelty has changed since the calibration"
                           : "confidences have changed since the calibration");
     }

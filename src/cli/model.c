@@ -6,6 +6,7 @@
 #include "data/lines.h"
 #include "data/loader.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,10 +126,24 @@ static int choose_mean(ds_model *m, const char *weights, const ds_run_flags *fla
                       "with=%s, expected pairs of CFG and WEIGHTS, names without commas", m->with);
 }
 
-void ds_model_tell_mean(ds_model *m)
+char *ds_model_weights(const ds_model *m)
+{
+    return ds_format("%016" PRIx64, ds_net_weights_hash(m->net));
+}
+
+void ds_model_tell_threshold(ds_model *m)
 {
     const char *views = ds_model_key(m, "views"), *with = ds_model_key(m, "with");
-    if (m->other_mean && (ds_model_key(m, "threshold") || ds_model_key(m, "thresholds")))
+    const char *then = ds_model_key(m, "weights");
+    DS_FREED char *now = ds_model_weights(m);
+    if (!ds_model_key(m, "threshold") && !ds_model_key(m, "thresholds"))
+        return;
+    if (then && strcmp(then, now) != 0)
+        ds_note(&m->notes,
+                "warning: %s: the threshold was found with other weights than these: its promise holds for "
+                "those alone (`calibrate` finds one for these)",
+                m->cfg->path);
+    if (m->other_mean)
         ds_note(&m->notes,
                 "warning: %s: the threshold is one of views=%s%s%s, not of %d views by %d networks",
                 m->cfg->path, views ? views : "1", with ? " with=" : "", with ? with : "", m->all.views,

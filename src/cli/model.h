@@ -42,8 +42,11 @@ void ds_model_close(ds_model *m);
 int ds_model_read_list(const ds_model *m, const char *list, bool labelled, ds_answers *a, ds_error *e);
 /* The value of a key of [reject], NULL: it is not there. */
 const char *ds_model_key(const ds_model *m, const char *key);
-/* A warning where the threshold in the cfg, which is to be used, was made for another mean of answers. */
-void ds_model_tell_mean(ds_model *m);
+/* Hash of the parameters, for [reject] weights=. Fresh memory. */
+char *ds_model_weights(const ds_model *m);
+/* Warnings where the threshold in the cfg, which is to be used, was found for another mean of answers, or
+ * with other weights. */
+void ds_model_tell_threshold(ds_model *m);
 
 /* One pass of the networks over the images. how: its score, top and keep_logits. */
 int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, ds_answers *a, ds_error *e);

@@ -105,10 +105,12 @@ static void score(const ds_novelty *v, ds_novelty_kind kind, ds_answers *a)
         a->confidences[i] = -a->confidences[i];
 }
 
-/* The one that tells both halves apart best. */
+/* The one that tells both halves apart best; where joint, which knows strangers of all kinds, is behind it by
+ * chance perhaps, joint. Variance of an AUROC of m and n images: at most A (1 - A) / min(m, n) (Birnbaum &
+ * Klose 1957). */
 static void choose(ds_strangers *s, ds_answers *known, ds_answers *strange, ds_calibration_novelty *found)
 {
-    double best = -1;
+    double best = -1, joint = 0;
     for (int k = 0; k < DS_NOVELTIES; k++) {
         const ds_score as = {(ds_confidence)(k - DS_NOVELTY_CONFIDENCES), 1, 2};
         if (k >= DS_NOVELTY_CONFIDENCES &&
@@ -121,7 +123,10 @@ static void choose(ds_strangers *s, ds_answers *known, ds_answers *strange, ds_c
         if (auroc > best)
             s->novelty.kind = (ds_novelty_kind)k;
         best = fmax(best, auroc);
+        joint = k == DS_JOINT ? auroc : joint;
     }
+    if (best - joint < 2 * sqrt(joint * (1 - joint) / fmin((double)known->n, (double)strange->n)))
+        s->novelty.kind = DS_JOINT;
 }
 
 int ds_strangers_rank(ds_strangers *s, ds_answers *a, size_t n, ds_calibration_novelty *found, ds_error *e)

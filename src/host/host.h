@@ -104,8 +104,9 @@ double ds_net_alpha(const ds_net *net, int epoch);
 
 /* ---- time ---- */
 
-/* Seconds that a layer took since ds_net_profile_start, all passes together, in training those of ds_net_train
- * alone. A backend may compute a layer together with the one before, which then has the time of both. */
+/* Seconds that a layer took since ds_net_profile_start, all passes together, in training those of
+ * ds_net_train alone. A backend may compute a layer together with the one before, which then has the time of
+ * both. */
 typedef struct ds_layer_time {
     double forward, backward;
 } ds_layer_time;

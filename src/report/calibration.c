@@ -127,18 +127,33 @@ static void novelty(FILE *f, const ds_calibration_novelty *n)
         fprintf(f, "%-16s %zu images, %zu features each: ", "  learnt from", n->trained, n->features);
         ds_put_line(f, "", n->train);
     }
-    fprintf(f, "%-16s %s%s\n", "  score", n->score,
-            n->n_candidates ? " (highest AUROC of half of the outliers)" : "");
+    const char *why = n->n_candidates == 0 ? ""
+                      : strcmp(n->score, "joint") == 0
+                          ? " (no other is surely better for half of the outliers)"
+                          : " (highest AUROC of half of the outliers)";
+    fprintf(f, "%-16s %s%s\n", "  score", n->score, why);
     for (int i = 0; i < n->n_candidates; i++)
         fprintf(f, "    %-12s %.6f\n", n->candidates[i].name, n->candidates[i].aurc);
     if (n->outliers)
         fprintf(f, "%-16s %zu of the other %zu are unknown (%.2f %%), AUROC %.6f\n", "  outliers", n->found,
                 n->outliers, 100 * (double)n->found / (double)n->outliers, n->auroc);
+    if (n->n_candidates && strcmp(n->score, "joint") != 0)
+        fputs(
+            "the score was chosen for strangers like these outliers alone: others may pass, which joint (the "
+            "default) would find\n",
+            f);
+    if (n->chosen_on)
+        fprintf(f, "%zu calibration images helped to choose the score, %zu others are the ranks\n",
+                n->chosen_on, n->ranked);
+    /* for given ranks the share is a draw of Beta(ranks, ranked + 1 - ranks) */
+    const double mean = (double)n->ranks / (double)(n->ranked + 1);
     fprintf(f,
             "an image of the same kind as the calibration images is called unknown with probability at most "
-            "%s: when it "
-            "is among the %zu strangest of %zu, itself and the %zu that the score was ranked on\n",
-            ds_percent_text(n->rate, false, rate), n->ranks, n->ranked + 1, n->ranked);
+            "%s, over the draw of these images and of it: when it is among the %zu strangest of %zu, itself "
+            "and the %zu that the score was ranked on; the share of a long series differs from one draw of "
+            "them to the next (standard deviation %.2f points)\n",
+            ds_percent_text(n->rate, false, rate), n->ranks, n->ranked + 1, n->ranked,
+            100 * sqrt(mean * (1 - mean) / ((double)n->ranked + 2)));
 }
 
 static void promise(FILE *f, const ds_calibration *c)

@@ -26,9 +26,9 @@ typedef struct ds_audit {
 } ds_audit;
 
 /* checkpoint: a BASE.ckpt of `classifier train`. truth: a list of the same images, PATH<tab>LABEL, or NULL.
- * The score is minus the mean margin over the epochs (see ds_records), which found more than the share of wrong
- * epochs and than the soft labels of target=ema (bench/label_noise.md). DS_EINPUT: a checkpoint of another cfg
- * or another list, a truth without an image. */
+ * The score is minus the mean margin over the epochs (see ds_records), which found more than the share of
+ * wrong epochs and than the soft labels of target=ema (bench/label_noise.md). DS_EINPUT: a checkpoint of
+ * another cfg or another list, a truth without an image. */
 int ds_audit_run(ds_audit *a, const char *data, const char *cfg, const char *checkpoint, const char *truth,
                  ds_notes *notes, ds_error *e);
 void ds_audit_clear(ds_audit *a);

@@ -383,7 +383,8 @@ static int find_run(ds_job *job, ds_error *e)
     DS_TRY(ds_folder_check_name(job, e));
     DS_TRY(s->resume ? ds_folder_find(job, e) : DS_OK);
     if (s->resume && !job->folder)
-        ds_note(s->notes, "note: no run of %s in %s to go on with: one begins", job->base, job->data.backup);
+        ds_note(s->notes, "note: no run %s in %s to go on with: one begins", s->name ? s->name : job->base,
+                job->data.backup);
     DS_TRY(job->folder ? ds_checkpoint_open(job, e) : DS_OK);
     if (keeps_out(job))
         keep_out(job);

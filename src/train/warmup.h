@@ -27,6 +27,6 @@ typedef struct ds_warmup {
 ds_warmup ds_warmup_begin(int asked, int epochs);
 /* Epoch `epoch`, counted from 1, is complete. nll: of images that the network does not train on, whose labels
  * are as wrong as the others'; NAN: there are none. loss: in training. Means of two epochs count: the warm-up
- * ends when that of the nll has had no new low for two epochs, and is not below that of the loss: where it is,
- * the nll still falls behind its noise (bench/label_noise.md). True: it ends with this epoch. */
+ * ends when that of the nll has had no new low for two epochs, and is not below that of the loss: where it
+ * is, the nll still falls behind its noise (bench/label_noise.md). True: it ends with this epoch. */
 bool ds_warmup_epoch(ds_warmup *w, int epoch, double nll, double loss);

@@ -40,7 +40,8 @@ expect_out '^images +60, all for the threshold$'
 expect_out '^with probability at least 95 % over the draw of the calibration images, the error rate among accepted images of the same kind is at most 30 %$'
 expect_out '^threshold +[01]\.[0-9]+$'
 accepted=$(figure coverage 3 | tr -d '(')
-[ "$(sed -n '/^\[reject\]$/,$p' "$T/out" | tr '\n' ' ')" = "[reject] threshold=$(figure threshold 1) confidence=msp rejected=$((60 - accepted)),60 precision=f32 " ] ||
+weights=$(grep -oE '^weights=[0-9a-f]{16}$' "$T/out" | cut -d= -f2)
+[ "$(sed -n '/^\[reject\]$/,$p' "$T/out" | tr '\n' ' ')" = "[reject] threshold=$(figure threshold 1) confidence=msp rejected=$((60 - accepted)),60 precision=f32 aim=risk=0.3,delta=0.05 weights=$weights " ] ||
     complain "$(cat "$T/out")"
 threshold=$(figure threshold 1)
 errors=$(figure 'selective risk' 3 | tr -d '(')
@@ -52,11 +53,23 @@ expect_status 0
 expect_quiet
 expect_out "^written to $T/new.cfg\$"
 [ "$(figure threshold 1)" = "$threshold" ] || complain "another threshold"
-{ cat "$T/plain.cfg"; printf '[reject]\nthreshold=%s\nconfidence=msp\nrejected=%s,60\nprecision=f32\n' "$threshold" $((60 - accepted)); } >"$T/expected.cfg"
+{ cat "$T/plain.cfg"; printf '[reject]\nthreshold=%s\nconfidence=msp\nrejected=%s,60\nprecision=f32\naim=risk=0.3,delta=0.05\nweights=%s\n' "$threshold" $((60 - accepted)) "$weights"; } >"$T/expected.cfg"
 expect_same "$T/new.cfg" "$T/expected.cfg"
 expect_accepted "$T/new.cfg" "$accepted" "$errors"
 at_most 1 "$accepted" && at_most "$accepted" 59 || complain "$accepted of 60 accepted: the case shows nothing"
 awk -F, -v t="$threshold" 'NR > 1 && ($4 >= t) != $5 { bad = 1 } END { exit bad }' "$T/rows.csv" || complain "not cut at the threshold"
+end
+
+begin "a threshold that was found with other weights is a warning"
+run "$D" classifier reject "$again" "$T/new.cfg" "$W"
+expect_quiet
+expect_out "^threshold +$threshold \(from the cfg: risk=0\.3,delta=0\.05\)\$"
+sed "s/^weights=.*/weights=0123456789abcdef/" "$T/new.cfg" >"$T/others.cfg"
+for command in reject predict; do
+    run "$D" classifier $command "$again" "$T/others.cfg" "$W" $([ $command = reject ] || echo "-list $T/idx/calib.list")
+    expect_status 0
+    expect_err '^warning: .*others\.cfg: the threshold was found with other weights than these'
+done
 end
 
 begin "-out -: the cfg alone on standard output"
@@ -76,8 +89,8 @@ for score in msp margin entropy gini maxlogit energy pnorm; do
     at_most 30 "$(figure coverage 3 | tr -d '(')" || complain "$score: fewer than half accepted"
     [ $score = pnorm ] && p=pnorm_p=3 || p=
     { sed '/^\[reject\]/,$d' "$T/own.cfg"
-      printf '[reject]\n# mine\n confidence = %s\n%stemperature=1.5\nthreshold=%s\nrejected=%s,60\nprecision=f32\n# end\n' "$score" "${p:+$p
-}" "$(figure threshold 1)" "$(figure 'reject rate' 3 | tr -d '(')"; } >"$T/expected2.cfg"
+      printf '[reject]\n# mine\n confidence = %s\n%stemperature=1.5\nthreshold=%s\nrejected=%s,60\nprecision=f32\naim=coverage=0.5\nweights=%s\n# end\n' "$score" "${p:+$p
+}" "$(figure threshold 1)" "$(figure 'reject rate' 3 | tr -d '(')" "$weights"; } >"$T/expected2.cfg"
     expect_same "$T/new.cfg" "$T/expected2.cfg"
     expect_accepted "$T/new.cfg" "$(figure coverage 3 | tr -d '(')" "$(figure 'selective risk' 3 | tr -d '(')"
 done
@@ -134,7 +147,7 @@ begin "CRLF, and a stock [cost] at the end"
 { cat "$T/plain.cfg"; printf '[cost]\ntype=sse\n'; } | sed 's/$/\r/' >"$T/plain2.cfg"
 run "$D" classifier calibrate "$data" "$T/plain2.cfg" "$W" -risk 0.3 -delta 0.05 -out "$T/new.cfg"
 expect_status 0
-{ cat "$T/plain.cfg"; printf '# [cost]\n# type=sse\n\n[reject]\nthreshold=%s\nconfidence=msp\nrejected=%s,60\nprecision=f32\n' "$threshold" $((60 - accepted)); } | sed 's/$/\r/' >"$T/expected2.cfg"
+{ cat "$T/plain.cfg"; printf '# [cost]\n# type=sse\n\n[reject]\nthreshold=%s\nconfidence=msp\nrejected=%s,60\nprecision=f32\naim=risk=0.3,delta=0.05\nweights=%s\n' "$threshold" $((60 - accepted)) "$weights"; } | sed 's/$/\r/' >"$T/expected2.cfg"
 expect_same "$T/new.cfg" "$T/expected2.cfg"
 end
 
@@ -173,7 +186,7 @@ for line in open(sys.argv[3]):
 assert open(sys.argv[3]).read()
 END
 run "$D" classifier reject "$again" "$T/new.cfg" "$W" -classes -json "$T/new.json" -report "$T/page"
-expect_out '^threshold +one of each class \(from the cfg\)$'
+expect_out '^threshold +one of each class \(from the cfg: risk=0\.45,delta=0\.3,per_class\)$'
 expect_out '^classes at the thresholds$'
 python3 -c 'import json, sys
 v = json.load(open(sys.argv[1]))

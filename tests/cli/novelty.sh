@@ -45,7 +45,7 @@ expect_quiet
 expect_out '^images +60, all for novelty$'
 expect_out '^  learnt from +80 images, 16 features each: '
 expect_out '^  score +joint$'
-expect_out 'is called unknown with probability at most 10 %: when it is among the 6 strangest of 61, itself and the 60 that'
+expect_out 'is called unknown with probability at most 10 %, over the draw of these images and of it: when it is among the 6 strangest of 61, itself and the 60 that.*standard deviation 3\.7[0-9] points'
 expect_file "$T/new.novelty"
 { cat "$T/plain.cfg"; printf '[reject]\nnovelty=new.novelty\nnovelty_rate=0.1\nrejected=5,60\nprecision=f32\n'; } >"$T/expected.cfg"
 expect_same "$T/new.cfg" "$T/expected.cfg"
@@ -125,12 +125,22 @@ end
 begin "-outliers: one half chooses the score, the other is told"
 calibrate -novelty 0.1 -outliers "$T/chess.list" -out "$T/chosen.cfg"
 expect_status 0
-expect_out '^  score +[a-z]+ \(highest AUROC of half of the outliers\)$'
+expect_out '^  score +joint \(no other is surely better for half of the outliers\)$'
 for score in joint mahalanobis relative msp energy; do
     expect_out "^    $score +[01]\.[0-9]{6}\$"
 done
 expect_out '^  outliers +20 of the other 20 are unknown \(100\.00 %\), AUROC 1\.000000$'
+expect_out '^30 calibration images helped to choose the score, 30 others are the ranks$'
 expect_out 'among the 3 strangest of 31'
+end
+
+begin "-outliers: images of train= and calib= are none"
+for list in train calib; do
+    calibrate -novelty 0.1 -outliers "$T/idx/$list.list" -out "$T/chosen2.cfg"
+    expect_status 1
+    expect_err "^error: .*$list\.list"
+    expect_no_file "$T/chosen2.cfg"
+done
 end
 
 begin "-novelty-score: each, and a network with an output to abstain"

@@ -56,6 +56,9 @@ for command in reject predict; do
     expect_status 0
     expect_err "^warning: .*other.cfg: the threshold was found with precision bf16, the answers are computed with f32"
 done
+sed '/^precision=/d' "$T/found.cfg" >"$T/silent.cfg" # says nothing of a precision: bfloat16 is no other
+run "$D" classifier reject "$data" "$T/silent.cfg" "$T/auto/auto.weights" -precision auto
+! grep -q 'the threshold was found' "$T/err" || show err
 end
 
 begin "precision= of another word names those that there are"

@@ -85,6 +85,20 @@ expect_out '^novelty +of 990 images'
 expect_out '^change +no evidence of any'
 end
 
+begin "an unknown image has no confidence, whether the file gives one or not"
+scores 500 1 | awk -F, -v OFS=, 'NR == 1 { print $0, "verdict"; next } { v = NR % 5 ? "accepted" : "unknown"; print $0, v }' >"$T/with.csv"
+awk -F, -v OFS=, 'NR > 1 && $NF == "unknown" && $4 != "" { $4 = "nan" } { print }' "$T/with.csv" >"$T/without.csv"
+cmp -s "$T/with.csv" "$T/without.csv" && complain "both are the same"
+for calib in with without; do
+    for stream in with without; do
+        watch "$T/unknown.$calib.$stream" -calib "$T/$calib.csv" "$T/$stream.csv"
+        expect_status 0
+        sed 's/with\(out\)*//g' "$T/out" >"$T/unknown.$calib.$stream.out"
+        expect_same "$T/unknown.$calib.$stream.out" "$T/unknown.with.with.out"
+    done
+done
+end
+
 begin "other confidences: an alarm of change, which says that it is not one of harm"
 watch "$T/shifted" -calib "$T/calib.csv" "$T/shifted.csv"
 expect_error 4 'an alarm was raised'
