@@ -40,7 +40,7 @@ static void emu_yield(void)
 {
     swapcontext(&emu.now->context, &emu.main);
 }
-static void emu_resume(fiber *f)
+static __attribute__((noinline)) void emu_resume(fiber *f)
 {
     swapcontext(&emu.main, &f->context);
 }
@@ -51,7 +51,7 @@ static void emu_yield(void)
     if (!_setjmp(emu.now->here))
         _longjmp(emu.back, 1);
 }
-static void emu_resume(fiber *f)
+static __attribute__((noinline)) void emu_resume(fiber *f)
 {
     if (_setjmp(emu.back))
         return;
@@ -81,6 +81,15 @@ static void emu_start(void)
     emu_yield();
 }
 
+static __attribute__((noinline)) void emu_prepare(fiber *f, char *stack, size_t size)
+{
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = stack;
+    f->context.uc_stack.ss_size = size;
+    f->context.uc_link = &emu.main;
+    makecontext(&f->context, emu_start, 0);
+}
+
 /* Without barriers: one thread after the other. */
 static void emu_plain(void (*body)(const void *), int nb, int nt, const void *args)
 {
@@ -106,11 +115,7 @@ static void emu_launch(void (*body)(const void *), int nb, int nt, size_t bytes,
     }
     for (int i = 0; i < n; i++) {
         all[i].block = &blocks[i / nt], all[i].tid = i % nt, all[i].bid = i / nt;
-        getcontext(&all[i].context);
-        all[i].context.uc_stack.ss_sp = stacks + (size_t)i * STACK;
-        all[i].context.uc_stack.ss_size = STACK;
-        all[i].context.uc_link = &emu.main;
-        makecontext(&all[i].context, emu_start, 0);
+        emu_prepare(&all[i], stacks + (size_t)i * STACK, STACK);
     }
     for (int live = n; live;)
         for (int i = live = 0; i < n; i++)
