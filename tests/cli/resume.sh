@@ -65,7 +65,7 @@ adam_cfg "$net" >"$adam"
 
 # ---- the same bits ----
 
-for kind in blend ema abstain elr gambler selective adam average swa unequal auto; do
+for kind in ${KINDS:-ema abstain adam swa auto}; do # all of them: see check-long in Makefile
     begin "killed and resumed, $kind: weights and results of a run that was never stopped"
     cfg=$T/$kind.cfg
     case $kind in
