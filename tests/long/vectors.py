@@ -8,7 +8,7 @@ import collections, os, random, re, subprocess, sys, tempfile
 
 READERS = {"sat_": ["sat"], "conf": ["select", "reject"], "metr": ["select"], "cali": ["select", "temperature"], "boun": ["bounds"], "gamb": ["gambler"],
            "sele": ["selective"], "nove": ["novelty"]}
-INPUTS = {"conf", "logits", "labels", "index"}
+INPUTS = {"conf", "logits", "labels", "index", "classes", "x", "test", "coverage", "selective_lambda"}
 tests, rng = sys.argv[1], random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
 
 
