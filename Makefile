@@ -147,7 +147,6 @@ check-long: all $(UNIT)
 	sh tests/long/demo.sh
 	sh tests/long/kill.sh
 	sh tests/long/steady.sh
-	KINDS="blend ema abstain elr gambler selective adam average swa unequal auto" sh tests/run.sh tests/cli/resume.sh
 	python3 tests/long/vectors.py $(BUILD)/tests
 	sh tests/long/coverage.sh
 	$(if $(WITH_ONEDNN),sh tests/long/stock.sh $(BUILD)/tests/test_onednn_nets)

@@ -45,6 +45,8 @@ int ds_file_read(const char *path, const char *what, unsigned char **bytes, size
 {
     struct stat st = {0};
     FILE *f = fopen(path, "rb");
+    if (!f && errno == ENOMEM)
+        return ds_fail_at(e, DS_ENOMEM, path, 0, "out of memory");
     if (!f)
         return ds_fail_at(e, DS_EIO, path, 0, "cannot open: %s, expected %s", strerror(errno), what);
     if (fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode)) {

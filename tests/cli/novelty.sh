@@ -14,18 +14,27 @@ tiny_cfg "$T/plain.cfg" 1 3 '[softmax]\n' &&
     exit 1
 }
 W=$T/idx/backup/plain.weights
-# strangers: 40 chessboards, some darker than others
-mkdir "$T/chess"
-python3 - "$T/chess" <<'END' || exit 1
-import struct, sys, zlib
+# strangers: 40 chessboards, some darker than others; 80 images between two classes, whose features are known
+mkdir "$T/chess" "$T/mixed"
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests/cli python3 - "$T" <<'END' || exit 1
+import random, struct, sys, zlib
+from tiny import pixel
+rng = random.Random(5)
 def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-for i in range(40):
-    rows = b"".join(b"\0" + bytes((200 + i) * ((x + y) % 2) for x in range(8)) for y in range(8))
-    open("%s/%02d.png" % (sys.argv[1], i), "wb").write(b"\x89PNG\r\n\x1a\n" +
+def write(name, value):
+    rows = b"".join(b"\0" + bytes(min(255, max(0, int(value(x, y)))) for x in range(8)) for y in range(8))
+    open("%s/%s.png" % (sys.argv[1], name), "wb").write(b"\x89PNG\r\n\x1a\n" +
         chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+for i in range(40):
+    write("chess/%02d" % i, lambda x, y: (200 + i) * ((x + y) % 2))
+for i in range(80):
+    a, b = rng.sample(range(3), 2)
+    write("mixed/%02d" % i, lambda x, y: 60 + 60 * (pixel(a, x, y, 8, 8) + pixel(b, x, y, 8, 8)) + rng.gauss(0, 90))
 END
-ls "$T"/chess/*.png >"$T/chess.list"
+for kind in chess mixed; do
+    ls "$T/$kind"/*.png >"$T/$kind.list"
+done
 
 calibrate() {
     run "$D" classifier calibrate "$data" "$T/plain.cfg" "$W" "$@"
@@ -132,6 +141,13 @@ done
 expect_out '^  outliers +20 of the other 20 are unknown \(100\.00 %\), AUROC 1\.000000$'
 expect_out '^30 calibration images helped to choose the score, 30 others are the ranks$'
 expect_out 'among the 3 strangest of 31'
+end
+
+begin "-outliers that joint does not tell choose another score, which is said to be for them alone"
+calibrate -novelty 0.1 -outliers "$T/mixed.list" -out "$T/chosen.cfg"
+expect_status 0
+expect_out '^  score +(msp|margin|entropy|gini) \(highest AUROC of half of the outliers\)$'
+expect_out '^the score was chosen for strangers like these outliers alone: others may pass'
 end
 
 begin "-outliers: images of train= and calib= are none"

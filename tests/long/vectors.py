@@ -4,11 +4,11 @@ read the file, and counts what none of them notices. Inputs that no result depen
 
 vectors.py FOLDER-OF-TESTS [SEED]
 """
-import collections, os, random, re, subprocess, sys, tempfile
+import collections, math, os, random, re, subprocess, sys, tempfile
 
 READERS = {"sat_": ["sat"], "conf": ["select", "reject"], "metr": ["select"], "cali": ["select", "temperature"], "boun": ["bounds"], "gamb": ["gambler"],
            "sele": ["selective"], "nove": ["novelty"]}
-INPUTS = {"conf", "logits", "labels", "index", "classes", "x", "test", "coverage", "selective_lambda"}
+INPUTS = {"conf", "logits", "labels", "index", "classes", "x", "coverage", "selective_lambda"}
 tests, rng = sys.argv[1], random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 1)
 
 
@@ -22,7 +22,7 @@ def corrupted(item, value):
         return "0.5"
     if re.fullmatch(r"-?\d+", value):
         return str(int(value) + (1 if value == "0" else rng.choice((-1, 1))))
-    return repr(rng.random() if item == "conf" else float(value) * 1.001 + (0.001 if abs(float(value)) < 1 else 0))
+    return repr(rng.random() if item == "conf" else float(value) * 1.001 + (math.copysign(0.001, float(value)) if abs(float(value)) < 1 else 0))
 
 
 def main():

@@ -110,3 +110,24 @@ static inline void check_gradient(const char *name, const char *options, int inp
     }
     free(text);
 }
+
+/* The options, lines 11, 12, … of x.cfg, whose section begins in line 10, are refused in `line`, with `part` in
+ * the message; training on `samples` images for `epochs`. */
+static inline void refused(const char *name, const char *options, int inputs, size_t samples, int epochs,
+                           int line, const char *part)
+{
+    ds_pair pairs[8];
+    char *text;
+    const int n = pairs_of(options, 11, pairs, &text);
+    ds_notes notes = {0};
+    ds_error e = {0};
+    ds_instance it = {.layer = ds_layer_find(name),
+                      .setup = {.inputs = inputs, .samples = samples, .epochs = epochs, .notes = &notes}};
+    assert_int_not_equal(ds_instance_init(&it, pairs, n, "x.cfg", 10, &e), 0);
+    assert_null(it.state);
+    assert_string_equal(e.file, "x.cfg");
+    if (e.line != line || !strstr(e.text, part))
+        fail_msg("'%s': line %d: %s", options, e.line, e.text);
+    ds_notes_clear(&notes);
+    free(text);
+}

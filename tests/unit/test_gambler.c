@@ -137,24 +137,14 @@ static void extreme_logits(void **state)
     ds_instance_release(&t.it);
 }
 
-static void refused(ds_pair pair, int inputs, const char *part)
-{
-    ds_error e = {0};
-    ds_instance it = {.layer = ds_layer_find("gambler"),
-                      .setup = {.inputs = inputs, .samples = 9, .epochs = 5}};
-    assert_int_equal(ds_instance_init(&it, &pair, 1, "x.cfg", 2, &e), DS_EINPUT);
-    if (e.line != pair.line || !strstr(e.text, part))
-        fail_msg("line %d: %s", e.line, e.text);
-}
-
 static void errors(void **state)
 {
     (void)state;
-    refused((ds_pair){"reward", "1", 3}, 5, "reward=1");
-    refused((ds_pair){"reward", "nan", 3}, 5, "reward=nan");
-    refused((ds_pair){"rewards", "2", 3}, 5, "did you mean 'reward'");
-    refused((ds_pair){"warmup_epochs", "5", 3}, 5, "5 epochs and warmup_epochs=5");
-    refused((ds_pair){"warmup_epochs", "0", 2}, 2, "1 classes, expected 2 or more");
+    refused("gambler", "reward=1", 5, 9, 5, 11, "reward=1");
+    refused("gambler", "reward=nan", 5, 9, 5, 11, "reward=nan");
+    refused("gambler", "rewards=2", 5, 9, 5, 11, "did you mean 'reward'");
+    refused("gambler", "warmup_epochs=5", 5, 9, 5, 11, "5 epochs and warmup_epochs=5");
+    refused("gambler", "warmup_epochs=0", 2, 9, 5, 10, "1 classes, expected 2 or more");
 }
 
 int main(void)

@@ -50,7 +50,7 @@ static void check_scores(const ds_novelty *v, const vec_file *f, ds_novelty_kind
     for (int i = 0; i < expected->n; i++) {
         double got = scores[i];
         if (!(fabs(got - expected->v[i]) <=
-              2e-4 * (1 + fabs(vec_get(f, "mahalanobis")->v[i]) + fabs(expected->v[i]))))
+              2e-5 * (1 + fabs(vec_get(f, "mahalanobis")->v[i]) + fabs(expected->v[i]))))
             fail_msg("%s, %s of row %d: %.9g, expected %.9g", vec_case(f), ds_novelty_names[kind], i, got,
                      expected->v[i]);
     }

@@ -70,18 +70,6 @@ static void near_all(const float *got, const vec_item *want, double relative)
         near(got[i], want->v[i], relative);
 }
 
-static void refused(const char *name, const char *options, int inputs, size_t samples, int epochs, int line,
-                    const char *part)
-{
-    bench *t = open_layer(name, options, inputs, samples, epochs);
-    assert_int_not_equal(t->rc, 0);
-    assert_null(t->it.state);
-    assert_string_equal(t->e.file, "x.cfg");
-    if (t->e.line != line || !strstr(t->e.text, part))
-        fail_msg("'%s': line %d: %s", options, t->e.line, t->e.text);
-    close_layer(t);
-}
-
 /* ---- reference vectors ---- */
 
 static void integers(const vec_item *v, int *out)

@@ -169,26 +169,17 @@ static void room(void **state)
     ds_instance_release(&t.it);
 }
 
-static void refused(ds_pair pair, int inputs, const char *part)
-{
-    ds_error e = {0};
-    ds_instance it = {.layer = ds_layer_find("selective"),
-                      .setup = {.inputs = inputs, .samples = 9, .epochs = 5}};
-    assert_int_equal(ds_instance_init(&it, &pair, 1, "x.cfg", 2, &e), DS_EINPUT);
-    if (e.line != pair.line || !strstr(e.text, part))
-        fail_msg("line %d: %s", e.line, e.text);
-}
-
 static void errors(void **state)
 {
     (void)state;
-    refused((ds_pair){"coverage", "0", 3}, 5, "coverage=0");
-    refused((ds_pair){"coverage", "1.1", 3}, 5, "coverage=1.1");
-    refused((ds_pair){"lambda", "-1", 3}, 5, "lambda=-1");
-    refused((ds_pair){"alpha", "2", 3}, 5, "alpha=2");
-    refused((ds_pair){"auxilary", "1", 3}, 5, "did you mean 'auxiliary'");
-    refused((ds_pair){"auxiliary", "1", 3}, 6, "6 numbers come in, expected two for each class and one");
-    refused((ds_pair){"auxiliary", "0", 2}, 2, "1 classes, expected 2 or more");
+    refused("selective", "coverage=0", 5, 9, 5, 11, "coverage=0");
+    refused("selective", "coverage=1.1", 5, 9, 5, 11, "coverage=1.1");
+    refused("selective", "lambda=-1", 5, 9, 5, 11, "lambda=-1");
+    refused("selective", "alpha=2", 5, 9, 5, 11, "alpha=2");
+    refused("selective", "auxilary=1", 5, 9, 5, 11, "did you mean 'auxiliary'");
+    refused("selective", "auxiliary=1", 6, 9, 5, 11,
+            "6 numbers come in, expected two for each class and one");
+    refused("selective", "auxiliary=0", 2, 9, 5, 10, "1 classes, expected 2 or more");
 }
 
 int main(void)
