@@ -4,7 +4,7 @@
  *   train N    of each convolution the output, the gradient of the weights, and (but for those of the network's input) that of the input
  *   infer N    of each the output
  *
- * Each is computed by the faster of oneDNN's algorithms, direct or Winograd, as measured here first. Their inputs and outputs stay in
+ * Each is computed by the fastest of the algorithms, direct, Winograd or a matrix product, as measured here first (-v: their times). Their inputs and outputs stay in
  * oneDNN's blocked layout (the network's input in Darknet's), the weights in that of the algorithm: no layout is changed. All share an
  * array of inputs, one of outputs and one of gradients: what lies in the cache is there for the next. */
 #include "base/text.h"
@@ -21,8 +21,7 @@
 #include <sys/mman.h>
 
 typedef struct task {
-    ds_conv *conv;
-    bool winograd;
+    ds_conv *conv; /* by spec.algorithm */
     ds_conv_spec spec;
     float *weights; /* the convolution's or their gradient; owned */
 } task;
@@ -151,10 +150,12 @@ static int list_all(const ds_bench *b, work *w, bool train, ds_error *e)
 
 /* ---- choosing ---------------------------------------------------------------------------------------------- */
 
-/* Both algorithms of all tasks are made, to know how much memory they need. */
-typedef struct pair {
-    ds_conv *direct, *winograd; /* NULL: oneDNN has it not */
-} pair;
+enum { ALGORITHMS = DS_CONV_LOWERED + 1 };
+
+/* All algorithms of all tasks are made, to know how much memory they need. */
+typedef struct rivals {
+    ds_conv *by[ALGORITHMS]; /* NULL: oneDNN has it not */
+} rivals;
 
 static void measure_room(work *w, const ds_conv_spec *s, const ds_conv *c)
 {
@@ -163,20 +164,18 @@ static void measure_room(work *w, const ds_conv_spec *s, const ds_conv *c)
     larger(&w->scratch_bytes, ds_conv_scratch_bytes(c));
 }
 
-static int make_pair(ds_dnnl *d, work *w, const ds_conv_spec *spec, pair *p, ds_error *e)
+static int make_rivals(ds_dnnl *d, work *w, const ds_conv_spec *spec, rivals *r, ds_error *e)
 {
     ds_conv_spec s = *spec;
-    s.winograd = true;
-    if (ds_conv_new(d, &s, &p->winograd, NULL))
-        p->winograd = NULL;
-    s.winograd = false;
-    if (ds_conv_new(d, &s, &p->direct, e))
-        p->direct = NULL;
-    if (p->winograd)
-        measure_room(w, &s, p->winograd);
-    if (p->direct)
-        measure_room(w, &s, p->direct);
-    return p->winograd || p->direct ? DS_OK : e->code;
+    bool any = false;
+    for (int i = 0; i < ALGORITHMS; i++) {
+        s.algorithm = (ds_conv_algorithm)i;
+        if (ds_conv_new(d, &s, &r->by[i], e))
+            continue;
+        any = true;
+        measure_room(w, &s, r->by[i]);
+    }
+    return any ? DS_OK : e->code;
 }
 
 static int compute(const work *w, const task *t)
@@ -206,31 +205,35 @@ static double time_of(const work *w, task *t, ds_conv *c)
     return best;
 }
 
-static void choose(const work *w, task *t, pair *p)
+static void choose(const work *w, task *t, rivals *r)
 {
-    double direct = time_of(w, t, p->direct), winograd = time_of(w, t, p->winograd);
-    t->winograd = winograd < direct;
-    t->conv = t->winograd ? p->winograd : p->direct;
+    double best = INFINITY;
+    for (int i = 0; i < ALGORITHMS; i++) {
+        double time = time_of(w, t, r->by[i]);
+        if (time >= best)
+            continue;
+        best = time;
+        t->spec.algorithm = (ds_conv_algorithm)i;
+    }
+    t->conv = r->by[t->spec.algorithm];
     t->weights = t->conv ? room(ds_conv_weights_bytes(t->conv)) : NULL;
-    ds_conv_free(t->winograd ? p->direct : p->winograd);
-    *p = (pair){0};
+    r->by[t->spec.algorithm] = NULL;
 }
 
 static int prepare(state *s, work *w, bool train, ds_error *e)
 {
     int rc = list_all(&s->b, w, train, e);
-    pair *pairs = ds_xcalloc((size_t)w->n + 1, sizeof *pairs);
+    rivals *all = ds_xcalloc((size_t)w->n + 1, sizeof *all);
     for (int i = 0; i < w->n && !rc; i++)
-        rc = make_pair(s->dnnl, w, &w->tasks[i].spec, &pairs[i], e);
+        rc = make_rivals(s->dnnl, w, &w->tasks[i].spec, &all[i], e);
     if (!rc)
         get_memory(w);
     for (int i = 0; i < w->n && !rc; i++)
-        choose(w, &w->tasks[i], &pairs[i]);
-    for (int i = 0; i < w->n; i++) {
-        ds_conv_free(pairs[i].direct);
-        ds_conv_free(pairs[i].winograd);
-    }
-    free(pairs);
+        choose(w, &w->tasks[i], &all[i]);
+    for (int i = 0; i < w->n; i++)
+        for (int j = 0; j < ALGORITHMS; j++)
+            ds_conv_free(all[i].by[j]);
+    free(all);
     return rc;
 }
 
@@ -268,10 +271,11 @@ static int infer(void *arg, ds_error *e)
 
 static void tell(const state *s, const work *w)
 {
-    int winograd = 0;
+    int by[ALGORITHMS] = {0};
     for (int i = 0; i < w->n; i++)
-        winograd += w->tasks[i].winograd;
-    printf(" convolutions=%d winograd=%d engine=oneDNN %s", w->n, winograd, ds_dnnl_describe(is_bf16(&s->b)));
+        by[w->tasks[i].spec.algorithm]++;
+    printf(" convolutions=%d winograd=%d lowered=%d engine=oneDNN %s", w->n, by[DS_CONV_WINOGRAD],
+           by[DS_CONV_LOWERED], ds_dnnl_describe(is_bf16(&s->b)));
 }
 
 static void tell_train(const void *arg, double seconds)

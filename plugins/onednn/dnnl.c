@@ -1,5 +1,6 @@
 #include "plugins/onednn/dnnl.h"
 #include "base/memory.h"
+#include "plugins/onednn/lower.h"
 
 #include <dnnl.h>
 #include <stdio.h>
@@ -15,6 +16,8 @@ typedef dnnl_memory_desc_t desc;
 typedef const_dnnl_memory_desc_t view;
 #define VIEW(d) (d)
 #define DESC_MAKE(d, n, dims, type, tag) dnnl_memory_desc_create_with_tag(d, n, dims, type, tag)
+#define DESC_MAKE_STRIDED(d, n, dims, type, strides) \
+    dnnl_memory_desc_create_with_strides(d, n, dims, type, strides)
 #define DESC_FREE(d) dnnl_memory_desc_destroy(d)
 #define APPEND_SUM(ops) dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef)
 #define APPEND_LEAKY(ops, slope) dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_relu, slope, 0)
@@ -22,6 +25,8 @@ typedef const_dnnl_memory_desc_t view;
 typedef const dnnl_memory_desc_t *view;
 #define VIEW(d) (&(d))
 #define DESC_MAKE(d, n, dims, type, tag) dnnl_memory_desc_init_by_tag(d, n, dims, type, tag)
+#define DESC_MAKE_STRIDED(d, n, dims, type, strides) \
+    dnnl_memory_desc_init_by_strides(d, n, dims, type, strides)
 #define DESC_FREE(d) ((void)(d))
 #define APPEND_SUM(ops) dnnl_post_ops_append_sum(ops, 1)
 #define APPEND_LEAKY(ops, slope) dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, slope, 0)
@@ -32,6 +37,7 @@ typedef struct shape {
     dnnl_engine_t engine;
     desc source, weights, bias, destination;
     desc plain; /* the host's layout of the weights */
+    desc ours;  /* lowered: theirs */
     desc hint;  /* weights for `forward` of a backward direction */
     dnnl_dims_t strides, dilates, padding;
     dnnl_alg_kind_t algorithm;
@@ -55,6 +61,12 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *pd, dnnl_prop_kind_t kind, 
     return dnnl_convolution_forward_primitive_desc_create(
         pd, s->engine, kind, s->algorithm, s->source, s->weights, s->bias, s->destination, STEPS(s), attr);
 }
+
+static int describe_product(dnnl_primitive_desc_t *pd, const shape *s)
+{
+    return dnnl_matmul_primitive_desc_create(pd, s->engine, s->source, s->weights, s->bias, s->destination,
+                                             s->attributes);
+}
 #else
 static dnnl_status_t describe(dnnl_primitive_desc_t *pd, dnnl_prop_kind_t kind, const shape *s,
                               dnnl_primitive_attr_t attr)
@@ -71,6 +83,13 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *pd, dnnl_prop_kind_t kind, 
         rc = dnnl_dilated_convolution_forward_desc_init(&op, kind, s->algorithm, &s->source, &s->weights,
                                                         &s->bias, &s->destination, STEPS(s));
     return rc ? rc : dnnl_primitive_desc_create(pd, &op, attr, s->engine, s->forward);
+}
+
+static int describe_product(dnnl_primitive_desc_t *pd, const shape *s)
+{
+    dnnl_matmul_desc_t op;
+    dnnl_status_t rc = dnnl_matmul_desc_init(&op, &s->source, &s->weights, &s->bias, &s->destination);
+    return rc ? rc : dnnl_primitive_desc_create(pd, &op, s->attributes, s->engine, NULL);
 }
 #endif
 
@@ -142,24 +161,35 @@ struct ds_conv {
     ds_conv_kind kind;
     dnnl_primitive_desc_t pd;
     dnnl_primitive_t primitive, reorder; /* reorder: between the host's layout of the weights and ours */
-    dnnl_memory_t memory[SIDES], plain;  /* their handles change from call to call */
+    dnnl_memory_t memory[SIDES];         /* their handles change from call to call */
+    dnnl_memory_t plain, ours;           /* the weights, as the reorder sees them */
+    bool lowered;
+    ds_windows windows; /* lowered: of the input; of the gradient of the output for GRAD_DATA */
     /* The host's weights are `filters` rows; padded: of ours more and longer ones. */
     bool padded;
     int filters;
     size_t row, padded_row, padded_bytes;
 };
 
-/* By kind and side, 0: there is none. */
-static const int arguments[][SIDES] = {
-    [DS_CONV_TRAIN] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD},
-    [DS_CONV_INFER] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD, DNNL_ARG_BIAS},
-    [DS_CONV_GRAD_DATA] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST, DNNL_ARG_SCRATCHPAD},
-    [DS_CONV_GRAD_WEIGHTS] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST, DNNL_ARG_SCRATCHPAD},
-};
+/* By algorithm, kind and side, 0: there is none. */
+static const int arguments[2][4][SIDES] = {
+    {
+        [DS_CONV_TRAIN] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD},
+        [DS_CONV_INFER] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD, DNNL_ARG_BIAS},
+        [DS_CONV_GRAD_DATA] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST, DNNL_ARG_SCRATCHPAD},
+        [DS_CONV_GRAD_WEIGHTS] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST,
+                                  DNNL_ARG_SCRATCHPAD},
+    },
+    {
+        [DS_CONV_TRAIN] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD},
+        [DS_CONV_INFER] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD, DNNL_ARG_BIAS},
+        [DS_CONV_GRAD_DATA] = {DNNL_ARG_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_SRC, DNNL_ARG_SCRATCHPAD},
+        [DS_CONV_GRAD_WEIGHTS] = {DNNL_ARG_SRC, DNNL_ARG_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_SCRATCHPAD},
+    }};
 
 static int argument(const ds_conv *c, int side)
 {
-    return arguments[c->kind][side];
+    return arguments[c->lowered][c->kind][side];
 }
 
 static view layout(const ds_conv *c, int side)
@@ -199,7 +229,7 @@ static int make_shape(const ds_conv_spec *s, shape *out)
     dnnl_data_type_t type = s->bf16 ? dnnl_bf16 : dnnl_f32;
     const dnnl_dims_t source = {s->batch, s->c, s->h, s->w}, bias = {s->n};
     const dnnl_dims_t destination = {s->batch, s->n, s->out_h, s->out_w};
-    out->algorithm = s->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
+    out->algorithm = s->algorithm == DS_CONV_WINOGRAD ? dnnl_convolution_winograd : dnnl_convolution_direct;
     out->strides[0] = out->strides[1] = s->stride;
     out->padding[0] = out->padding[1] = s->pad;
     bool forward = s->kind == DS_CONV_TRAIN || s->kind == DS_CONV_INFER;
@@ -214,6 +244,47 @@ static int make_shape(const ds_conv_spec *s, shape *out)
     return make_attributes(s->add, s->activate, s->slope, &out->attributes);
 }
 
+/* Windows x filters, or x input channels for the gradient of the input. Our weights are (row, column, input
+ * channel) x filter, or (row, column, filter) x input channel. */
+static int make_product_shape(const ds_conv_spec *s, shape *out)
+{
+    bool back = s->kind == DS_CONV_GRAD_DATA, weights = s->kind == DS_CONV_GRAD_WEIGHTS;
+    long places = (long)s->size * s->size, from = back ? s->n : s->c, to = back ? s->c : s->n;
+    if (!s->bf16 || s->groups > 1 || (back && s->stride > 1))
+        return dnnl_unimplemented;
+    long rows = (long)s->batch * (back ? (long)s->h * s->w : (long)s->out_h * s->out_w);
+    dnnl_data_type_t of_weights = weights ? dnnl_f32 : dnnl_bf16;
+    dnnl_data_type_t of_output = weights || (s->wide_output && !back) ? dnnl_f32 : dnnl_bf16;
+    const dnnl_dims_t windows = {rows, places * from}, windows_back = {places * from, rows},
+                      filters = {places * from, to}, products = {rows, to}, bias = {1, to};
+    const dnnl_dims_t host = {s->n, s->c, s->size, s->size};
+    const dnnl_dims_t strides = {back ? to : 1, back ? 1 : to, s->size * from * to, from * to};
+    DS_TRY(
+        DESC_MAKE(&out->source, 2, weights ? windows_back : windows, dnnl_bf16, weights ? dnnl_ba : dnnl_ab));
+    DS_TRY(DESC_MAKE(&out->weights, 2, weights ? products : filters, dnnl_bf16, dnnl_ab));
+    DS_TRY(DESC_MAKE(&out->destination, 2, weights ? filters : products, of_output, dnnl_ab));
+    DS_TRY(DESC_MAKE(&out->plain, 4, host, dnnl_f32, dnnl_oihw));
+    DS_TRY(DESC_MAKE_STRIDED(&out->ours, 4, host, of_weights, strides));
+    if (s->kind == DS_CONV_INFER)
+        DS_TRY(DESC_MAKE(&out->bias, 2, bias, dnnl_f32, dnnl_ab));
+    return make_attributes(s->add, s->activate, s->slope, &out->attributes);
+}
+
+static ds_windows windows_of(const ds_conv_spec *s)
+{
+    bool back = s->kind == DS_CONV_GRAD_DATA;
+    return (ds_windows){.images = (size_t)s->batch,
+                        .bytes = (size_t)(back ? s->n : s->c) * 2,
+                        .h = back ? s->out_h : s->h,
+                        .w = back ? s->out_w : s->w,
+                        .out_h = back ? s->h : s->out_h,
+                        .out_w = back ? s->w : s->out_w,
+                        .size = s->size,
+                        .stride = s->stride,
+                        .first = back ? s->pad : -s->pad,
+                        .step = back ? -1 : 1};
+}
+
 static void free_shape(shape *s)
 {
     DESC_FREE(s->source);
@@ -221,6 +292,7 @@ static void free_shape(shape *s)
     DESC_FREE(s->bias);
     DESC_FREE(s->destination);
     DESC_FREE(s->plain);
+    DESC_FREE(s->ours);
     DESC_FREE(s->hint);
     dnnl_primitive_attr_destroy(s->attributes);
     dnnl_primitive_desc_destroy(s->forward);
@@ -253,7 +325,7 @@ static int make_memory(const ds_conv *c, view v, dnnl_memory_t *m)
 static int make_reorder(ds_conv *c, const shape *s)
 {
     bool out = c->kind == DS_CONV_GRAD_WEIGHTS;
-    view plain = VIEW(s->plain), ours = layout(c, WEIGHTS);
+    view plain = VIEW(s->plain), ours = c->lowered ? VIEW(s->ours) : layout(c, WEIGHTS);
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
     int rc = make_attributes(out, false, 0, &attr);
@@ -264,14 +336,18 @@ static int make_reorder(ds_conv *c, const shape *s)
         rc = dnnl_primitive_create(&c->reorder, pd);
     dnnl_primitive_desc_destroy(pd);
     dnnl_primitive_attr_destroy(attr);
-    return rc;
+    if (!rc)
+        rc = make_memory(c, plain, &c->plain);
+    return rc ? rc : make_memory(c, ours, &c->ours);
 }
 
 static int make(ds_conv *c, const ds_conv_spec *spec, shape *s)
 {
     const char *name;
-    DS_TRY(make_shape(spec, s));
-    DS_TRY(make_descriptor(c, s));
+    c->lowered = spec->algorithm == DS_CONV_LOWERED;
+    c->windows = windows_of(spec);
+    DS_TRY(c->lowered ? make_product_shape(spec, s) : make_shape(spec, s));
+    DS_TRY(c->lowered ? describe_product(&c->pd, s) : make_descriptor(c, s));
     DS_TRY(dnnl_primitive_desc_query(c->pd, dnnl_query_impl_info_str, 0, (void *)&name));
     if (strncmp(name, "ref", 3) == 0)
         return dnnl_unimplemented;
@@ -279,7 +355,6 @@ static int make(ds_conv *c, const ds_conv_spec *spec, shape *s)
     for (int i = 0; i < SIDES; i++)
         if (argument(c, i))
             DS_TRY(make_memory(c, layout(c, i), &c->memory[i]));
-    DS_TRY(make_memory(c, VIEW(s->plain), &c->plain));
     return make_reorder(c, s);
 }
 
@@ -309,7 +384,8 @@ static int pad(ds_conv *c, ds_conv_spec *s)
 /* There oneDNN 2.6 adds to gradients of weights what it has never written. */
 static bool is_broken(const ds_conv_spec *s)
 {
-    return s->bf16 && s->kind == DS_CONV_GRAD_WEIGHTS && s->pad > 0 && (s->h < s->stride || s->w < s->stride);
+    return s->bf16 && s->algorithm == DS_CONV_DIRECT && s->kind == DS_CONV_GRAD_WEIGHTS && s->pad > 0 &&
+           (s->h < s->stride || s->w < s->stride);
 }
 
 int ds_conv_new(ds_dnnl *d, const ds_conv_spec *wanted, ds_conv **out, ds_error *e)
@@ -337,6 +413,7 @@ void ds_conv_free(ds_conv *c)
     for (int i = 0; i < SIDES; i++)
         dnnl_memory_destroy(c->memory[i]);
     dnnl_memory_destroy(c->plain);
+    dnnl_memory_destroy(c->ours);
     dnnl_primitive_destroy(c->primitive);
     dnnl_primitive_destroy(c->reorder);
     dnnl_primitive_desc_destroy(c->pd);
@@ -350,12 +427,12 @@ size_t ds_conv_weights_bytes(const ds_conv *c)
 
 size_t ds_conv_scratch_bytes(const ds_conv *c)
 {
-    return dnnl_memory_desc_get_size(layout(c, SCRATCH));
+    return dnnl_memory_desc_get_size(layout(c, SCRATCH)) + (c->lowered ? ds_windows_bytes(&c->windows) : 0);
 }
 
 bool ds_conv_same_weights(const ds_conv *a, const ds_conv *b)
 {
-    return dnnl_memory_desc_equal(layout(a, WEIGHTS), layout(b, WEIGHTS));
+    return !a->lowered && !b->lowered && dnnl_memory_desc_equal(layout(a, WEIGHTS), layout(b, WEIGHTS));
 }
 
 /* ---- running ---- */
@@ -375,11 +452,26 @@ static int execute(const ds_conv *c, dnnl_primitive_t primitive, int n, const dn
     return done ? DS_OK : DS_EHOST;
 }
 
+/* The windows come first in the scratch memory. */
+static void lower(const ds_conv *c, const void *handles[])
+{
+    int seen = c->kind == DS_CONV_GRAD_DATA ? OUTPUT : INPUT;
+    char *matrix = (char *)handles[SCRATCH];
+    size_t bytes = ds_windows_bytes(&c->windows);
+    if (!bytes)
+        return;
+    ds_lower(&c->windows, handles[seen], matrix);
+    handles[seen] = matrix;
+    handles[SCRATCH] = matrix + bytes;
+}
+
 int ds_conv_run(ds_conv *c, const ds_conv_args *a)
 {
-    const void *const handles[] = {a->input, a->weights, a->output, a->scratch, a->bias};
+    const void *handles[] = {a->input, a->weights, a->output, a->scratch, a->bias};
     dnnl_exec_arg_t args[SIDES];
     int n = 0;
+    if (c->lowered)
+        lower(c, handles);
     for (int i = 0; i < SIDES; i++)
         if (argument(c, i)) {
             if (point(c->memory[i], handles[i]))
@@ -410,13 +502,13 @@ int ds_conv_weights_in(ds_conv *c, const float *plain, void *weights)
     DS_FREED float *copy = c->padded ? copy_of(c) : NULL;
     for (size_t f = 0; copy && f < (size_t)c->filters; f++)
         memcpy(copy + f * c->padded_row, plain + f * c->row, c->row * sizeof *copy);
-    return move(c, c->plain, copy ? copy : plain, c->memory[WEIGHTS], weights);
+    return move(c, c->plain, copy ? copy : plain, c->ours, weights);
 }
 
 int ds_conv_add_weights(ds_conv *c, const void *weights, float *plain)
 {
     DS_FREED float *copy = c->padded ? copy_of(c) : NULL;
-    DS_TRY(move(c, c->memory[WEIGHTS], weights, c->plain, copy ? copy : plain));
+    DS_TRY(move(c, c->ours, weights, c->plain, copy ? copy : plain));
     for (size_t f = 0; copy && f < (size_t)c->filters; f++)
         for (size_t i = 0; i < c->row; i++)
             plain[f * c->row + i] += copy[f * c->padded_row + i];

@@ -33,8 +33,16 @@ typedef enum ds_conv_kind {
     DS_CONV_GRAD_WEIGHTS
 } ds_conv_kind;
 
+typedef enum ds_conv_algorithm {
+    DS_CONV_DIRECT,
+    DS_CONV_WINOGRAD, /* of floats */
+    /* one matrix product of the whole batch, of the windows that lower.h lays side by side; of bfloat16 */
+    DS_CONV_LOWERED
+} ds_conv_algorithm;
+
 typedef struct ds_conv_spec {
     ds_conv_kind kind;
+    ds_conv_algorithm algorithm;
     int block; /* channels that lie together in the tensors: 8 or 16 */
     /* Input, weights and output are bfloat16, the tensors batch x row x column x channel, channels rounded up
      * to a multiple of `block`. */
@@ -44,7 +52,6 @@ typedef struct ds_conv_spec {
     int n, out_h, out_w; /* filters of all groups */
     int size, stride, pad;
     bool plain_input; /* the input is NCHW, not blocked */
-    bool winograd;    /* else the direct algorithm */
     /* DS_CONV_INFER */
     bool add;      /* adds to what is in the output (before the activation) */
     bool activate; /* x > 0 ? x : slope x */

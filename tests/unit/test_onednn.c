@@ -68,6 +68,29 @@ static void winograd(void **state)
     compare_all(all, COUNT(all));
 }
 
+/* In bfloat16 matrix products. */
+static void narrow(void **state)
+{
+    (void)state;
+    static const shape all[] = {
+        {9, EXACT,
+         NET(4, 4, 16) CONV(32, 3, 1, "tanh", PAD BN) CONV(17, 3, 1, "linear", PAD)
+             CONV(32, 3, 1, "linear", PAD BN) SHORTCUT(0, "leaky") HEAD},
+        {11, EXACT,
+         NET(9, 3, 16) CONV(16, 3, 2, "tanh", PAD BN) CONV(40, 3, 1, "leaky", PAD) MAXPOOL(2, 2) HEAD},
+        {33, EXACT,
+         NET(4, 3, 5) CONV(9, 5, 1, "tanh", PAD) CONV(33, 1, 1, "leaky", BN) CONV(16, 1, 1, "tanh", "") HEAD},
+        {17, EXACT,
+         NET(2, 2, 3) CONV(9, 3, 1, "tanh", "padding=3\n" BN) CONV(9, 2, 1, "tanh", "")
+             CONV(16, 1, 1, "tanh", "") HEAD},
+        {70, EXACT,
+         NET(1, 1, 3) CONV(17, 1, 1, "tanh", "") CONV(32, 3, 1, "tanh", PAD BN) CONV(16, 3, 2, "tanh", PAD BN)
+             HEAD},
+        {3, EXACT, NET(8, 8, 3) CONV(17, 3, 1, "tanh", PAD) CONV(32, 3, 2, "tanh", PAD BN) HEAD},
+    };
+    compare_all(all, COUNT(all));
+}
+
 static void groups(void **state)
 {
     (void)state;
@@ -667,21 +690,14 @@ int main(int argc, char **argv)
     spin_less(argv);
     mallopt(M_PERTURB, 127); /* memory that nobody has written holds large numbers */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolutions),
-        cmocka_unit_test(winograd),
-        cmocka_unit_test(groups),
-        cmocka_unit_test(pooling),
-        cmocka_unit_test(connected),
-        cmocka_unit_test(activations),
-        cmocka_unit_test(single_layers),
-        cmocka_unit_test(shortcuts),
-        cmocka_unit_test(routes),
-        cmocka_unit_test(host_between),
-        cmocka_unit_test(frozen),
-        cmocka_unit_test(threads),
-        cmocka_unit_test(after_not_a_number),
-        cmocka_unit_test(by_chance),
-        cmocka_unit_test(without_the_library),
+        cmocka_unit_test(convolutions), cmocka_unit_test(winograd),
+        cmocka_unit_test(narrow),       cmocka_unit_test(groups),
+        cmocka_unit_test(pooling),      cmocka_unit_test(connected),
+        cmocka_unit_test(activations),  cmocka_unit_test(single_layers),
+        cmocka_unit_test(shortcuts),    cmocka_unit_test(routes),
+        cmocka_unit_test(host_between), cmocka_unit_test(frozen),
+        cmocka_unit_test(threads),      cmocka_unit_test(after_not_a_number),
+        cmocka_unit_test(by_chance),    cmocka_unit_test(without_the_library),
     };
     const struct CMUnitTest lower[] = {cmocka_unit_test(with_avx2), cmocka_unit_test(with_sse41)};
     int failed = cmocka_run_group_tests_name("onednn", tests, NULL, NULL);
