@@ -4,7 +4,7 @@
  *   train N    of each convolution the output, the gradient of the weights, and (but for those of the network's input) that of the input
  *   infer N    of each the output
  *
- * Each is computed by the fastest of the algorithms, direct, Winograd or a matrix product, as measured here first (-v: their times). Their inputs and outputs stay in
+ * Each is computed by the fastest of the algorithms, as measured here first. Their inputs and outputs stay in
  * oneDNN's blocked layout (the network's input in Darknet's), the weights in that of the algorithm: no layout is changed. All share an
  * array of inputs, one of outputs and one of gradients: what lies in the cache is there for the next. */
 #include "base/text.h"
@@ -150,7 +150,7 @@ static int list_all(const ds_bench *b, work *w, bool train, ds_error *e)
 
 /* ---- choosing ---------------------------------------------------------------------------------------------- */
 
-enum { ALGORITHMS = DS_CONV_LOWERED + 1 };
+enum { ALGORITHMS = DS_CONV_TILES + 1 };
 
 /* All algorithms of all tasks are made, to know how much memory they need. */
 typedef struct rivals {
@@ -274,8 +274,8 @@ static void tell(const state *s, const work *w)
     int by[ALGORITHMS] = {0};
     for (int i = 0; i < w->n; i++)
         by[w->tasks[i].spec.algorithm]++;
-    printf(" convolutions=%d winograd=%d lowered=%d engine=oneDNN %s", w->n, by[DS_CONV_WINOGRAD],
-           by[DS_CONV_LOWERED], ds_dnnl_describe(is_bf16(&s->b)));
+    printf(" convolutions=%d winograd=%d lowered=%d tiles=%d engine=oneDNN %s", w->n, by[DS_CONV_WINOGRAD],
+           by[DS_CONV_LOWERED], by[DS_CONV_TILES], ds_dnnl_describe(is_bf16(&s->b)));
 }
 
 static void tell_train(const void *arg, double seconds)

@@ -1,6 +1,7 @@
 #include "plugins/onednn/dnnl.h"
 #include "base/memory.h"
 #include "plugins/onednn/lower.h"
+#include "plugins/onednn/tiles.h"
 
 #include <dnnl.h>
 #include <stdio.h>
@@ -37,7 +38,7 @@ typedef struct shape {
     dnnl_engine_t engine;
     desc source, weights, bias, destination;
     desc plain; /* the host's layout of the weights */
-    desc ours;  /* lowered: theirs */
+    desc ours;  /* lowered, tiles: theirs */
     desc hint;  /* weights for `forward` of a backward direction */
     dnnl_dims_t strides, dilates, padding;
     dnnl_alg_kind_t algorithm;
@@ -163,8 +164,9 @@ struct ds_conv {
     dnnl_primitive_t primitive, reorder; /* reorder: between the host's layout of the weights and ours */
     dnnl_memory_t memory[SIDES];         /* their handles change from call to call */
     dnnl_memory_t plain, ours;           /* the weights, as the reorder sees them */
-    bool lowered;
+    ds_conv_algorithm algorithm;
     ds_windows windows; /* lowered: of the input; of the gradient of the output for GRAD_DATA */
+    ds_tiles tiles;
     /* The host's weights are `filters` rows; padded: of ours more and longer ones. */
     bool padded;
     int filters;
@@ -189,7 +191,7 @@ static const int arguments[2][4][SIDES] = {
 
 static int argument(const ds_conv *c, int side)
 {
-    return arguments[c->lowered][c->kind][side];
+    return arguments[c->algorithm == DS_CONV_LOWERED][c->kind][side];
 }
 
 static view layout(const ds_conv *c, int side)
@@ -325,7 +327,8 @@ static int make_memory(const ds_conv *c, view v, dnnl_memory_t *m)
 static int make_reorder(ds_conv *c, const shape *s)
 {
     bool out = c->kind == DS_CONV_GRAD_WEIGHTS;
-    view plain = VIEW(s->plain), ours = c->lowered ? VIEW(s->ours) : layout(c, WEIGHTS);
+    view plain = VIEW(s->plain),
+         ours = c->pd && c->algorithm != DS_CONV_LOWERED ? layout(c, WEIGHTS) : VIEW(s->ours);
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
     int rc = make_attributes(out, false, 0, &attr);
@@ -341,13 +344,30 @@ static int make_reorder(ds_conv *c, const shape *s)
     return rc ? rc : make_memory(c, ours, &c->ours);
 }
 
+static int make_tiles(ds_conv *c, const ds_conv_spec *spec, shape *s)
+{
+    c->tiles = (ds_tiles){spec->batch, spec->c,     spec->h,    spec->w,  spec->n,
+                          spec->out_h, spec->out_w, spec->size, spec->pad};
+    if (spec->kind != DS_CONV_GRAD_WEIGHTS || spec->stride > 1 || !ds_tiles_can(&c->tiles))
+        return dnnl_unimplemented;
+    DS_TRY(make_product_shape(spec, s));
+    return make_reorder(c, s);
+}
+
 static int make(ds_conv *c, const ds_conv_spec *spec, shape *s)
 {
     const char *name;
-    c->lowered = spec->algorithm == DS_CONV_LOWERED;
-    c->windows = windows_of(spec);
-    DS_TRY(c->lowered ? make_product_shape(spec, s) : make_shape(spec, s));
-    DS_TRY(c->lowered ? describe_product(&c->pd, s) : make_descriptor(c, s));
+    c->algorithm = spec->algorithm;
+    if (c->algorithm == DS_CONV_TILES)
+        return make_tiles(c, spec, s);
+    if (c->algorithm == DS_CONV_LOWERED) {
+        c->windows = windows_of(spec);
+        DS_TRY(make_product_shape(spec, s));
+        DS_TRY(describe_product(&c->pd, s));
+    } else {
+        DS_TRY(make_shape(spec, s));
+        DS_TRY(make_descriptor(c, s));
+    }
     DS_TRY(dnnl_primitive_desc_query(c->pd, dnnl_query_impl_info_str, 0, (void *)&name));
     if (strncmp(name, "ref", 3) == 0)
         return dnnl_unimplemented;
@@ -420,19 +440,29 @@ void ds_conv_free(ds_conv *c)
     free(c);
 }
 
+static view weights_of(const ds_conv *c)
+{
+    view v = NULL;
+    dnnl_memory_get_memory_desc(c->ours, &v);
+    return v;
+}
+
 size_t ds_conv_weights_bytes(const ds_conv *c)
 {
-    return dnnl_memory_desc_get_size(layout(c, WEIGHTS));
+    return dnnl_memory_desc_get_size(weights_of(c));
 }
 
 size_t ds_conv_scratch_bytes(const ds_conv *c)
 {
-    return dnnl_memory_desc_get_size(layout(c, SCRATCH)) + (c->lowered ? ds_windows_bytes(&c->windows) : 0);
+    if (c->algorithm == DS_CONV_TILES)
+        return ds_tiles_scratch_bytes(&c->tiles);
+    size_t windows = c->algorithm == DS_CONV_LOWERED ? ds_windows_bytes(&c->windows) : 0;
+    return windows + dnnl_memory_desc_get_size(layout(c, SCRATCH));
 }
 
 bool ds_conv_same_weights(const ds_conv *a, const ds_conv *b)
 {
-    return !a->lowered && !b->lowered && dnnl_memory_desc_equal(layout(a, WEIGHTS), layout(b, WEIGHTS));
+    return dnnl_memory_desc_equal(weights_of(a), weights_of(b));
 }
 
 /* ---- running ---- */
@@ -470,7 +500,11 @@ int ds_conv_run(ds_conv *c, const ds_conv_args *a)
     const void *handles[] = {a->input, a->weights, a->output, a->scratch, a->bias};
     dnnl_exec_arg_t args[SIDES];
     int n = 0;
-    if (c->lowered)
+    if (c->algorithm == DS_CONV_TILES) {
+        ds_tiles_grad_weights(&c->tiles, a->input, a->output, (void *)a->scratch, (float *)a->weights);
+        return DS_OK;
+    }
+    if (c->algorithm == DS_CONV_LOWERED)
         lower(c, handles);
     for (int i = 0; i < SIDES; i++)
         if (argument(c, i)) {

@@ -37,7 +37,8 @@ typedef enum ds_conv_algorithm {
     DS_CONV_DIRECT,
     DS_CONV_WINOGRAD, /* of floats */
     /* one matrix product of the whole batch, of the windows that lower.h lays side by side; of bfloat16 */
-    DS_CONV_LOWERED
+    DS_CONV_LOWERED,
+    DS_CONV_TILES /* tiles.h */
 } ds_conv_algorithm;
 
 typedef struct ds_conv_spec {
