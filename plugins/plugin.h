@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DS_PLUGIN_ABI 7
+#define DS_PLUGIN_ABI 8
 
 typedef enum ds_role {
     DS_COST,   /* logits in, class probabilities out, loss and gradient in training */
@@ -41,6 +41,8 @@ typedef struct ds_setup {
     double *weights;   /* of a cost: classes factors of loss and gradient, fresh memory (ds_weigh); NULL: 1 */
     int warmup_epochs; /* of a cost: how long the passes of a run are `warming`, or
                          * DS_WARMUP_AUTO; 0: never */
+    bool bound;        /* of a cost: `row` needs more than logits and a label, such as a history, `check` or
+                         * `finish`: it takes no mixed labels */
     const char *key;   /* which key an error is about, for its line; NULL: the section as a whole */
 } ds_setup;
 
@@ -55,6 +57,9 @@ typedef struct ds_pass {
     const int *labels;     /* batch, 0 … C-1; NULL: neither loss nor gradient is wanted, else both are */
     const uint32_t *ids;   /* batch: which image of the training list; NULL: no history is touched, and a
                           * target that needs one is refused */
+    const int *others;     /* batch, with labels: images are mixtures, these the labels of their other part;
+                         * NULL: they are not */
+    const float *shares;   /* batch, with others: the part that is of `labels` */
     float *gradient;       /* batch x inputs: dL_i/dz, not divided by the batch */
     double *loss;          /* batch: loss of each image */
     double *confidence;    /* batch, DS_REJECT only: higher means surer; NULL: not wanted */
@@ -93,10 +98,11 @@ typedef struct ds_layer {
     /* (optional) Check the options against the shape, fill the answers, allocate. */
     int (*init)(void *state, ds_setup *setup, ds_error *e);
     /* (optional) A cost: the logits that answers are made of, C and that of "abstain", from what comes in for
-     * an image; without it they are what comes in. */
+     * an image; without it they are what comes in. The first C are always the first C that come in. */
     void (*logits)(const void *state, const float *input, float *logits);
     /* A cost: loss of one image of a training pass; gradient (inputs) is written. The outputs are the
-     * registry's. */
+     * registry's. Of a mixture it is called for each label, in a pass with neither `check` nor `finish`;
+     * where that has no ids the loss is cross-entropy. */
     double (*row)(void *state, const ds_row *row, int label, float *gradient);
     /* (optional, with row) Before the first row of a training pass: all of it that can fail. */
     int (*check)(void *state, const ds_pass *pass, ds_error *e);

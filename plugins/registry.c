@@ -50,6 +50,7 @@ static int ask(ds_instance *it, ds_error *e)
     }
     if (it->layer->init)
         DS_TRY(it->layer->init(it->state, s, e));
+    s->bound |= !it->layer->row;
     if (cost && s->classes < 2)
         return ds_fail(e, DS_EINPUT, "[%s] %d numbers come in, which makes %d classes, expected 2 or more",
                        it->layer->name, s->inputs, s->classes);
@@ -96,11 +97,12 @@ void ds_instance_release(ds_instance *it)
     ds_option_clear(it->layer->options, it->state);
     free(it->state);
     free(it->p);
+    free(it->part);
     free(it->logits);
     free(it->setup.weights);
     it->setup.weights = NULL;
     it->state = it->p = NULL;
-    it->logits = NULL;
+    it->part = it->logits = NULL;
     it->room = 0;
 }
 
@@ -150,7 +152,7 @@ static int check_pass(const ds_instance *it, const ds_pass *pass, ds_error *e)
         if (pass->labels[b] < 0 || pass->labels[b] >= it->setup.classes)
             return ds_fail(e, DS_EINPUT, "image %d of the batch has label %d, expected 0 to %d", b,
                            pass->labels[b], it->setup.classes - 1);
-    return it->layer->check ? it->layer->check(it->state, pass, e) : DS_OK;
+    return it->layer->check && !pass->others ? it->layer->check(it->state, pass, e) : DS_OK;
 }
 
 static void weigh(const ds_setup *s, const ds_pass *pass)
@@ -162,6 +164,33 @@ static void weigh(const ds_setup *s, const ds_pass *pass)
         for (int j = 0; j < s->inputs; j++)
             gradient[j] = (float)(gradient[j] * weight);
     }
+}
+
+/* Of one label of a mixture. */
+static double label_row(const ds_instance *it, const ds_row *r, int label, float *gradient)
+{
+    if (r->pass->ids)
+        return it->layer->row(it->state, r, label, gradient);
+    for (int j = r->n; j < it->setup.inputs; j++)
+        gradient[j] = 0;
+    ds_row_gradient(r, label, 1, gradient);
+    return -ds_row_log(r, label);
+}
+
+static double mixed_row(const ds_instance *it, const ds_row *r, float *gradient)
+{
+    const ds_pass *pass = r->pass;
+    const int labels[] = {pass->labels[r->b], pass->others[r->b]};
+    double share = pass->shares[r->b], loss = 0;
+    for (int j = 0; j < it->setup.inputs; j++)
+        gradient[j] = 0;
+    for (int k = 0; k < 2; k++, share = 1 - share) {
+        const double weight = share * (it->setup.weights ? it->setup.weights[labels[k]] : 1);
+        loss += weight * label_row(it, r, labels[k], it->part);
+        for (int j = 0; j < it->setup.inputs; j++)
+            gradient[j] += (float)(weight * it->part[j]);
+    }
+    return loss;
 }
 
 /* Loss and gradient at temperature 1, then the output at that of the section: C probabilities, and that of
@@ -181,7 +210,8 @@ static void run_row(ds_instance *it, const ds_pass *pass, int b)
     if (pass->labels) {
         row.pass = pass;
         row.b = b;
-        pass->loss[b] = it->layer->row(it->state, &row, pass->labels[b], pass->gradient + at);
+        pass->loss[b] = pass->others ? mixed_row(it, &row, pass->gradient + at)
+                                     : it->layer->row(it->state, &row, pass->labels[b], pass->gradient + at);
         if (s->temperature != 1)
             row = ds_row_make(z, s->classes, s->temperature, it->p);
     }
@@ -201,18 +231,21 @@ void ds_instance_reserve(ds_instance *it, int images)
 
 int ds_instance_forward(ds_instance *it, const ds_pass *pass, ds_error *e)
 {
+    const bool plain = pass->labels && !pass->others;
     if (!it->layer->row)
         return it->layer->forward(it->state, pass, e);
     if (pass->labels)
         DS_TRY(check_pass(it, pass, e));
-    if (!it->p)
+    if (!it->p) {
         DS_ALLOC(it->p, (size_t)it->setup.classes);
+        DS_ALLOC(it->part, (size_t)it->setup.inputs);
+    }
     ds_instance_reserve(it, pass->batch);
     for (int b = 0; b < pass->batch; b++)
         run_row(it, pass, b);
-    if (pass->labels && it->layer->finish)
+    if (plain && it->layer->finish)
         it->layer->finish(it->state, pass);
-    if (pass->labels && it->setup.weights)
+    if (plain && it->setup.weights)
         weigh(&it->setup, pass);
     return DS_OK;
 }

@@ -18,6 +18,7 @@ typedef struct ds_instance {
     void *state;
     ds_setup setup; /* with the answers of init */
     double *p;      /* classes: the row at work; NULL before the first pass */
+    float *part;    /* inputs: a gradient on its way, with p */
     float *logits;  /* room x setup.logits: those of the last pass, where the layer gives `logits` */
     int room;
 } ds_instance;

@@ -242,6 +242,7 @@ static int sat_check(void *state, const ds_pass *pass, ds_error *e)
 static int take_shape(sat_state *s, ds_setup *setup, ds_error *e)
 {
     setup->abstain = s->target == ABSTAIN;
+    setup->bound = s->target != BLEND;
     s->inputs = setup->inputs;
     s->classes = setup->classes = setup->inputs - setup->abstain;
     setup->temperature = s->temperature;

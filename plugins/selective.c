@@ -39,7 +39,7 @@ static int selective_init(void *state, ds_setup *setup, ds_error *e)
     s->inputs = setup->inputs;
     s->classes = setup->classes = (setup->inputs - 1) / (1 + s->auxiliary);
     setup->logits = setup->outputs = s->classes + 1;
-    setup->abstain = true;
+    setup->abstain = setup->bound = true;
     setup->temperature = s->temperature;
     setup->key = "auxiliary";
     if (s->auxiliary && setup->inputs != 2 * s->classes + 1)

@@ -42,6 +42,8 @@ typedef struct ds_net_options {
     bool center, flip, random;
     double angle, aspect, saturation, exposure, hue;
     int cutout;
+    bool mixup, regmixup;
+    double mixup_alpha;                           /* NAN: see ds_net_keys */
     int sampling;                                 /* 0: each image once an epoch, 1: balanced */
     int average;                                  /* ds_average_kind */
     double ema_alpha, average_from, average_rate; /* average_rate NAN: the rate that there is */

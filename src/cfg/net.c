@@ -8,8 +8,9 @@ const char *const ds_policy_names[] = {
     [DS_POLY] = "poly",         [DS_STEPS] = "steps",   [DS_SIGMOID] = "sigmoid",
     [DS_RANDOM] = "random",     [DS_COSINE] = "cosine", NULL};
 
-const char *const ds_net_own_keys[] = {"flip",      "precision",    "cutout",       "sampling", "average",
-                                       "ema_alpha", "average_from", "average_rate", NULL};
+const char *const ds_net_own_keys[] = {"flip",        "precision",    "cutout",       "mixup",
+                                       "mixup_alpha", "regmixup",     "sampling",     "average",
+                                       "ema_alpha",   "average_from", "average_rate", NULL};
 
 static const char *const sampling_names[] = {"plain", "balanced", NULL};
 static const char *const average_names[] = {"none", "ema", "swa", NULL};
@@ -57,6 +58,16 @@ const ds_option ds_net_keys[] = {
     OPT_REAL("hue", hue, "largest shift of the hue", .def = "0", OPT_RANGE(0, 1)),
     OPT_INT("cutout", cutout, "side in pixels of a square of each training image that is hidden, 0: none",
             .def = "0", OPT_FROM(0)),
+    OPT_BOOL("mixup", mixup,
+             "mix training images of a batch, and the loss of their labels, two by two; not where a target "
+             "remembers images"),
+    OPT_BOOL("regmixup", regmixup,
+             "train on each batch as it is, and with cross-entropy on its images mixed"),
+    OPT_REAL(
+        "mixup_alpha", mixup_alpha,
+        "the parts are drawn from Beta(A, A); without it mixup=1 mixes half of the images, in halves, and "
+        "regmixup=1 has 20",
+        OPT_RANGE(0.001, 1e6)),
     OPT_ENUM("sampling", sampling, sampling_names,
              "which images an epoch has: each once, or each class equally often", .def = "plain"),
     OPT_ENUM("average", average, average_names,

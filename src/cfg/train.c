@@ -2,6 +2,7 @@
 #include "cfg/sections.h"
 
 #include <limits.h>
+#include <math.h>
 
 static int refuse(const ds_cfg *cfg, const ds_section *s, const char *key, const char *why, ds_error *e)
 {
@@ -91,6 +92,29 @@ static int check_layer(const ds_cfg *cfg, int i, ds_error *e)
     return check_references(cfg, i, e);
 }
 
+static int check_mixup(const ds_cfg *cfg, ds_error *e)
+{
+    const ds_net_options *n = &cfg->net;
+    const ds_section *net = cfg->sections, *cost = &net[ds_cfg_cost(cfg) + 1];
+    const char *key = n->mixup ? "mixup" : "regmixup";
+    if (n->mixup && n->regmixup)
+        return ds_section_fail(cfg, net, "regmixup", e, "regmixup=1 and mixup=1, expected one of the two");
+    if (!n->mixup && !n->regmixup)
+        return isnan(n->mixup_alpha)
+                   ? DS_OK
+                   : ds_section_fail(cfg, net, "mixup_alpha", e,
+                                     "mixup_alpha=%g, expected mixup=1 or regmixup=1 too", n->mixup_alpha);
+    if (n->batch < 2)
+        return ds_section_fail(cfg, net, key, e, "%s=1 mixes images of a batch, expected batch=2 or more",
+                               key);
+    if (!n->mixup || !cost->setup.bound)
+        return DS_OK;
+    return ds_section_fail(cfg, net, key, e,
+                           "mixup=1: the loss of [%s] in line %d needs more than an image and its label, "
+                           "expected regmixup=1, or [softmax], [sat] target=blend or [gambler]",
+                           cost->name, cost->line);
+}
+
 /* ---- remarks ---- */
 
 static void tell_batchnorm(const ds_cfg *cfg, ds_notes *notes)
@@ -130,6 +154,7 @@ int ds_cfg_check_training(const ds_cfg *cfg, ds_notes *notes, ds_error *e)
     for (int i = 1; i < cfg->n; i++)
         DS_TRY(ds_keep(e, check_layer(cfg, i, e)));
     DS_TRY(ds_keep(e, check_end(cfg, e)));
+    DS_TRY(ds_keep(e, check_mixup(cfg, e)));
     tell_batchnorm(cfg, notes);
     tell(cfg, notes);
     return ds_failed_since(e, before);

@@ -88,6 +88,8 @@ static void shim_forward(layer l, network net)
                     .output = l.output,
                     .labels = train ? c->labels : NULL,
                     .ids = train ? c->ids : NULL,
+                    .others = train ? c->others : NULL,
+                    .shares = train ? c->shares : NULL,
                     .gradient = train ? l.delta : NULL,
                     .loss = train ? c->loss : NULL};
     int rc = give_features(a, &net, &pass, &e);

@@ -91,8 +91,11 @@ const float *ds_net_features(const ds_net *net, const ds_depths **depths);
 
 /* Are the passes of ds_net_train from now on those of the warm-up? At first they are not. */
 void ds_net_set_warming(ds_net *net, bool warming);
+/* Are their images mixtures? See ds_pass, whose names these are; NULL: they are not, as at first. */
+void ds_net_set_mixture(ds_net *net, const int *others, const float *shares);
 /* Forward and backward of one sub-batch; adds to ds_param.gradient, which the caller scales or clears between
- * steps. loss: batch losses; labels, ids: batch. DS_ENUMERIC when a loss is not a number. */
+ * steps. loss: batch losses; labels, ids: batch. Mixtures without ids are a second pass of a step, whose
+ * dropout is that of the pass before. DS_ENUMERIC when a loss is not a number. */
 int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
                  double *loss, ds_error *e);
 /* Images that went through training before, 0 in a new network: dropout depends on (seed, pass, layer). */

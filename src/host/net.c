@@ -302,6 +302,12 @@ void ds_net_set_warming(ds_net *n, bool warming)
     n->context.warming = warming;
 }
 
+void ds_net_set_mixture(ds_net *n, const int *others, const float *shares)
+{
+    n->context.others = others;
+    n->context.shares = shares;
+}
+
 int ds_net_train(ds_net *n, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
                  double *loss, ds_error *e)
 {
@@ -310,7 +316,7 @@ int ds_net_train(ds_net *n, const float *pixels, const int *labels, const uint32
     n->context.ids = ids;
     n->context.epoch = epoch;
     n->context.loss = n->loss;
-    n->step++;
+    n->step += ids || !n->context.others;
     ds_walk_forward(n, pixels, n->info.cost, true);
     DS_TRY(n->context.code);
     DS_TRY(check_losses(n, loss, e));

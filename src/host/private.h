@@ -71,6 +71,8 @@ void ds_host_unbuild(network *net);
 typedef struct ds_context {
     const int *labels; /* NULL without training */
     const uint32_t *ids;
+    const int *others;   /* NULL: images are no mixtures */
+    const float *shares; /* with others */
     int epoch, epochs;
     bool warming;
     double *loss;

@@ -142,11 +142,11 @@ static size_t around(const checker *k, int batch)
     return program + ds_loader_memory(&s) + (size_t)s.threads * 2 * k->widest + (size_t)k->all * 128;
 }
 
-/* Adam's moments, and the average. */
+/* Adam's moments, the average, mixed images. */
 static size_t moments(const ds_job *job)
 {
     int n;
-    size_t numbers = 0;
+    size_t numbers = ds_mixes(&job->cfg->net) ? (size_t)job->info->batch * (size_t)job->info->inputs : 0;
     const ds_param *p = ds_net_params(job->net, &n);
     const size_t kept = (job->cfg->net.adam ? 2 : 0) + (job->cfg->net.average != DS_AVERAGE_NONE);
     for (int i = 0; i < n; i++)

@@ -7,6 +7,7 @@
 #include "host/host.h"
 #include "train/average.h"
 #include "train/history.h"
+#include "train/mixup.h"
 #include "train/optimizer.h"
 #include "train/train.h"
 #include "train/warmup.h"
@@ -35,10 +36,11 @@ typedef struct ds_job {
     ds_train_plan plan;
     ds_augment augment;
     ds_optimizer *optimizer;
-    ds_average mean;    /* of the weights */
-    ds_loader *stream;  /* the training images, from `seen` on */
-    double *losses;     /* info.batch: of the sub-batch at work */
-    ds_records records; /* of the training images */
+    ds_average mean;      /* of the weights */
+    ds_loader *stream;    /* the training images, from `seen` on */
+    double *losses;       /* info.batch: of the sub-batch at work */
+    ds_mixtures mixtures; /* info.batch; zeroed where images are not mixed */
+    ds_records records;   /* of the training images */
     /* move on with the batches */
     uint64_t seen;
     double rate;    /* of the last batch, a float */

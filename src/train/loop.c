@@ -23,8 +23,21 @@ static int not_a_number(const ds_job *job, ds_error *e)
 /* Images [first, first + info.batch) of the batch; adds their losses to *loss. */
 static int sub_batch(ds_job *job, const ds_batch *b, int first, int epoch, double *loss, ds_error *e)
 {
+    const ds_mixtures *m = &job->mixtures;
     const float *pixels = b->pixels + (size_t)first * (size_t)job->info->inputs;
-    int rc = ds_net_train(job->net, pixels, b->labels + first, b->ids + first, epoch, job->losses, e);
+    int rc = DS_OK;
+    if (m->pixels) {
+        ds_mix(&job->mixtures, &job->cfg->net, b, first, job->info->batch, job->info->inputs,
+               (uint64_t)job->setup.seed, job->seen);
+        ds_net_set_mixture(job->net, m->others, m->shares);
+    }
+    if (job->cfg->net.regmixup) {
+        rc = ds_net_train(job->net, m->pixels, b->labels + first, NULL, epoch, NULL, e);
+        ds_net_set_mixture(job->net, NULL, NULL);
+    }
+    rc = rc ? rc
+            : ds_net_train(job->net, job->cfg->net.mixup ? m->pixels : pixels, b->labels + first,
+                           b->ids + first, epoch, job->losses, e);
     if (rc)
         return rc == DS_ENUMERIC ? not_a_number(job, e) : rc;
     for (int i = 0; i < job->info->batch; i++)

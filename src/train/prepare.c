@@ -423,6 +423,8 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
     job->plan.warmup_epochs = job->info->warmup_epochs;
     DS_ZALLOC(job->losses, (size_t)job->info->batch);
     DS_ZALLOC(job->lost, (size_t)job->train.n);
+    if (ds_mixes(&job->cfg->net))
+        job->mixtures = ds_mixtures_new(job->info->batch, job->info->inputs);
     return ds_job_stream(job, (uint64_t)job->setup.seed, job->seen, job->plan.batch, setup->cache_bytes,
                          &job->stream, e);
 }
@@ -431,6 +433,7 @@ void ds_job_close(ds_job *job)
 {
     ds_loader_free(job->stream);
     free(job->losses);
+    ds_mixtures_clear(&job->mixtures);
     ds_records_clear(&job->records);
     ds_optimizer_free(job->optimizer);
     ds_average_clear(&job->mean);

@@ -86,6 +86,11 @@ threshold of a probability out of range|threshold|s/^threshold=.*/threshold=50/
 class_weights of another length|for each of 3 classes|s/^classes=3/class_weights=1,2/
 unknown sampling|balanced|s/^decay=.*/&\nsampling=even/
 key of another average|average=swa|s/^decay=.*/&\naverage=ema\naverage_rate=0.1/
+mixed images and their history|mixup=1: the loss of \[sat\] in line|s/^decay=.*/&\nmixup=1/
+mixed images in two ways|mixup=1 and mixup=1|s/^decay=.*/&\nmixup=1\nregmixup=1/
+mixed images, one at a time|batch=2 or more|s/^batch=.*/batch=1/;s/^subdivisions=.*//;s/^decay=.*/&\nregmixup=1/
+parts of images that are not mixed|mixup_alpha=2, expected|s/^decay=.*/&\nmixup_alpha=2/
+parts of images out of range|mixup_alpha|s/^decay=.*/&\nregmixup=1\nmixup_alpha=0/
 hidden square as large as the image|cutout=8|s/^decay=.*/&\ncutout=8/
 batch not a multiple of subdivisions|subdivisions|s/^subdivisions=2/subdivisions=3/
 classes unlike the outputs|classes|s/^classes=3/classes=4/

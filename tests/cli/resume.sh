@@ -65,7 +65,7 @@ adam_cfg "$net" >"$adam"
 
 # ---- the same bits ----
 
-for kind in blend ema abstain elr gambler selective adam average swa unequal auto; do
+for kind in blend ema abstain elr gambler selective adam average swa unequal mixup regmixup auto; do
     begin "killed and resumed, $kind: weights and results of a run that was never stopped"
     cfg=$T/$kind.cfg
     case $kind in
@@ -78,6 +78,11 @@ for kind in blend ema abstain elr gambler selective adam average swa unequal aut
         tiny_cfg "$cfg" 1 3 '[softmax]\nclass_weights=1,2,0.5\n'
         sed 's/^decay=.*/&\nsampling=balanced/' "$cfg" >"$T/cfg" && mv "$T/cfg" "$cfg"
         ;;
+    mixup)
+        tiny_cfg "$cfg" 1 3 '[gambler]\nwarmup_epochs=1\n'
+        sed 's/^decay=.*/&\nmixup=1\nmixup_alpha=0.5/' "$cfg" >"$T/cfg" && mv "$T/cfg" "$cfg"
+        ;;
+    regmixup) adam_cfg "$net" | sed 's/^decay=.*/&\nregmixup=1/' >"$cfg" ;; # with dropout and a history
     selective) tiny_cfg "$cfg" 1 3 '[selective]\n\n[reject]\nconfidence=abstain\n' ;;
     gambler) tiny_cfg "$cfg" 1 3 '[gambler]\nwarmup_epochs=1\n' ;;
     elr) tiny_cfg "$cfg" 1 3 '[sat]\ntarget=elr\n' ;;
@@ -92,7 +97,7 @@ for kind in blend ema abstain elr gambler selective adam average swa unequal aut
     expect_status 0
     # 7.5 batches an epoch: in the first, which begins again, around the end of the second, in the fourth
     places='3:0 16:0.0001 12:0.0001'
-    case $kind in elr | gambler | selective | average | unequal) places=16:0.0001 ;; esac # each is in the checkpoint as the others are
+    case $kind in elr | gambler | selective | average | unequal | mixup | regmixup) places=16:0.0001 ;; esac # each is in the checkpoint as the others are
     for place in $places; do
         run after_batch ${place%:*} KILL "$D" classifier train "$I/$kind.data" "$cfg" -epochs 5 -seed 3 -resume -save-every ${place#*:} $by
         [ "$status" -eq 247 ] || complain "status $status, expected to be killed"

@@ -192,6 +192,35 @@ error_case "average_from past the end" 1 'average_from=0\.6 leaves 1\.6 of 4 epo
     'sed "s/^decay=.*/&\naverage=swa\naverage_from=0.6/" "$2" >"$3/late.cfg"; exec "$1" classifier train "$4" "$3/late.cfg" -epochs 4' \
     sh "$D" "$T/soft1.cfg" "$T" "$I/average.data"
 
+begin "mixed images: the same bits with 1 and 2 loaders, about the same loss by Darknet's own layers"
+for mix in mixup=1 'mixup=1\nmixup_alpha=1' regmixup=1; do
+    sed "s/^decay=.*/&\n$mix/" "$T/soft1.cfg" >"$T/mix.cfg"
+    for how in '-loaders 1' '-loaders 2' '-backend host'; do
+        beside "$grey_data" "$T/mix${how#* }" mix.data
+        run "$D" classifier train "$I/mix.data" "$T/mix.cfg" -epochs 3 -threads 1 -exist-ok $how
+        expect_status 0
+    done
+    expect_same "$T/mix1/mix.weights" "$T/mix2/mix.weights"
+    expect_different "$T/mix1/mix.weights" "$T/average/none.weights"
+    awk -v a="$(last_number "$T/mix1/mix_results.csv" train_loss)" -v b="$(last_number "$T/mixhost/mix_results.csv" train_loss)" \
+        'BEGIN { exit !(a - b < 0.01 && b - a < 0.01) }' || complain "$mix: $(last_number "$T/mix1/mix_results.csv" train_loss) and $(last_number "$T/mixhost/mix_results.csv" train_loss)"
+done
+end
+for cost in target=ema target=abstain target=elr selective; do
+    case $cost in
+    target=*) tiny_cfg "$T/bound.cfg" 1 3 "[sat]\n$cost\n" ;;
+    *) tiny_cfg "$T/bound.cfg" 1 3 "[$cost]\n" ;;
+    esac
+    sed -i 's/^decay=.*/&\nmixup=1/' "$T/bound.cfg"
+    error_case "mixup=1 with $cost" 1 "bound\.cfg:[0-9]+: mixup=1: the loss of \[(sat|selective)\] in line [0-9]+ needs more" \
+        "$D" classifier train "$I/a.data" "$T/bound.cfg" -epochs 3
+    sed -i 's/^mixup=/regmixup=/' "$T/bound.cfg"
+    begin "regmixup=1 with $cost"
+    run "$D" classifier train "$I/mix.data" "$T/bound.cfg" -epochs 3
+    expect_status 0
+    end
+done
+
 image=$(find "$T/idx" -name '*.png' | sort | head -n 1)
 begin "predict: accepted, and REJECTED with a threshold that nothing reaches"
 run "$D" classifier predict "$I/a.data" "$T/net.cfg" "$T/a/net.weights" "$image" "$image" -threshold 0

@@ -42,6 +42,9 @@ typedef struct gradient_case {
     const ds_layer *layer;
     ds_pair *pairs;
     int n, label;
+    const int *other; /* of a mixture, with its share */
+    const float *share;
+    bool anonymous; /* no ids */
     float gradient[GRADIENT_MOST];
 } gradient_case;
 
@@ -61,7 +64,9 @@ static inline double gradient_pass(const double *z, int n, void *context)
                     .logits = input,
                     .output = output,
                     .labels = &c->label,
-                    .ids = &(uint32_t){0},
+                    .ids = c->anonymous ? NULL : &(uint32_t){0},
+                    .others = c->other,
+                    .shares = c->share,
                     .gradient = c->gradient,
                     .loss = &loss};
     int rc = ds_instance_init(&it, c->pairs, c->n, "x.cfg", 1, &e);

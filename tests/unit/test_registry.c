@@ -102,7 +102,7 @@ static void another_abi_is_refused(void **unused)
     assert_true(ds_layer_usable(&probe_layer));
     assert_int_equal(make(&it, NULL, &e), DS_EINPUT);
     assert_null(it.state);
-    assert_non_null(strstr(e.text, "ABI 8, expected 7"));
+    assert_non_null(strstr(e.text, "ABI 9, expected 8"));
     assert_int_equal(releases, 0);
 }
 
