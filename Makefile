@@ -73,6 +73,8 @@ $(BUILD)/src/data/image.o: ALL_CFLAGS += -fwrapv -fno-sanitize=float-cast-overfl
 # vectors are passed between inlined functions alone
 $(BUILD)/plugins/onednn/kernels.o: ALL_CFLAGS += -Wno-psabi
 $(BUILD)/src/cli/main.o: $(BUILD)/src/cli/help.txt.inc
+NETWORKS = $(patsubst %,$(BUILD)/cfg/%.cfg.inc,small_sat resnet18_cifar_sat vgg16bn_cifar_sat)
+$(BUILD)/src/cfg/recipe.o: $(NETWORKS)
 $(BUILD)/src/report/page.o: $(patsubst %,$(BUILD)/src/report/report.%.inc,html css js)
 $(BUILD)/src/report/suspects.o: $(patsubst %,$(BUILD)/src/report/%.inc,report.css suspects.html)
 $(BUILD)/src/report/plots.o: $(BUILD)/src/report/report.gp.inc

@@ -111,6 +111,15 @@ int ds_cfg_reject(const ds_cfg *cfg);
  * that have no place in a classifier; warns of batch=1 with batch normalisation. `cfg` may be broken. */
 int ds_cfg_check_training(const ds_cfg *cfg, ds_notes *notes, ds_error *e);
 
+/* What is asked of a key, whose value is replaced in its place (a new key goes below the section's last one);
+ * value NULL: it goes; key NULL: its section goes. */
+typedef struct ds_edit {
+    int section; /* of cfg->sections */
+    const char *key, *value;
+} ds_edit;
+/* A copy of `text`, which cfg was parsed from, with n edits; every other byte stays. *edited: fresh memory.
+ * The errors of ds_cfg_parse, of the copy. */
+int ds_cfg_edit(const ds_cfg *cfg, const char *text, const ds_edit *edits, int n, char **edited, ds_error *e);
 /* A copy of `text`, a whole cfg, whose [reject] has the n pairs (their lines mean nothing): the value of a
  * key that stands there is replaced in its place, a new key goes below the section's last one, a key with
  * the value NULL is taken out. Without [reject] one is put at the end; a [cost] after [softmax], which may
@@ -118,6 +127,28 @@ int ds_cfg_check_training(const ds_cfg *cfg, ds_notes *notes, ds_error *e);
  * The errors of ds_cfg_parse, of the text and of its copy. */
 int ds_cfg_edit_reject(const char *text, const char *path, const ds_pair *pairs, int n, char **edited,
                        ds_error *e);
+
+/* recipe.c: a cfg for images of somebody's own. */
+typedef struct ds_network {
+    const char *name, *text; /* of its cfg */
+    int multiple;            /* of which its input's side is */
+    bool pools;              /* [maxpool] sections are left out where images are small */
+} ds_network;
+/* One that comes with the program, "small", or NULL. */
+const ds_network *ds_network_find(const char *name);
+#define DS_NETWORKS "small, resnet18, vgg16"
+
+typedef struct ds_recipe {
+    int images, classes; /* for training */
+    int size, channels;  /* of the input: size x size pixels, 1 or 3 */
+    bool flip, pools;    /* pools: those of ds_network */
+    bool unequal;        /* classes are: their losses are weighed */
+} ds_recipe;
+int ds_recipe_epochs(int images);
+/* `text`, a whole cfg, fitted to these images: outputs of the layer before its cost section, input, batch,
+ * rate (the text's, scaled by the batch), length, parts of a batch so that they fit memory. Comments go.
+ * *made: fresh memory. DS_EINPUT: no layer there that has the outputs; the errors of ds_cfg_parse. */
+int ds_recipe_apply(const char *text, const char *path, const ds_recipe *r, char **made, ds_error *e);
 
 /* "BASE" of results: the file's name up to its first dot, as in the host. Fresh memory. */
 char *ds_cfg_base(const ds_cfg *cfg);

@@ -1,6 +1,7 @@
-/* Writing the keys of [reject] into the text of a cfg: the person's own lines stay as they are. */
+/* Writing keys into the text of a cfg: the person's own lines stay as they are. */
 #include "cfg/cfg.h"
 
+#include "base/memory.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -11,11 +12,10 @@ typedef struct editor {
     char *written; /* what went into `out` so far, n_written bytes, after fflush */
     size_t n_written;
     const char *line_end;
-    const ds_section *reject; /* NULL: there is none yet */
-    const ds_pair *pairs;     /* n: what it is to hold */
+    const ds_cfg *cfg;
+    const ds_edit *edits; /* n */
     int n;
-    int new_keys_below; /* line; 0: at the end, in a section of their own */
-    int comment_from;   /* line; 0: nowhere */
+    int comment_from; /* line; 0: nowhere */
 } editor;
 
 /* End a line that has no line ending yet. */
@@ -26,24 +26,40 @@ static void end_line(editor *d)
         fputs(d->line_end, d->out);
 }
 
-/* Those that the section does not hold yet. */
-static void write_new_keys(editor *d)
+/* That an edit is about; NULL: one that is yet to be made. */
+static const ds_section *section_of(const editor *d, const ds_edit *x)
+{
+    return x->section < d->cfg->n ? &d->cfg->sections[x->section] : NULL;
+}
+
+static int last_line(const ds_section *s)
+{
+    return s->n ? s->pairs[s->n - 1].line : s->line;
+}
+
+/* Those that their section does not hold yet, if it ends in this line (0: if it is yet to be made). */
+static void write_new_keys(editor *d, int line)
 {
     for (int i = 0; i < d->n; i++) {
-        const ds_pair *p = &d->pairs[i];
-        if (!p->value || (d->reject && ds_section_get(d->reject, p->key)))
+        const ds_edit *x = &d->edits[i];
+        const ds_section *s = section_of(d, x);
+        if (!x->value || (s ? last_line(s) : 0) != line || (s && ds_section_get(s, x->key)))
             continue;
         end_line(d);
-        fprintf(d->out, "%s=%s%s", p->key, p->value, d->line_end);
+        fprintf(d->out, "%s=%s%s", x->key, x->value, d->line_end);
     }
 }
 
-/* What is asked of the key that stands in this line of [reject], or NULL. */
-static const ds_pair *pair_of_line(const editor *d, int line)
+/* What is asked of the key, or of the section, that stands in this line, or NULL. */
+static const ds_edit *edit_of_line(const editor *d, int line)
 {
-    for (int k = 0; d->reject && k < d->n; k++)
-        if (ds_section_get(d->reject, d->pairs[k].key) && ds_section_line(d->reject, d->pairs[k].key) == line)
-            return &d->pairs[k];
+    for (const ds_edit *x = d->edits; x < d->edits + d->n; x++) {
+        const ds_section *s = section_of(d, x);
+        if (!s || line < s->line || line > last_line(s))
+            continue;
+        if (!x->key || (ds_section_get(s, x->key) && ds_section_line(s, x->key) == line))
+            return x;
+    }
     return NULL;
 }
 
@@ -65,17 +81,16 @@ static bool is_blank(const char *line)
 /* n bytes, with the line ending. */
 static void write_line(editor *d, const char *line, size_t n, int number)
 {
-    const ds_pair *p = pair_of_line(d, number);
-    if (p && p->value) {
-        write_replaced(d, line, n, p->value);
-    } else if (!p) {
+    const ds_edit *x = edit_of_line(d, number);
+    if (x && x->value) {
+        write_replaced(d, line, n, x->value);
+    } else if (!x) {
         bool comment = d->comment_from && number >= d->comment_from;
         if (comment && !is_blank(line) && !strchr("#;", line[strspn(line, " \t\r")]))
             fputs("# ", d->out);
         fwrite(line, 1, n, d->out);
     }
-    if (number == d->new_keys_below)
-        write_new_keys(d);
+    write_new_keys(d, number);
 }
 
 static void write_all(editor *d, const char *text)
@@ -88,27 +103,13 @@ static void write_all(editor *d, const char *text)
         write_line(d, text, n, number);
         text += n;
     }
-    if (d->reject)
-        return;
-    end_line(d);
-    fprintf(d->out, "%s[reject]%s", is_blank(last) ? "" : d->line_end, d->line_end);
-    write_new_keys(d);
-}
-
-/* Where the edits go in this network. */
-static editor plan(const ds_cfg *cfg, const char *text, const ds_pair *pairs, int n)
-{
-    editor d = {.pairs = pairs, .n = n};
-    const char *first_end = strchr(text, '\n');
-    d.line_end = first_end && first_end > text && first_end[-1] == '\r' ? "\r\n" : "\n";
-    const int reject = ds_cfg_reject(cfg), cost = ds_cfg_cost(cfg);
-    if (reject >= 0) {
-        d.reject = &cfg->sections[reject + 1];
-        d.new_keys_below = d.reject->n ? d.reject->pairs[d.reject->n - 1].line : d.reject->line;
-    } else if (cost >= 0 && cost + 2 < cfg->n) {
-        d.comment_from = cfg->sections[cfg->n - 1].line;
-    }
-    return d;
+    for (int i = 0; i < d->n; i++)
+        if (!section_of(d, &d->edits[i])) {
+            end_line(d);
+            fprintf(d->out, "%s[reject]%s", is_blank(last) ? "" : d->line_end, d->line_end);
+            write_new_keys(d, 0);
+            return;
+        }
 }
 
 static void free_cfg(ds_cfg **cfg)
@@ -116,19 +117,40 @@ static void free_cfg(ds_cfg **cfg)
     ds_cfg_free(*cfg);
 }
 
-int ds_cfg_edit_reject(const char *text, const char *path, const ds_pair *pairs, int n, char **edited,
-                       ds_error *e)
+static int edit(editor *d, const char *text, char **edited, ds_error *e)
 {
-    DS_FINALLY(free_cfg) ds_cfg *cfg = NULL, *made = NULL;
-    *edited = NULL;
-    DS_TRY(ds_cfg_parse(text, path, &cfg, NULL, e));
-    editor d = plan(cfg, text, pairs, n);
-    d.out = ds_memstream(&d.written, &d.n_written);
-    write_all(&d, text);
-    fclose(d.out);
-    DS_FREED char *written = d.written;
-    DS_TRY(ds_cfg_parse(written, path, &made, NULL, e)); /* what is written must be a network too */
+    DS_FINALLY(free_cfg) ds_cfg *made = NULL;
+    const char *first_end = strchr(text, '\n');
+    d->line_end = first_end && first_end > text && first_end[-1] == '\r' ? "\r\n" : "\n";
+    d->out = ds_memstream(&d->written, &d->n_written);
+    write_all(d, text);
+    fclose(d->out);
+    DS_FREED char *written = d->written;
+    DS_TRY(ds_cfg_parse(written, d->cfg->path, &made, NULL, e)); /* what is written must be a network too */
     *edited = written;
     written = NULL;
     return DS_OK;
+}
+
+int ds_cfg_edit(const ds_cfg *cfg, const char *text, const ds_edit *edits, int n, char **edited, ds_error *e)
+{
+    editor d = {.cfg = cfg, .edits = edits, .n = n};
+    *edited = NULL;
+    return edit(&d, text, edited, e);
+}
+
+int ds_cfg_edit_reject(const char *text, const char *path, const ds_pair *pairs, int n, char **edited,
+                       ds_error *e)
+{
+    DS_FINALLY(free_cfg) ds_cfg *cfg = NULL;
+    *edited = NULL;
+    DS_TRY(ds_cfg_parse(text, path, &cfg, NULL, e));
+    const int reject = ds_cfg_reject(cfg), cost = ds_cfg_cost(cfg);
+    DS_FREED ds_edit *edits = DS_ALLOC(edits, (size_t)n);
+    for (int i = 0; i < n; i++)
+        edits[i] = (ds_edit){reject >= 0 ? reject + 1 : cfg->n, pairs[i].key, pairs[i].value};
+    editor d = {.cfg = cfg, .edits = edits, .n = n};
+    if (reject < 0 && cost >= 0 && cost + 2 < cfg->n)
+        d.comment_from = cfg->sections[cfg->n - 1].line;
+    return edit(&d, text, edited, e);
 }

@@ -3,10 +3,12 @@
 #include "base/memory.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/cmd_import.h"
+#include "cli/commands.h"
 #include "cli/flags.h"
-#include "import/import.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +28,7 @@ typedef struct import_state {
 #define OPT_NAMES(help_) OPT_TEXT("names", setup.names, help_, .unit = "FILE")
 /* The last rows of every table. */
 #define OPT_REST(what_)                                                                                \
-    OPT_TEXTS("split", split,                                                                          \
-              "take COUNT training images, class shares kept, for the list of valid, calib or test",   \
-              .unit = "NAME=COUNT…"),                                                                  \
+    OPT_TEXTS("split", split, DS_SPLIT_HELP, .unit = "NAME=COUNT|NAME=N%…"),                           \
         OPT_INT("seed", setup.seed, "decides which images a split takes", .def = "1", .max = INT_MAX), \
         OPT_TEXT("out", setup.out, "folder for " what_ " and DIR.data (required)", .unit = "DIR"), OPT_END
 
@@ -84,9 +84,7 @@ static bool is_flag(const char *word, const char *name)
     return word[0] == '-' && strcmp(word + (word[1] == '-' ? 2 : 1), name) == 0;
 }
 
-/* One flag takes one value: "-split a=1 b=2" becomes "-split a=1 -split b=2", "-test A B" becomes "-test A
- * -test B". `out` has room for 2 * argc words; returns how many there are. */
-static int spread(int argc, char **argv, int test_words, char **out)
+int ds_import_spread(int argc, char **argv, int test_words, char **out)
 {
     int n = 0, i = 0;
     while (i < argc) {
@@ -114,7 +112,7 @@ static int parse(const kind *k, ds_words *w, int argc, char **argv, ds_error *e)
 {
     const import_state *state = w->state;
     DS_FREED char **words = DS_ALLOC(words, 2 * (size_t)argc);
-    DS_TRY(ds_words_read(w, spread(argc, argv, k->operands, words), words, k->operands, e));
+    DS_TRY(ds_words_read(w, ds_import_spread(argc, argv, k->operands, words), words, k->operands, e));
     if (w->n < k->operands)
         return ds_fail(e, DS_EUSAGE, "%d argument%s given, expected import %s %s -out DIR", w->n,
                        w->n == 1 ? "" : "s", k->word, k->usage);
@@ -126,31 +124,34 @@ static int parse(const kind *k, ds_words *w, int argc, char **argv, ds_error *e)
     return DS_OK;
 }
 
-/* "valid=2000" in place; the name stays inside the text. */
-static int parse_split(char *text, ds_split *split, ds_error *e)
+int ds_split_read(char *text, ds_split *split, ds_error *e)
 {
-    char *equals = strchr(text, '=');
-    long long count;
-    if (!equals || equals == text || !ds_parse_int(equals + 1, &count) || count < 1 || count > INT_MAX)
-        return ds_fail(e, DS_EUSAGE, "-split %s, expected NAME=COUNT with a count from 1, as in valid=2000",
-                       text);
+    char *equals = strchr(text, '='), *percent = equals ? strchr(equals, '%') : NULL;
+    bool whole = percent && !percent[1];
+    double count = 0;
+    if (whole)
+        *percent = '\0';
+    if (!equals || equals == text || !ds_parse_double(equals + 1, &count) ||
+        !(whole ? count > 0 && count < 100 : count >= 1 && count <= INT_MAX && count == floor(count)))
+        return ds_fail(e, DS_EUSAGE,
+                       "-split %s%s, expected NAME=COUNT or NAME=SHARE%%, as in valid=2000 or valid=10%%",
+                       text, whole ? "%" : "");
     *equals = '\0';
-    *split = (ds_split){text, (int)count};
+    *split = (ds_split){text, whole ? 0 : (int)count, whole ? count / 100 : 0, false};
     return DS_OK;
 }
 
 /* ---- the command ---- */
 
-static void print_done(const ds_imported *done, const ds_import *s)
+void ds_imported_print(const ds_imported *done)
 {
-    int train = done->train;
-    for (int i = 0; i < s->n_splits; i++)
-        train -= s->splits[i].count;
-    printf("%d images in %d classes: train %d", done->train + done->test, done->classes, train);
-    for (int i = 0; i < s->n_splits; i++)
-        printf(", %s %d", s->splits[i].name, s->splits[i].count);
-    if (done->test > 0)
-        printf(", test %d", done->test);
+    int all = 0;
+    for (int p = 0; p < DS_PARTS; p++)
+        all += done->n[p];
+    printf("%d images in %d classes", all, done->classes);
+    for (int p = 0; p < DS_PARTS; p++)
+        if (done->n[p])
+            printf("%s %s %d", p ? "," : ":", ds_part_names[p], done->n[p]);
     ds_put_line(stdout, "\n", done->data_path);
 }
 
@@ -162,7 +163,7 @@ static int run(const kind *k, const ds_words *w, ds_error *e)
     memcpy(s->source, w->operands, (size_t)w->n * sizeof *s->source);
     DS_ALLOC(state->splits, (size_t)state->split.n);
     for (int i = 0; i < state->split.n; i++)
-        DS_TRY(parse_split(state->split.v[i], &state->splits[i], e));
+        DS_TRY(ds_split_read(state->split.v[i], &state->splits[i], e));
     for (int i = 0; i < state->test.n; i++)
         s->test[i] = state->test.v[i];
     if (s->test[0] && ds_path_same(s->source[0], s->test[0]))
@@ -171,7 +172,7 @@ static int run(const kind *k, const ds_words *w, ds_error *e)
     s->splits = state->splits;
     s->n_splits = state->split.n;
     DS_TRY(ds_import_run(s, &done, e));
-    print_done(&done, s);
+    ds_imported_print(&done);
     free(done.data_path);
     return DS_OK;
 }

@@ -28,6 +28,8 @@ typedef struct command {
 
 static const command commands[] = {
     {.words = "classifier"},
+    {"classifier new", 0, ds_cmd_new, ds_new_options, "FOLDER",
+     "from pictures in a folder a class to lists, a .data file, a fitting .cfg, and what to do next"},
     {"classifier check", 0, ds_cmd_check, ds_check_options, "DATA CFG [WEIGHTS]",
      "all that is wrong with the files of a training, before it begins"},
     {"classifier train", 0, ds_cmd_train, ds_train_options, "DATA CFG [WEIGHTS]",

@@ -91,6 +91,6 @@ int ds_import_read_cifar(ds_import_job *job, ds_error *e)
     DS_TRY(read_files(f, job->setup, files, f->batches + (job->setup->names ? 1 : 2), e));
     DS_TRY(read_names(f, names, job, e));
     for (ds_import_file *file = files; file <= test; file++)
-        DS_TRY(add_batch(f, file, job, file == test ? &job->test : &job->train, e));
+        DS_TRY(add_batch(f, file, job, &job->sets[file == test ? DS_PART_TEST : DS_PART_TRAIN], e));
     return DS_OK;
 }

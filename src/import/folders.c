@@ -6,11 +6,14 @@
 #include "base/text.h"
 #include "data/image.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fts.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Levels below the folder given: a class's folder, and what lies in it. */
@@ -132,13 +135,13 @@ static int walk_tree(walk *w, ds_error *e)
  * first folders of `out` need to exist yet. */
 static int check_outside(const char *out, const char *dir, ds_error *e)
 {
-    char whole[PATH_MAX] = "";
+    char whole[PATH_MAX] = "", images[PATH_MAX];
     DS_FREED char *part = ds_strdup(out);
     while (!realpath(part, whole) && strcmp(part, ".") != 0) {
         DS_FREED char *below = part;
         part = ds_path_dir(below);
     }
-    if (!ds_import_is_inside(whole, dir))
+    if (!realpath(dir, images) || !ds_import_is_inside(whole, images))
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, out, 0, "lies among the images of '%s', expected a folder outside", dir);
 }
@@ -164,9 +167,75 @@ static int read_set(ds_import_job *job, ds_import_set *set, const char *dir, boo
     return DS_OK;
 }
 
-int ds_import_read_folders(ds_import_job *job, ds_error *e)
+/* ---- a folder of parts ---- */
+
+/* The part that a folder is called after, or -1. */
+static int part_of(const char *name)
+{
+    static const char *const words[DS_PARTS][3] = {[DS_PART_TRAIN] = {"train", "training"},
+                                                   [DS_PART_VALID] = {"valid", "val", "validation"},
+                                                   [DS_PART_CALIB] = {"calib", "calibration"},
+                                                   [DS_PART_TEST] = {"test", "testing"}};
+    for (int p = 0; p < DS_PARTS; p++)
+        for (int k = 0; k < 3 && words[p][k]; k++)
+            if (strcasecmp(name, words[p][k]) == 0)
+                return p;
+    return -1;
+}
+
+/* The folders in `dir`, of parts: parts[p] is owned. Returns how many there are in all. */
+static int find_parts(const char *dir, char *parts[DS_PARTS])
+{
+    DIR *d = opendir(dir);
+    int n = 0;
+    struct stat st;
+    for (struct dirent *x; d && (x = readdir(d));) {
+        DS_FREED char *path = ds_path_join(dir, x->d_name);
+        int p = part_of(x->d_name);
+        if (x->d_name[0] == '.' || stat(path, &st) || !S_ISDIR(st.st_mode))
+            continue;
+        n++;
+        if (p < 0 || !parts || parts[p])
+            continue;
+        parts[p] = path;
+        path = NULL;
+    }
+    if (d)
+        closedir(d);
+    return n;
+}
+
+/* Is every folder that of a part, and does that for training hold folders? Otherwise they are classes. */
+static bool is_parted(const char *dir, char *parts[DS_PARTS])
+{
+    int n = find_parts(dir, parts), named = 0;
+    for (int p = 0; p < DS_PARTS; p++)
+        named += parts[p] != NULL;
+    return n == named && parts[DS_PART_TRAIN] && find_parts(parts[DS_PART_TRAIN], NULL) > 0;
+}
+
+static int read_sets(ds_import_job *job, char *parts[DS_PARTS], ds_error *e)
 {
     const ds_import *s = job->setup;
-    DS_TRY(read_set(job, &job->train, s->source[0], true, e));
-    return s->test[0] ? read_set(job, &job->test, s->test[0], false, e) : DS_OK;
+    if (!is_parted(s->source[0], parts)) {
+        DS_TRY(read_set(job, &job->sets[DS_PART_TRAIN], s->source[0], true, e));
+    } else {
+        DS_TRY(check_outside(s->out, s->source[0], e));
+        for (int p = 0; p < DS_PARTS; p++)
+            if (parts[p])
+                DS_TRY(read_set(job, &job->sets[p], parts[p], p == DS_PART_TRAIN, e));
+    }
+    if (s->test[0] && job->sets[DS_PART_TEST].n)
+        return ds_fail(e, DS_EUSAGE, "-test %s besides the folder '%s', expected only one of them",
+                       s->test[0], parts[DS_PART_TEST]);
+    return s->test[0] ? read_set(job, &job->sets[DS_PART_TEST], s->test[0], false, e) : DS_OK;
+}
+
+int ds_import_read_folders(ds_import_job *job, ds_error *e)
+{
+    char *parts[DS_PARTS] = {NULL};
+    int rc = read_sets(job, parts, e);
+    for (int p = 0; p < DS_PARTS; p++)
+        free(parts[p]);
+    return rc;
 }

@@ -104,9 +104,9 @@ int ds_import_read_idx(ds_import_job *job, ds_error *e)
         DS_TRY(ds_labels_read(s->names, "class name", &job->names, &job->classes, e));
     else
         number_classes(job, &train[1]);
-    DS_TRY(add_pair(job, train, &job->train, e));
+    DS_TRY(add_pair(job, train, &job->sets[DS_PART_TRAIN], e));
     if (s->test[0])
-        DS_TRY(add_pair(job, test, &job->test, e));
+        DS_TRY(add_pair(job, test, &job->sets[DS_PART_TEST], e));
     if (job->classes < 2)
         return ds_fail_at(e, DS_EINPUT, job->classes_path, 0, "%d class, expected at least 2", job->classes);
     if (job->classes > UCHAR_MAX + 1)

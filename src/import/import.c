@@ -3,41 +3,56 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- splits ---- */
 
-static int check_name(const char *name, bool has_test, ds_error *e)
+const char *const ds_part_names[DS_PARTS] = {"train", "valid", "calib", "test"};
+
+/* Which part a split is for. */
+static int find_part(const char *name, int *part, ds_error *e)
 {
-    static const char *const keys[] = {"valid", "calib", "test"};
     if (strcmp(name, "train") == 0)
         return ds_fail(e, DS_EUSAGE,
                        "split 'train', expected valid, calib or test: train keeps what they leave");
-    if (strcmp(name, "test") == 0 && has_test)
-        return ds_fail(e, DS_EUSAGE,
-                       "split 'test' besides -test or test images of the archive, expected only one of them");
-    for (int k = 0; k < 3; k++)
-        if (strcmp(name, keys[k]) == 0)
+    for (*part = DS_PART_VALID; *part < DS_PARTS; ++*part)
+        if (strcmp(name, ds_part_names[*part]) == 0)
             return DS_OK;
-    const char *near = ds_nearest(name, keys, 3);
+    const char *near = ds_nearest(name, ds_part_names + 1, DS_PARTS - 1);
     return ds_fail(e, DS_EUSAGE, "unknown split '%s', expected valid, calib or test%s%s%s", name,
                    near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-/* Do the names of the splits fit, and is at least one image left for training? */
-static int check_splits(const ds_import_job *job, ds_error *e)
+static int take_split(ds_import_job *job, const ds_split *split, ds_error *e)
 {
-    const ds_split *splits = job->setup->splits;
-    int n = job->train.n;
+    int part, most = job->sets[DS_PART_TRAIN].n;
+    DS_TRY(find_part(split->name, &part, e));
+    ds_split *taken = &job->splits[part - 1];
+    if (job->sets[part].n && split->optional)
+        return DS_OK;
+    if (job->sets[part].n)
+        return ds_fail(e, DS_EUSAGE, "split '%s' besides %simages of the source, expected only one of them",
+                       split->name, part == DS_PART_TEST ? "-test or such " : "such ");
+    if (taken->count)
+        return ds_fail(e, DS_EUSAGE, "split '%s' given twice, expected it once", split->name);
+    *taken = *split;
+    if (!taken->count)
+        taken->count = split->share * most < 1 ? 1 : (int)lround(split->share * most);
+    return DS_OK;
+}
+
+/* Do the names of the splits fit, and is at least one image left for training? */
+static int take_splits(ds_import_job *job, ds_error *e)
+{
+    const ds_import *s = job->setup;
+    int n = job->sets[DS_PART_TRAIN].n;
     long long sum = 0;
-    for (int s = 0; s < job->setup->n_splits; s++) {
-        DS_TRY(check_name(splits[s].name, job->test.n > 0, e));
-        for (int t = 0; t < s; t++)
-            if (strcmp(splits[s].name, splits[t].name) == 0)
-                return ds_fail(e, DS_EUSAGE, "split '%s' given twice, expected it once", splits[s].name);
-        sum += splits[s].count;
-    }
+    for (int k = 0; k < s->n_splits; k++)
+        DS_TRY(take_split(job, &s->splits[k], e));
+    for (int k = 0; k < DS_PARTS - 1; k++)
+        sum += job->splits[k].count;
     if (sum >= n)
         return ds_fail(e, DS_EINPUT,
                        "the splits take %lld images, expected fewer than the %d training images", sum, n);
@@ -107,8 +122,8 @@ static void release(ds_import_job *job)
         free(job->files[i].path);
         free(job->files[i].bytes);
     }
-    release_set(&job->train);
-    release_set(&job->test);
+    for (int p = 0; p < DS_PARTS; p++)
+        release_set(&job->sets[p]);
     ds_free_texts(job->labels, job->classes);
     ds_free_texts(job->names, job->classes);
     free(job->data_path);
@@ -122,7 +137,7 @@ static int run(ds_import_job *job, ds_error *e)
     DS_TRY(kind == DS_IDX       ? ds_import_read_idx(job, e)
            : kind == DS_FOLDERS ? ds_import_read_folders(job, e)
                                 : ds_import_read_cifar(job, e));
-    DS_TRY(check_splits(job, e));
+    DS_TRY(take_splits(job, e));
     for (int c = 0; c < job->classes && job->names; c++) {
         int n = c;
         DS_PUSH(job->labels, n, free_label(job->labels, c, job->names[c]));
@@ -139,10 +154,12 @@ int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e)
     *done = (ds_imported){0};
     int rc = run(&job, e);
     if (!rc)
-        *done = (ds_imported){.train = job.train.n,
-                              .test = job.test.n,
-                              .classes = job.classes,
-                              .data_path = ds_strdup(job.data_path)};
+        *done = (ds_imported){.classes = job.classes, .data_path = ds_strdup(job.data_path)};
+    for (int p = 0; !rc && p < DS_PARTS; p++) {
+        int taken = p ? job.splits[p - 1].count : 0;
+        done->n[p] += job.sets[p].n + taken;
+        done->n[DS_PART_TRAIN] -= taken;
+    }
     release(&job);
     return rc;
 }

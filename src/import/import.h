@@ -6,9 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What images are for, and its key of the .data file. */
+typedef enum ds_part { DS_PART_TRAIN, DS_PART_VALID, DS_PART_CALIB, DS_PART_TEST, DS_PARTS } ds_part;
+extern const char *const ds_part_names[DS_PARTS];
+
 typedef struct ds_split {
-    const char *name; /* "valid", "calib", … : a key of the .data file */
+    const char *name; /* of a part */
     int count;        /* images taken from the training images */
+    double share;     /* of these, in place of a count above 0: at least an image */
+    bool optional;    /* not taken where the part has images of its own */
 } ds_split;
 
 typedef enum ds_import_kind {
@@ -22,7 +28,8 @@ typedef enum ds_import_kind {
 typedef struct ds_import {
     ds_import_kind kind;
     /* idx: the archive of the images, plain or .gz, and that of the labels. CIFAR: the folder of the binary
-     * version, or its .tar.gz. Folders: a folder with one folder a class in it. */
+     * version, or its .tar.gz. Folders: a folder with one folder a class in it, or with such folders called
+     * train, val(id), calib and test. */
     const char *source[2];
     const char *test[2]; /* the same of the test images; NULL: none. CIFAR has its own. */
     /* idx, CIFAR: file of class names, a line each; NULL: "0", "1", … (idx), those of the archive (CIFAR) */
@@ -36,11 +43,15 @@ typedef struct ds_import {
 
 /* What was written, for the message. */
 typedef struct ds_imported {
-    int train, test; /* images for training, before the splits; test images of their own */
+    int n[DS_PARTS]; /* images for each */
     int classes;
     char *data_path; /* owned */
 } ds_imported;
 
+/* guess.c: what `path` is, by what lies there: fills kind, source and test, which may be of the names (NULL,
+ * in; owned by the caller). DS_EINPUT: a file that is none of these. */
+enum { DS_GUESSED = 4 };
+int ds_import_guess(const char *path, ds_import *s, char *names[DS_GUESSED], ds_error *e);
 /* Nothing is written unless all sources are whole and the splits fit; the .data file comes last. Errors
  * name the file. */
 int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e);

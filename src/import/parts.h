@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The images of training, or those of the test. */
+/* The images of a part. */
 typedef struct ds_import_set {
     int n;
     int *labels;  /* n: class of each */
@@ -32,7 +32,8 @@ enum { DS_IMPORT_FILES = 7 };
 typedef struct ds_import_job {
     const ds_import *setup;
     ds_import_file files[DS_IMPORT_FILES]; /* what `pixels` point into */
-    ds_import_set train, test;             /* test.n is 0 when there are no test images of their own */
+    ds_import_set sets[DS_PARTS];          /* n is 0 where a part has no images of its own */
+    ds_split splits[DS_PARTS - 1];         /* of valid, calib, test; count 0: none */
     bool labels_in_lists;                  /* path<TAB>label instead of the parent folder's name */
     char **labels;                         /* classes texts, unique, as folders and lists have them; owned */
     char **names;                          /* classes texts for display, owned; NULL: the labels */
@@ -40,7 +41,7 @@ typedef struct ds_import_job {
     const char *classes_path; /* the file that tells them, for messages */
     char *data_path;          /* DIR/NAME.data, NAME being the folder's last component */
     char *mark;               /* a file that stands in the folder while an import is under way */
-    int *part;                /* train.n: the split of each image, -1: none */
+    int *part;                /* of each image for training: its split, -1: none */
 } ds_import_job;
 
 /* ---- idx.c, cifar.c, folders.c: what a job imports, and its classes ---- */

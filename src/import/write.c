@@ -197,9 +197,9 @@ static int sync_all(const char *dir, ds_error *e)
 
 int ds_import_write_images(ds_import_job *job, ds_error *e)
 {
-    DS_TRY(write_images(job, &job->train, "train", e));
-    if (job->test.n > 0)
-        DS_TRY(write_images(job, &job->test, "test", e));
+    for (int p = 0; p < DS_PARTS; p++)
+        if (job->sets[p].n)
+            DS_TRY(write_images(job, &job->sets[p], ds_part_names[p], e));
     return sync_all(job->setup->out, e);
 }
 
@@ -236,32 +236,32 @@ static int write_list(const ds_import_job *job, const char *key, const ds_import
 
 static int write_data(const ds_import_job *job, ds_error *e)
 {
-    const ds_import *s = job->setup;
     ds_writer w;
     DS_TRY(ds_writer_open(&w, job->data_path, e));
-    fprintf(w.f, FIRST_LINE "\nclasses=%d\ntrain=train.list\n", job->classes);
-    for (int k = 0; k < s->n_splits; k++)
-        fprintf(w.f, "%s=%s.list\n", s->splits[k].name, s->splits[k].name);
-    fprintf(w.f, "%slabels=labels\n%slabels_from=%s\nbackup=backup\ntop=%d\n",
-            job->test.n > 0 ? "test=test.list\n" : "", job->names ? "names=names\n" : "",
-            job->labels_in_lists ? "list" : "directory", job->classes < 5 ? job->classes : 5);
+    fprintf(w.f, FIRST_LINE "\nclasses=%d\n", job->classes);
+    for (int p = 0; p < DS_PARTS; p++)
+        if (job->sets[p].n || job->splits[p - 1].count)
+            fprintf(w.f, "%s=%s.list\n", ds_part_names[p], ds_part_names[p]);
+    fprintf(w.f, "labels=labels\n%slabels_from=%s\nbackup=backup\ntop=%d\n",
+            job->names ? "names=names\n" : "", job->labels_in_lists ? "list" : "directory",
+            job->classes < 5 ? job->classes : 5);
     return ds_writer_commit(&w, e);
 }
 
 int ds_import_write_lists(ds_import_job *job, ds_error *e)
 {
-    const ds_import *s = job->setup;
-    DS_ALLOC(job->part, (size_t)job->train.n);
-    ds_split_stratified(job->train.labels, job->train.n, job->classes, s->splits, s->n_splits,
-                        (uint64_t)s->seed, job->part);
+    const ds_import_set *train = &job->sets[DS_PART_TRAIN];
+    DS_ALLOC(job->part, (size_t)train->n);
+    ds_split_stratified(train->labels, train->n, job->classes, job->splits, DS_PARTS - 1,
+                        (uint64_t)job->setup->seed, job->part);
     DS_TRY(write_texts(job, "labels", job->labels, e));
     if (job->names)
         DS_TRY(write_texts(job, "names", job->names, e));
-    DS_TRY(write_list(job, "train", &job->train, job->part, -1, e));
-    for (int k = 0; k < s->n_splits; k++)
-        DS_TRY(write_list(job, s->splits[k].name, &job->train, job->part, k, e));
-    if (job->test.n > 0)
-        DS_TRY(write_list(job, "test", &job->test, NULL, 0, e));
+    for (int p = 0; p < DS_PARTS; p++)
+        if (p && job->sets[p].n)
+            DS_TRY(write_list(job, ds_part_names[p], &job->sets[p], NULL, 0, e));
+        else if (!p || job->splits[p - 1].count)
+            DS_TRY(write_list(job, ds_part_names[p], train, job->part, p - 1, e));
     DS_TRY(write_data(job, e));
     return remove_file(job->mark, e);
 }

@@ -125,7 +125,7 @@ static void test_gz_test_and_splits(void **state)
 {
     (void)state;
     put_archives();
-    const ds_split splits[] = {{"valid", 3}, {"calib", 6}};
+    const ds_split splits[] = {{.name = "valid", .count = 3}, {.name = "calib", .count = 6}};
     ds_import s = {.kind = DS_IDX,
                    .source = {"images.gz", "labels.gz"},
                    .test = {"images", "labels.gz"},
@@ -294,7 +294,7 @@ static void test_out_folder(void **state)
     refuse(&s, DS_EINPUT, "set", "is not empty, expected a new folder");
     put_text("set/.import_unfinished", "");
     run(&s, N, 0);
-    const ds_split splits[] = {{"valid", 3}};
+    const ds_split splits[] = {{.name = "valid", .count = 3}};
     s.splits = splits;
     s.n_splits = 1;
     run(&s, N - 3, 0);
@@ -328,7 +328,7 @@ static void test_bad_splits(void **state)
     (void)state;
     put_archives();
     ds_import s = plain();
-    ds_split splits[2] = {{"vaild", 3}, {"calib", 2}};
+    ds_split splits[2] = {{.name = "vaild", .count = 3}, {.name = "calib", .count = 2}};
     s.splits = splits;
     s.n_splits = 2;
     refuse(&s, DS_EUSAGE, NULL,
@@ -337,9 +337,9 @@ static void test_bad_splits(void **state)
     refuse(&s, DS_EUSAGE, NULL, "split 'train'");
     splits[0].name = "calib";
     refuse(&s, DS_EUSAGE, NULL, "split 'calib' given twice");
-    splits[0] = (ds_split){"valid", 10};
+    splits[0] = (ds_split){.name = "valid", .count = 10};
     refuse(&s, DS_EINPUT, NULL, "the splits take 12 images, expected fewer than the 12");
-    splits[0] = (ds_split){"test", 3};
+    splits[0] = (ds_split){.name = "test", .count = 3};
     s.test[0] = "images";
     s.test[1] = "labels";
     refuse(&s, DS_EUSAGE, NULL, "split 'test' besides -test");
@@ -383,7 +383,7 @@ static void test_stratified(void **state)
     ds_rng r = ds_rng_make(7, 0, 0);
     for (int i = 0; i < IMAGES; i++)
         size[labels[i] = (int)(CLASSES * ds_rng_uniform(&r) * ds_rng_uniform(&r))]++;
-    const ds_split splits[] = {{"valid", 101}, {"calib", 333}};
+    const ds_split splits[] = {{.name = "valid", .count = 101}, {.name = "calib", .count = 333}};
     ds_split_stratified(labels, IMAGES, CLASSES, splits, 2, 5, part);
     ds_split_stratified(labels, IMAGES, CLASSES, splits, 2, 5, again);
     ds_split_stratified(labels, IMAGES, CLASSES, splits, 2, 6, other);
@@ -400,7 +400,8 @@ static void test_class_used_up(void **state)
 {
     (void)state;
     const int labels[] = {0, 0, 1, 1, 2, 2, 3, 3};
-    const ds_split splits[] = {{"a", 1}, {"b", 1}, {"c", 4}};
+    const ds_split splits[] = {
+        {.name = "a", .count = 1}, {.name = "b", .count = 1}, {.name = "c", .count = 4}};
     int part[8], counts[4] = {0};
     ds_split_stratified(labels, 8, 4, splits, 3, 1, part);
     for (int i = 0; i < 8; i++)
@@ -414,7 +415,10 @@ static void test_stratified_all(void **state)
 {
     (void)state;
     const int labels[] = {0, 1, 1, 2, 2, 2, 3};
-    const ds_split splits[] = {{"a", 2}, {"b", 2}, {"c", 3}, {"d", 0}};
+    const ds_split splits[] = {{.name = "a", .count = 2},
+                               {.name = "b", .count = 2},
+                               {.name = "c", .count = 3},
+                               {.name = "d", .count = 0}};
     int part[7], counts[4] = {0};
     ds_split_stratified(labels, 7, 4, splits, 4, 1, part);
     for (int i = 0; i < 7; i++) {

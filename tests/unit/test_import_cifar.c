@@ -209,7 +209,7 @@ static void test_again_with_splits_and_names(void **state)
     (void)state;
     put10();
     put_numbered("names.txt", "own", 10);
-    const ds_split splits[] = {{"valid", 4}, {"calib", 6}};
+    const ds_split splits[] = {{.name = "valid", .count = 4}, {.name = "calib", .count = 6}};
     ds_import s = plain(DS_CIFAR10);
     run(&s, 5 * BATCH, BATCH, 10);
     assert_int_equal(unlink("c10/batches.meta.txt"), 0);
@@ -321,11 +321,11 @@ static void test_bad_splits(void **state)
     (void)state;
     put10();
     ds_import s = plain(DS_CIFAR10);
-    ds_split split = {"test", 3};
+    ds_split split = {.name = "test", .count = 3};
     s.splits = &split;
     s.n_splits = 1;
     refuse(&s, DS_EUSAGE, "", "split 'test' besides");
-    split = (ds_split){"valid", 20};
+    split = (ds_split){.name = "valid", .count = 20};
     refuse(&s, DS_EINPUT, "", "the splits take 20 images, expected fewer than the 20");
 }
 

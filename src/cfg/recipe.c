@@ -1,0 +1,213 @@
+/* A network for images of somebody's own: a cfg whose input, outputs and run are edited to fit them. */
+#include "cfg/sections.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include "cfg/resnet18_cifar_sat.cfg.inc"
+#include "cfg/small_sat.cfg.inc"
+#include "cfg/vgg16bn_cifar_sat.cfg.inc"
+
+#include <math.h>
+#include <string.h>
+
+static const ds_network networks[] = {
+    {"small", small_sat_cfg, 4, true},
+    {"resnet18", resnet18_cifar_sat_cfg, 8, false},
+    {"vgg16", vgg16bn_cifar_sat_cfg, 32, false},
+};
+
+const ds_network *ds_network_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
+        if (strcmp(networks[i].name, name) == 0)
+            return &networks[i];
+    return NULL;
+}
+
+/* ---- edits ---- */
+
+enum { MOST_EDITS = 64 };
+typedef struct plan {
+    const ds_cfg *cfg;
+    ds_edit v[MOST_EDITS]; /* n */
+    int n;
+    char numbers[MOST_EDITS][DS_NUMBER_TEXT]; /* values of v */
+} plan;
+
+/* value NULL: the key goes; key NULL: the section goes. More than MOST_EDITS: those of a network that is not
+ * ours to shorten. */
+static void edit(plan *p, int section, const char *key, const char *value)
+{
+    if (p->n < MOST_EDITS)
+        p->v[p->n++] = (ds_edit){section, key, value};
+}
+
+static void set(plan *p, int section, const char *key, double value)
+{
+    if (p->n == MOST_EDITS)
+        return;
+    snprintf(p->numbers[p->n], DS_NUMBER_TEXT, "%.12g", value);
+    edit(p, section, key, p->numbers[p->n]);
+}
+
+/* ---- the run ---- */
+
+/* Small batches where there are few images, so that an epoch has some steps. */
+static int batch_for(int images)
+{
+    return images < 500 ? 16 : images < 2000 ? 32 : images < 20000 ? 64 : 128;
+}
+
+int ds_recipe_epochs(int images)
+{
+    enum { PASSES = 200000, LEAST = 30, MOST = 200 }; /* images shown in all; epochs */
+    int epochs = PASSES / images;
+    return epochs < LEAST ? LEAST : epochs > MOST ? MOST : epochs;
+}
+
+/* Halves of a batch until what lies between the layers, and its gradients, take a GiB at most. */
+static int subdivisions(const ds_cfg *cfg, int batch)
+{
+    double numbers = 0;
+    int parts = 1;
+    for (int i = 0; i < cfg->n; i++)
+        numbers += cfg->shapes[i].outputs;
+    while (batch / parts > 4 && 8 * numbers * batch / parts > 1 << 30)
+        parts *= 2;
+    return parts;
+}
+
+static void set_net(plan *p, const ds_recipe *r)
+{
+    static const char *const gone[] = {"step",  "steps",   "scale",     "scales",   "power",
+                                       "gamma", "burn_in", "max_ratio", "min_ratio"};
+    const ds_net_options *net = &p->cfg->net;
+    const int batch = batch_for(r->images);
+    const double steps = ((double)ds_recipe_epochs(r->images) * r->images + batch - 1) / batch;
+    set(p, 0, "batch", batch);
+    set(p, 0, "subdivisions", 1);
+    set(p, 0, "height", r->size);
+    set(p, 0, "width", r->size);
+    set(p, 0, "channels", r->channels);
+    set(p, 0, "min_crop", r->size);
+    set(p, 0, "max_crop", r->size * 9 / 8);
+    set(p, 0, "flip", r->flip);
+    set(p, 0, "learning_rate", net->learning_rate * (batch < net->batch ? (double)batch / net->batch : 1));
+    set(p, 0, "max_batches", floor(steps));
+    edit(p, 0, "policy", "cosine");
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
+        edit(p, 0, gone[i], NULL);
+}
+
+/* ---- the outputs ---- */
+
+/* The layer that the cost section reads, through those that keep the number of outputs. */
+static int set_outputs(plan *p, int cost, const ds_recipe *r, ds_error *e)
+{
+    static const char *const kept[] = {"avgpool", "dropout", "activation", "batchnorm"};
+    const ds_section *s = &p->cfg->sections[cost], *at = s - 1;
+    for (size_t i = 0; at > p->cfg->sections && i < sizeof kept / sizeof *kept; i++)
+        if (ds_section_is(at, kept[i])) {
+            at--;
+            i = (size_t)-1;
+        }
+    const char *key = ds_section_is(at, "connected")       ? "output"
+                      : ds_section_is(at, "convolutional") ? "filters"
+                                                           : NULL;
+    long long outputs;
+    if (!key || !ds_section_get(at, key) || !ds_parse_int(ds_section_get(at, key), &outputs))
+        return ds_section_fail(p->cfg, at, "", e,
+                               "the outputs cannot be fitted to other classes, expected a [connected] or "
+                               "[convolutional] before [%s]",
+                               s->name);
+    set(p, (int)(at - p->cfg->sections), key, (double)outputs - s->setup.classes + r->classes);
+    return DS_OK;
+}
+
+static int set_cost(plan *p, const ds_recipe *r, ds_error *e)
+{
+    const int cost = ds_cfg_cost(p->cfg) + 1;
+    if (cost < 1)
+        return ds_section_fail(p->cfg, &p->cfg->sections[p->cfg->n - 1], "", e,
+                               "no cost section, expected [softmax] or [sat] as the last one");
+    const ds_section *s = &p->cfg->sections[cost];
+    if (ds_section_get(s, "classes"))
+        set(p, cost, "classes", r->classes);
+    if (r->unequal && ds_option_find(s->plugin->options, "class_weights"))
+        edit(p, cost, "class_weights", "balanced");
+    edit(p, cost, "warmup_epochs", NULL);
+    return set_outputs(p, cost, r, e);
+}
+
+/* Where a side would get below 7 pixels, the side stays. */
+static void drop_pools(plan *p, int side)
+{
+    enum { LEAST = 14 };
+    for (int i = 1; i < p->cfg->n; i++)
+        if (!ds_section_is(&p->cfg->sections[i], "maxpool"))
+            continue;
+        else if (side >= LEAST)
+            side = (side + 1) / 2;
+        else
+            edit(p, i, NULL, NULL);
+}
+
+/* ---- the text ---- */
+
+/* Of a whole line; what it says is of another network. */
+static char *without_comments(const char *text)
+{
+    char *copy = ds_strdup(text), *to = copy;
+    bool empty = true; /* the line before; several become one */
+    for (const char *line = text; *line;) {
+        size_t n = strcspn(line, "\n");
+        const char *first = line + strspn(line, " \t\r");
+        n += line[n] == '\n';
+        bool blank = first >= line + n || *first == '\n';
+        if (*first != '#' && *first != ';' && !(blank && empty)) {
+            memcpy(to, line, n);
+            to += n;
+            empty = blank;
+        }
+        line += n;
+    }
+    *to = '\0';
+    return copy;
+}
+
+static void free_cfg(ds_cfg **cfg)
+{
+    ds_cfg_free(*cfg);
+}
+
+static int apply(const ds_cfg *cfg, const char *text, const ds_recipe *r, char **made, ds_error *e)
+{
+    plan p = {.cfg = cfg};
+    set_net(&p, r);
+    DS_TRY(set_cost(&p, r, e));
+    if (r->pools)
+        drop_pools(&p, r->size);
+    return ds_cfg_edit(cfg, text, p.v, p.n, made, e);
+}
+
+static int divide(const char *text, const char *path, char **made, ds_error *e)
+{
+    DS_FINALLY(free_cfg) ds_cfg *cfg = NULL;
+    plan p = {0};
+    DS_TRY(ds_cfg_parse(text, path, &cfg, NULL, e));
+    set(&p, 0, "subdivisions", subdivisions(cfg, cfg->net.batch));
+    return ds_cfg_edit(cfg, text, p.v, p.n, made, e);
+}
+
+int ds_recipe_apply(const char *text, const char *path, const ds_recipe *r, char **made, ds_error *e)
+{
+    DS_FINALLY(free_cfg) ds_cfg *cfg = NULL;
+    DS_FREED char *plain = without_comments(text), *fitted = NULL;
+    *made = NULL;
+    DS_TRY(ds_cfg_parse(text, path, &cfg, NULL, e));
+    ds_cfg_free(cfg);
+    DS_TRY(ds_cfg_parse(plain, path, &cfg, NULL, e));
+    DS_TRY(apply(cfg, plain, r, &fitted, e));
+    return divide(fitted, path, made, e);
+}

@@ -1,0 +1,279 @@
+/* classifier new: from a folder of pictures to a .data file, a .cfg that fits them, and the commands that
+ * come next. */
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cfg/cfg.h"
+#include "cli/cmd_import.h"
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/print.h"
+#include "data/data.h"
+#include "data/image.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct new_state {
+    ds_import import;
+    ds_texts split;
+    char *network;
+    int size;
+    bool no_flip;
+} new_state;
+
+#define DS_STATE new_state
+const ds_option ds_new_options[] = {
+    OPT_TEXT("out", import.out, "folder for what is written; FOLDER's name with _net when absent",
+             .unit = "DIR"),
+    OPT_INT("size", size,
+            "side of the network's input; without it the median short side of the images, at most 224",
+            OPT_RANGE(8, 4096), .unit = "PIXELS"),
+    OPT_TEXT("network", network, "small, resnet18, vgg16, or a .cfg, which is fitted to the images",
+             .def = "small", .unit = "NAME|FILE.cfg"),
+    OPT_TEXTS("split", split,
+              DS_SPLIT_HELP "; without it valid=10% calib=20% test=20% of what has no folder of its own",
+              .unit = "NAME=COUNT|NAME=N%…"),
+    OPT_INT("seed", import.seed, "decides which images a split takes", .def = "1", .max = INT_MAX),
+    OPT_FLAG("no-flip", no_flip, "never mirror: for digits, letters, left and right hands"),
+    OPT_END,
+};
+
+/* What is made, step by step. */
+typedef struct work {
+    new_state *state;
+    const ds_network *network; /* NULL: a file */
+    char *text;                /* of a file, owned */
+    int own_size;              /* of a file */
+    ds_datafile data;
+    ds_images train;
+    ds_notes notes;
+    ds_recipe recipe;
+    char *cfg; /* path */
+} work;
+
+/* ---- the network ---- */
+
+static const char *text_of(const work *w)
+{
+    return w->network ? w->network->text : w->text;
+}
+
+static int read_network(work *w, ds_error *e)
+{
+    const char *name = w->state->network;
+    ds_cfg *cfg = NULL;
+    if ((w->network = ds_network_find(name)))
+        return DS_OK;
+    if (!ds_path_exists(name))
+        return ds_fail(e, DS_EUSAGE, "-network %s, expected " DS_NETWORKS " or a .cfg file", name);
+    DS_TRY(ds_file_read_text(name, "a network .cfg", &w->text, e));
+    DS_TRY(ds_cfg_parse(w->text, name, &cfg, NULL, e));
+    w->own_size = cfg->net.width;
+    ds_cfg_free(cfg);
+    return DS_OK;
+}
+
+/* Before anything is written: can this network be fitted at all, and to -size? */
+static int try_network(const work *w, ds_error *e)
+{
+    const int size = w->state->size, multiple = w->network ? w->network->multiple : 1;
+    const ds_recipe r = {.images = 100,
+                         .classes = 2,
+                         .channels = 3,
+                         .size = size          ? size
+                                 : w->own_size ? w->own_size
+                                               : 224};
+    DS_FREED char *made = NULL;
+    if (size % multiple)
+        return ds_fail(e, DS_EUSAGE, "-size %d, expected a multiple of %d for %s, as %d", size, multiple,
+                       w->network->name, size < multiple ? multiple : size / multiple * multiple);
+    return ds_recipe_apply(text_of(w), w->state->network, &r, &made, e);
+}
+
+/* ---- the images ---- */
+
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/* Of up to some hundred images all over the list: the median short side, and whether one has colours. */
+static int look_at_images(work *w, ds_error *e)
+{
+    enum { MOST = 256, LARGEST = 224 };
+    char *paths[MOST];
+    int sides[MOST], n = w->train.n < MOST ? w->train.n : MOST, read = 0, colours = 0;
+    ds_probe *found = DS_ZALLOC(found, MOST);
+    for (int i = 0; i < n; i++)
+        paths[i] = w->train.paths[(long long)i * w->train.n / n];
+    const ds_images some = {.n = n, .paths = paths};
+    const int bad = ds_images_probe(&some, &(ds_probe_setup){.channels = 3, .threads = 2}, found);
+    for (int i = 0; i < n; i++) {
+        if (found[i].reason)
+            ds_note(&w->notes, "warning: %s", found[i].reason);
+        else
+            sides[read++] = found[i].w < found[i].h ? found[i].w : found[i].h;
+        colours += found[i].channels > 2;
+    }
+    ds_probe_free(found, n);
+    if (bad == n)
+        return ds_fail_at(e, DS_EINPUT, w->data.train, 0, "none of its images can be decoded");
+    qsort(sides, (size_t)read, sizeof *sides, by_number);
+    const int side = sides[read / 2] < LARGEST ? sides[read / 2] : LARGEST;
+    const int multiple = w->network ? w->network->multiple : 1, least = multiple < 8 ? 8 : multiple;
+    const int fitting = (side + multiple / 2) / multiple * multiple;
+    w->recipe.channels = colours ? 3 : 1;
+    w->recipe.size = w->state->size    ? w->state->size
+                     : w->own_size     ? w->own_size
+                     : fitting < least ? least
+                                       : fitting;
+    return DS_OK;
+}
+
+static bool are_unequal(const int *counts, int n)
+{
+    int least = INT_MAX, most = 0;
+    for (int c = 0; c < n; c++) {
+        least = counts[c] < least ? counts[c] : least;
+        most = counts[c] > most ? counts[c] : most;
+    }
+    return most > 3LL * least;
+}
+
+/* ---- what is written ---- */
+
+static int write_cfg(work *w, const char *data_path, ds_error *e)
+{
+    const ds_recipe *r = &w->recipe;
+    DS_FREED char *made = NULL, *stem = ds_strndup(data_path, strlen(data_path) - strlen(".data"));
+    ds_writer file;
+    w->cfg = ds_format("%s.cfg", stem);
+    DS_TRY(ds_recipe_apply(text_of(w), w->state->network, r, &made, e));
+    DS_FREED char *old = ds_format("%s.old", w->cfg);
+    rename(w->cfg, old);
+    DS_TRY(ds_writer_open(&file, w->cfg, e));
+    fprintf(file.f, "# written by classifier new: %d images in %d classes to train on, %d epochs\n\n%s",
+            r->images, r->classes, ds_recipe_epochs(r->images), made);
+    return ds_writer_commit(&file, e);
+}
+
+/* The command `word` with its operands; the weights are there after a training. */
+static void print_command(const work *w, const char *word, const char *cfg, bool weights)
+{
+    const char *base = ds_path_base(w->cfg);
+    DS_FREED char *file =
+        ds_format("%.*s%s.weights", (int)strcspn(base, "."), base, w->data.valid ? "_best" : "");
+    DS_FREED char *path = ds_path_join(w->data.backup, file);
+    const char *const words[] = {program_invocation_name, "classifier", word, w->data.path, cfg, path};
+    fputs(" ", stdout);
+    for (int i = 0; i < (weights ? 6 : 5); i++) {
+        putchar(' ');
+        ds_put_word(stdout, words[i]);
+    }
+}
+
+static int print_next(const work *w, ds_error *e)
+{
+    const char *list = w->data.test ? w->data.test : w->data.valid ? w->data.valid : w->data.train;
+    DS_FREED char *dir = ds_path_dir(w->cfg), *calibrated = ds_path_join(dir, "calibrated.cfg");
+    DS_FINALLY(ds_images_clear) ds_images images = {0};
+    DS_TRY(ds_images_read(&w->data, list, false, &images, e));
+    puts("next:");
+    print_command(w, "train", w->cfg, false);
+    puts("");
+    if (w->data.test || w->data.valid) {
+        print_command(w, "reject", w->cfg, true);
+        puts(" -coverage 0.8");
+    }
+    if (w->data.calib) {
+        print_command(w, "calibrate", w->cfg, true);
+        fputs(" -coverage 0.8 -out ", stdout);
+        ds_put_word(stdout, calibrated);
+        puts("");
+    }
+    print_command(w, "predict", w->data.calib ? calibrated : w->cfg, true);
+    putchar(' ');
+    ds_put_word(stdout, images.paths[0]);
+    puts("");
+    return DS_OK;
+}
+
+/* ---- the command ---- */
+
+static int fit(work *w, const ds_imported *done, ds_error *e)
+{
+    DS_TRY(ds_datafile_read(done->data_path, &w->data, &w->notes, e));
+    DS_TRY(ds_images_read(&w->data, w->data.train, true, &w->train, e));
+    DS_TRY(look_at_images(w, e));
+    DS_FREED int *counts = ds_images_count(&w->data, &w->train, &w->notes);
+    w->recipe.images = w->train.n;
+    w->recipe.classes = w->data.classes;
+    w->recipe.flip = !w->state->no_flip;
+    w->recipe.pools = w->network && w->network->pools;
+    w->recipe.unequal = are_unequal(counts, w->data.classes);
+    DS_TRY(write_cfg(w, done->data_path, e));
+    ds_print_notes(&w->notes, stderr);
+    ds_imported_print(done);
+    DS_FREED char *what = ds_format(
+        "%s network, %d x %d pixels, %s, %d epochs: ", w->network ? w->network->name : "your", w->recipe.size,
+        w->recipe.size, w->recipe.channels == 1 ? "grey" : "colour", ds_recipe_epochs(w->recipe.images));
+    ds_put_line(stdout, what, w->cfg);
+    return print_next(w, e);
+}
+
+static int make(work *w, const char *folder, ds_error *e)
+{
+    static ds_split usual[] = {{"valid", 0, .1, true}, {"calib", 0, .2, true}, {"test", 0, .2, true}};
+    ds_import *s = &w->state->import;
+    const ds_texts *split = &w->state->split;
+    DS_FREED ds_split *splits = DS_ALLOC(splits, (size_t)split->n);
+    char *names[DS_GUESSED] = {NULL};
+    ds_imported done = {0};
+    for (int i = 0; i < split->n; i++)
+        DS_TRY(ds_split_read(split->v[i], &splits[i], e));
+    s->splits = split->n ? splits : usual;
+    s->n_splits = split->n ? split->n : 3;
+    DS_TRY(read_network(w, e));
+    DS_TRY(try_network(w, e));
+    int rc = ds_import_guess(folder, s, names, e);
+    if (!rc)
+        rc = ds_import_run(s, &done, e);
+    if (!rc)
+        rc = fit(w, &done, e);
+    free(done.data_path);
+    for (int k = 0; k < DS_GUESSED; k++)
+        free(names[k]);
+    return rc;
+}
+
+/* photos_net in the current folder for "/home/me/photos/". */
+static char *default_out(const char *folder)
+{
+    char whole[PATH_MAX];
+    const char *base = ds_path_base(realpath(folder, whole) ? whole : folder);
+    return ds_format("%.*s_net", (int)(*base ? strcspn(base, ".") : 0), base);
+}
+
+int ds_cmd_new(int argc, char **argv, ds_error *e)
+{
+    static const char *const operands[] = {"FOLDER"};
+    new_state state = {0};
+    work w = {.state = &state};
+    DS_FREED char **spread = DS_ALLOC(spread, 2 * (size_t)argc);
+    DS_FINALLY(ds_words_clear) ds_words words = {.table = ds_new_options, .state = &state};
+    DS_TRY(ds_words_read(&words, ds_import_spread(argc, argv, 0, spread), spread, 1, e));
+    DS_TRY(ds_check_operands(operands, 1, words.n, e));
+    if (!state.import.out)
+        state.import.out = default_out(words.operands[0]);
+    int rc = make(&w, words.operands[0], e);
+    ds_images_clear(&w.train);
+    ds_datafile_clear(&w.data);
+    ds_notes_clear(&w.notes);
+    free(w.text);
+    free(w.cfg);
+    return rc;
+}

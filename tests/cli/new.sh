@@ -1,0 +1,72 @@
+#!/bin/sh
+# `classifier new`: from pictures in a folder a class to a network, by the commands that it prints.
+. tests/cli/lib.sh
+short_runs
+
+case $D in /*) ;; *) D=$PWD/$D ;; esac
+home=$PWD
+tiny_idx "$T/tiny"
+mv "$T/tiny/train" "$T/photos" # three classes of 50 grey images of 8 x 8
+cd "$T" || exit 1
+
+# try NAME…: runs the commands that `new` has printed, trained for two epochs
+try_commands() {
+    sed -n 's/^  //p' out | sed '/ classifier train /s/$/ -epochs 2/; s/.* classifier [a-z]*/& -threads 1/' >commands
+    [ "$(wc -l <commands)" -eq 4 ] || complain "not four commands: $(cat out)"
+    run sh -e commands
+    expect_status 0
+    expect_out 'accepted|REJECTED'
+}
+
+begin "class folders: split by class, a network that fits, and commands that can be pasted"
+run "$D" classifier new photos
+expect_status 0
+expect_quiet
+expect_out '^150 images in 3 classes: train 75, valid 15, calib 30, test 30$'
+for line in height=8 width=8 channels=1 batch=16 flip=1 output=4 classes=3 max_batches=938 policy=cosine; do
+    grep -qx "$line" photos_net/photos_net.cfg || complain "the cfg lacks $line"
+done
+try_commands
+end
+
+begin "-size, -no-flip, -split, another network; what was there before becomes .old"
+run "$D" classifier new photos -out photos_net -size 32 -network resnet18 -no-flip -split valid=20% test=30
+expect_status 0
+expect_out '^150 images in 3 classes: train 90, valid 30, test 30$'
+for line in width=32 channels=1 flip=0 output=4; do
+    grep -qx "$line" photos_net/photos_net.cfg || complain "the cfg lacks $line"
+done
+expect_file photos_net/photos_net.cfg.old
+end
+
+begin "folders train, val and test of classes keep their images; other parts are taken from train"
+mkdir parted parted/val parted/Test
+mv photos parted/train
+for class in 0 1 2; do
+    for part in val Test; do
+        mkdir "parted/$part/$class"
+        ls "parted/train/$class" | head -n 10 | while read -r f; do mv "parted/train/$class/$f" "parted/$part/$class"; done
+    done
+done
+run "$D" classifier new parted -network "$home/cfg/fashion_softmax.cfg" -size 28
+expect_status 0
+expect_out '^150 images in 3 classes: train 72, valid 30, calib 18, test 30$'
+grep -q '/parted/Test/' parted_net/test.list || complain "test.list: $(head -n 1 parted_net/test.list)"
+grep -qx 'output=3' parted_net/parted_net.cfg || complain "output= is not 3"
+try_commands
+end
+
+begin "import folders takes the same layout, and shares"
+run "$D" classifier import folders parted -split calib=25% -out lists
+expect_status 0
+expect_out '^150 images in 3 classes: train 67, valid 30, calib 23, test 30$'
+end
+
+error_case "a split of a part that has its folder" 2 "split 'valid' besides such images" "$D" classifier new parted -split valid=10%
+error_case "no network of that name" 2 'resnet50, expected small, resnet18, vgg16' "$D" classifier new parted -network resnet50
+error_case "a size that the network does not take" 2 'a multiple of 32 for vgg16' "$D" classifier new parted -network vgg16 -size 40
+error_case "more than all" 2 'as in valid=2000 or valid=10%' "$D" classifier new parted -split valid=100%
+error_case "no archive that is known" 1 'is a file, expected a folder' "$D" classifier new commands
+error_case "nothing there" 1 'cannot open' "$D" classifier new nowhere
+[ ! -e nowhere_net ] || complain "a folder was made"
+finish
