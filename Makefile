@@ -5,6 +5,9 @@
 CC = gcc
 CFLAGS = -O3 -g
 PREFIX = /usr/local
+VERSION = 0.1.0
+# of the library's ABI: a change that programs notice is a new one
+SOVERSION = 1
 FUZZ_CC = clang
 FUZZ = $(sort $(notdir $(wildcard tests/fuzz/corpus/*)))
 TIME = 60
@@ -22,7 +25,7 @@ OPENMP = $(if $(findstring thread,$(SANITIZE)),,-fopenmp)
 SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -DDS_SANITIZED=1)
 # -fno-math-errno: a loop with a square root becomes one over vectors
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-math-errno $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
-             $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -Isrc -I. -I$(BUILD)/src -I$(BUILD) -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
+             $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -DDS_VERSION='"$(VERSION)"' -Isrc -I. -I$(BUILD)/src -I$(BUILD) -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
 LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -larchive -lseccomp -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
 # what replaces the host's functions must be exported, and nothing else
 EXPORTS = -Wl,--dynamic-list=src/host/exports.list
@@ -41,8 +44,9 @@ object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 OWN = $(if $(SANITIZE)$(CLANG),$(BUILD)/)
 PROGRAM = $(OWN)darknet
 PRELOAD = $(OWN)libdarknet-sat.so
+LIBRARY = $(OWN)libdarknet_sat.so.$(SOVERSION)
 
-all: $(PROGRAM) $(PRELOAD)
+all: $(PROGRAM) $(PRELOAD) $(LIBRARY)
 
 # ./darknet is one file, with or without oneDNN: this one changes when the other was linked last
 VARIANT = build/variant
@@ -55,6 +59,12 @@ $(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) src/host/exports.list $(if $(
 
 $(PRELOAD): $(call object,$(PRELOAD_SOURCES))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) -o $@ $^ -ljansson -lz -lm -ldl
+
+# for other programs: of all that the program has, what src/api needs
+$(LIBRARY): $(BUILD)/src/api/api.o $(BUILD)/libds.a src/api/exports.map
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-soname=$(@F) -Wl,--version-script=src/api/exports.map \
+	      -Wl,-z,nodelete $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) -o $@ $(filter %.o %.a,$^) $(LIBS)
+	ln -sf $(@F) $(@:.$(SOVERSION)=)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -128,7 +138,7 @@ unit: $(UNIT)
 
 # a sanitizer's runtime must come first in a process, so the preloaded library is tested without
 test: $(UNIT) $(BENCH_PROGRAMS) $(MOCKS) all
-	$(if $(SANITIZE),$(SANITIZER_ENV) DARKNET=$(CURDIR)/$(PROGRAM)) BENCH_DIR=$(BUILD)/bench sh tests/run.sh $(UNIT) \
+	$(if $(SANITIZE),$(SANITIZER_ENV) DARKNET=$(CURDIR)/$(PROGRAM) SANITIZER=-fsanitize=$(SANITIZE)) BENCH_DIR=$(BUILD)/bench sh tests/run.sh $(UNIT) \
 	    $(if $(SANITIZE),$(filter-out tests/cli/preload.sh,$(CLI_TESTS)),$(CLI_TESTS))
 
 # clang builds what the fuzzer runs in a folder of its own, without oneDNN
@@ -185,4 +195,4 @@ install: all
 .PHONY: FORCE all demo data unit test fuzz fuzzer bench check-long check lint race docs install clean
 
 clean:
-	rm -rf build build-* darknet libdarknet-sat.so
+	rm -rf build build-* darknet libdarknet-sat.so libdarknet_sat.so*

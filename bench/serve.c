@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "cli/model.h"
+#include "train/model.h"
 #include "cli/flags.h"
 
 #include <omp.h>

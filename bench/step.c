@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "bench/serve.h"
-#include "cli/model.h"
+#include "train/model.h"
 #include "host/host.h"
 #include "train/optimizer.h"
 

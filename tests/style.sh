@@ -16,7 +16,8 @@ plugins/cuda: src/base plugins
 src/cfg: src/base src/select plugins
 src/host: src/base src/select src/cfg plugins
 src/train: src/base src/select src/data src/cfg src/host plugins
-src/cli: src/base src/select src/data src/import src/report src/cfg src/host src/train plugins
+src/api: src/base src/select src/data src/cfg src/host src/train plugins
+src/cli: src/base src/select src/data src/import src/report src/cfg src/host src/train src/api plugins
 "
 
 files=$(find src plugins -name '*.[ch]' | sort)
@@ -97,7 +98,7 @@ echo "$rooms" | while IFS=: read -r room allowed; do
     [ -z "$room" ] || printf '# %7d  %s\n' "$(count "$room"/*.[ch])" "$room"
 done
 core=$(count src/base/*.[ch] src/cfg/*.[ch] src/data/*.[ch] src/host/*.[ch] plugins/*.[ch] src/select/*.[ch] src/train/*.[ch])
-shown=$(count src/cli/*.[ch] src/report/*.[ch] src/import/*.[ch])
-printf '# %7d  base, cfg, data, host, plugins, select, train\n# %7d  cli, report, import\n# %7d  all\n' \
+shown=$(count src/api/*.[ch] src/cli/*.[ch] src/report/*.[ch] src/import/*.[ch])
+printf '# %7d  base, cfg, data, host, plugins, select, train\n# %7d  api, cli, report, import\n# %7d  all\n' \
     "$core" "$shown" $((core + shown + $(count plugins/onednn/*.[ch] plugins/cuda/*)))
 finish

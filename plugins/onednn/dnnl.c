@@ -145,7 +145,7 @@ ds_isa ds_dnnl_isa(void)
 const char *ds_dnnl_describe(bool bf16)
 {
     static const char *const names[] = {"SSE4.1", "AVX2", "AVX-512"};
-    static char text[48];
+    static _Thread_local char text[48];
     const dnnl_version_t *v = dnnl_version();
     snprintf(text, sizeof text, "%d.%d.%d, %s", v->major, v->minor, v->patch,
              bf16 ? "AMX" : names[ds_dnnl_isa()]);

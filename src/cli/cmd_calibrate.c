@@ -3,7 +3,6 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
-#include "cli/model.h"
 #include "cli/per_class.h"
 #include "cli/place.h"
 #include "cli/print.h"

@@ -1,7 +1,7 @@
 /* `classifier check`: everything that a run will need, and all that is wrong with it, at once. */
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/model.h"
+#include "cli/flags.h"
 #include "cli/place.h"
 #include "data/image.h"
 #include "data/sandbox.h"

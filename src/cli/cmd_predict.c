@@ -2,7 +2,6 @@
  * answer stands. */
 #include "cli/commands.h"
 #include "cli/flags.h"
-#include "cli/model.h"
 #include "cli/place.h"
 #include "cli/print.h"
 #include "data/image.h"
@@ -11,7 +10,7 @@
 #include "data/stream.h"
 #include "report/predict.h"
 #include "select/select.h"
-#include "train/evaluate.h"
+#include "train/predict.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -48,39 +47,29 @@ const ds_option ds_predict_options[] = {
 
 /* What every image needs. */
 typedef struct predictor {
+    ds_predictor by;
     ds_ensemble *nets;
-    const ds_net_info *info;
-    ds_score score;
     ds_answer_writer to;
-    double *log_p;            /* classes, owned */
     ds_ranked *top;           /* to.top, owned */
-    const double *novelty;    /* of the last pass; NULL: nothing is known of strangers */
     size_t images, bad, none; /* none: the answer is not-a-number */
     size_t accepted;
 } predictor;
 
 static int predictor_init(predictor *p, ds_model *m, const predict_state *s, ds_error *e)
 {
-    const ds_net_info *info = ds_net_get_info(m->net);
     int top = s->top ? s->top : m->data.top;
-    const ds_reject *r = ds_net_get_reject(m->net);
-    const bool own = isnan(s->threshold);
-    *p = (predictor){.nets = &m->all, .info = info, .score = r->score, .novelty = ds_net_novelty(m->net)};
+    DS_TRY(ds_predictor_init(&p->by, m, s->threshold, e));
+    p->nets = &m->all;
     p->to = (ds_answer_writer){.f = stdout,
                                .format = s->format,
                                .csv_safe = s->csv_safe,
                                .names = (const char *const *)m->data.names,
-                               .top = top < info->classes ? top : info->classes,
-                               .score = ds_confidence_names[r->score.kind],
-                               .threshold = own ? r->threshold : s->threshold,
-                               .thresholds = own ? r->thresholds : NULL,
-                               .novelty_rate = r->novelty_rate};
-    if (own)
-        ds_model_tell_threshold(m);
-    DS_TRY(ds_score_check(&p->score, info->logits, info->abstain, e));
-    if (ds_score_is_probability(p->score.kind))
+                               .top = top < p->by.info->classes ? top : p->by.info->classes,
+                               .score = ds_confidence_names[p->by.score.kind],
+                               .by_class = p->by.thresholds != NULL,
+                               .novelty_rate = p->by.novelty_rate};
+    if (ds_score_is_probability(p->by.score.kind))
         DS_TRY(ds_check_share("threshold", s->threshold, DS_PROBABILITY, e));
-    DS_ALLOC(p->log_p, (size_t)info->classes);
     DS_ALLOC(p->top, (size_t)p->to.top);
     return DS_OK;
 }
@@ -91,32 +80,34 @@ static double order_of(double log_p)
 }
 
 /* The surest classes, each once; the first of equals comes first. */
-static void rank(const predictor *p)
+static void rank(const predictor *p, const ds_prediction *a)
 {
     int n = 0, most = p->to.top;
     ds_ranked *top = p->top;
-    for (int i = 0; i < p->info->classes; i++) {
-        double v = order_of(p->log_p[i]);
-        if (n == most && !(v > order_of(p->log_p[top[n - 1].class])))
+    const double *log_p = p->by.log_p;
+    for (int i = 0; i < p->by.info->classes; i++) {
+        double v = order_of(log_p[i]);
+        if (n == most && !(v > order_of(log_p[top[n - 1].class])))
             continue;
         int at = n < most ? n++ : n - 1;
-        for (; at > 0 && v > order_of(p->log_p[top[at - 1].class]); at--)
+        for (; at > 0 && v > order_of(log_p[top[at - 1].class]); at--)
             top[at] = top[at - 1];
-        top[at] = (ds_ranked){i, exp(p->log_p[i])};
+        top[at] = (ds_ranked){i, ds_predicted(&p->by, a, i)};
     }
 }
 
-static void put_image(predictor *p, const char *path, const float *logits, double novelty)
+static void put_image(predictor *p, const char *path, int row)
 {
-    ds_log_softmax(logits, p->info->classes, p->info->cost_temperature, p->log_p);
-    p->none += isnan(p->log_p[0]);
-    rank(p);
-    const ds_score msp = {.kind = DS_MSP, .temperature = p->info->cost_temperature}; /* to its last bit */
-    p->top[0].probability = ds_score_row(&msp, logits, p->info->logits, p->info->abstain);
-    double confidence = ds_score_row(&p->score, logits, p->info->logits, p->info->abstain);
-    const ds_answer a = {.path = path, .top = p->top, .confidence = confidence, .novelty = novelty};
-    ds_answer_put(&p->to, &a);
-    p->accepted += ds_answer_accepted(&p->to, &a);
+    const ds_prediction a = ds_predict(&p->by, row);
+    rank(p, &a);
+    p->none += isnan(a.probability);
+    p->accepted += a.verdict == DS_ACCEPTED;
+    ds_answer_put(&p->to, &(ds_answer){.path = path,
+                                       .top = p->top,
+                                       .confidence = a.confidence,
+                                       .threshold = a.threshold,
+                                       .novelty = a.novelty,
+                                       .verdict = a.verdict});
 }
 
 /* People see what went wrong beside the answers too. */
@@ -131,16 +122,13 @@ static int put_batch(predictor *p, const ds_stream_batch *b, ds_error *e)
 {
     if (b->images)
         DS_TRY(ds_ensemble_forward(p->nets, b->pixels, b->images, e));
-    const float *logits = ds_ensemble_logits(p->nets);
     for (int i = 0, row = 0; i < b->n; i++) {
         const ds_stream_item *item = b->items[i];
         if (item->error.code) {
             put_error(p, item->path, &item->error);
             continue;
         }
-        put_image(p, item->path, logits + (size_t)row * (size_t)p->info->logits,
-                  p->novelty ? p->novelty[row] : 1);
-        row++;
+        put_image(p, item->path, row++);
     }
     p->images += (size_t)b->n;
     p->bad += (size_t)(b->n - b->images);
@@ -183,10 +171,10 @@ static int predict_stream(predictor *p, ds_paths *paths, const predict_state *s,
 {
     ds_stream *stream;
     ds_stream_setup setup = {.paths = paths,
-                             .w = p->info->w,
-                             .h = p->info->h,
-                             .c = p->info->c,
-                             .most = p->info->batch,
+                             .w = p->by.info->w,
+                             .h = p->by.info->h,
+                             .c = p->by.info->c,
+                             .most = p->by.info->batch,
                              .threads = ds_loader_threads(s->run.loaders),
                              .decoder = s->decoder};
     DS_TRY(ds_stream_new(&setup, &stream, e));
@@ -206,7 +194,7 @@ static int predict(const predict_state *s, const char *const *files, ds_model *m
     ds_print_notes(&m->notes, stderr);
     if (!rc)
         rc = predict_stream(&p, paths, s, e);
-    free(p.log_p);
+    ds_predictor_clear(&p.by);
     free(p.top);
     return rc;
 }

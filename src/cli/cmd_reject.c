@@ -5,7 +5,6 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
-#include "cli/model.h"
 #include "cli/place.h"
 #include "cli/print.h"
 #include "data/image.h"

@@ -2,7 +2,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
-#include "cli/model.h"
+#include "cli/flags.h"
 #include "cli/progress.h"
 
 #include <errno.h>

@@ -5,10 +5,6 @@
 #include "base/error.h"
 #include "base/option.h"
 
-#ifndef DS_VERSION
-#define DS_VERSION "0.1.0"
-#endif
-
 int ds_cmd_new(int argc, char **argv, ds_error *e);
 int ds_cmd_train(int argc, char **argv, ds_error *e);
 int ds_cmd_check(int argc, char **argv, ds_error *e);

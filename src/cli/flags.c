@@ -115,13 +115,6 @@ void ds_words_clear(ds_words *w)
 
 /* ---- checks ---- */
 
-const char *const ds_precision_flags[] = {"cfg", "f32", "tf32", "bf16", "auto", NULL};
-
-const char *ds_precision_flag(int precision)
-{
-    return precision ? ds_precision_flags[precision] : NULL;
-}
-
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
 {
     if (n >= needed)

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/option.h"
-#include "host/host.h"
+#include "train/model.h"
 
 #include <stdbool.h>
 
@@ -24,21 +24,7 @@ typedef struct ds_words {
 int ds_words_read(ds_words *w, int argc, char **argv, int most, ds_error *e);
 void ds_words_clear(ds_words *w);
 
-/* Flags of every command that runs a network over a list. */
-typedef struct ds_run_flags {
-    int threads, loaders, precision;
-    char *backend;
-    bool verbose, profile;
-    bool features; /* no flag: the network is to give them */
-    int views;     /* 0: not given */
-    char *with;    /* CFG and WEIGHTS in turn, with commas between; NULL: not given */
-} ds_run_flags;
-
-extern const char *const ds_precision_flags[];
-/* For ds_net_setup: NULL for "cfg". */
-const char *ds_precision_flag(int precision);
-
-/* Their rows in the table of a state that has them as `run`. */
+/* Rows for the flags of running networks (train/model.h) in the table of a state that has them as `run`. */
 #define DS_RUN_THREADS \
     OPT_INT("threads", run.threads, "threads that compute; 0: one a core", .def = "0", OPT_RANGE(0, 1024))
 #define DS_RUN_BACKEND                                                                                    \

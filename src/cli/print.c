@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "data/loader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,4 +109,21 @@ void ds_print_notes(ds_notes *notes, FILE *out)
     for (int i = 0; i < notes->n; i++)
         ds_put_line(out, "", notes->text[i]);
     ds_notes_clear(notes);
+}
+
+int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, ds_answers *a, ds_error *e)
+{
+    ds_times times = {0};
+    how.loaders = ds_loader_threads(flags->loaders);
+    how.times = &times;
+    for (int i = 0; flags->profile && i < m->all.n; i++)
+        ds_net_profile_start(m->all.nets[i]);
+    DS_TRY(ds_evaluate(&m->all, &how, a, e));
+    size_t none = 0;
+    for (size_t i = 0; i < a->n; i++)
+        none += a->predictions[i] < 0;
+    ds_print_unanswered(none, a->n, stderr);
+    for (int i = 0; flags->profile && i < m->all.n; i++)
+        ds_print_profile(m->all.nets[i], &times, stderr);
+    return DS_OK;
 }

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "host/host.h"
-#include "train/evaluate.h"
+#include "train/model.h"
 
 #include <stdio.h>
 
@@ -22,3 +22,7 @@ void ds_print_unanswered(size_t none, size_t images, FILE *out);
 
 /* A line a layer, from ds_net_profile. */
 void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out);
+
+/* One pass of the networks over the images, and with -profile their times on standard error. how: its score,
+ * top and keep_logits. */
+int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, ds_answers *a, ds_error *e);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/place.h"
+#include "cli/print.h"
 #include "select/figures.h"
 
 #include <math.h>

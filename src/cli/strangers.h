@@ -1,7 +1,7 @@
 /* `calibrate -novelty`: images that are none of the classes, found by features of the training images. */
 #pragma once
 
-#include "cli/model.h"
+#include "cli/flags.h"
 #include "report/calibration.h"
 
 typedef struct ds_strangers_flags {

@@ -184,7 +184,7 @@ static bool build_layer(const ds_cfg *cfg, network *net, int i)
     return done;
 }
 
-network *ds_host_build(const ds_cfg *cfg, int batch)
+network *ds_host_build(const ds_cfg *cfg, int batch, int *hosts)
 {
     network *net = DS_ZALLOC(net, 1);
     const ds_net_options *o = &cfg->net;
@@ -195,11 +195,12 @@ network *ds_host_build(const ds_cfg *cfg, int batch)
     net->c = o->channels;
     net->inputs = cfg->shapes[0].outputs;
     DS_ZALLOC(net->layers, net->n);
-    bool done = true;
-    for (int i = 0; i < net->n && done; i++)
-        done = build_layer(cfg, net, i);
-    if (done)
+    int i = 0;
+    while (i < net->n && build_layer(cfg, net, i))
+        i++;
+    if (i == net->n)
         return net;
+    *hosts = i;
     ds_host_unbuild(net);
     return NULL;
 }

@@ -22,6 +22,7 @@ typedef struct ds_net ds_net; /* opaque */
 typedef struct ds_net_setup {
     int batch;         /* images that go through at once; 0: the cfg's batch / subdivisions */
     bool train;        /* gradients wanted */
+    bool alone;        /* in the process of others: without libdarknet.so; memory is managed as it was */
     bool features;     /* ds_net_features wanted, and novelty= of [reject] not read; not with `train` */
     size_t samples;    /* training images, 0 without training */
     const int *counts; /* of each class; NULL without training */
@@ -36,7 +37,9 @@ typedef struct ds_net_setup {
     ds_notes *notes; /* may be NULL */
 } ds_net_setup;
 
-/* The cfg must outlive the network. DS_EHOST: no libdarknet.so, DS_EUSAGE: unknown backend. */
+/* The cfg must outlive the network. The thread's denormals are zero from here on, and its OpenMP has
+ * setup->threads. DS_EHOST: no libdarknet.so, DS_EUSAGE: unknown backend, DS_EINPUT: `alone`, and a layer
+ * is not the backend's. */
 int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_error *e);
 void ds_net_free(ds_net *net);
 
@@ -77,10 +80,10 @@ typedef struct ds_layer_row {
 } ds_layer_row;
 void ds_net_layer_row(const ds_net *net, int i, ds_layer_row *row);
 
-/* Forward without training of n = images, 1 <= n <= info.batch (pixels: n x inputs), at about the cost of n.
- * A backend runs fewer than a whole batch as pieces of 8, 4, 2, 1, say: the first pass with a piece of a size
- * prepares for it, some milliseconds and a copy of the weights. Results of an image do not depend on n, but
- * for rounding. */
+/* Forward without training of n = images, 1 <= n <= info.batch (pixels: n x inputs), at about the cost of
+ * n. A backend runs fewer than a whole batch as pieces of 8, 4, 2, 1, say: the first pass with a piece of a
+ * size prepares for it, some milliseconds and a copy of the weights. Results of an image do not depend on
+ * n, but for rounding. */
 int ds_net_forward(ds_net *net, const float *pixels, int images, ds_error *e);
 /* n x info.logits, raw logits of the cost section, of the last pass; valid until the next. */
 const float *ds_net_logits(const ds_net *net);

@@ -113,33 +113,48 @@ static void clear(ds_net *n)
     free(n->novelty);
 }
 
-/* Answering does without the library where the backend has all layers. *done: it does. */
-static int build_alone(ds_net *n, const ds_net_setup *setup, bool *done, ds_error *e)
+/* Answering does without the library where the backend has all layers. *hosts: the first that it has not, -1:
+ * it has all of them. */
+static int build_alone(ds_net *n, const ds_net_setup *setup, int *hosts, ds_error *e)
 {
     const ds_net before = *n;
     ds_net_setup quiet = *setup;
     quiet.verbose = false;
-    *done = false;
-    if (setup->train || !n->backend || !(n->net = ds_host_build(n->cfg, setup->batch)))
+    *hosts = 0;
+    if (setup->train || !n->backend || !(n->net = ds_host_build(n->cfg, setup->batch, hosts)))
         return DS_OK;
     DS_TRY(equip(n, &quiet, e));
-    *done = true;
-    for (int i = 0; i < n->net->n; i++)
-        *done &= n->slots[i].owned || ds_attached_of(&n->net->layers[i]);
-    if (!*done) {
+    while (*hosts < n->net->n && (n->slots[*hosts].owned || ds_attached_of(&n->net->layers[*hosts])))
+        ++*hosts;
+    if (*hosts < n->net->n) {
         clear(n);
         *n = before;
+    } else {
+        *hosts = -1;
     }
     return DS_OK;
 }
 
+static int refuse(const ds_net *n, int layer, ds_error *e)
+{
+    const ds_section *s = &n->cfg->sections[layer + 1];
+    const char *activation = ds_section_get(s, "activation");
+    return ds_fail_at(
+        e, DS_EINPUT, n->cfg->path, s->line,
+        "layer %d: [%s]%s%s needs Darknet's library, which is not opened here, expected layers of "
+        "backend %s",
+        layer, s->name, activation ? " activation=" : "", activation ? activation : "", n->backend_name);
+}
+
 static int build(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
-    bool done;
+    int hosts;
     DS_TRY(ds_backend_choose(n, setup, e));
-    DS_TRY(build_alone(n, setup, &done, e));
-    if (done)
+    DS_TRY(build_alone(n, setup, &hosts, e));
+    if (hosts < 0)
         return DS_OK;
+    if (setup->alone)
+        return refuse(n, hosts, e);
     DS_TRY(parse(n, setup, e));
     return equip(n, setup, e);
 }
@@ -154,6 +169,8 @@ int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_er
     n->context.epochs = setup->epochs;
     omp_set_num_threads(setup->threads > 0 ? setup->threads : omp_get_num_procs());
     ds_host_settle();
+    if (!setup->alone)
+        ds_host_spread();
     int rc = build(n, setup, e);
     if (rc) {
         ds_net_free(n);

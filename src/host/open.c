@@ -14,11 +14,15 @@
 #define DS_DARKNET_LIBRARY "/usr/lib/darknet/libdarknet.so"
 #endif
 
-/* Loading the host flushes denormals in this thread on Debian 12, not on 13: flush on both, and without it.
- * Big arrays come straight from mmap: those that nobody touches then stay out of memory. */
-void ds_host_settle(void)
+void ds_host_spread(void)
 {
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
+}
+
+/* Loading the host flushes denormals in this thread on Debian 12, not on 13: flush on both, and without it.
+ * */
+void ds_host_settle(void)
+{
 #ifdef __SSE__
     enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 };
     _mm_setcsr(_mm_getcsr() | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);

@@ -30,6 +30,8 @@ typedef struct ds_host {
 
 /* Denormals are zero, here and in the threads that follow: as the host has it. */
 void ds_host_settle(void);
+/* The process asks the system for big arrays, so that what nobody touches stays out of memory. */
+void ds_host_spread(void);
 /* DS_EHOST unless `mib` MiB of address space are left, and what OpenMP's threads take: without them libraries
  * of others crash, or end the program. */
 int ds_host_room(int mib, ds_error *e);
@@ -61,8 +63,8 @@ int ds_host_parse(const ds_host *host, const char *text, ds_guard *guard, networ
 /* ---- build.c ---- */
 
 /* The network for answering, batch images at once (0: the cfg's), without the library; NULL where it has a
- * layer that only the host computes. Every other layer must get a plugin or a backend. */
-network *ds_host_build(const ds_cfg *cfg, int batch);
+ * layer that only the host computes, *hosts. Every other layer must get a plugin or a backend. */
+network *ds_host_build(const ds_cfg *cfg, int batch, int *hosts);
 void ds_host_unbuild(network *net);
 
 /* ---- attach.c: a plugin in the place of a host layer ---- */

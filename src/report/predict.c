@@ -7,26 +7,6 @@
 
 #include <math.h>
 
-static double threshold_of(const ds_answer_writer *to, const ds_answer *a)
-{
-    return to->thresholds ? to->thresholds[a->top[0].class] : to->threshold;
-}
-
-static bool is_unknown(const ds_answer_writer *to, const ds_answer *a)
-{
-    return a->novelty < to->novelty_rate;
-}
-
-bool ds_answer_accepted(const ds_answer_writer *to, const ds_answer *a)
-{
-    return !is_unknown(to, a) && ds_accepts(a->confidence, threshold_of(to, a));
-}
-
-static const char *verdict_of(const ds_answer_writer *to, const ds_answer *a)
-{
-    return is_unknown(to, a) ? "unknown" : ds_answer_accepted(to, a) ? "accepted" : "unsure";
-}
-
 /* ---- text ---- */
 
 /* printf writes a sign before some NaNs. */
@@ -41,23 +21,23 @@ static void number(char *text, size_t size, const char *format, double v)
 /* Four digits, or all of them where four would make a confidence and its threshold look equal. */
 static void put_verdict(const ds_answer_writer *to, const ds_answer *a)
 {
-    const double threshold = threshold_of(to, a);
+    const double threshold = a->threshold;
     bool close = a->confidence != threshold && fabs(a->confidence - threshold) < 1e-4;
     const char *format = close ? "%.17g" : "%.4f";
     char left[400], right[400];
-    if (is_unknown(to, a)) {
+    if (a->verdict == DS_UNKNOWN) {
         fprintf(to->f, "  UNKNOWN: like none of the classes (p %.4g, below %g)\n", a->novelty,
                 to->novelty_rate);
         return;
     }
     number(left, sizeof left, format, a->confidence);
     number(right, sizeof right, format, threshold);
-    fprintf(to->f, "  %s: confidence %s (%s)", ds_answer_accepted(to, a) ? "accepted" : "REJECTED", left,
+    fprintf(to->f, "  %s: confidence %s (%s)", a->verdict == DS_ACCEPTED ? "accepted" : "REJECTED", left,
             to->score);
     if (isnan(threshold))
         fputs(", no threshold\n", to->f);
     else
-        fprintf(to->f, ", threshold %s%s\n", right, to->thresholds ? " of its class" : "");
+        fprintf(to->f, ", threshold %s%s\n", right, to->by_class ? " of its class" : "");
 }
 
 static void put_text(const ds_answer_writer *to, const ds_answer *a)
@@ -98,13 +78,13 @@ static void put_error_fields(const ds_answer_writer *to, const char *error)
 
 static void put_answer_fields(const ds_answer_writer *to, const ds_answer *a)
 {
-    bool accepted = ds_answer_accepted(to, a);
+    bool accepted = a->verdict == DS_ACCEPTED;
     putc(',', to->f);
     if (accepted)
         ds_csv_put_field(to->f, to->names[a->top[0].class], to->csv_safe);
     fputs(accepted ? ",1," : ",0,", to->f);
     ds_csv_put_number(to->f, a->confidence);
-    fprintf(to->f, ",,%s", verdict_of(to, a));
+    fprintf(to->f, ",,%s", ds_verdict_names[a->verdict]);
     if (!isnan(to->novelty_rate))
         fprintf(to->f, ",%.17g", a->novelty);
     for (int k = 0; k < to->top; k++) {
@@ -140,15 +120,16 @@ static json_t *top_json(const ds_answer_writer *to, const ds_answer *a)
 static void put_json(const ds_answer_writer *to, const ds_answer *a)
 {
     json_t *path = ds_json_text(a->path), *line;
-    bool accepted = !a->error && ds_answer_accepted(to, a);
+    bool accepted = !a->error && a->verdict == DS_ACCEPTED;
     if (a->error)
         line = json_pack("{so so}", "path", path, "error", ds_json_text(a->error));
     else
-        line = json_pack("{so so sb ss so so so so so}", "path", path, "answer",
-                         ds_json_text(accepted ? to->names[a->top[0].class] : NULL), "accepted", accepted,
-                         "verdict", verdict_of(to, a), "confidence", ds_json_number(a->confidence), "score",
-                         ds_json_text(to->score), "threshold", ds_json_number(threshold_of(to, a)), "novelty",
-                         ds_json_number(isnan(to->novelty_rate) ? NAN : a->novelty), "top", top_json(to, a));
+        line =
+            json_pack("{so so sb ss so so so so so}", "path", path, "answer",
+                      ds_json_text(accepted ? to->names[a->top[0].class] : NULL), "accepted", accepted,
+                      "verdict", ds_verdict_names[a->verdict], "confidence", ds_json_number(a->confidence),
+                      "score", ds_json_text(to->score), "threshold", ds_json_number(a->threshold), "novelty",
+                      ds_json_number(isnan(to->novelty_rate) ? NAN : a->novelty), "top", top_json(to, a));
     ds_json_write(to->f, line, JSON_COMPACT);
 }
 

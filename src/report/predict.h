@@ -1,6 +1,8 @@
 /* The answers of `classifier predict`, image by image, for people and for programs. */
 #pragma once
 
+#include "select/select.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -15,7 +17,9 @@ typedef struct ds_answer {
     const char *error;    /* why there is no answer; NULL: there is one */
     const ds_ranked *top; /* the surest classes, that of the answer first */
     double confidence;
-    double novelty; /* p-value, where the writer has a rate for it */
+    double threshold; /* NAN: all but NaN are accepted */
+    double novelty;   /* p-value, where the writer has a rate for it */
+    ds_verdict verdict;
 } ds_answer;
 
 typedef enum ds_answer_format {
@@ -40,13 +44,9 @@ typedef struct ds_answer_writer {
     int top;                  /* classes an answer, >= 1 */
     bool csv_safe;            /* as ds_report_csv_write's `safe` */
     const char *score;        /* name of the confidence */
-    double threshold;         /* NAN: all but NaN are accepted */
-    const double *thresholds; /* instead, of each class; NULL: one for all */
+    bool by_class;            /* each class has a threshold of its own */
     double novelty_rate;      /* an image whose p-value is below is unknown; NAN: there are none */
 } ds_answer_writer;
-
-/* Does the answer stand? */
-bool ds_answer_accepted(const ds_answer_writer *to, const ds_answer *a);
 
 /* What comes before the first answer. */
 void ds_answer_begin(const ds_answer_writer *to);

@@ -40,7 +40,8 @@ bool ds_answers_unknown(const ds_answers *a, size_t i)
 
 const char *ds_answers_verdict(const ds_answers *a, size_t i, double threshold)
 {
-    return ds_answers_unknown(a, i) ? "unknown" : ds_answers_accepts(a, i, threshold) ? "accepted" : "unsure";
+    const bool accepted = ds_answers_accepts(a, i, threshold);
+    return ds_verdict_names[ds_answers_unknown(a, i) ? DS_UNKNOWN : accepted ? DS_ACCEPTED : DS_UNSURE];
 }
 
 /* ---- from a network ---- */

@@ -126,3 +126,10 @@ bool ds_accepts(double confidence, double threshold)
 {
     return !isnan(confidence) && (isnan(threshold) || confidence >= threshold);
 }
+
+const char *const ds_verdict_names[] = {"unsure", "accepted", "unknown"};
+
+ds_verdict ds_judge(double confidence, double threshold, double novelty, double novelty_rate)
+{
+    return novelty < novelty_rate ? DS_UNKNOWN : ds_accepts(confidence, threshold) ? DS_ACCEPTED : DS_UNSURE;
+}

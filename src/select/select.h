@@ -68,6 +68,11 @@ double ds_score_row(const ds_score *s, const float *z, int n, bool abstain);
 bool ds_score_is_probability(ds_confidence kind);
 /* Accepted at `threshold`? A NaN never is; a NaN threshold ("none") accepts everything else. */
 bool ds_accepts(double confidence, double threshold);
+/* What is but zeroed is not accepted. */
+typedef enum ds_verdict { DS_UNSURE, DS_ACCEPTED, DS_UNKNOWN } ds_verdict;
+extern const char *const ds_verdict_names[]; /* "unsure" … */
+/* Unknown where the p-value is below the rate: a NaN is not. */
+ds_verdict ds_judge(double confidence, double threshold, double novelty, double novelty_rate);
 
 /* ---- curve.c: the risk-coverage curve ---- */
 

@@ -98,7 +98,7 @@ int ds_check_classes(const ds_datafile *data, const ds_cfg *cfg, ds_error *e)
         return ds_fail_at(e, DS_EINPUT, cfg->path, cfg->sections[0].line,
                           "channels=%d, expected 1 or 3 for images", channels);
     const ds_section *s = &cfg->sections[cost + 1];
-    if (s->setup.classes == data->classes)
+    if (!data->path || s->setup.classes == data->classes)
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, cfg->path, s->line,
                       "[%s] has %d classes%s, expected %d, the number of labels of %s (labels=%s): filters= "

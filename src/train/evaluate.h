@@ -35,6 +35,6 @@ int ds_evaluate(ds_ensemble *nets, const ds_eval_setup *setup, ds_answers *a, ds
  * more than there are. */
 int ds_evaluation_batch(const ds_cfg *cfg, size_t images);
 
-/* Does the network end in a cost section with as many classes as there are labels, and take images of 1 or 3
- * channels? DS_EINPUT at the section's line, naming both files. */
+/* Does the network end in a cost section with as many classes as there are labels (any number where `data` is
+ * of no file), and take images of 1 or 3 channels? DS_EINPUT at the section's line, naming both files. */
 int ds_check_classes(const ds_datafile *data, const ds_cfg *cfg, ds_error *e);

@@ -1,14 +1,19 @@
-#include "cli/model.h"
+#include "train/model.h"
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "cli/print.h"
 #include "data/lines.h"
-#include "data/loader.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+const char *const ds_precision_flags[] = {"cfg", "f32", "tf32", "bf16", "auto", NULL};
+
+const char *ds_precision_flag(int precision)
+{
+    return precision ? ds_precision_flags[precision] : NULL;
+}
 
 int ds_model_read_list(const ds_model *m, const char *list, bool labelled, ds_answers *a, ds_error *e)
 {
@@ -57,6 +62,7 @@ ds_net_setup ds_net_setup_of(const ds_run_flags *flags)
                           .backend = flags->backend,
                           .precision = ds_precision_flag(flags->precision),
                           .verbose = flags->verbose,
+                          .alone = flags->alone,
                           .features = flags->features};
 }
 
@@ -153,7 +159,7 @@ void ds_model_tell_threshold(ds_model *m)
 int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, const ds_run_flags *flags,
                   ds_answers *a, ds_error *e)
 {
-    if (!m->data.path)
+    if (!m->data.path && files[0])
         DS_TRY(ds_datafile_read(files[0], &m->data, &m->notes, e));
     DS_TRY(ds_cfg_read(files[1], &m->cfg, &m->notes, e));
     if (which != DS_NO_LIST)
@@ -184,21 +190,4 @@ void ds_model_close(ds_model *m)
     ds_datafile_clear(&m->data);
     ds_notes_clear(&m->notes);
     *m = (ds_model){0};
-}
-
-int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, ds_answers *a, ds_error *e)
-{
-    ds_times times = {0};
-    how.loaders = ds_loader_threads(flags->loaders);
-    how.times = &times;
-    for (int i = 0; flags->profile && i < m->all.n; i++)
-        ds_net_profile_start(m->all.nets[i]);
-    DS_TRY(ds_evaluate(&m->all, &how, a, e));
-    size_t none = 0;
-    for (size_t i = 0; i < a->n; i++)
-        none += a->predictions[i] < 0;
-    ds_print_unanswered(none, a->n, stderr);
-    for (int i = 0; flags->profile && i < m->all.n; i++)
-        ds_print_profile(m->all.nets[i], &times, stderr);
-    return DS_OK;
 }

@@ -2,11 +2,25 @@
 #pragma once
 
 #include "cfg/cfg.h"
-#include "cli/flags.h"
 #include "data/data.h"
 #include "host/host.h"
 #include "select/answers.h"
 #include "train/evaluate.h"
+
+/* How networks run and which ones answer; flags of every command that runs a network over a list. */
+typedef struct ds_run_flags {
+    int threads, loaders, precision; /* index into ds_precision_flags */
+    char *backend;
+    bool verbose, profile;
+    bool alone;    /* no flag: of ds_net_setup */
+    bool features; /* no flag: the network is to give them */
+    int views;     /* 0: not given */
+    char *with;    /* CFG and WEIGHTS in turn, with commas between; NULL: not given */
+} ds_run_flags;
+
+extern const char *const ds_precision_flags[]; /* NULL ends them */
+/* For ds_net_setup: NULL for "cfg". */
+const char *ds_precision_flag(int precision);
 
 typedef enum ds_which_list {
     DS_NO_LIST,
@@ -31,9 +45,9 @@ typedef struct ds_model {
 } ds_model;
 
 /* Read and check all of it (files: DATA, CFG, WEIGHTS), for evaluation: the weights must be complete, the
- * classes those of the labels. `m` zeroed in, but for `data` where it was read before, and `batch` with
- * DS_NO_LIST; also after an error ds_model_close frees what is there. *a: images, labels and class names
- * of the list, whose key is its name; NULL with DS_NO_LIST. */
+ * classes those of the labels; DATA NULL: there are no labels. `m` zeroed in, but for `data` where it was
+ * read before, and `batch` with DS_NO_LIST; also after an error ds_model_close frees what is there. *a:
+ * images, labels and class names of the list, whose key is its name; NULL with DS_NO_LIST. */
 int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, const ds_run_flags *flags,
                   ds_answers *a, ds_error *e);
 void ds_model_close(ds_model *m);
@@ -47,9 +61,6 @@ char *ds_model_weights(const ds_model *m);
 /* Warnings where the threshold in the cfg, which is to be used, was found for another mean of answers, or
  * with other weights. */
 void ds_model_tell_threshold(ds_model *m);
-
-/* One pass of the networks over the images. how: its score, top and keep_logits. */
-int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, ds_answers *a, ds_error *e);
 
 /* What the flags say about a network: threads, backend, verbose. */
 ds_net_setup ds_net_setup_of(const ds_run_flags *flags);
