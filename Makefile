@@ -155,6 +155,10 @@ $(BUILD)/fuzz: $(call object,tests/fuzz/targets.c tests/fuzz/fuzzer.c) $(BUILD)/
 bench: all $(BENCH_PROGRAMS)
 	@python3 bench/run.py -programs $(BUILD)/bench $(BENCH)
 
+# What cost sections do on which images: hours. SCALE=small: an hour or two.
+experiments: all data
+	@python3 bench/experiments/run.py -scale $(or $(SCALE),full)
+
 check-long: all $(UNIT)
 	sh tests/long/demo.sh
 	sh tests/long/kill.sh
@@ -192,7 +196,7 @@ install: all
 	install -m 755 libdarknet-sat.so $(DESTDIR)$(PREFIX)/lib
 
 .SECONDARY:
-.PHONY: FORCE all demo data unit test fuzz fuzzer bench check-long check lint race docs install clean
+.PHONY: FORCE all demo data unit test fuzz fuzzer bench experiments check-long check lint race docs install clean
 
 clean:
 	rm -rf build build-* darknet libdarknet-sat.so libdarknet_sat.so*

@@ -80,4 +80,22 @@ expect_status 1
 expect_err "none.cfg"
 end
 
+tiny_idx "$T/idx"
+begin "experiments: a line a run, each once; cfgs of the full networks with other cost sections; tables"
+experiment() {
+    run python3 bench/experiments/run.py -darknet "$D" -out "$T/experiments" -fashion "$tiny_data" -data fashion -epochs 6 -seeds 1,2 -threads 1 "$@"
+    expect_status 0
+}
+experiment -scale small -images 60 -held 30 -noise 0.4 -runs 'gambler+average=swa ema+warmup_epochs=1'
+expect_out '^\*\*fashion\*\*, 60 training images, 6 epochs .*, 40 % of the labels wrong$'
+expect_out '^\| (\*\*)?gambler\+average=swa(\*\*)? \| 2 \| [0-9.]+ ± [0-9.]+ \|.* [0-9.]+ ± [0-9.]+ \| 5 ± 0 \|$'
+expect_out '^\| (\*\*)?ema\+warmup_epochs=1(\*\*)? \| 2 \| .* \| – \|.* \| 1 ± 0 \|$'
+cp "$T/experiments/results.csv" "$T/results.csv"
+experiment -scale small -images 60 -held 30 -noise 0.4 -runs 'gambler+average=swa ema+warmup_epochs=1'
+expect_same "$T/experiments/results.csv" "$T/results.csv"
+experiment -scale full -ratio 4 -runs 'selective softmax+class_weights=balanced'
+expect_out '^\*\*fashion\*\*, all training images, .*, 0 % of the labels wrong, classes 4:1$'
+[ "$(wc -l <"$T/experiments/results.csv")" -eq 9 ] || show out
+end
+
 finish

@@ -622,9 +622,9 @@ static void without_the_library(void **state)
         {false, NET(8, 8, 16) CONV(16, 3, 1, "leaky", PAD) "[normalization]\n" HEAD},
         {false, NET(8, 8, 16) CONV(16, 3, 1, "leaky", PAD "xnor=1\n") HEAD},
     };
-    static const char *const files[] = {"cfg/cifar_small_sat.cfg", "cfg/resnet18_cifar_sat.cfg",
-                                        "cfg/vgg16bn_cifar_sat.cfg", "cfg/fashion_sat.cfg",
-                                        "cfg/fashion_softmax.cfg"};
+    static const char *const files[] = {"cfg/cifar_small_sat.cfg",   "cfg/resnet18_cifar_sat.cfg",
+                                        "cfg/vgg16bn_cifar_sat.cfg", "cfg/cifar_fast_sat.cfg",
+                                        "cfg/fashion_sat.cfg",       "cfg/fashion_softmax.cfg"};
     ds_error e = {0};
     ds_cfg *cfg;
     for (size_t i = 0; i < COUNT(all) + COUNT(files); i++) {
