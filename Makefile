@@ -26,7 +26,7 @@ SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -DDS
 # -fno-math-errno: a loop with a square root becomes one over vectors
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-math-errno $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
              $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -DDS_VERSION='"$(VERSION)"' -Isrc -I. -I$(BUILD)/src -I$(BUILD) -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
-LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -larchive -lseccomp -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
+LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -larchive -lseccomp -lwebp -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
 # what replaces the host's functions must be exported, and nothing else
 EXPORTS = -Wl,--dynamic-list=src/host/exports.list
 

@@ -68,6 +68,7 @@ dnnl.h plugins/onednn/dnnl.c
 archive.h src/import/archive.c
 archive_entry.h src/import/archive.c
 seccomp.h src/data/sandbox.c
+webp/decode.h src/data/webp.c
 LIST
 
 # Functions begin and end with a brace in the first column.

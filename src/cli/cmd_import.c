@@ -6,6 +6,7 @@
 #include "cli/cmd_import.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "data/image.h"
 
 #include <limits.h>
 #include <math.h>
@@ -153,6 +154,12 @@ void ds_imported_print(const ds_imported *done)
         if (done->n[p])
             printf("%s %s %d", p ? "," : ":", ds_part_names[p], done->n[p]);
     ds_put_line(stdout, "\n", done->data_path);
+    if (!done->other)
+        return;
+    DS_FREED char *what =
+        ds_format("note: %d file%s passed over, no image by its name (" DS_IMAGE_SUFFIXES "): ", done->others,
+                  done->others == 1 ? "" : "s");
+    ds_put_line(stderr, what, done->other);
 }
 
 static int run(const kind *k, const ds_words *w, ds_error *e)
@@ -174,6 +181,7 @@ static int run(const kind *k, const ds_words *w, ds_error *e)
     DS_TRY(ds_import_run(s, &done, e));
     ds_imported_print(&done);
     free(done.data_path);
+    free(done.other);
     return DS_OK;
 }
 

@@ -245,6 +245,7 @@ static int make(work *w, const char *folder, ds_error *e)
     if (!rc)
         rc = fit(w, &done, e);
     free(done.data_path);
+    free(done.other);
     for (int k = 0; k < DS_GUESSED; k++)
         free(names[k]);
     return rc;

@@ -167,13 +167,14 @@ static int put_all(predictor *p, ds_stream *stream, const predict_state *s, ds_e
     return DS_OK;
 }
 
-static int predict_stream(predictor *p, ds_paths *paths, const predict_state *s, ds_error *e)
+static int predict_stream(predictor *p, ds_paths *paths, const predict_state *s, bool as_stored, ds_error *e)
 {
     ds_stream *stream;
     ds_stream_setup setup = {.paths = paths,
                              .w = p->by.info->w,
                              .h = p->by.info->h,
                              .c = p->by.info->c,
+                             .as_stored = as_stored,
                              .most = p->by.info->batch,
                              .threads = ds_loader_threads(s->run.loaders),
                              .decoder = s->decoder};
@@ -193,7 +194,7 @@ static int predict(const predict_state *s, const char *const *files, ds_model *m
         rc = predictor_init(&p, m, s, e);
     ds_print_notes(&m->notes, stderr);
     if (!rc)
-        rc = predict_stream(&p, paths, s, e);
+        rc = predict_stream(&p, paths, s, !m->data.exif, e);
     ds_predictor_clear(&p.by);
     free(p.top);
     return rc;

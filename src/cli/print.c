@@ -115,6 +115,7 @@ int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, d
 {
     ds_times times = {0};
     how.loaders = ds_loader_threads(flags->loaders);
+    how.as_stored = !m->data.exif;
     how.times = &times;
     for (int i = 0; flags->profile && i < m->all.n; i++)
         ds_net_profile_start(m->all.nets[i]);

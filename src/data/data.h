@@ -28,6 +28,7 @@ typedef struct ds_datafile {
     ds_notes *notes; /* where it is noted when a path could mean two files; may be NULL, outlives it */
     int classes_key; /* `classes=`, 0 when absent; checked against the labels */
     int top;
+    bool exif;             /* images are turned upright (image.h) */
     int labels_from, best; /* ds_labels_from, ds_best */
     char **labels;         /* classes texts, unique, as in labels= */
     char **names;          /* classes texts for display; `labels` itself when names= is absent */
@@ -70,7 +71,7 @@ typedef struct ds_probe {
 } ds_probe;
 
 typedef struct ds_probe_setup {
-    int channels, threads;
+    int channels, threads;             /* channels: maybe with DS_AS_STORED, image.h */
     struct ds_sandbox *decoder;        /* of untrusted images (image.h); NULL: the threads decode */
     void (*tick)(void *arg, int done); /* told by one of the threads how many are done; may be NULL */
     void *arg;

@@ -33,6 +33,8 @@ const ds_option ds_datafile_options[] = {
     OPT_INT("top", top, "k of the top-k accuracy", .def = "1", OPT_RANGE(1, INT_MAX)),
     OPT_ENUM("labels_from", labels_from, labels_from_names, "where the label of an image stands",
              .def = "substring"),
+    OPT_BOOL("exif", exif, "turn images as their EXIF data says; 0: take the pixels as they are stored",
+             .def = "1"),
     OPT_CHECK(DS_TEXT, "eval", "of other commands, no effect here"),
     OPT_CHECK(DS_TEXT, "map", "of other commands, no effect here"),
     OPT_CHECK(DS_TEXT, "results", "of other commands, no effect here"),

@@ -53,8 +53,9 @@ static int ask(ds_cell *cell, const request *r, const unsigned char *bytes, ds_i
     if (sent.w < 1 || sent.h < 1 || (long long)sent.w * sent.h > DS_MOST_PIXELS || sent.file_channels < 1 ||
         sent.file_channels > 4)
         return ds_cell_end(cell, "sent no image", e);
-    size_t n = (size_t)sent.w * (size_t)sent.h * (size_t)r->channels;
-    *im = (ds_image){sent.w, sent.h, r->channels, malloc(n), sent.file_channels};
+    const int channels = r->channels & ~DS_AS_STORED;
+    size_t n = (size_t)sent.w * (size_t)sent.h * (size_t)channels;
+    *im = (ds_image){sent.w, sent.h, channels, malloc(n), sent.file_channels};
     return im->px ? ds_cell_receive(cell, im->px, n, e)
                   : ds_cell_end(cell, "sent more pixels than there is memory for", e);
 }

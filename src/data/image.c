@@ -126,7 +126,7 @@ static stbi_uc *load(source *s, int *w, int *h, int channels)
 static int refuse(const char *path, const char *reason, ds_error *e)
 {
     return ds_fail_at(e, DS_EINPUT, path, 0,
-                      "cannot decode: %s, expected a PNG, JPEG, BMP, GIF, TGA, 8-bit PNM or PSD image",
+                      "cannot decode: %s, expected a PNG, JPEG, WebP, BMP, GIF, TGA, 8-bit PNM or PSD image",
                       reason);
 }
 
@@ -212,6 +212,22 @@ static bool is_whole_png(const unsigned char *bytes, size_t n)
     return false;
 }
 
+/* Formats that others write and nobody here reads. */
+static const char *foreign_of(const unsigned char *bytes, size_t n)
+{
+    static const struct {
+        const char *name;
+        size_t at, n;
+        const char *bytes;
+    } marks[] = {{"TIFF", 0, 4, "II*\0"},     {"TIFF", 0, 4, "MM\0*"},    {"AVIF", 4, 7, "ftypavi"},
+                 {"HEIC", 4, 7, "ftyphei"},   {"HEIC", 4, 8, "ftypmif1"}, {"HEIC", 4, 7, "ftyphev"},
+                 {"JPEG XL", 0, 2, "\xff\n"}, {"JPEG XL", 4, 4, "JXL "},  {"JPEG 2000", 4, 4, "jP  "}};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (n >= marks[i].at + marks[i].n && memcmp(bytes + marks[i].at, marks[i].bytes, marks[i].n) == 0)
+            return marks[i].name;
+    return NULL;
+}
+
 static const char *damage_of(const unsigned char *bytes, size_t n)
 {
     if (n > 2 && bytes[0] == 0xff && bytes[1] > 1 && !is_whole_jpeg(bytes, n)) /* no TGA has that */
@@ -241,11 +257,25 @@ static int check_size(const char *path, long long w, long long h, ds_error *e)
                       w, h, DS_MOST_PIXELS);
 }
 
+static int decode_webp(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im,
+                       ds_error *e)
+{
+    const char *damage = ds_webp_size(bytes, n, &im->w, &im->h, &im->file_channels);
+    if (damage)
+        return refuse(path, damage, e);
+    DS_TRY(check_size(path, im->w, im->h, e));
+    damage = ds_webp_decode(bytes, n, channels, im);
+    return damage ? refuse(path, damage, e) : DS_OK;
+}
+
 static int decode(workshop *work, const unsigned char *bytes, size_t n, const char *path, int channels,
                   ds_image *im, ds_error *e)
 {
     int w, h, c;
-    const char *damage = damage_of(bytes, n);
+    const char *damage = foreign_of(bytes, n);
+    damage = damage ? damage : damage_of(bytes, n);
+    if (ds_is_webp(bytes, n))
+        return decode_webp(bytes, n, path, channels, im, e);
     if (damage)
         return refuse(path, damage, e);
     work->left = allowance(n, 0);
@@ -284,7 +314,7 @@ int ds_image_decode(const unsigned char *bytes, size_t n, const char *path, int 
     int rc = DS_OK;
     switch (setjmp(work.broken)) {
     case 0:
-        rc = decode(&work, bytes, n, path, channels, im, e);
+        rc = decode(&work, bytes, n, path, channels & ~DS_AS_STORED, im, e);
         break;
     case CUT_OFF:
         rc = refuse(path, "file without its end", e);
@@ -295,6 +325,10 @@ int ds_image_decode(const unsigned char *bytes, size_t n, const char *path, int 
     for (int i = 0; i < MOST_HELD; i++)
         free(work.held[i].p);
     at_work = NULL;
+    if (!rc && !(channels & DS_AS_STORED) && !ds_image_turn(im, ds_exif_orientation(bytes, n)))
+        rc = ds_fail_at(e, DS_ENOMEM, path, 0, "out of memory for %d x %d pixels", im->w, im->h);
+    if (rc)
+        ds_image_clear(im);
     return rc;
 }
 
@@ -332,13 +366,45 @@ void ds_image_clear(ds_image *im)
     *im = (ds_image){0};
 }
 
+/* Suffix and, where it cannot be decoded, format. */
+static const char *const suffixes[][2] = {{".png"},
+                                          {".jpg"},
+                                          {".jpeg"},
+                                          {".webp"},
+                                          {".bmp"},
+                                          {".tga"},
+                                          {".ppm"},
+                                          {".pgm"},
+                                          {".gif"},
+                                          {".psd"},
+                                          {".tif", "TIFF"},
+                                          {".tiff", "TIFF"},
+                                          {".heic", "HEIC"},
+                                          {".heif", "HEIC"},
+                                          {".avif", "AVIF"},
+                                          {".jxl", "JPEG XL"},
+                                          {".jp2", "JPEG 2000"},
+                                          {".dng", "raw"},
+                                          {".cr2", "raw"},
+                                          {".nef", "raw"},
+                                          {".arw", "raw"}};
+
+static const char *const *find_suffix(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    for (size_t k = 0; dot && k < sizeof suffixes / sizeof *suffixes; k++)
+        if (strcasecmp(dot, suffixes[k][0]) == 0)
+            return suffixes[k];
+    return NULL;
+}
+
 bool ds_is_image_name(const char *name)
 {
-    static const char *const extensions[] = {".png", ".jpg", ".jpeg", ".bmp", ".tga",
-                                             ".ppm", ".pgm", ".gif",  ".psd"};
-    const char *dot = strrchr(name, '.');
-    for (size_t k = 0; dot && k < sizeof extensions / sizeof *extensions; k++)
-        if (strcasecmp(dot, extensions[k]) == 0)
-            return true;
-    return false;
+    return find_suffix(name);
+}
+
+const char *ds_foreign_name(const char *name)
+{
+    const char *const *found = find_suffix(name);
+    return found ? found[1] : NULL;
 }

@@ -15,8 +15,11 @@ typedef struct ds_image {
     int file_channels; /* 1 to 4, of the file that it was decoded from; 0: of none */
 } ds_image;
 
-/* Decode from a file (stb_image, from memory) to `channels` 1 or 3; grey, alpha, 16 bit are converted.
- * An error names the path and the reason. */
+/* With `channels`: pixels as they are stored, whatever EXIF data says of their orientation. */
+enum { DS_AS_STORED = 4 };
+/* Decode from a file (stb_image or libwebp, from memory) to `channels` 1 or 3, which may be `| DS_AS_STORED`:
+ * otherwise a JPEG or WebP is turned upright. Grey, alpha, 16 bit are converted; of a GIF the first picture
+ * is taken. An error names the path and the reason. */
 int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e);
 /* The same of n bytes in memory; *im zeroed in. */
 int ds_image_decode(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im,
@@ -38,10 +41,12 @@ int ds_image_read_by(struct ds_sandbox *decoder, const char *path, int channels,
 int ds_decoder_decode(struct ds_sandbox *decoder, const unsigned char *bytes, size_t n, const char *path,
                       int channels, ds_image *im, ds_error *e);
 
-/* The suffix of an image, in whatever case. */
+/* The suffix of an image, in whatever case; also of those that cannot be decoded. */
 bool ds_is_image_name(const char *name);
-/* All of them, for messages. */
-#define DS_IMAGE_SUFFIXES ".png, .jpg, .bmp, .tga, .ppm, .pgm, .gif or .psd"
+/* "TIFF": the format that a suffix says, of those that cannot be decoded; NULL: none of them. */
+const char *ds_foreign_name(const char *name);
+/* Suffixes of the others, for messages. */
+#define DS_IMAGE_SUFFIXES ".png, .jpg, .webp, .bmp, .tga, .ppm, .pgm, .gif or .psd"
 
 /* thumb.c: the image at `path` as a PNG of at most 96 pixels a side, *n bytes of fresh memory in *png.
  * DS_EIO, DS_EINPUT: no regular file, or none that can be decoded. */
@@ -98,6 +103,20 @@ void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *dr
 void ds_crop_random(const ds_image *im, int w, int h, const ds_draw *draw, float *out);
 /* colour.c: c planes of n pixels in place; hue and saturation for c = 3 only. */
 void ds_distort(float *out, int c, size_t n, const ds_draw *draw);
+
+/* ---- exif.c ---- */
+
+/* 1 (upright) to 8, of n bytes of a JPEG or WebP; 1 of others. */
+int ds_exif_orientation(const unsigned char *bytes, size_t n);
+/* Turn pixels that are stored so upright. False: out of memory. */
+bool ds_image_turn(ds_image *im, int orientation);
+
+/* ---- webp.c: what is wrong, or NULL ---- */
+
+bool ds_is_webp(const unsigned char *bytes, size_t n);
+const char *ds_webp_size(const unsigned char *bytes, size_t n, int *w, int *h, int *channels);
+/* im: of that size, which was checked; gets its pixels. */
+const char *ds_webp_decode(const unsigned char *bytes, size_t n, int channels, ds_image *im);
 
 /* ---- gif.c ---- */
 

@@ -71,7 +71,8 @@ static void load(void *arg, size_t place)
     ds_image *im = atomic_load(&l->cache[id]);
     const bool cached = im;
     if (!cached)
-        ds_image_read(s->images->paths[id], s->c, DS_ALLOC(im, 1), &j->error);
+        ds_image_read(s->images->paths[id], s->c | (s->as_stored ? DS_AS_STORED : 0), DS_ALLOC(im, 1),
+                      &j->error);
     if (!j->error.code)
         ds_prepare_augmented(im, s->augment, s->seed, j->draw, id, l->pixels + place * l->floats);
     if (!cached && (j->error.code || !keep(l, id, im)))

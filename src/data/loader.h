@@ -13,6 +13,7 @@ int ds_loader_threads(int asked);
 typedef struct ds_loader_setup {
     const ds_images *images;   /* must outlive the loader */
     int w, h, c;               /* >= 1; c 1 or 3 */
+    bool as_stored;            /* images are not turned upright (image.h) */
     int batch;                 /* images a sub-batch */
     int threads;               /* >= 1 */
     size_t cache_bytes;        /* decoded images kept in memory */

@@ -30,7 +30,8 @@ static void fill(void *arg, size_t place)
     const ds_stream *s = arg;
     ds_stream_item *item = &s->places[place];
     DS_FINALLY(ds_image_clear) ds_image im = {0};
-    if (!item->error.code && !ds_image_read_by(s->setup.decoder, item->path, s->setup.c, &im, &item->error))
+    const int channels = s->setup.c | (s->setup.as_stored ? DS_AS_STORED : 0);
+    if (!item->error.code && !ds_image_read_by(s->setup.decoder, item->path, channels, &im, &item->error))
         ds_prepare_center(&im, s->setup.w, s->setup.h, false, s->pixels + place * s->floats);
 }
 

@@ -9,6 +9,7 @@ typedef struct ds_stream ds_stream; /* opaque */
 typedef struct ds_stream_setup {
     ds_paths *paths;            /* must outlive the stream, which alone uses them */
     int w, h, c;                /* of the network; c is 1 or 3 */
+    bool as_stored;             /* images are not turned upright (image.h) */
     int most;                   /* images a batch */
     int threads;                /* >= 1 */
     struct ds_sandbox *decoder; /* of untrusted images (image.h); NULL: the threads decode */

@@ -69,6 +69,11 @@ static int add_image(walk *w, const FTSENT *x, ds_error *e)
     if (strpbrk(x->fts_path, "\n\r\t"))
         return ds_fail_at(e, DS_EINPUT, x->fts_path, 0,
                           "tab or line break in a path, expected none: a list cannot hold it");
+    const char *foreign = ds_foreign_name(x->fts_name);
+    if (foreign)
+        return ds_fail_at(e, DS_EINPUT, x->fts_path, 0,
+                          "is a %s image, expected " DS_IMAGE_SUFFIXES ": convert it, or take it away",
+                          foreign);
     w->job->labels_in_lists |= x->fts_level > IMAGE;
     ds_import_add(w->set, NULL, ds_strdup(x->fts_path), w->label);
     return DS_OK;
@@ -90,7 +95,11 @@ static int take_entry(walk *w, const FTSENT *x, ds_error *e)
         if (x->fts_level == 0)
             return ds_fail_at(e, DS_EIO, x->fts_path, 0,
                               "is a file, expected a folder with one folder a class");
-        return x->fts_level >= IMAGE && ds_is_image_name(x->fts_name) ? add_image(w, x, e) : DS_OK;
+        if (ds_is_image_name(x->fts_name) && x->fts_level >= IMAGE)
+            return add_image(w, x, e);
+        if (w->job->others++ == 0)
+            w->job->other = ds_strdup(x->fts_path);
+        return DS_OK;
     case FTS_DC:
         return ds_fail_at(e, DS_EINPUT, x->fts_path, 0, "is a link to a folder that holds it, expected none");
     case FTS_DEFAULT:

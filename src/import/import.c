@@ -128,6 +128,7 @@ static void release(ds_import_job *job)
     ds_free_texts(job->names, job->classes);
     free(job->data_path);
     free(job->mark);
+    free(job->other);
     free(job->part);
 }
 
@@ -154,7 +155,10 @@ int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e)
     *done = (ds_imported){0};
     int rc = run(&job, e);
     if (!rc)
-        *done = (ds_imported){.classes = job.classes, .data_path = ds_strdup(job.data_path)};
+        *done = (ds_imported){.classes = job.classes,
+                              .data_path = ds_strdup(job.data_path),
+                              .others = job.others,
+                              .other = ds_strdup(job.other)};
     for (int p = 0; !rc && p < DS_PARTS; p++) {
         int taken = p ? job.splits[p - 1].count : 0;
         done->n[p] += job.sets[p].n + taken;

@@ -46,6 +46,8 @@ typedef struct ds_imported {
     int n[DS_PARTS]; /* images for each */
     int classes;
     char *data_path; /* owned */
+    int others;      /* files that were passed over, being no images by their names */
+    char *other;     /* the first of them, owned; NULL: there is none */
 } ds_imported;
 
 /* guess.c: what `path` is, by what lies there: fills kind, source and test, which may be of the names (NULL,

@@ -38,6 +38,8 @@ typedef struct ds_import_job {
     char **labels;                         /* classes texts, unique, as folders and lists have them; owned */
     char **names;                          /* classes texts for display, owned; NULL: the labels */
     int classes;
+    int others;               /* files that are no images by their names */
+    char *other;              /* the first of them, owned; NULL: there is none */
     const char *classes_path; /* the file that tells them, for messages */
     char *data_path;          /* DIR/NAME.data, NAME being the folder's last component */
     char *mark;               /* a file that stands in the folder while an import is under way */

@@ -1,5 +1,6 @@
 #include "train/check.h"
 #include "base/text.h"
+#include "data/image.h"
 #include "train/job.h"
 
 #include <stdlib.h>
@@ -81,7 +82,8 @@ static void measure(checker *k, ds_checked_list *l, const ds_probe *found)
 static void look_at_images(checker *k, ds_checked_list *l)
 {
     const int n = l->images.n;
-    const ds_probe_setup s = {.channels = k->job.cfg && k->job.cfg->net.channels == 1 ? 1 : 3,
+    const ds_probe_setup s = {.channels = (k->job.cfg && k->job.cfg->net.channels == 1 ? 1 : 3) |
+                                          (k->job.data.exif ? 0 : DS_AS_STORED),
                               .threads = k->job.setup.loaders,
                               .decoder = k->setup->decoder,
                               .tick = on_tick,

@@ -94,6 +94,7 @@ static int validate_once(const ds_job *job, ds_result *row, ds_error *e)
 {
     const ds_eval_setup s = {.score = ds_net_get_reject(job->net)->score,
                              .top = 1,
+                             .as_stored = !job->data.exif,
                              .loaders = job->setup.loaders,
                              .interrupted = job->setup.interrupted};
     const ds_images *v = &job->valid;

@@ -65,8 +65,12 @@ int ds_evaluate(ds_ensemble *nets, const ds_eval_setup *setup, ds_answers *a, ds
     const ds_net_info *info = ds_net_get_info(nets->nets[0]);
     const ds_paths_setup listed = {
         .operands = (const char *const *)a->paths, .n_operands = (int)a->n, .files = true};
-    ds_stream_setup s = {
-        .w = info->w, .h = info->h, .c = info->c, .most = info->batch, .threads = setup->loaders};
+    ds_stream_setup s = {.w = info->w,
+                         .h = info->h,
+                         .c = info->c,
+                         .as_stored = setup->as_stored,
+                         .most = info->batch,
+                         .threads = setup->loaders};
     ds_stream *stream;
     DS_TRY(ds_paths_new(&listed, &s.paths, e));
     int rc = ds_stream_new(&s, &stream, e);

@@ -22,6 +22,7 @@ typedef struct ds_eval_setup {
     bool keep_logits, keep_features; /* in the answers; features: of a network made with them */
     ds_novelty *learner;             /* gets the features of the images, which have labels; may be NULL */
     bool one;                        /* by the first network, of the images themselves */
+    bool as_stored;                  /* exif=0: images are not turned upright */
     int loaders;                     /* decoding threads, >= 1 */
     const volatile sig_atomic_t *interrupted; /* stops with DS_EINTERRUPT once it is not 0; may be NULL */
     ds_times *times;                          /* filled when not NULL; zero-initialise */

@@ -3,6 +3,7 @@
 #include "base/problem.h"
 #include "base/rng.h"
 #include "base/text.h"
+#include "data/image.h"
 #include "train/evaluate.h"
 
 #include <limits.h>
@@ -58,6 +59,7 @@ int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t 
                                .w = job->info->w,
                                .h = job->info->h,
                                .c = job->info->c,
+                               .as_stored = !job->data.exif,
                                .batch = batch,
                                .threads = job->setup.loaders,
                                .cache_bytes = cache_bytes,
@@ -200,7 +202,8 @@ static int read_inputs(ds_job *job, ds_error *e)
 int ds_job_probe(const ds_job *job, ds_images *images, ds_error *e)
 {
     const int n = images->n;
-    const ds_probe_setup s = {.channels = job->info->c, .threads = job->setup.loaders};
+    const ds_probe_setup s = {.channels = job->info->c | (job->data.exif ? 0 : DS_AS_STORED),
+                              .threads = job->setup.loaders};
     ds_probe *found = DS_ZALLOC(found, (size_t)n);
     int rc = DS_OK, bad = ds_images_probe(images, &s, found);
     if (bad && job->setup.skip_bad) {

@@ -62,6 +62,47 @@ expect_status 0
 expect_out '^150 images in 3 classes: train 67, valid 30, calib 23, test 30$'
 end
 
+begin "WebP and EXIF: a JPEG is turned unless exif=0, for predict, trusted or not"
+mkdir -p shown/a shown/b
+for f in jpeg-exif webp-exif webp-lossy gif-animated; do
+    cp "$home/tests/fuzz/corpus/image/$f" "shown/a/$f.${f%%-*}"
+    cp "$home/tests/fuzz/corpus/image/$f" "shown/b/$f.${f%%-*}"
+done
+echo text >shown/a/notes.txt
+run "$D" classifier new shown -split valid=2 -size 8
+expect_status 0
+expect_err '^note: 1 file passed over, no image by its name .*/shown/a/notes.txt$'
+expect_out '^8 images in 2 classes: train 6, valid 2$'
+run "$D" classifier train shown_net/shown_net.data shown_net/shown_net.cfg -epochs 2 -threads 1
+expect_status 0
+sed 's/^train=/exif=0\n&/' shown_net/shown_net.data >shown_net/stored.data
+for data in shown_net stored; do
+    for flag in '' -untrusted; do
+        "$D" classifier predict shown_net/$data.data shown_net/shown_net.cfg backup/shown_net.weights -threads 1 $flag -format csv -top 2 \
+            shown/a >"$data$flag.csv" 2>err || complain "$(cat err)"
+    done
+    expect_same $data.csv $data-untrusted.csv
+done
+for f in jpeg-exif.jpeg webp-exif.webp; do
+    [ "$(grep -h "/$f," shown_net.csv stored.csv | uniq | wc -l)" -eq 2 ] || complain "exif=0 changes nothing for $f"
+done
+[ "$(grep -h '/webp-lossy.webp,' shown_net.csv stored.csv | uniq | wc -l)" -eq 1 ] || complain "exif=0 changes webp-lossy"
+end
+
+begin "what cannot be decoded is named, by new, import and predict"
+cp shown/a/webp-lossy.webp shown/a/photo.TIF
+run "$D" classifier predict shown_net/shown_net.data shown_net/shown_net.cfg backup/shown_net.weights -threads 1 shown/a
+expect_status 0 # by its first bytes it is a WebP
+printf 'II*\0' >shown/a/photo.TIF
+run "$D" classifier predict shown_net/shown_net.data shown_net/shown_net.cfg backup/shown_net.weights -threads 1 shown/a
+expect_status 1
+grep -q 'photo.TIF.*TIFF' "$T/err" "$T/out" || complain "photo.TIF is not named: $(cat "$T/err")"
+for command in new 'import folders'; do
+    run "$D" classifier $command shown -out other
+    expect_error 1 'photo.TIF: is a TIFF image, expected .png, .jpg, .webp'
+done
+end
+
 error_case "a split of a part that has its folder" 2 "split 'valid' besides such images" "$D" classifier new parted -split valid=10%
 error_case "no network of that name" 2 'resnet50, expected small, resnet18, vgg16' "$D" classifier new parted -network resnet50
 error_case "a size that the network does not take" 2 'a multiple of 32 for vgg16' "$D" classifier new parted -network vgg16 -size 40

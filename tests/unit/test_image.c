@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <webp/encode.h>
 #include <zlib.h>
 
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -811,9 +812,135 @@ static void test_views_of_large_images(void **state)
     assert_true(out[0] == 0 && out[4 * 64] == 0 && out[5 * 64 + 1] == 1 && out[6 * 64] == 64);
 }
 
+/* Lossless: the pixels; grey as stb_image makes it. Cut anywhere: an error. */
+static void test_webp(void **state)
+{
+    (void)state;
+    enum { W = 13, H = 7 };
+    char *path = path_of("a.webp");
+    ds_image im = make_image(W, H, 3, 5), back;
+    uint8_t *bytes;
+    const size_t n = WebPEncodeLosslessRGB(im.px, W, H, 3 * W, &bytes);
+    write_bytes(path, bytes, n);
+    assert_int_equal(ds_image_read(path, 3, &back, NULL), 0);
+    assert_int_equal(back.w * 100 + back.h, 100 * W + H);
+    assert_int_equal(back.file_channels, 3);
+    assert_memory_equal(back.px, im.px, 3 * W * H);
+    ds_image_clear(&back);
+    assert_int_equal(ds_image_read(path, 1, &back, NULL), 0);
+    for (int i = 0; i < W * H; i++) {
+        const unsigned char *p = im.px + 3 * i;
+        assert_int_equal(back.px[i], (p[0] * 77 + p[1] * 150 + p[2] * 29) >> 8);
+    }
+    ds_image_clear(&back);
+    for (size_t cut = 13; cut < n; cut += 11) {
+        write_bytes(path, bytes, cut);
+        expect_failure(path, "cut off or damaged", DS_EINPUT);
+    }
+    expect_failure("tests/fuzz/corpus/image/webp-animated-flag", "WebP with an animation", DS_EINPUT);
+    ds_image_clear(&im);
+    WebPFree(bytes);
+    remove_file(path);
+}
+
+/* The letter F, seen upright, as it is stored under each of the eight orientations (CIPA DC-008, 4.6.4). */
+static void test_orientations(void **state)
+{
+    (void)state;
+    static const char upright[] = "xxx x   xx  x   ";
+    static const struct {
+        int w;
+        const char *stored; /* rows of w letters and a blank */
+    } cases[9] = {[1] = {3, upright},
+                  [2] = {3, "xxx   x  xx   x "},
+                  [3] = {3, "  x  xx   x xxx "},
+                  [4] = {3, "x   xx  x   xxx "},
+                  [5] = {4, "xxxx x x  x    "},
+                  [6] = {4, "x    x x  xxxx "},
+                  [7] = {4, "   x  x x xxxx "},
+                  [8] = {4, "xxxx  x x    x "}};
+    for (int k = 1; k <= 8; k++) {
+        const int w = cases[k].w, h = 12 / w;
+        ds_image im = {.w = w, .h = h, .c = 1, .px = malloc(12)};
+        for (int y = 0; y < h; y++)
+            memcpy(im.px + y * w, cases[k].stored + y * (w + 1), (size_t)w);
+        assert_true(ds_image_turn(&im, k));
+        assert_int_equal(im.w, 3);
+        for (int y = 0; y < 4; y++)
+            if (memcmp(im.px + 3 * y, upright + 4 * y, 3) != 0)
+                fail_msg("orientation %d: '%.12s'", k, (char *)im.px);
+        ds_image_clear(&im);
+    }
+}
+
+/* A JPEG that says 6 comes a quarter turned to the right, unless it is taken as stored. What lies about its
+ * lengths has no orientation. */
+static void test_exif(void **state)
+{
+    (void)state;
+    static const char path[] = "tests/fuzz/corpus/image/jpeg-exif";
+    enum { TIFF = 30, IFD_AT = TIFF + 4, ENTRIES = TIFF + 8, TYPE = TIFF + 12, VALUE = TIFF + 18 };
+    ds_image as_stored, upright;
+    unsigned char *bytes;
+    size_t n;
+    assert_int_equal(ds_image_read(path, 3 | DS_AS_STORED, &as_stored, NULL), 0);
+    assert_int_equal(ds_image_read(path, 3, &upright, NULL), 0);
+    assert_int_equal(as_stored.c, 3);
+    assert_int_equal(upright.w, as_stored.h);
+    assert_int_equal(upright.h, as_stored.w);
+    for (int y = 0; y < upright.h; y++)
+        for (int x = 0; x < upright.w; x++)
+            assert_memory_equal(upright.px + 3 * (y * upright.w + x),
+                                as_stored.px + 3 * ((as_stored.h - 1 - x) * as_stored.w + y), 3);
+    ds_image_clear(&as_stored);
+    ds_image_clear(&upright);
+    assert_int_equal(ds_file_read(path, "a JPEG", &bytes, &n, NULL), 0);
+    assert_int_equal(ds_exif_orientation(bytes, n), 6);
+    static const struct {
+        int at, byte;
+    } lies[] = {{IFD_AT, 0xf0}, {IFD_AT + 3, 0xff}, {TYPE, 4},   {VALUE, 9},
+                {VALUE, 0},     {TIFF + 2, 43},     {TIFF, 'X'}, {ENTRIES, 0}};
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        const unsigned char before = bytes[lies[i].at];
+        bytes[lies[i].at] = (unsigned char)lies[i].byte;
+        if (ds_exif_orientation(bytes, n) != 1)
+            fail_msg("lie %zu is believed", i);
+        bytes[lies[i].at] = before;
+    }
+    bytes[ENTRIES + 1] = 0xff; /* more entries than there are bytes: the first is there */
+    assert_int_equal(ds_exif_orientation(bytes, n), 6);
+    for (size_t cut = 0; cut < TIFF + 20; cut++)
+        assert_int_equal(ds_exif_orientation(bytes, cut), 1);
+    free(bytes);
+    assert_int_equal(ds_file_read("tests/fuzz/corpus/image/webp-exif", "a WebP", &bytes, &n, NULL), 0);
+    assert_int_equal(ds_exif_orientation(bytes, n), 8);
+    free(bytes);
+}
+
+/* By their first bytes, whatever they are called; by their names, where nothing is opened. */
+static void test_foreign_formats_are_named(void **state)
+{
+    (void)state;
+    char *path = path_of("a.png");
+    static const char *const cases[][3] = {{"II*", "TIFF", "a.TIFF"},
+                                           {"\1\1\1 ftypheic", "HEIC", "b.heic"},
+                                           {"\1\1\1 ftypavif", "AVIF", "c.d.avif"}};
+    for (size_t i = 0; i < 3; i++) {
+        write_bytes(path, cases[i][0], strlen(cases[i][0]) + 1);
+        expect_failure(path, cases[i][1], DS_EINPUT);
+        assert_string_equal(ds_foreign_name(cases[i][2]), cases[i][1]);
+    }
+    assert_null(ds_foreign_name("a.png"));
+    remove_file(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_webp),
+        cmocka_unit_test(test_orientations),
+        cmocka_unit_test(test_exif),
+        cmocka_unit_test(test_foreign_formats_are_named),
         cmocka_unit_test(test_png_round_trip),
         cmocka_unit_test(test_bmp_from_top_to_bottom),
         cmocka_unit_test(test_channels_are_converted),
