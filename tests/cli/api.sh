@@ -1,5 +1,5 @@
 #!/bin/sh
-# The C library: its examples, compiled, say what `predict` says, to the bit; what it refuses; what it exports and leaves alone.
+# The C library and the Python module: their examples, compiled, say what `predict` says, to the bit; what it refuses; what it exports and leaves alone.
 . tests/cli/lib.sh
 short_runs
 LIB=$(dirname "$D")
@@ -99,8 +99,27 @@ run readelf -d "$LIB/libdarknet_sat.so.1"
 expect_out 'soname: \[libdarknet_sat\.so\.1\]'
 end
 
-$COMPILE -o "$T/api" tests/cli/api.c -L"$LIB" -ldarknet_sat -lm -Wl,-rpath,"$(realpath "$LIB")" || complain "api.c"
+$COMPILE -o "$T/api" tests/cli/api.c -L"$LIB" -ldarknet_sat -lm -Wl,-rpath,"$(realpath "$LIB")" || failures=$((failures + 1))
 run "$T/api" "$T/classes.cfg" "$W/classes.weights" "$T/elu.cfg" "$first"
 cat "$T/out"
 [ "$status" -eq 0 ] || { failures=$((failures + 1)); sed 's/^/# /' "$T/err"; }
+
+PYTHON=/usr/bin/python3
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=python LD_LIBRARY_PATH="$LIB"
+if [ -n "${SANITIZER:-}" ]; then
+    skip "the Python module" "a sanitizer's runtime must come first"
+else
+    begin "examples/classify.py prints what examples/classify.c does"
+    run "$T/classify" "$data" "$T/classes.cfg" "$W/classes.weights" $images "$T/bad.png"
+    mv "$T/out" "$T/expected"
+    run $PYTHON examples/classify.py "$data" "$T/classes.cfg" "$W/classes.weights" $images "$T/bad.png"
+    expect_status 0
+    expect_quiet
+    expect_same "$T/out" "$T/expected"
+    end
+    error_case "no weights, in Python" 1 'none\.weights' $PYTHON examples/classify.py "$data" "$T/classes.cfg" "$T/none.weights" "$first"
+    run $PYTHON tests/cli/api.py "$data" "$T/classes.cfg" "$W/classes.weights" "$first"
+    cat "$T/out"
+    [ "$status" -eq 0 ] || { failures=$((failures + 1)); sed 's/^/# /' "$T/err"; }
+fi
 finish
