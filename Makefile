@@ -190,10 +190,33 @@ data: all
 demo: all data
 	@sh data/demo.sh
 
+LIBDIR = $(PREFIX)/lib
+SHARE = $(PREFIX)/share
+# where Debian's Python looks
+PYTHONDIR = $(PREFIX)/lib/python3$(if $(filter /usr,$(PREFIX)),,$(shell /usr/bin/python3 -c \
+            'import sys; print(".%d" % sys.version_info[1])'))/dist-packages
+PLUGIN_HEADERS = plugins/plugin.h plugins/cross_entropy.h src/base/error.h src/base/memory.h src/base/option.h src/base/text.h \
+                 src/select/select.h
+INSTALL = install -D -m 644
+PC = printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$${prefix}/include' 'Version: $(VERSION)'
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib
-	install -m 755 darknet $(DESTDIR)$(PREFIX)/bin/darknet-sat
-	install -m 755 libdarknet-sat.so $(DESTDIR)$(PREFIX)/lib
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/darknet-sat
+	$(INSTALL) $(LIBRARY) $(DESTDIR)$(LIBDIR)/$(notdir $(LIBRARY))
+	ln -sf $(notdir $(LIBRARY)) $(DESTDIR)$(LIBDIR)/libdarknet_sat.so
+	$(INSTALL) $(PRELOAD) $(DESTDIR)$(LIBDIR)/darknet-sat/libdarknet-sat.so
+	$(INSTALL) src/api/darknet-sat.h $(DESTDIR)$(PREFIX)/include/darknet-sat.h
+	for f in $(PLUGIN_HEADERS); do $(INSTALL) $$f $(DESTDIR)$(PREFIX)/include/darknet-sat/$${f#src/} || exit 1; done
+	for f in cfg/*.cfg cfg/*.md; do $(INSTALL) $$f $(DESTDIR)$(SHARE)/darknet-sat/$$f || exit 1; done
+	$(INSTALL) python/darknet_sat.py $(DESTDIR)$(PYTHONDIR)/darknet_sat.py
+	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/bash-completion/completions)
+	$(PC) 'Name: darknet-sat' 'Description: image classifiers that may abstain' 'Cflags: -I$${includedir}' \
+	      'Libs: -L$${libdir} -ldarknet_sat' >$(DESTDIR)$(LIBDIR)/pkgconfig/darknet-sat.pc
+	$(PC) 'Name: darknet-sat-plugin' 'Description: layers for darknet-sat' 'Cflags: -I$${includedir}/darknet-sat' \
+	      >$(DESTDIR)$(LIBDIR)/pkgconfig/darknet-sat-plugin.pc
+	python3 docs/pages.py $(PROGRAM) man1 >$(DESTDIR)$(SHARE)/man/man1/darknet-sat.1
+	python3 docs/pages.py $(PROGRAM) man5 >$(DESTDIR)$(SHARE)/man/man5/darknet-sat.5
+	python3 docs/pages.py $(PROGRAM) completion >$(DESTDIR)$(SHARE)/bash-completion/completions/darknet-sat
 
 .SECONDARY:
 .PHONY: FORCE all demo data unit test fuzz fuzzer bench experiments check-long check lint race docs install clean

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the Debian packages that are missing; quiet when none is. --dev adds what developing needs.
 set -eu
-packages="gcc libc6-dev make darknet libstb-dev libcmocka-dev libjansson-dev libdnnl-dev libarchive-dev libseccomp-dev libwebp-dev zlib1g-dev dataset-fashion-mnist python3 libjs-chart.js gnuplot-nox python3-numpy"
+packages="gcc libc6-dev make darknet libstb-dev libcmocka-dev libjansson-dev libdnnl-dev libarchive-dev libseccomp-dev libwebp-dev zlib1g-dev dataset-fashion-mnist python3 libjs-chart.js gnuplot-nox python3-numpy pkg-config mandoc"
 [ "${1:-}" = --dev ] && packages="$packages clang clang-format cppcheck libclang-rt-dev libomp-dev llvm chromium chromium-driver python3-torch python3-scipy python3-sklearn"
 missing=
 for p in $packages; do

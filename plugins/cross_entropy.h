@@ -55,4 +55,4 @@ static inline double ds_softplus(double x)
         .unit = "balanced|W,...")
 /* Its value (NULL: none) into setup->weights, once setup->classes is known. DS_EINPUT: no list of as many
  * numbers from 0 on, of which one is more. */
-int ds_weigh(ds_setup *setup, const char *class_weights, ds_error *e);
+DS_PUBLIC int ds_weigh(ds_setup *setup, const char *class_weights, ds_error *e);

@@ -20,12 +20,36 @@ bool ds_layer_usable(const ds_layer *layer)
     return layer->abi == DS_PLUGIN_ABI;
 }
 
+/* The one place that changes after the program has begun. */
+static const ds_layer *added[16];
+enum { MOST_ADDED = sizeof added / sizeof *added };
+
 const ds_layer *ds_layer_at(int i)
 {
     for (size_t k = 0; k < sizeof layers / sizeof *layers; k++)
         if (ds_layer_usable(layers[k]) && i-- == 0)
             return layers[k];
-    return NULL;
+    return i < MOST_ADDED ? added[i] : NULL;
+}
+
+int ds_layer_add(const ds_layer *layer, const char *file, ds_error *e)
+{
+    int n = 0;
+    if (!ds_layer_usable(layer))
+        return ds_fail_at(e, DS_EINPUT, file, 0, "the layer was built for plugin ABI %d, expected %d",
+                          layer->abi, DS_PLUGIN_ABI);
+    if (!layer->name || !layer->help || !layer->options || !(layer->row || layer->forward))
+        return ds_fail_at(e, DS_EINPUT, file, 0,
+                          "an incomplete layer, expected name, help, options, row or forward");
+    if (ds_layer_find(layer->name))
+        return ds_fail_at(e, DS_EINPUT, file, 0, "[%s] is there already, expected another name", layer->name);
+    while (n < MOST_ADDED && added[n])
+        n++;
+    if (n == MOST_ADDED)
+        return ds_fail_at(e, DS_EINPUT, file, 0, "more than %d layers, expected that many at most",
+                          MOST_ADDED);
+    added[n] = layer;
+    return DS_OK;
 }
 
 const ds_layer *ds_layer_find(const char *name)

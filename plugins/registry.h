@@ -7,6 +7,9 @@
 
 /* Was the layer built against this plugin.h? The two functions below never return one that was not. */
 bool ds_layer_usable(const ds_layer *layer);
+/* One more, of a file that the command line named, before anything else runs. DS_EINPUT: built against
+ * another plugin.h, incomplete, or of a name that is taken. */
+int ds_layer_add(const ds_layer *layer, const char *file, ds_error *e);
 /* Layer number i, or NULL at the end. */
 const ds_layer *ds_layer_at(int i);
 /* The layer of a section name without brackets, or NULL. */

@@ -40,7 +40,7 @@ typedef struct ds_error {
 
 /* Fill `e` (may be NULL) and return `code`, so that a caller can `return ds_fail_at(...)`; `file` NULL,
  * `line` 0: none. */
-int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
+DS_PUBLIC int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 /* The same without a place. */
 #define ds_fail(e, code, ...) ds_fail_at(e, code, NULL, 0, __VA_ARGS__)
@@ -69,5 +69,5 @@ typedef struct ds_notes {
 /* Add a text that is not there yet; `notes` may be NULL (then nothing happens). */
 #define ds_note(notes, ...) ds_note_text(notes, ds_format(__VA_ARGS__))
 /* The same, of fresh memory, which is taken over. */
-void ds_note_text(ds_notes *notes, char *text);
+DS_PUBLIC void ds_note_text(ds_notes *notes, char *text);
 void ds_notes_clear(ds_notes *notes);

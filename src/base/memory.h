@@ -1,15 +1,17 @@
 /* Memory that is there or ends the program: no caller carries "out of memory" on. */
 #pragma once
 
+#include "base/text.h"
+
 #include <stddef.h>
 
 /* Fresh memory, never NULL (n = 0 gives a block too), not cleared; free with free(). A size that comes from
  * outside the program, from the header of a file, say, is checked before. */
-void *ds_xmalloc(size_t n);
+DS_PUBLIC void *ds_xmalloc(size_t n);
 /* `n` elements of `size` bytes, cleared. */
-void *ds_xcalloc(size_t n, size_t size);
+DS_PUBLIC void *ds_xcalloc(size_t n, size_t size);
 /* As realloc: `p` may be NULL. */
-void *ds_xrealloc(void *p, size_t n, size_t size);
+DS_PUBLIC void *ds_xrealloc(void *p, size_t n, size_t size);
 
 /* When memory runs out the program prints `error: out of memory` and ends with status 1. A program that
  * embeds this one may set a handler, called before that, which need not return (longjmp, another end);
@@ -21,7 +23,7 @@ _Noreturn void ds_out_of_memory(void);
 /* Of a local variable, whichever way its scope is left: its memory is freed; `clear` gets its address. */
 #define DS_FREED __attribute__((cleanup(ds_free_at), unused))
 #define DS_FINALLY(clear) __attribute__((cleanup(clear), unused))
-void ds_free_at(void *pointer);
+DS_PUBLIC void ds_free_at(void *pointer);
 
 /* Room for n elements of an array, not cleared; cleared: `int *v = DS_ALLOC(v, n);`. */
 #define DS_ALLOC(array, n) ((array) = ds_xrealloc(NULL, (n), sizeof *(array)))

@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* What layers that are built elsewhere may call: the program exports it (src/host/exports.list). */
+#define DS_PUBLIC __attribute__((visibility("default")))
+
 /* The whole of `s` as a number: no blanks, no rest, no overflow. False otherwise. "nan" and "inf" are no
  * numbers. */
 bool ds_parse_int(const char *s, long long *value);
@@ -41,6 +44,6 @@ char *ds_strndup(const char *s, size_t n);
 /* Frees the n texts of an array and the array, which may be NULL. */
 void ds_free_texts(char **texts, size_t n);
 /* printf into fresh memory. */
-char *ds_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+DS_PUBLIC char *ds_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A stream that writes into *text (fresh memory, there after fclose or fflush), of *size bytes. */
 FILE *ds_memstream(char **text, size_t *size);

@@ -7,7 +7,9 @@
 #include "cli/help.txt.inc"
 #include "cli/place.h"
 #include "data/data.h"
+#include "plugins/registry.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -129,13 +131,12 @@ static void print_usage(FILE *out)
 {
     fputs("usage: ./darknet COMMAND [arguments] [flags]\n\n", out);
     print_commands(NULL, out);
-    fputs("\n`./darknet COMMAND --help` tells more, --version the version. Other commands of Darknet "
-          "(detector, rnn, ...)\n"
-          "are run by /usr/bin/darknet.\nStatus: 0 done, 1 bad input or failed run, 2 wrong usage, 3 no "
-          "feasible threshold, 4 alarm of watch,\n130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 "
-          "output that nobody "
-          "reads.\n",
-          out);
+    fputs(
+        "\n`./darknet COMMAND --help` tells more, --version the version; -plugin FILE.so before COMMAND adds "
+        "a layer.\nOther commands of Darknet (detector, rnn, ...) are run by /usr/bin/darknet.\n"
+        "Status: 0 done, 1 bad input or failed run, 2 wrong usage, 3 no feasible threshold, 4 alarm of "
+        "watch,\n130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 output that nobody reads.\n",
+        out);
 }
 
 static void print_group(const command *group, FILE *out)
@@ -234,8 +235,32 @@ static int run_command(const command *c, int argc, char **argv, ds_error *e)
     return DS_OK;
 }
 
+/* Layers that were built elsewhere: NAME.so has ds_layer_NAME. A file without a slash is here, not where
+ * libraries are. */
+static int open_plugin(const char *path, ds_error *e)
+{
+    const char *slash = strrchr(path, '/'), *stem = slash ? slash + 1 : path;
+    DS_FREED char *file = ds_format("%s%s", slash ? "" : "./", path),
+                  *symbol = ds_format("ds_layer_%.*s", (int)strcspn(stem, "."), stem);
+    void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        return ds_fail(e, DS_EINPUT, "-plugin %s: %s", path, dlerror());
+    const ds_layer *layer = dlsym(handle, symbol);
+    if (!layer)
+        return ds_fail_at(e, DS_EINPUT, path, 0, "has no %s, expected a layer of the file's name", symbol);
+    return ds_layer_add(layer, path, e);
+}
+
 static int run(int argc, char **argv, ds_error *e)
 {
+    while (argc > 1 && (strcmp(argv[1], "-plugin") == 0 || strcmp(argv[1], "--plugin") == 0)) {
+        if (argc == 2)
+            return ds_fail(e, DS_EUSAGE, "-plugin without a value, expected FILE.so");
+        DS_TRY(open_plugin(argv[2], e));
+        argv[2] = argv[0];
+        argv += 2;
+        argc -= 2;
+    }
     if (argc == 1)
         return ds_fail(e, DS_EUSAGE, "no command, expected one of those that follow");
     if (is_help(argv[1]) || strcmp(argv[1], "help") == 0) {
@@ -282,8 +307,9 @@ int main(int argc, char **argv)
 {
     ds_problems all = {0};
     ds_error e = {.all = &all};
-    if (argc > 1 && strcmp(argv[1], "classifier") == 0)
-        let_threads_sleep(argv);
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "classifier") == 0)
+            let_threads_sleep(argv);
     prctl(PR_SET_NAME, program_invocation_short_name); /* the second start is one of "exe" */
     fill_standard_files();
     signal(SIGPIPE, SIG_IGN);

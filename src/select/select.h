@@ -15,7 +15,7 @@
  * all below is NaN. */
 bool ds_logits_valid(const float *z, int n);
 /* The softmax of z/T and its logarithm in double; z: n logits, T > 0. p, log_p: n numbers. */
-void ds_softmax(const float *z, int n, double temperature, double *p);
+DS_PUBLIC void ds_softmax(const float *z, int n, double temperature, double *p);
 void ds_log_softmax(const float *z, int n, double temperature, double *log_p);
 /* Several answers to an image as one: each, n logits at a temperature of its own, is added to a pool of
  * 2 n + 1 numbers (logarithms of sums of probabilities, room, the sum of log sum exp(z/T)), which the first
@@ -25,7 +25,7 @@ void ds_pool_add(double *pool, bool first, const float *z, int n, double tempera
  * every score has its meaning; equal answers give themselves. NaN where one answer has no softmax. */
 void ds_pool_logits(const double *pool, int answers, int n, double temperature, float *z);
 /* Index of the largest (the first of equals); a NaN only where all are. n > 0. */
-int ds_argmax(const float *z, int n);
+DS_PUBLIC int ds_argmax(const float *z, int n);
 
 /* ---- confidence.c ---- */
 
