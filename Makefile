@@ -12,6 +12,7 @@ FUZZ_CC = clang
 FUZZ = $(sort $(notdir $(wildcard tests/fuzz/corpus/*)))
 TIME = 60
 ONEDNN = 1
+ONNX_PROTO = /usr/include/onnx/onnx.proto
 DARKNET_INCLUDE = /usr/lib/darknet/include
 
 # the thread sanitizer does not know the barriers inside oneDNN
@@ -26,7 +27,7 @@ SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -DDS
 # -fno-math-errno: a loop with a square root becomes one over vectors
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-math-errno $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
              $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -DDS_VERSION='"$(VERSION)"' -Isrc -I. -I$(BUILD)/src -I$(BUILD) -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
-LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -larchive -lseccomp -lwebp -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
+LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -larchive -lseccomp -lwebp -lprotobuf-c -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
 # what replaces the host's functions must be exported, and nothing else
 EXPORTS = -Wl,--dynamic-list=src/host/exports.list
 
@@ -39,6 +40,7 @@ PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/features.c src/host
 TESTS = $(filter-out $(if $(WITH_ONEDNN),,test_kernels test_isa test_onednn%),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
 CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh))) tests/style.sh
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
+ONNX_OBJECT = $(BUILD)/onnx.pb-c.o
 
 # other compilers and sanitizers leave ./darknet alone
 OWN = $(if $(SANITIZE)$(CLANG),$(BUILD)/)
@@ -54,7 +56,7 @@ $(VARIANT): FORCE
 	@mkdir -p $(@D)
 	@echo $(BUILD) | cmp -s - $@ || echo $(BUILD) > $@
 
-$(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) src/host/exports.list $(if $(OWN),,$(VARIANT))
+$(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) $(ONNX_OBJECT) src/host/exports.list $(if $(OWN),,$(VARIANT))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) $(LIBS)
 
 $(PRELOAD): $(call object,$(PRELOAD_SOURCES))
@@ -77,6 +79,14 @@ $(BUILD)/%.inc: %
 	   sed 's/[\\"?]/\\&/g; s/^/    "/; s/$$/\\n"/' $<; \
 	   echo "    ;"; } >$@.tmp
 	@mv $@.tmp $@
+
+# the messages of ONNX, from its own description
+$(BUILD)/onnx.pb-c.c: $(ONNX_PROTO)
+	@mkdir -p $(@D)
+	protoc-c --proto_path=$(dir $<) --c_out=$(@D) $<
+$(ONNX_OBJECT): $(BUILD)/onnx.pb-c.c
+	$(CC) $(ALL_CFLAGS) -w -c -o $@ $<
+$(BUILD)/src/export/onnx.o: $(BUILD)/onnx.pb-c.c
 
 # stb_image counts on what compilers make of signed integers that overflow, and of a PSD's colours out of range
 $(BUILD)/src/data/image.o: ALL_CFLAGS += -fwrapv -fno-sanitize=float-cast-overflow
@@ -110,7 +120,7 @@ $(BUILD)/tests/gpu/libnvrtc.so.13: tests/gpu/mock_nvrtc.c $(BUILD)/tests/gpu/lib
 	$(CC) $(MOCK_FLAGS) -o $@ $^ -Wl,-rpath,'$$ORIGIN'
 $(BUILD)/tests/test_cuda: $(MOCKS)
 
-$(BUILD)/libds.a: $(call object,$(SOURCES))
+$(BUILD)/libds.a: $(call object,$(SOURCES)) $(ONNX_OBJECT)
 	@rm -f $@
 	ar rcs $@ $^
 

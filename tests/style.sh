@@ -15,9 +15,10 @@ plugins/onednn: src/base plugins
 plugins/cuda: src/base plugins
 src/cfg: src/base src/select plugins
 src/host: src/base src/select src/cfg plugins
+src/export: src/base src/select src/cfg src/host plugins
 src/train: src/base src/select src/data src/cfg src/host plugins
 src/api: src/base src/select src/data src/cfg src/host src/train plugins
-src/cli: src/base src/select src/data src/import src/report src/cfg src/host src/train src/api plugins
+src/cli: src/base src/select src/data src/import src/report src/cfg src/host src/export src/train src/api plugins
 "
 
 files=$(find src plugins -name '*.[ch]' | sort)
@@ -69,6 +70,7 @@ archive.h src/import/archive.c
 archive_entry.h src/import/archive.c
 seccomp.h src/data/sandbox.c
 webp/decode.h src/data/webp.c
+onnx.pb-c.h src/export/onnx.c
 LIST
 
 # Functions begin and end with a brace in the first column.

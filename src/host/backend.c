@@ -203,9 +203,9 @@ int ds_backend_choose(ds_net *n, const ds_net_setup *setup, ds_error *e)
 
 int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
+    describe(n, setup);
     if (!n->backend)
         return DS_OK;
-    describe(n, setup);
     DS_FREED bool *owned = DS_ZALLOC(owned, n->net->n);
     int rc = n->backend->create(&n->graph, owned, &n->whole, e);
     for (int i = 0; i < n->net->n; i++)
@@ -302,6 +302,11 @@ void ds_backend_moved(const ds_net *n)
 int ds_backend_fetch(const ds_net *n, ds_fetch what, ds_error *e)
 {
     return n->whole && n->backend->fetch ? n->backend->fetch(n->whole, what, e) : DS_OK;
+}
+
+const ds_node *ds_net_nodes(const ds_net *n)
+{
+    return n->nodes;
 }
 
 int ds_net_fetch(const ds_net *n, ds_error *e)

@@ -80,6 +80,10 @@ typedef struct ds_layer_row {
 } ds_layer_row;
 void ds_net_layer_row(const ds_net *net, int i, ds_layer_row *row);
 
+/* info.layers: the network as a backend sees it. Arrays that are copies (ds_param.resident) need a
+ * ds_net_fetch. */
+const ds_node *ds_net_nodes(const ds_net *net);
+
 /* Forward without training of n = images, 1 <= n <= info.batch (pixels: n x inputs), at about the cost of
  * n. A backend runs fewer than a whole batch as pieces of 8, 4, 2, 1, say: the first pass with a piece of a
  * size prepares for it, some milliseconds and a copy of the weights. Results of an image do not depend on
