@@ -1,5 +1,5 @@
-/* Probabilities, confidence and verdict as nodes of an ONNX graph: ds_score_row and ds_accepts in floats. Only
- * such nodes as OpenCV reads, too. */
+/* Probabilities, confidence and verdict as nodes of an ONNX graph: ds_score_row and ds_accepts in floats.
+ * Only such nodes as OpenCV reads, too. */
 #include "export/private.h"
 
 #include "select/select.h"
@@ -24,8 +24,8 @@ static ds_value along(const head *h, const char *type, ds_value v)
     return v;
 }
 
-/* v (n x rows) times a matrix that is `factor` everywhere, plus `shift` (columns; NULL: nothing), n x columns:
- * sums, and one number in every column. ONNX could say so in fewer nodes; OpenCV 4.6 neither spreads nor
+/* v (n x rows) times a matrix that is `factor` everywhere, plus `shift` (columns; NULL: nothing), n x
+ * columns: sums, and one number in every column. ONNX could say so in fewer nodes; OpenCV 4.6 neither spreads nor
  * compares with a constant, and reduces one image alone. */
 static ds_value affine(const head *h, ds_value v, int rows, int columns, double factor, const float *shift)
 {

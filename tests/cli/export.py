@@ -240,12 +240,13 @@ def answers(folder, darknet):
             most = np.bincount(p.argmax(axis=1), minlength=classes).argmax()
             each = ["inf" if i % 2 else "0"  for i in range(classes)]
             each[most] = "%.9g" % middle
+            accepted = confidence >= np.array(each, float)[p.argmax(axis=1)]
             write("thresholds=" + ",".join(each))
         else:
+            accepted = confidence >= middle
             write("threshold=%.9g" % middle)
-        known = predict(darknet, folder + "/data", cfg, weights, files)
-        told = export(darknet, folder, cfg, weights, inputs(files, 3), *known)
-        print("answer %s %s %s: %s" % (cost.replace("\n", " "), reject, sorted(set(known[2])), told), flush=True)
+        told = export(darknet, folder, cfg, weights, inputs(files, 3), p, confidence, accepted)
+        print("answer %s %s %s: %s" % (cost.replace("\n", " "), reject, sorted(set(accepted)), told), flush=True)
 
 
 def pixels(folder, darknet):
