@@ -16,7 +16,8 @@ typedef struct ds_export {
 /* An ONNX model (opset 17). DS_EINPUT, at the section: a layer that it cannot hold. */
 int ds_export_onnx(const ds_export *x, FILE *f, ds_error *e);
 /* Sections and parameters without those of plugins; the outputs that no class has are gone, the temperature
- * of the answers is in the last weights. DS_EINPUT, at the section: what stock Darknet or OpenCV does not do. */
+ * of the answers is in the last weights.
+ * DS_EINPUT, at the section: what stock Darknet or OpenCV does not do. */
 int ds_export_cfg(const ds_export *x, FILE *cfg, FILE *weights, ds_error *e);
 /* What goes in, how it is made of an image, and what comes out; `format`: of the network. */
 void ds_export_json(const ds_export *x, const char *format, FILE *f);
