@@ -24,9 +24,9 @@ static ds_value along(const head *h, const char *type, ds_value v)
     return v;
 }
 
-/* v (n x rows) times a matrix that is `factor` everywhere, plus `shift` (columns; NULL: nothing): sums, and one
- * number in every column. ONNX could say so in fewer nodes; OpenCV 4.6 neither spreads nor compares with a
- * constant, and reduces one image alone. */
+/* v (n x rows) times a matrix that is `factor` everywhere, plus `shift` (columns; NULL: nothing): sums, and
+ * one number in every column. ONNX could say so in fewer nodes; OpenCV 4.6 neither spreads nor compares with
+ * a constant, and reduces one image alone. */
 static ds_value affine(const head *h, ds_value v, int rows, int columns, double factor, const float *shift)
 {
     float *m = DS_ALLOC(m, (size_t)rows * (size_t)columns), *s = DS_ALLOC(s, (size_t)columns);
