@@ -251,11 +251,10 @@ static int take_shape(sat_state *s, ds_setup *setup, ds_error *e)
         return DS_OK;
     setup->key = "classes";
     return ds_fail(e, DS_EINPUT,
-                   "[sat] classes=%d, but %d numbers come in, expected classes=%d%s, or filters= or "
-                   "output=%d of the layer before",
-                   s->wanted_classes, setup->inputs, s->classes,
-                   setup->abstain ? " (one for each class and one for 'abstain')" : "",
-                   s->wanted_classes + setup->abstain);
+                   "[sat] classes=%d, but %d numbers come in, expected filters= or output=%d of the layer "
+                   "before%s, or classes=%d",
+                   s->wanted_classes, setup->inputs, s->wanted_classes + setup->abstain,
+                   setup->abstain ? " (one for each class and one for 'abstain')" : "", s->classes);
 }
 
 /* A target that never comes into play is a mistake, not a choice. */

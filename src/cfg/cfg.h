@@ -94,6 +94,11 @@ const ds_layer *ds_section_plugin(const char *name);
 /* Such a plugin of a section in the file, NULL where there is none or no cfg; *line: of that section. */
 const ds_layer *ds_cfg_file_plugin(const char *path, int *line);
 
+/* The keys that the host reads in its sections of that name ("conv", "net"), or NULL. */
+const ds_option *ds_section_keys(const char *name);
+/* The nearest section name, of the host or a plugin; NULL: none is near. */
+const char *ds_kind_nearest(const char *name);
+
 /* The keys of [net], stored in ds_net_options, and the names of those that the host does not have. */
 extern const ds_option ds_net_keys[];
 extern const char *const ds_net_own_keys[]; /* NULL ends them */

@@ -13,6 +13,79 @@ static const char *const foreign[][2] = {
     {"rnn", "rnn"},       {"gru", "rnn"},         {"lstm", "rnn"},       {"crnn", "rnn"},
 };
 
+/* Sections, keys and activations of AlexeyAB's fork that the host has not; NULL ends them. */
+static const char *const forked[] = {"Gaussian_yolo",
+                                     "sam",
+                                     "scale_channels",
+                                     "local_avgpool",
+                                     "conv_lstm",
+                                     "contrastive",
+                                     "implicit_add",
+                                     "implicit_mul",
+                                     "mosaic",
+                                     "cutmix",
+                                     "blur",
+                                     "gaussian_noise",
+                                     "letter_box",
+                                     "dynamic_minibatch",
+                                     "adversarial_lr",
+                                     "attention",
+                                     "label_smooth_eps",
+                                     "dilation",
+                                     "stride_x",
+                                     "stride_y",
+                                     "antialiasing",
+                                     "assisted_excitation",
+                                     "share_index",
+                                     "sway",
+                                     "rotate",
+                                     "stretch",
+                                     "stretch_sway",
+                                     "deform",
+                                     "weights_type",
+                                     "weights_normalization",
+                                     "group_id",
+                                     "maxpool_depth",
+                                     "out_channels",
+                                     "sgdr_cycle",
+                                     "sgdr_mult",
+                                     "seq_scales",
+                                     "optimized_memory",
+                                     "workspace_size_limit_MB",
+                                     "mish",
+                                     "hard_mish",
+                                     "swish",
+                                     "relu6",
+                                     "gelu",
+                                     "sgdr",
+                                     NULL};
+
+static bool is_forked(const char *word)
+{
+    for (int i = 0; forked[i]; i++)
+        if (strcmp(word, forked[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Keys of the section that are his alone, or have a value of his: told, and taken out. */
+static int refuse_forked(const ds_cfg *cfg, ds_section *s, ds_error *e)
+{
+    const ds_option *table = s->kind ? s->kind->keys : s->plugin->options;
+    for (int i = s->n - 1; i >= 0; i--) {
+        const ds_pair *p = &s->pairs[i];
+        const ds_option *o = ds_option_find(table, p->key);
+        if (o ? o->type != DS_ENUM || !is_forked(p->value) : !is_forked(p->key))
+            continue;
+        DS_TRY(ds_keep(e, ds_fail_at(e, DS_EINPUT, cfg->path, p->line,
+                                     "%s=%s is of AlexeyAB's fork of Darknet, which this is not, expected a "
+                                     "cfg without it",
+                                     p->key, p->value)));
+        ds_section_drop(s, i);
+    }
+    return DS_OK;
+}
+
 static int unknown_section(const ds_cfg *cfg, const ds_section *s, ds_error *e)
 {
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
@@ -21,6 +94,9 @@ static int unknown_section(const ds_cfg *cfg, const ds_section *s, ds_error *e)
                                    "[%s] has no place in a classifier, expected a cfg without it; "
                                    "'/usr/bin/darknet %s' takes it",
                                    s->name, foreign[i][1]);
+    if (is_forked(s->name))
+        return ds_section_fail(cfg, s, "", e,
+                               "[%s] is of AlexeyAB's fork of Darknet, expected a cfg without it", s->name);
     const char *near = ds_kind_nearest(s->name);
     return ds_section_fail(cfg, s, "", e, "unknown section [%.60s], %s%s%s", s->name,
                            near ? "did you mean [" : "expected a layer of Darknet or of `layers`",
@@ -59,10 +135,11 @@ static int check_keys(ds_cfg *cfg, ds_section *s, ds_notes *notes, ds_error *e)
     char place[80];
     snprintf(place, sizeof place, "[%s]", s->name);
     bool net = ds_section_is(s, "net");
-    if (net && s == cfg->sections)
-        return ds_cfg_read_net(cfg, notes, e);
-    if (net || !is_known(s))
+    if ((net && s != cfg->sections) || !is_known(s))
         return DS_OK; /* which has been told */
+    DS_TRY(refuse_forked(cfg, s, e));
+    if (net)
+        return ds_cfg_read_net(cfg, notes, e);
     if (s->kind)
         DS_ZALLOC(s->keys, 1);
     const ds_option *table = s->kind ? s->kind->keys : s->plugin->options;

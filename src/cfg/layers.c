@@ -469,6 +469,12 @@ const ds_kind *ds_kind_find(const char *name)
     return NULL;
 }
 
+const ds_option *ds_section_keys(const char *name)
+{
+    const ds_kind *k = ds_kind_find(name);
+    return k ? k->keys : NULL;
+}
+
 const char *ds_kind_nearest(const char *name)
 {
     enum { PLUGINS = 64 };

@@ -33,8 +33,6 @@ typedef struct ds_kind {
 
 /* The kind whose name or alias it is, or NULL. */
 const ds_kind *ds_kind_find(const char *name);
-/* The nearest section name, of the host or a plugin; NULL: none is near. */
-const char *ds_kind_nearest(const char *name);
 bool ds_section_is(const ds_section *s, const char *kind);
 bool ds_section_has_role(const ds_section *s, ds_role role);
 /* DS_EINPUT at the line of the key, else of the section. */

@@ -8,6 +8,7 @@
 #include "plugins/registry.h"
 #include "select/select.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +28,9 @@ static void list_layers(void)
     const ds_layer *layer;
     for (int i = 0; (layer = ds_layer_at(i)); i++)
         printf("%-12s %s\n", layer->name, layer->help);
-    puts("\n`./darknet layers NAME` prints the keys of a layer. The layers of stock Darknet's classifiers "
-         "work too.");
+    printf(
+        "\n`%s layers NAME` prints the keys of a layer, of those of Darknet too (convolutional, net, ...).\n",
+        program_invocation_name);
 }
 
 static bool has_confidence(const ds_option *table)
@@ -50,16 +52,17 @@ static void print_layer(const ds_layer *layer)
         printf("  %-24s %s\n", ds_confidence_names[i], ds_confidence_help[i]);
 }
 
-static int unknown_layer(const char *name, ds_error *e)
+static int print_section(const char *name, ds_error *e)
 {
-    const char *names[64] = {0};
-    int n = 0;
-    for (; n < 64 && ds_layer_at(n); n++)
-        names[n] = ds_layer_at(n)->name;
-    const char *near = ds_nearest(name, names, n);
-    return ds_fail(e, DS_EUSAGE, "unknown layer '%s', %s%s%s", name,
-                   near ? "did you mean '" : "expected one of those that './darknet layers' lists",
-                   near ? near : "", near ? "'?" : "");
+    const ds_option *keys = ds_section_keys(name);
+    const char *near = keys ? NULL : ds_kind_nearest(name);
+    if (!keys)
+        return ds_fail(e, DS_EUSAGE, "unknown layer '%s', %s%s%s", name,
+                       near ? "did you mean '" : "expected one of those that `layers` lists, or of Darknet",
+                       near ? near : "", near ? "'?" : "");
+    printf("[%s]: a section of Darknet\n\nkeys:\n", name);
+    ds_option_print(keys, "", stdout);
+    return DS_OK;
 }
 
 /* ---- markdown ---- */
@@ -137,7 +140,7 @@ int ds_cmd_layers(int argc, char **argv, ds_error *e)
     if (s.markdown && name)
         return ds_fail(e, DS_EUSAGE, "-markdown prints all layers, expected no '%s' with it", name);
     if (name && !layer)
-        return unknown_layer(name, e);
+        return print_section(name, e);
     if (layer)
         print_layer(layer);
     else if (s.markdown)

@@ -131,19 +131,18 @@ static void print_commands(const command *group, FILE *out)
 
 static void print_usage(FILE *out)
 {
-    fputs("usage: ./darknet COMMAND [arguments] [flags]\n\n", out);
+    fprintf(out, "usage: %s COMMAND [arguments] [flags]\n\n", program_invocation_name);
     print_commands(NULL, out);
-    fputs(
-        "\n`./darknet COMMAND --help` tells more, --version the version; -plugin FILE.so before COMMAND adds "
-        "a layer.\nOther commands of Darknet (detector, rnn, ...) are run by /usr/bin/darknet.\n"
-        "Status: 0 done, 1 bad input or failed run, 2 wrong usage, 3 no feasible threshold, 4 alarm of "
-        "watch,\n130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 output that nobody reads.\n",
-        out);
+    fputs("\n`COMMAND --help` tells more, --version the version; -plugin FILE.so before COMMAND adds "
+          "a layer.\nOther commands of Darknet (detector, rnn, ...) are run by /usr/bin/darknet.\n"
+          "Status: 0 done, 1 bad input or failed run, 2 wrong usage, 3 no feasible threshold, 4 alarm of "
+          "watch,\n130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP, 141 output that nobody reads.\n",
+          out);
 }
 
 static void print_group(const command *group, FILE *out)
 {
-    fprintf(out, "usage: ./darknet %s COMMAND [arguments] [flags]\n\n", group->words);
+    fprintf(out, "usage: %s %s COMMAND [arguments] [flags]\n\n", program_invocation_name, group->words);
     print_commands(group, out);
     if (strchr(group->words, ' '))
         return;
@@ -165,7 +164,8 @@ static void print_more(const command *c, FILE *out)
 
 static void print_command(const command *c, FILE *out)
 {
-    fprintf(out, "usage: ./darknet %s %s [flags]\n\n%s\n\nflags:\n", c->words, c->synopsis, c->help);
+    fprintf(out, "usage: %s %s %s [flags]\n\n%s\n\nflags:\n", program_invocation_name, c->words, c->synopsis,
+            c->help);
     ds_option_print(c->options, "-", out);
     print_more(c, out);
 }
@@ -189,7 +189,7 @@ static const char *last_word(const char *words)
 /* `word` (NULL: nothing) stands where a command of the group (NULL: any) should. */
 static int no_command(const command *group, const char *word, ds_error *e)
 {
-    const char *all[N_COMMANDS + 64], *near = NULL;
+    const char *all[2 * N_COMMANDS + 64], *near = NULL;
     int n = 0;
     char list[256] = "";
     for (int i = 0; i < N_COMMANDS; i++) {
@@ -205,7 +205,14 @@ static int no_command(const command *group, const char *word, ds_error *e)
     if (!word)
         return ds_fail(e, DS_EUSAGE, "'%s' without a command, expected one of: %s", last_word(group->words),
                        list);
-    if ((near = ds_nearest(word, all, n)))
+    const int own = n; /* behind them those of `classifier`, without that word */
+    for (int i = 0; !group && i < N_COMMANDS; i++)
+        all[n++] = words_in(&commands[i], &commands[0]);
+    near = ds_nearest(word, all, n);
+    for (int i = own; i < n; i++)
+        if (near && all[i] == near)
+            return ds_fail(e, DS_EUSAGE, "unknown command '%s', did you mean 'classifier %s'?", word, near);
+    if (near)
         return ds_fail(e, DS_EUSAGE, "unknown command '%s', did you mean '%s'?", word, near);
     return ds_fail(e, DS_EUSAGE, "unknown command '%s', expected one of: %s", word, list);
 }
@@ -280,8 +287,8 @@ static int run(int argc, char **argv, ds_error *e)
     int rc = c ? run_command(c, argc - 1 - depth, argv + 1 + depth, e) : no_command(NULL, argv[1], e);
     if (rc == DS_EUSAGE) { /* says where the right usage is written, in the same message */
         size_t at = strlen(e->text);
-        snprintf(e->text + at, sizeof e->text - at, " (see './darknet %s%s--help')", c ? c->words : "",
-                 c ? " " : "");
+        snprintf(e->text + at, sizeof e->text - at, " (see '%s %s%s--help')", program_invocation_name,
+                 c ? c->words : "", c ? " " : "");
     }
     return rc;
 }

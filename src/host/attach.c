@@ -74,7 +74,7 @@ static void shim_forward(layer l, network net)
     ds_error e = {0};
     if (net.train && c->fatal) {
         ds_fail(&e, DS_EINPUT,
-                "[%s] trains only under ./darknet classifier train (it needs the number of each image)",
+                "[%s] trains only under `classifier train` (it needs the number of each image)",
                 a->it.layer->name);
         c->fatal(&e);
     }

@@ -114,6 +114,29 @@ static int check_backup(const ds_job *job, ds_error *e)
               : DS_OK;
 }
 
+/* A run that -epochs makes short has a warm-up and a burn-in that fit into it. */
+static void shorten(ds_job *job, int epochs)
+{
+    ds_net_options *o = &job->cfg->net;
+    const char *path = job->cfg->path;
+    ds_section *s = &job->cfg->sections[ds_cfg_cost(job->cfg) + 1]; /* [net] where there is none */
+    for (ds_pair *p = s->pairs; p < s->pairs + s->n; p++) {
+        long long asked;
+        if (strcmp(p->key, "warmup_epochs") != 0 || !ds_parse_int(p->value, &asked) || asked < epochs)
+            continue;
+        ds_note(job->setup.notes, "note: %s:%d: warmup_epochs=%lld, but -epochs %d: the warm-up has %d", path,
+                p->line, asked, epochs, epochs * 3 / 5);
+        free(p->value);
+        p->value = ds_format("%d", epochs * 3 / 5);
+    }
+    if (o->burn_in < o->max_batches)
+        return;
+    ds_note(job->setup.notes, "note: %s:%d: burn_in=%d, but -epochs %d has %d batches: it ends after %d",
+            path, ds_section_line(job->cfg->sections, "burn_in"), o->burn_in, epochs, o->max_batches,
+            o->max_batches / 5);
+    o->burn_in = o->max_batches / 5;
+}
+
 static int make_plan(ds_job *job, ds_error *e)
 {
     ds_net_options *o = &job->cfg->net;
@@ -137,6 +160,8 @@ static int make_plan(ds_job *job, ds_error *e)
                                 .batch = o->batch,
                                 .max_batches = (long)batches,
                                 .epochs = (int)epochs};
+    if (asked > 0)
+        shorten(job, (int)epochs);
     return ds_average_check(job->cfg, job->plan.epochs, e);
 }
 

@@ -116,7 +116,14 @@ error_case "max_batches missing" 1 'max_batches' \
 error_case "max_batches=0" 1 'max_batches' \
     sh -c 'sed "s/^max_batches=.*/max_batches=0/" "$1" >"$2"; exec "$3" classifier train "$4" "$2"' sh \
     "$good_cfg" "$T/broken.cfg" "$D" "$good_data"
-error_case "total epochs within the warm-up" 1 'warmup_epochs' "$D" classifier train "$good_data" "$good_cfg" -epochs 1
+for line in mosaic=1 policy=sgdr '[sam]'; do
+    error_case "of AlexeyAB's fork: $line" 1 "$(printf %s "$line" | tr '[]' '..') is of AlexeyAB's fork" \
+        sh -c 'sed "/^policy=/d; s/^\[net\]/&\n$1/" "$2" >"$3"; exec "$4" classifier train "$5" "$3"' sh \
+        "$line" "$good_cfg" "$T/broken.cfg" "$D" "$good_data"
+done
+error_case "total epochs within the warm-up" 1 'warmup_epochs' \
+    sh -c 'sed "s/^max_batches=.*/max_batches=1/" "$1" >"$2"; exec "$3" classifier train "$4" "$2"' sh \
+    "$good_cfg" "$T/broken.cfg" "$D" "$good_data"
 
 if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
     error_case "without the package darknet" 1 "package '?darknet" \

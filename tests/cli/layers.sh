@@ -35,7 +35,16 @@ done
 end
 
 error_case "unknown layer" 2 "unknown layer 'rejct', did you mean 'reject'" "$D" layers rejct
-error_case "unknown layer near nothing" 2 "unknown layer 'convolutional'" "$D" layers convolutional
+error_case "unknown layer near nothing" 2 "unknown layer 'zzzzzzz'" "$D" layers zzzzzzz
+
+begin "keys of sections of Darknet"
+run "$D" layers convolutional
+expect_status 0
+expect_out '^  filters=.*channels out'
+run "$D" layers net
+expect_out '^  learning_rate='
+end
+
 error_case "two layers" 2 "unexpected argument 'reject'" "$D" layers sat reject
 error_case "markdown of one layer" 2 "expected no 'sat'" "$D" layers sat -markdown
 

@@ -62,6 +62,22 @@ expect_status 0
 expect_out '^150 images in 3 classes: train 67, valid 30, calib 23, test 30$'
 end
 
+begin "-epochs 2 of any shipped cfg: what does not fit into it is shortened, which a note says"
+for class in a b c d e f g h i j; do
+    mkdir -p "ten/$class"
+    cp "$(ls parted/train/0/* | head -n 1)" "ten/$class"
+done
+"$D" classifier import folders ten -out ten_lists >"$T/out" || complain "no import"
+for cfg in "$home"/cfg/*.cfg; do
+    case $cfg in */vgg*) continue ;; esac # as resnet18, and large
+    run "$D" classifier check ten_lists/ten_lists.data "$cfg" -epochs 2
+    expect_status 0
+done
+run "$D" classifier train ten_lists/ten_lists.data "$home/cfg/fashion_sat.cfg" -epochs 2 -threads 1
+expect_status 0
+expect_err 'fashion_sat.cfg:[0-9]+: warmup_epochs=2, but -epochs 2: the warm-up has 1$'
+end
+
 begin "WebP and EXIF: a JPEG is turned unless exif=0, for predict, trusted or not"
 mkdir -p shown/a shown/b
 for f in jpeg-exif webp-exif webp-lossy gif-animated; do

@@ -316,8 +316,10 @@ static void test_order(void **state)
         {NET TEN "[softmax]\n[cost]\n[reject]\n", 10, "directly after a cost section"},
         {NET TEN "[sat]\n[reject]\n[reject]\n", 10, "[reject] after [reject]"},
         {NET TEN "[sat]\n[reject]\n" TEN, 10, "to be the last section"},
-        {NET TEN "[sat]\nclasses=9\n", 9, "classes=9, but 10 numbers come in, expected classes=10"},
-        {NET TEN "[sat]\nclasses=10\ntarget=abstain\n", 9, "expected classes=9"},
+        {NET TEN "[sat]\nclasses=9\n", 9,
+         "classes=9, but 10 numbers come in, expected filters= or output=9 of the layer before, or "
+         "classes=10"},
+        {NET TEN "[sat]\nclasses=10\ntarget=abstain\n", 9, "or classes=9"},
         {NET "[conn]\noutput=2\n[sat]\ntarget=abstain\n", 8, "2 or more"},
         {NET "[conn]\n[softmax]\n", 7, "2 or more"},
     };

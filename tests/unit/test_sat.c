@@ -666,10 +666,12 @@ static void bad_shapes(void **unused)
 {
     (void)unused;
     refused("sat", "classes=10", 12, 9, 10, 11,
-            "classes=10, but 12 numbers come in, expected classes=12, or filters= or output=10 of the layer "
-            "before");
-    refused("sat", "target=abstain classes=10", 10, 9, 10, 12,
-            "expected classes=9 (one for each class and one for 'abstain'), or filters= or output=11 of");
+            "classes=10, but 12 numbers come in, expected filters= or output=10 of the layer before, or "
+            "classes=12");
+    refused(
+        "sat", "target=abstain classes=10", 10, 9, 10, 12,
+        "expected filters= or output=11 of the layer before (one for each class and one for 'abstain'), or "
+        "classes=9");
     refused("sat", "classes=1", 1, 9, 10, 10, "1 classes, expected 2 or more");
     refused("sat", "target=abstain", 2, 9, 10, 10, "1 classes, expected 2 or more");
     refused("softmax", "", 1, 9, 10, 10, "1 classes, expected 2 or more");
