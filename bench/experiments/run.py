@@ -164,10 +164,14 @@ def make(a):
     if not known:
         with open(path, "w") as f:
             csv.writer(f, lineterminator="\n").writerow(COLUMNS)
+    missing = set()
     for spec in specs(a):
         source = getattr(a, spec["data"])
         key = tuple(str(spec[k]) for k in KEY)
-        if key in known or not os.path.exists(source):
+        if key in known:
+            continue
+        if not os.path.exists(source):
+            missing.add(source)
             continue
         known.add(key)
         folder = os.path.join(a.out, "-".join(str(spec[k]) for k in KEY if k not in ("run", "batch", "shift")))
@@ -181,6 +185,8 @@ def make(a):
         with open(path, "a") as f:
             csv.DictWriter(f, COLUMNS, extrasaction="ignore", lineterminator="\n").writerow(row)
         print("%(data)s noise %(noise)s ratio %(ratio)s %(run)s seed %(seed)s: error %(error)s %%, AURC %(aurc)s" % row, flush=True)
+    for source in sorted(missing):
+        print("note: %s is missing, its runs are left out" % source, file=sys.stderr)
 
 
 # ---- tables ----
