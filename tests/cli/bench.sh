@@ -47,8 +47,8 @@ if [ -x "$P/bound" ]; then
     printf 'train 2\ninfer 2\n' >"$T/commands"
     answers "$P/bound" "$T/net.cfg" -batch 4 -threads 1
     expect_status 0
-    expect_out "^bound mode=train $COMMON convolutions=2 winograd=0 engine=oneDNN "
-    expect_out "^bound mode=infer $COMMON convolutions=1 winograd=0 engine=oneDNN "
+    expect_out "^bound mode=train $COMMON convolutions=2 winograd=0 lowered=0 tiles=0 engine=oneDNN "
+    expect_out "^bound mode=infer $COMMON convolutions=1 winograd=0 lowered=0 tiles=0 engine=oneDNN "
     expect_quiet
     end
 
