@@ -40,6 +40,7 @@ typedef struct worker {
     pthread_t thread;
     ds_model model;
     ds_predictor by;
+    int channels;     /* of images as they are read (image.h) */
     float *pixels;    /* batch x inputs */
     ds_error *errors; /* batch */
     ds_error error;   /* why it could not begin */
@@ -97,15 +98,16 @@ static int read_image(const image *im, int channels, ds_image *out, ds_error *e)
 }
 
 /* An image as the network takes it. */
-static int prepare(const image *im, const ds_net_info *net, float *to, ds_error *e)
+static int prepare(const worker *w, const image *im, float *to, ds_error *e)
 {
+    const ds_net_info *net = w->by.info;
     DS_FINALLY(ds_image_clear) ds_image read = {0};
     ds_image given = {im->width, im->height, im->channels, (unsigned char *)im->data, 0};
     if (im->kind < DARKNET_SAT_FILE || im->kind > DARKNET_SAT_FLOATS || !im->data)
         return ds_fail(e, DS_EINPUT, "%s, expected an image's",
                        im->data ? "an unknown kind of data" : "no data");
     const bool pixels = im->kind >= DARKNET_SAT_PIXELS;
-    DS_TRY(pixels ? check_pixels(im, net, e) : read_image(im, net->c, &read, e));
+    DS_TRY(pixels ? check_pixels(im, net, e) : read_image(im, w->channels, &read, e));
     if (im->kind == DARKNET_SAT_FLOATS)
         memcpy(to, im->data, im->size);
     else
@@ -130,13 +132,12 @@ static void put_answer(worker *w, int row, answer *to)
 /* Up to a batch of images; those that cannot be read leave no gap before the network. */
 static int answer_batch(worker *w, const image *images, int n, answer *to, ds_error *e)
 {
-    const ds_net_info *net = w->by.info;
-    const size_t inputs = (size_t)net->inputs;
+    const size_t inputs = (size_t)w->by.info->inputs;
     int rows = 0;
     memset(w->errors, 0, (size_t)n * sizeof *w->errors);
 #pragma omp parallel for schedule(dynamic)
     for (int i = 0; i < n; i++)
-        prepare(&images[i], net, w->pixels + (size_t)i * inputs, &w->errors[i]);
+        prepare(w, &images[i], w->pixels + (size_t)i * inputs, &w->errors[i]);
     for (int i = 0; i < n; i++)
         if (!w->errors[i].code)
             memmove(w->pixels + (size_t)rows++ * inputs, w->pixels + (size_t)i * inputs,
@@ -166,6 +167,8 @@ static int begin(worker *w, ds_error *e)
     w->model.batch = w->of->batch;
     DS_TRY(ds_model_open(&w->model, w->of->files, DS_NO_LIST, &w->of->flags, NULL, e));
     DS_TRY(ds_predictor_init(&w->by, &w->model, NAN, e));
+    const bool as_stored = w->model.data.path && !w->model.data.exif;
+    w->channels = w->by.info->c | (as_stored ? DS_AS_STORED : 0);
     DS_ZALLOC(w->pixels, (size_t)w->by.info->batch * (size_t)w->by.info->inputs);
     DS_ALLOC(w->errors, (size_t)w->by.info->batch);
     return DS_OK;
@@ -438,22 +441,14 @@ const char *darknet_sat_version(void)
 
 const char *darknet_sat_code_text(int code)
 {
-    switch (code) {
-    case DARKNET_SAT_OK:
-        return "done";
-    case DARKNET_SAT_INPUT:
-        return "a file, an image or an argument is wrong";
-    case DARKNET_SAT_USAGE:
-        return "an option is wrong";
-    case DARKNET_SAT_IO:
-        return "reading failed";
-    case DARKNET_SAT_MEMORY:
-        return "out of memory";
-    case DARKNET_SAT_BACKEND:
-        return "what computes the layers refused";
-    default:
-        return "unknown code";
-    }
+    static const char *const texts[] = {[-DARKNET_SAT_OK] = "done",
+                                        [-DARKNET_SAT_INPUT] = "a file, an image or an argument is wrong",
+                                        [-DARKNET_SAT_USAGE] = "an option is wrong",
+                                        [-DARKNET_SAT_IO] = "reading failed",
+                                        [-DARKNET_SAT_MEMORY] = "out of memory",
+                                        [-DARKNET_SAT_BACKEND] = "what computes the layers refused"};
+    const int n = sizeof texts / sizeof *texts;
+    return code <= 0 && code > -n && texts[-code] ? texts[-code] : "unknown code";
 }
 
 const char *darknet_sat_verdict_text(int verdict)

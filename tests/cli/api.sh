@@ -65,6 +65,19 @@ begin "a stranger's verdict is unknown"
 expect_out 'rejected \(unknown\)'
 end
 
+begin "exif=0 of the data file counts"
+{ cat "$data" && echo exif=0; } >"$T/idx/stored.data"
+cp tests/fuzz/corpus/image/jpeg-exif "$T/turned.jpeg"
+for of in "$data" "$T/idx/stored.data"; do
+    "$D" classifier predict "$of" "$T/soft.cfg" "$W/soft.weights" "$T/turned.jpeg" -format jsonl | answers >"$T/expected"
+    run "$T/classify" "$of" "$T/soft.cfg" "$W/soft.weights" "$T/turned.jpeg"
+    expect_status 0
+    expect_same "$T/out" "$T/expected"
+    mv "$T/out" "$T/$(basename "$of").answers"
+done
+expect_different "$T/idx.data.answers" "$T/stored.data.answers"
+end
+
 begin "an image that cannot be read is the answer of that image alone"
 first=$(echo "$images" | head -n 1)
 run "$T/classify" "$data" "$T/classes.cfg" "$W/classes.weights" "$T/bad.png" "$first" "$T/none.png"
