@@ -65,7 +65,7 @@ $(PRELOAD): $(call object,$(PRELOAD_SOURCES))
 # for other programs: of all that the program has, what src/api needs
 $(LIBRARY): $(BUILD)/src/api/api.o $(BUILD)/libds.a src/api/exports.map
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-soname=$(@F) -Wl,--version-script=src/api/exports.map \
-	      -Wl,-z,nodelete $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) -o $@ $(filter %.o %.a,$^) $(LIBS)
+	      -Wl,-z,nodelete -Wl,--as-needed $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) -o $@ $(filter %.o %.a,$^) $(LIBS)
 	ln -sf $(@F) $(@:.$(SOVERSION)=)
 
 $(BUILD)/%.o: %.c
@@ -175,6 +175,7 @@ check-long: all $(UNIT)
 	sh tests/long/steady.sh
 	python3 tests/long/vectors.py $(BUILD)/tests
 	sh tests/long/coverage.sh
+	sh tests/long/package.sh
 	$(if $(WITH_ONEDNN),sh tests/long/stock.sh $(BUILD)/tests/test_onednn_nets)
 
 # loader and loop under the thread sanitizer
@@ -207,18 +208,18 @@ PYTHONDIR = $(PREFIX)/lib/python3$(if $(filter /usr,$(PREFIX)),,$(shell /usr/bin
             'import sys; print(".%d" % sys.version_info[1])'))/dist-packages
 PLUGIN_HEADERS = plugins/plugin.h plugins/cross_entropy.h src/base/error.h src/base/memory.h src/base/option.h src/base/text.h \
                  src/select/select.h
-INSTALL = install -D -m 644
+PUT = install -D -m 644
 PC = printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$${prefix}/include' 'Version: $(VERSION)'
 
 install: all
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/darknet-sat
-	$(INSTALL) $(LIBRARY) $(DESTDIR)$(LIBDIR)/$(notdir $(LIBRARY))
+	$(PUT) $(LIBRARY) $(DESTDIR)$(LIBDIR)/$(notdir $(LIBRARY))
 	ln -sf $(notdir $(LIBRARY)) $(DESTDIR)$(LIBDIR)/libdarknet_sat.so
-	$(INSTALL) $(PRELOAD) $(DESTDIR)$(LIBDIR)/darknet-sat/libdarknet-sat.so
-	$(INSTALL) src/api/darknet-sat.h $(DESTDIR)$(PREFIX)/include/darknet-sat.h
-	for f in $(PLUGIN_HEADERS); do $(INSTALL) $$f $(DESTDIR)$(PREFIX)/include/darknet-sat/$${f#src/} || exit 1; done
-	for f in cfg/*.cfg cfg/*.md; do $(INSTALL) $$f $(DESTDIR)$(SHARE)/darknet-sat/$$f || exit 1; done
-	$(INSTALL) python/darknet_sat.py $(DESTDIR)$(PYTHONDIR)/darknet_sat.py
+	$(PUT) $(PRELOAD) $(DESTDIR)$(LIBDIR)/darknet-sat/libdarknet-sat.so
+	$(PUT) src/api/darknet-sat.h $(DESTDIR)$(PREFIX)/include/darknet-sat.h
+	for f in $(PLUGIN_HEADERS); do $(PUT) $$f $(DESTDIR)$(PREFIX)/include/darknet-sat/$${f#src/} || exit 1; done
+	for f in cfg/*.cfg cfg/*.md; do $(PUT) $$f $(DESTDIR)$(SHARE)/darknet-sat/$$f || exit 1; done
+	$(PUT) python/darknet_sat.py $(DESTDIR)$(PYTHONDIR)/darknet_sat.py
 	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/bash-completion/completions)
 	$(PC) 'Name: darknet-sat' 'Description: image classifiers that may abstain' 'Cflags: -I$${includedir}' \
 	      'Libs: -L$${libdir} -ldarknet_sat' >$(DESTDIR)$(LIBDIR)/pkgconfig/darknet-sat.pc

@@ -2,7 +2,7 @@
 # Install the Debian packages that are missing; quiet when none is. --dev adds what developing needs.
 set -eu
 packages="gcc libc6-dev make darknet libstb-dev libcmocka-dev libjansson-dev libdnnl-dev libarchive-dev libseccomp-dev libwebp-dev libonnx-dev protobuf-c-compiler libprotobuf-c-dev zlib1g-dev dataset-fashion-mnist python3 libjs-chart.js gnuplot-nox python3-numpy pkg-config mandoc"
-[ "${1:-}" = --dev ] && packages="$packages clang clang-format cppcheck libclang-rt-dev libomp-dev llvm chromium chromium-driver python3-onnx python3-opencv python3-torch python3-scipy python3-sklearn"
+[ "${1:-}" = --dev ] && packages="$packages clang clang-format cppcheck libclang-rt-dev libomp-dev llvm chromium chromium-driver python3-onnx python3-opencv python3-torch python3-scipy python3-sklearn debhelper dh-python lintian"
 missing=
 for p in $packages; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"
