@@ -72,6 +72,7 @@ static void run(const ds_import *s, int train, int test)
     assert_int_equal(done.classes, 3);
     assert_true(ds_path_exists(done.data_path));
     free(done.data_path);
+    free(done.other);
 }
 
 /* The import ends with this code, names the file (NULL: none) and says `words`; no .data file is there. */
@@ -480,6 +481,7 @@ static void run_folders(const ds_import *s, int train, int test)
         fail_msg("%s: %s", e.file, e.text);
     check_counts(s, &done, train, test);
     free(done.data_path);
+    free(done.other);
 }
 
 static void refuse_folders(const ds_import *s, const char *file, const char *words)

@@ -140,6 +140,7 @@ static void run(const ds_import *s, int train, int test, int classes)
     assert_int_equal(done.classes, classes);
     assert_true(ds_path_exists(done.data_path));
     free(done.data_path);
+    free(done.other);
 }
 
 /* The import ends with this code, names the file and says `words`; nothing is written. */
