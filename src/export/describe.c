@@ -55,7 +55,8 @@ void ds_export_json(const ds_export *x, const char *format, FILE *f)
     put_number(f, s->pnorm_p);
     fputs(",\n", f);
     put_thresholds(x, f);
-    fputs("  \"rule\": \"accepted if confidence >= threshold (that of the most probable class, where there "
+    fputs("  \"rule\": \"the confidence is that of softmax(log(probabilities) / temperature); accepted if "
+          "confidence >= threshold (that of the most probable class, where there "
           "are several; "
           "null: always), and never if it is not a number\"\n}\n",
           f);

@@ -13,6 +13,7 @@ typedef struct walk {
     const ds_node *nodes;
     ds_value *values; /* that leaves each layer */
     int i;            /* the layer at work */
+    ds_error *e;
 } walk;
 
 int ds_export_refuse(const ds_export *x, int i, const char *why, ds_error *e)
@@ -76,14 +77,14 @@ static ds_value activate(ds_onnx *o, ds_value v, const char *name)
     return strcmp(name, "linear") == 0 ? v : NULL;
 }
 
-static int finish(walk *w, ds_value v, ds_error *e)
+static int finish(walk *w, ds_value v)
 {
     const char *name = ds_activation_of(w->x, w->i);
     w->values[w->i] = activate(w->o, v, name);
     if (w->values[w->i])
         return DS_OK;
     DS_FREED char *why = ds_format("activation=%s has no counterpart", name);
-    return ds_export_refuse(w->x, w->i, why, e);
+    return ds_export_refuse(w->x, w->i, why, w->e);
 }
 
 /* ---- layers with parameters ---- */
@@ -109,7 +110,7 @@ static ds_value weights(const walk *w, const ds_node *node, const int dims[4])
 }
 
 /* A connected layer is a convolution with one window, the whole input. */
-static int product(walk *w, const ds_node *node, ds_error *e)
+static int product(walk *w, const ds_node *node)
 {
     const bool whole = node->op == DS_OP_CONNECTED;
     const int h = whole ? node->h : node->size, wide = whole ? node->w : node->size;
@@ -121,15 +122,14 @@ static int product(walk *w, const ds_node *node, ds_error *e)
     ds_onnx_ints(w->o, "pads", 4, (int[]){pad, pad, pad, pad});
     ds_onnx_ints(w->o, "strides", 2, (int[]){stride, stride});
     ds_onnx_int(w->o, "group", groups);
-    return finish(w, v, e);
+    return finish(w, v);
 }
 
 /* A convolution of each channel alone, whose weights are 1. */
-static int batchnorm(walk *w, const ds_node *node, ds_error *e)
+static int batchnorm(walk *w, const ds_node *node)
 {
     const int dims[4] = {node->c, 1, 1, 1};
     float *scales = DS_ALLOC(scales, (size_t)node->c);
-    (void)e;
     for (int k = 0; k < node->c; k++)
         scales[k] = (float)ds_folded_scale(node, k);
     ds_value v = ds_onnx_constant(w->o, 4, dims, ds_onnx_keep(w->o, scales));
@@ -156,34 +156,28 @@ static int beyond(const ds_node *n, int in, int out)
     return end > in ? end - in : 0;
 }
 
-static int maxpool(walk *w, const ds_node *n, ds_error *e)
+static int maxpool(walk *w, const ds_node *n)
 {
     const int pads[4] = {-n->offset, -n->offset, beyond(n, n->h, n->out_h), beyond(n, n->w, n->out_w)};
-    (void)e;
     w->values[w->i] = pool(w->o, input_of(w, 0), n->size, n->stride, pads);
     return DS_OK;
 }
 
-static int avgpool(walk *w, const ds_node *node, ds_error *e)
+static int avgpool(walk *w, const ds_node *node __attribute__((unused)))
 {
-    (void)node;
-    (void)e;
     w->values[w->i] = ds_onnx_op(w->o, "GlobalAveragePool", input_of(w, 0), NULL, NULL);
     return DS_OK;
 }
 
-static int nothing(walk *w, const ds_node *node, ds_error *e)
+static int nothing(walk *w, const ds_node *node __attribute__((unused)))
 {
-    (void)node;
-    (void)e;
     w->values[w->i] = input_of(w, 0);
     return DS_OK;
 }
 
-static int activation(walk *w, const ds_node *node, ds_error *e)
+static int activation(walk *w, const ds_node *node __attribute__((unused)))
 {
-    (void)node;
-    return finish(w, input_of(w, 0), e);
+    return finish(w, input_of(w, 0));
 }
 
 static ds_value slice(ds_onnx *o, ds_value v, int n, const int *from, const int *to, const int *axes)
@@ -195,14 +189,14 @@ static ds_value slice(ds_onnx *o, ds_value v, int n, const int *from, const int 
 
 /* The other layer may have more rows, of which every so-manieth counts, and other channels, of which the
  * first count. */
-static int shortcut(walk *w, const ds_node *node, ds_error *e)
+static int shortcut(walk *w, const ds_node *node)
 {
     static const int none[8] = {0}, channels = 1;
     const ds_node *from = node->inputs[1] < 0 ? NULL : &w->nodes[node->inputs[1]];
     const int c = from ? from->out_c : w->nodes[0].c, h = from ? from->out_h : w->nodes[0].h;
     ds_value v = input_of(w, 1);
     if (h < node->out_h)
-        return ds_export_refuse(w->x, w->i, "the other layer is smaller", e);
+        return ds_export_refuse(w->x, w->i, "the other layer is smaller", w->e);
     if (h > node->out_h)
         v = pool(w->o, v, 1, h / node->out_h, none);
     if (c > node->out_c)
@@ -211,13 +205,13 @@ static int shortcut(walk *w, const ds_node *node, ds_error *e)
         const int pads[8] = {[5] = node->out_c - c};
         v = ds_onnx_op(w->o, "Pad", v, ds_onnx_indices(w->o, 8, pads), NULL);
     }
-    return finish(w, ds_onnx_op(w->o, "Add", input_of(w, 0), v, NULL), e);
+    return finish(w, ds_onnx_op(w->o, "Add", input_of(w, 0), v, NULL));
 }
 
-static int route(walk *w, const ds_node *node, ds_error *e)
+static int route(walk *w, const ds_node *node)
 {
     if (node->n_inputs == 1)
-        return nothing(w, node, e);
+        return nothing(w, node);
     ds_value v = ds_onnx_op(w->o, "Concat", NULL, NULL, NULL);
     for (int k = 0; k < node->n_inputs; k++)
         ds_onnx_input(w->o, input_of(w, k));
@@ -227,13 +221,13 @@ static int route(walk *w, const ds_node *node, ds_error *e)
 }
 
 /* [crop] is the host's alone: the middle, from 0 … 1 to -1 … 1. */
-static int host_layer(walk *w, const ds_node *n, ds_error *e)
+static int host_layer(walk *w, const ds_node *n)
 {
     const ds_section *s = &w->x->cfg->sections[w->i + 1];
     const char *plain = ds_section_get(s, "noadjust");
     const int axes[2] = {2, 3}, from[2] = {(n->h - n->out_h) / 2, (n->w - n->out_w) / 2};
     if (strcmp(ds_section_kind(s), "crop") != 0)
-        return ds_export_refuse(w->x, w->i, "it has no counterpart", e);
+        return ds_export_refuse(w->x, w->i, "it has no counterpart", w->e);
     ds_value v = slice(w->o, input_of(w, 0), 2, from, (int[]){from[0] + n->out_h, from[1] + n->out_w}, axes);
     if (!plain || strcmp(plain, "0") == 0)
         v = ds_onnx_op(w->o, "Add", ds_onnx_op(w->o, "Mul", v, ds_onnx_number(w->o, 2), NULL),
@@ -244,7 +238,7 @@ static int host_layer(walk *w, const ds_node *n, ds_error *e)
 
 int ds_onnx_layers(ds_onnx *o, const ds_export *x, ds_value *logits, ds_error *e)
 {
-    static int (*const kinds[])(walk *, const ds_node *, ds_error *) = {
+    static int (*const kinds[])(walk *, const ds_node *) = {
         [DS_OP_HOST] = host_layer,      [DS_OP_CONVOLUTION] = product, [DS_OP_CONNECTED] = product,
         [DS_OP_BATCHNORM] = batchnorm,  [DS_OP_MAXPOOL] = maxpool,     [DS_OP_AVGPOOL] = avgpool,
         [DS_OP_DROPOUT] = nothing,      [DS_OP_SHORTCUT] = shortcut,   [DS_OP_ROUTE] = route,
@@ -252,9 +246,9 @@ int ds_onnx_layers(ds_onnx *o, const ds_export *x, ds_value *logits, ds_error *e
     const ds_node *nodes = ds_net_nodes(x->net);
     const int cost = ds_net_get_info(x->net)->cost;
     DS_FREED ds_value *values = DS_ZALLOC(values, (size_t)cost + 1);
-    walk w = {o, x, nodes, values, 0};
+    walk w = {o, x, nodes, values, 0, e};
     for (; w.i < cost; w.i++)
-        DS_TRY(kinds[nodes[w.i].op](&w, &nodes[w.i], e));
+        DS_TRY(kinds[nodes[w.i].op](&w, &nodes[w.i]));
     *logits = ds_onnx_op(o, "Reshape", input_of(&w, 0),
                          ds_onnx_indices(o, 2, (int[]){-1, x->cfg->shapes[cost].outputs}), NULL);
     return DS_OK;
