@@ -246,7 +246,7 @@ def answers(folder, darknet):
             accepted = confidence >= middle
             write("threshold=%.9g" % middle)
         told = export(darknet, folder, cfg, weights, inputs(files, 3), p, confidence, accepted)
-        print("answer %s %s %s: %s" % (cost.replace("\n", " "), reject, sorted(set(accepted)), told), flush=True)
+        print("answer %s %s %s: %s" % (cost.replace("\n", " "), reject, sorted(set(accepted.tolist())), told), flush=True)
 
 
 def pixels(folder, darknet):
