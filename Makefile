@@ -27,7 +27,7 @@ SANITIZER = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -DDS
 # -fno-math-errno: a loop with a square root becomes one over vectors
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-math-errno $(WARNINGS) $(OPENMP) $(SANITIZER) $(CFLAGS) -MMD -MP \
              $(if $(WITH_ONEDNN),-DDS_WITH_ONEDNN) -DDS_VERSION='"$(VERSION)"' -Isrc -I. -I$(BUILD)/src -I$(BUILD) -isystem /usr/include/stb -isystem $(DARKNET_INCLUDE)
-LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -larchive -lseccomp -lwebp -lprotobuf-c -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
+LIBS = $(if $(WITH_ONEDNN),-ldnnl) -ljansson -lmicrohttpd -larchive -lseccomp -lwebp -lprotobuf-c -lz -lm -ldl -lpthread $(if $(OPENMP),,-lgomp)
 # what replaces the host's functions must be exported, and nothing else
 EXPORTS = -Wl,--dynamic-list=src/host/exports.list
 
@@ -95,6 +95,7 @@ $(BUILD)/plugins/onednn/kernels.o: ALL_CFLAGS += -Wno-psabi
 $(BUILD)/src/cli/main.o: $(BUILD)/src/cli/help.txt.inc
 NETWORKS = $(patsubst %,$(BUILD)/cfg/%.cfg.inc,small_sat resnet18_cifar_sat vgg16bn_cifar_sat)
 $(BUILD)/src/cfg/recipe.o: $(NETWORKS)
+$(BUILD)/src/serve/http.o: $(BUILD)/src/serve/page.html.inc
 $(BUILD)/src/report/page.o: $(patsubst %,$(BUILD)/src/report/report.%.inc,html css js)
 $(BUILD)/src/report/suspects.o: $(patsubst %,$(BUILD)/src/report/%.inc,report.css suspects.html)
 $(BUILD)/src/report/plots.o: $(BUILD)/src/report/report.gp.inc

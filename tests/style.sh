@@ -18,7 +18,8 @@ src/host: src/base src/select src/cfg plugins
 src/export: src/base src/select src/cfg src/host plugins
 src/train: src/base src/select src/data src/cfg src/host plugins
 src/api: src/base src/select src/data src/cfg src/host src/train plugins
-src/cli: src/base src/select src/data src/import src/report src/cfg src/host src/export src/train src/api plugins
+src/serve: src/base src/select src/data src/report src/api
+src/cli: src/base src/select src/data src/import src/report src/cfg src/host src/export src/train src/api src/serve plugins
 "
 
 files=$(find src plugins -name '*.[ch]' | sort)

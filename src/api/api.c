@@ -199,6 +199,8 @@ static void *run(void *arg)
     darknet_sat_model *m = w->of;
     fesetenv(FE_DFL_ENV); /* the thread has its creator's */
     const int rc = begin(w, &w->error);
+    if (!rc)
+        w->error = (ds_error){0}; /* of something that went well in another way */
     pthread_mutex_lock(&m->lock);
     m->ready++;
     pthread_cond_broadcast(&m->done);

@@ -8,13 +8,10 @@
 #include "report/report.h"
 #include "report/watch.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,19 +53,6 @@ typedef struct watcher {
 } watcher;
 
 /* ---- the state ---- */
-
-/* One process at a time has the state. The lock is a file of its own: a state is replaced when written. */
-static int lock(watcher *p, ds_error *e)
-{
-    DS_FREED char *path = ds_format("%s.lock", p->flags->state);
-    p->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (p->lock < 0)
-        return ds_fail_at(e, DS_EIO, path, 0, "cannot open: %s", strerror(errno));
-    if (flock(p->lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-        return ds_fail_at(e, DS_EINPUT, p->flags->state, 0,
-                          "another process watches with it, expected one at a time");
-    return DS_OK;
-}
 
 /* Score i of a row. An unknown image has no confidence, whether the file gives one or not; *known: an image
  * that could not be read has no number. */
@@ -265,7 +249,7 @@ static int watch(watcher *p, const char *path, ds_error *e)
     const watch_flags *s = p->flags;
     if (!ds_path_exists(s->state))
         DS_TRY(begin(p, e)); /* before there is a file for the lock */
-    DS_TRY(lock(p, e));
+    DS_TRY(ds_watch_lock(s->state, &p->lock, e));
     DS_TRY(ds_path_exists(s->state) ? resume(p, e) : begin(p, e));
     DS_TRY(ds_csv_open(&p->in, path, "the columns of predict or reject", e));
     DS_TRY(find_columns(p, e));

@@ -13,6 +13,7 @@ int ds_cmd_predict(int argc, char **argv, ds_error *e);
 int ds_cmd_reject(int argc, char **argv, ds_error *e);
 int ds_cmd_calibrate(int argc, char **argv, ds_error *e);
 int ds_cmd_watch(int argc, char **argv, ds_error *e);
+int ds_cmd_serve(int argc, char **argv, ds_error *e);
 int ds_cmd_noise(int argc, char **argv, ds_error *e);
 int ds_cmd_audit(int argc, char **argv, ds_error *e);
 int ds_cmd_export(int argc, char **argv, ds_error *e);
@@ -20,9 +21,10 @@ int ds_cmd_import(int argc, char **argv, ds_error *e); /* argv[0]: "idx", "cifar
 int ds_cmd_layers(int argc, char **argv, ds_error *e);
 
 extern const ds_option ds_new_options[], ds_train_options[], ds_check_options[], ds_valid_options[],
-    ds_predict_options[], ds_reject_options[], ds_calibrate_options[], ds_watch_options[], ds_noise_options[],
-    ds_audit_options[], ds_export_options[], ds_import_idx_options[], ds_import_cifar10_options[],
-    ds_import_cifar100_options[], ds_import_folders_options[], ds_layers_options[];
+    ds_predict_options[], ds_reject_options[], ds_calibrate_options[], ds_watch_options[], ds_serve_options[],
+    ds_noise_options[], ds_audit_options[], ds_export_options[], ds_import_idx_options[],
+    ds_import_cifar10_options[], ds_import_cifar100_options[], ds_import_folders_options[],
+    ds_layers_options[];
 
 /* First words of stock Darknet's command line that we do not have, NULL-terminated. */
 extern const char *const ds_host_words[];

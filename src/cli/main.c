@@ -46,6 +46,8 @@ static const command commands[] = {
      "find the threshold of [reject] on the images of calib=, with a guarantee"},
     {"classifier watch", 0, ds_cmd_watch, ds_watch_options, "-state F [PREDICTIONS.csv]",
      "does the promise of a threshold still hold? An alarm when it does not"},
+    {"classifier serve", 0, ds_cmd_serve, ds_serve_options, "[DATA] CFG WEIGHTS",
+     "answers over HTTP: images as files or as tensors, and a page to drop them on"},
     {"classifier noise", 0, ds_cmd_noise, ds_noise_options, "DATA -rate R -out LIST",
      "a list with wrong labels, to try what they do, and the truth"},
     {"classifier audit", 0, ds_cmd_audit, ds_audit_options, "DATA CFG CHECKPOINT",

@@ -3,8 +3,12 @@
 #include "base/safetensors.h"
 #include "base/text.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
+#include <string.h>
+#include <sys/file.h>
 
 const char *const ds_watch_columns[DS_WATCH_COLUMNS] = {"confidence", "novelty"};
 
@@ -48,6 +52,18 @@ static bool is_sound(const ds_watch *w)
             sound = v->gaps[k] > 0 && v->counts[k] >= 0 && v->recent[k] >= 0;
     }
     return sound;
+}
+
+/* The lock is a file of its own: a state is replaced when written. */
+int ds_watch_lock(const char *path, int *fd, ds_error *e)
+{
+    DS_FREED char *lock = ds_format("%s.lock", path);
+    *fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*fd < 0)
+        return ds_fail_at(e, DS_EIO, lock, 0, "cannot open: %s", strerror(errno));
+    if (flock(*fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        return ds_fail_at(e, DS_EINPUT, path, 0, "another process watches with it, expected one at a time");
+    return DS_OK;
 }
 
 int ds_watch_read(const char *path, ds_watch *w, ds_error *e)

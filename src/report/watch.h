@@ -18,6 +18,8 @@ typedef struct ds_watch {
 
 /* Of how many columns scores are watched: each has its part of alpha. */
 int ds_watch_scores(const ds_watch *w);
+/* One process at a time has a state: until *fd is closed or it ends. DS_EINPUT: another has it. */
+int ds_watch_lock(const char *path, int *fd, ds_error *e);
 /* In the safetensors format, which holds a CRC-32: the array "state", F64, as the struct above. DS_EINPUT: no
  * state, or one that is not as it was written. */
 int ds_watch_read(const char *path, ds_watch *w, ds_error *e);

@@ -87,7 +87,7 @@ a misspelt one|did you mean 'classifier train'|trian a b
 unknown command that is near nothing|unknown command 'zzzzzzzzzz', expected one of: classifier, layers|zzzzzzzzzz
 unknown sub-command|unknown command 'vald', did you mean 'valid'|classifier vald a b c
 unknown sub-sub-command|unknown command 'idxx', did you mean 'idx'|classifier import idxx
-group without a word|expected one of: new, check, train, valid, predict, reject, calibrate, watch, noise, audit, export, import|classifier
+group without a word|expected one of: new, check, train, valid, predict, reject, calibrate, watch, serve, noise, audit, export, import|classifier
 import without a word|expected one of: idx, cifar10, cifar100, folders|classifier import
 classifier command of stock Darknet|did you mean 'classifier valid'|classifier validcrop a b c
 another one|did you mean 'classifier predict'|classifier demo a b c

@@ -1,0 +1,479 @@
+#include "serve/serve.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "data/image.h"
+#include "serve/page.html.inc"
+#include "serve/queue.h"
+#include "serve/reply.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <math.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A connection, as long as it is open. */
+typedef struct guest {
+    int fd;
+    double until; /* it may be ended after; INFINITY while we owe it an answer */
+    struct guest *previous, *next;
+} guest;
+
+struct ds_server {
+    ds_serve_setup setup;
+    struct MHD_Daemon *daemon;
+    ds_queue *queue;
+    ds_metrics metrics;
+    pthread_mutex_t lock; /* of guests */
+    guest guests;         /* the first is none */
+    bool draining;
+    int listening; /* while draining; 0: not */
+};
+
+typedef struct request request;
+
+/* What an address does: fills the reply of a request, at once or later. */
+typedef struct route {
+    const char *method, *path;
+    void (*answer)(request *r);
+    /* of images: what `answer` needs besides */
+    int (*read)(ds_job *job, ds_error *e);
+    char *(*reply)(const ds_serve_setup *setup, const char *id, const struct darknet_sat_answer *answers,
+                   int n);
+} route;
+
+struct request {
+    ds_job job; /* first: a job is its request */
+    ds_server *server;
+    struct MHD_Connection *connection;
+    guest *guest;
+    const route *route;
+    double begin;
+    bool of_images, large, suspended;
+    unsigned char *body;
+    size_t n, room;
+    struct MHD_PostProcessor *form;
+    char *id;
+    int status; /* 0: not answered yet */
+    const char *type;
+    char *reply;
+};
+
+static void say(request *r, int status, char *json)
+{
+    r->status = status;
+    r->type = "application/json";
+    r->reply = json;
+}
+
+static void refuse(request *r, int status, const char *why)
+{
+    say(r, status, ds_reply_error(why));
+}
+
+/* ---- the answers ---- */
+
+/* On a thread of the queue. */
+static void answered(ds_job *job, const struct darknet_sat_answer *answers, const ds_error *why)
+{
+    request *r = (request *)job;
+    const ds_serve_setup *setup = &r->server->setup;
+    if (!answers)
+        refuse(r, why->code == DS_EHOST ? 500 : 400, why->text);
+    else
+        say(r, 200, r->route->reply(setup, r->id, answers, job->images));
+    MHD_resume_connection(r->connection);
+}
+
+/* The route's `read` comes first, on a thread of the queue. */
+static void answer_images(request *r)
+{
+    if (!ds_queue_reserve(r->server->queue)) {
+        refuse(r, 503, "too many images wait, come again in a second");
+        return;
+    }
+    r->job.read = r->route->read;
+    r->job.answered = answered;
+    r->suspended = true;
+    MHD_suspend_connection(r->connection); /* before there may be an answer */
+    ds_queue_put(r->server->queue, &r->job);
+}
+
+static int read_file(ds_job *job, ds_error *e)
+{
+    request *r = (request *)job;
+    const struct darknet_sat_info *info = darknet_sat_info(r->server->setup.model);
+    DS_FINALLY(ds_image_clear) ds_image im = {0};
+    if (r->n == 0)
+        return ds_fail(e, DS_EINPUT, "no image, expected an image file as body or as part of a form");
+    DS_TRY(ds_decoder_decode(r->server->setup.decoder, r->body, r->n, "", info->channels, &im, e));
+    DS_ALLOC(job->pixels, (size_t)info->channels * (size_t)info->height * (size_t)info->width);
+    ds_prepare_center(&im, info->width, info->height, false, job->pixels);
+    return DS_OK;
+}
+
+static int read_tensors(ds_job *job, ds_error *e)
+{
+    request *r = (request *)job;
+    return ds_request_read((const char *)r->body, r->n, darknet_sat_info(r->server->setup.model), &r->id,
+                           &job->pixels, &job->images, e);
+}
+
+static char *reply_answer(const ds_serve_setup *setup, const char *id,
+                          const struct darknet_sat_answer *answers, int n)
+{
+    (void)id, (void)n;
+    return ds_reply_answer(darknet_sat_info(setup->model), answers);
+}
+
+static void live(request *r)
+{
+    say(r, 200, ds_strdup("{\"live\":true}"));
+}
+
+static void ready(request *r)
+{
+    const bool is = !r->server->draining;
+    say(r, is ? 200 : 503, ds_format("{\"ready\":%s}", is ? "true" : "false"));
+}
+
+static void model(request *r)
+{
+    say(r, 200, ds_reply_model(&r->server->setup));
+}
+
+static void server(request *r)
+{
+    say(r, 200, ds_reply_server(&r->server->setup));
+}
+
+static void metrics(request *r)
+{
+    size_t size;
+    FILE *f = ds_memstream(&r->reply, &size);
+    ds_metrics_write(&r->server->metrics, ds_queue_images(r->server->queue), f);
+    fclose(f);
+    r->status = 200;
+    r->type = "text/plain; version=0.0.4";
+}
+
+static void page(request *r)
+{
+    say(r, 200, ds_strdup(page_html));
+    r->type = "text/html; charset=utf-8";
+}
+
+/* MODEL stands for the name of the model. */
+static const route routes[] = {
+    {"GET", "/", page, NULL, NULL},
+    {"POST", "/classify", answer_images, read_file, reply_answer},
+    {"GET", "/v2", server, NULL, NULL},
+    {"GET", "/v2/health/live", live, NULL, NULL},
+    {"GET", "/v2/health/ready", ready, NULL, NULL},
+    {"GET", "/v2/models/MODEL", model, NULL, NULL},
+    {"GET", "/v2/models/MODEL/ready", ready, NULL, NULL},
+    {"POST", "/v2/models/MODEL/infer", answer_images, read_tensors, ds_reply_tensors},
+    {"GET", "/metrics", metrics, NULL, NULL},
+};
+
+static bool is_path(const ds_server *s, const char *pattern, const char *path)
+{
+    const char *name = strstr(pattern, "MODEL");
+    const size_t before = name ? (size_t)(name - pattern) : 0, n = strlen(s->setup.name);
+    if (!name)
+        return strcmp(pattern, path) == 0;
+    return strncmp(pattern, path, before) == 0 && strncmp(path + before, s->setup.name, n) == 0 &&
+           strcmp(path + before + n, name + strlen("MODEL")) == 0;
+}
+
+/* Or refuses. */
+static void find_route(request *r, const char *method, const char *path)
+{
+    bool known = false;
+    if (strcmp(method, "HEAD") == 0)
+        method = "GET";
+    for (size_t i = 0; i < sizeof routes / sizeof *routes && !r->route; i++)
+        if (is_path(r->server, routes[i].path, path)) {
+            known = true;
+            r->route = strcmp(method, routes[i].method) == 0 ? &routes[i] : NULL;
+        }
+    if (!r->route)
+        refuse(r, known ? 405 : 404, known ? "this address knows another method" : "no such address");
+    r->of_images = r->route && r->route->read;
+}
+
+/* ---- requests as they arrive ---- */
+
+static void append(request *r, const void *bytes, size_t n)
+{
+    if (r->n + n > r->server->setup.max_body) {
+        r->large = true;
+        return;
+    }
+    while (r->room < r->n + n)
+        r->room = r->room ? 2 * r->room : 4096;
+    r->body = ds_xrealloc(r->body, r->room, 1);
+    memcpy(r->body + r->n, bytes, n);
+    r->n += n;
+}
+
+/* The first file of a form. */
+static enum MHD_Result part(void *arg, enum MHD_ValueKind kind, const char *key, const char *file,
+                            const char *type, const char *encoding, const char *data, uint64_t offset,
+                            size_t n)
+{
+    request *r = arg;
+    (void)kind, (void)key, (void)file, (void)type, (void)encoding;
+    if (offset == 0 && r->n > 0)
+        return MHD_NO;
+    if (n)
+        append(r, data, n);
+    return MHD_YES;
+}
+
+static const char *header(const request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+static request *begin_request(ds_server *s, struct MHD_Connection *connection, const char *method,
+                              const char *path)
+{
+    request *r = DS_ZALLOC(r, 1);
+    const union MHD_ConnectionInfo *of =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    r->server = s;
+    r->connection = connection;
+    r->guest = of ? of->socket_context : NULL;
+    r->begin = ds_now();
+    find_route(r, method, path);
+    const char *length = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH),
+               *type = header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
+    if (length && strtod(length, NULL) > (double)s->setup.max_body)
+        r->large = true;
+    if (r->of_images && type && strncasecmp(type, "multipart/form-data", 19) == 0)
+        r->form = MHD_create_post_processor(connection, 4096, part, r);
+    return r;
+}
+
+static void set_patience(request *r, double until)
+{
+    if (!r->guest)
+        return;
+    pthread_mutex_lock(&r->server->lock);
+    r->guest->until = until;
+    pthread_mutex_unlock(&r->server->lock);
+}
+
+static enum MHD_Result send_reply(request *r)
+{
+    const size_t n = strlen(r->reply);
+    struct MHD_Response *response = MHD_create_response_from_buffer(n, r->reply, MHD_RESPMEM_MUST_FREE);
+    r->reply = NULL;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, r->type);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Content-Security-Policy",
+                            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+                            "img-src blob:; connect-src 'self'; "
+                            "frame-ancestors 'none'");
+    if (r->status == 503)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    if (r->status == 413)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    ds_metrics_request(&r->server->metrics, r->status,
+                       r->of_images && r->status == 200 ? ds_now() - r->begin : -1);
+    enum MHD_Result sent = MHD_queue_response(r->connection, (unsigned)r->status, response);
+    MHD_destroy_response(response);
+    return sent;
+}
+
+/* Called when the headers are there, with each piece of the body, at its end, and after an answer has
+ * come. */
+static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, const char *path,
+                              const char *method, const char *version, const char *data, size_t *n,
+                              void **state)
+{
+    request *r = *state;
+    (void)version;
+    if (!r) {
+        *state = r = begin_request(arg, connection, method, path);
+        if (!r->large && !r->status)
+            return MHD_YES;
+    }
+    if (r->large && !r->status)
+        refuse(r, 413, "the request is too large");
+    if (*n) {
+        if (!r->status && r->form)
+            MHD_post_process(r->form, data, *n);
+        else if (!r->status)
+            append(r, data, *n);
+        *n = 0;
+        return MHD_YES;
+    }
+    if (r->status)
+        return send_reply(r);
+    if (r->suspended)
+        return MHD_YES;
+    set_patience(r, INFINITY);
+    r->route->answer(r);
+    return r->suspended || !r->status ? MHD_YES : send_reply(r);
+}
+
+static void end_request(void *arg, struct MHD_Connection *connection, void **state,
+                        enum MHD_RequestTerminationCode how)
+{
+    request *r = *state;
+    (void)arg, (void)connection, (void)how;
+    if (!r)
+        return;
+    set_patience(r, ds_now() + r->server->setup.patience);
+    if (r->form)
+        MHD_destroy_post_processor(r->form);
+    free(r->body);
+    free(r->job.pixels);
+    free(r->id);
+    free(r->reply);
+    free(r);
+}
+
+/* ---- connections ---- */
+
+static void greet(void *arg, struct MHD_Connection *connection, void **context,
+                  enum MHD_ConnectionNotificationCode how)
+{
+    ds_server *s = arg;
+    guest *g = *context;
+    pthread_mutex_lock(&s->lock);
+    if (how == MHD_CONNECTION_NOTIFY_STARTED) {
+        *context = DS_ZALLOC(g, 1);
+        g->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        g->until = ds_now() + s->setup.patience;
+        g->previous = &s->guests;
+        g->next = s->guests.next;
+        if (g->next)
+            g->next->previous = g;
+        s->guests.next = g;
+    } else if (g) {
+        g->previous->next = g->next;
+        if (g->next)
+            g->next->previous = g->previous;
+        free(g);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void ds_server_tick(ds_server *s)
+{
+    const double now = ds_now();
+    pthread_mutex_lock(&s->lock);
+    for (guest *g = s->guests.next; g; g = g->next)
+        if (g->until < now)
+            shutdown(g->fd, SHUT_RDWR);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- from outside ---- */
+
+static int find_address(const ds_serve_setup *setup, struct sockaddr_storage *to, ds_error *e)
+{
+    struct sockaddr_in *four = (struct sockaddr_in *)to;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)to;
+    memset(to, 0, sizeof *to);
+    if (inet_pton(AF_INET, setup->address, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons((uint16_t)setup->port);
+    } else if (inet_pton(AF_INET6, setup->address, &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        six->sin6_port = htons((uint16_t)setup->port);
+    } else {
+        return ds_fail(e, DS_EUSAGE, "'%s' is no address, expected numbers as in 127.0.0.1 or ::1",
+                       setup->address);
+    }
+    return DS_OK;
+}
+
+static int listen_at(ds_server *s, ds_error *e)
+{
+    struct sockaddr_storage address;
+    DS_TRY(find_address(&s->setup, &address, e));
+    const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                           (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    errno = 0;
+    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, s, MHD_OPTION_SOCK_ADDR, &address,
+                                 MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+                                 greet, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->setup.max_connections,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->setup.patience + 1,
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(64 << 10), MHD_OPTION_END);
+    if (s->daemon)
+        return DS_OK;
+    return ds_fail(e, DS_EIO, "cannot listen on %s, port %d: %s", s->setup.address, s->setup.port,
+                   errno ? strerror(errno) : "refused by the system");
+}
+
+int ds_server_new(const ds_serve_setup *setup, ds_server **server, ds_error *e)
+{
+    ds_server *s = DS_ZALLOC(*server, 1);
+    s->setup = *setup;
+    pthread_mutex_init(&s->lock, NULL);
+    ds_metrics_init(&s->metrics, setup->watch);
+    int rc = ds_queue_new(&s->setup, &s->metrics, &s->queue, e);
+    if (!rc)
+        rc = listen_at(s, e);
+    if (!rc)
+        return DS_OK;
+    ds_server_free(s);
+    *server = NULL;
+    return rc;
+}
+
+int ds_server_port(const ds_server *s)
+{
+    return MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+int ds_server_save_watch(ds_server *s, const char *path, ds_error *e)
+{
+    pthread_mutex_lock(&s->metrics.lock);
+    const ds_watch now = *s->metrics.watch;
+    pthread_mutex_unlock(&s->metrics.lock);
+    return ds_watch_write(&now, path, e);
+}
+
+static bool owes_answers(ds_server *s)
+{
+    bool owes = false;
+    pthread_mutex_lock(&s->lock);
+    for (guest *g = s->guests.next; g; g = g->next)
+        owes |= g->until == INFINITY;
+    pthread_mutex_unlock(&s->lock);
+    return owes;
+}
+
+void ds_server_drain(ds_server *s, double seconds)
+{
+    const double end = ds_now() + seconds;
+    s->draining = true;
+    s->listening = MHD_quiesce_daemon(s->daemon);
+    shutdown(s->listening, SHUT_RDWR);
+    while (owes_answers(s) && ds_now() < end)
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
+/* The queue first: all that waits is answered, and no connection waits when the daemon ends. */
+void ds_server_free(ds_server *s)
+{
+    if (!s)
+        return;
+    ds_queue_free(s->queue);
+    if (s->daemon)
+        MHD_stop_daemon(s->daemon);
+    if (s->listening > 0)
+        close(s->listening);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}

@@ -1,0 +1,230 @@
+#include "serve/queue.h"
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct list {
+    ds_job *first, *last;
+    int images;
+} list;
+
+struct ds_queue {
+    const ds_serve_setup *setup;
+    const struct darknet_sat_info *info;
+    ds_metrics *metrics;
+    pthread_mutex_t lock;
+    pthread_cond_t requests_came, pixels_came;
+    list requests, pixels; /* to read, to answer */
+    int images;            /* in both, and at work */
+    bool closing;
+    pthread_t *threads;
+    int n_threads;
+};
+
+static void push(list *l, ds_job *job)
+{
+    job->next = NULL;
+    *(l->first ? &l->last->next : &l->first) = job;
+    l->last = job;
+    l->images += job->images;
+}
+
+static ds_job *pop(list *l)
+{
+    ds_job *job = l->first;
+    l->first = job->next;
+    l->images -= job->images;
+    return job;
+}
+
+static void finish(ds_queue *q, ds_job *job, const struct darknet_sat_answer *answers, const ds_error *why)
+{
+    pthread_mutex_lock(&q->lock);
+    q->images -= job->images;
+    pthread_mutex_unlock(&q->lock);
+    job->answered(job, answers, why);
+}
+
+/* ---- reading ---- */
+
+static void *read_all(void *arg)
+{
+    ds_queue *q = arg;
+    pthread_mutex_lock(&q->lock);
+    for (;;) {
+        while (!q->requests.first && !q->closing)
+            pthread_cond_wait(&q->requests_came, &q->lock);
+        if (!q->requests.first)
+            break;
+        ds_job *job = pop(&q->requests);
+        pthread_mutex_unlock(&q->lock);
+        ds_error e = {0};
+        int rc = job->read(job, &e);
+        if (rc) {
+            job->images = 1;
+            finish(q, job, NULL, &e);
+        }
+        pthread_mutex_lock(&q->lock);
+        if (!rc) {
+            q->images += job->images - 1;
+            push(&q->pixels, job);
+            pthread_cond_signal(&q->pixels_came);
+        }
+    }
+    pthread_mutex_unlock(&q->lock);
+    return NULL;
+}
+
+/* ---- answering ---- */
+
+/* Until there is a batch, or the first of it has waited long enough. False: nothing will come. */
+static bool gather(ds_queue *q)
+{
+    while (!q->pixels.first && !q->closing)
+        pthread_cond_wait(&q->pixels_came, &q->lock);
+    const double end = ds_now() + q->setup->max_wait;
+    const struct timespec until = {(time_t)end, (long)(1e9 * (end - (double)(time_t)end))};
+    while (q->pixels.first && q->pixels.images < q->setup->max_batch && !q->closing)
+        if (pthread_cond_timedwait(&q->pixels_came, &q->lock, &until))
+            break;
+    return q->pixels.first || !q->closing;
+}
+
+/* Jobs, the first of them whatever its size. */
+static int take(ds_queue *q, ds_job **jobs)
+{
+    int n = 0, images = 0;
+    while (q->pixels.first && (n == 0 || images + q->pixels.first->images <= q->setup->max_batch)) {
+        images += q->pixels.first->images;
+        jobs[n++] = pop(&q->pixels);
+    }
+    return n;
+}
+
+static void answer(ds_queue *q, ds_job *const *jobs, int n)
+{
+    const struct darknet_sat_info *info = q->info;
+    const size_t inputs = (size_t)info->channels * (size_t)info->height * (size_t)info->width;
+    DS_FREED struct darknet_sat_image *images = NULL;
+    int n_images = 0;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < jobs[i]->images; k++) {
+            const struct darknet_sat_image im = {.kind = DARKNET_SAT_FLOATS,
+                                                 .data = jobs[i]->pixels + (size_t)k * inputs,
+                                                 .size = inputs * sizeof(float),
+                                                 .width = info->width,
+                                                 .height = info->height,
+                                                 .channels = info->channels};
+            DS_PUSH(images, n_images, im);
+        }
+    struct darknet_sat_answer *answers;
+    struct darknet_sat_error failed = {0};
+    ds_error e = {0};
+    if (darknet_sat_classify(q->setup->model, images, (size_t)n_images, &answers, &failed))
+        ds_fail(&e, DS_EHOST, "%s", failed.text);
+    ds_metrics_batch(q->metrics, n_images, answers);
+    for (int i = 0, at = 0; i < n; at += jobs[i++]->images)
+        finish(q, jobs[i], answers ? answers + at : NULL, &e);
+    darknet_sat_free(answers);
+}
+
+static void *answer_all(void *arg)
+{
+    ds_queue *q = arg;
+    DS_FREED ds_job **jobs = DS_ALLOC(jobs, (size_t)q->setup->max_batch);
+    pthread_mutex_lock(&q->lock);
+    while (gather(q)) {
+        const int n = take(q, jobs);
+        pthread_mutex_unlock(&q->lock);
+        if (n)
+            answer(q, jobs, n);
+        pthread_mutex_lock(&q->lock);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return NULL;
+}
+
+/* ---- from outside ---- */
+
+bool ds_queue_reserve(ds_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    const bool room = q->images < q->setup->max_queue;
+    q->images += room;
+    pthread_mutex_unlock(&q->lock);
+    return room;
+}
+
+void ds_queue_put(ds_queue *q, ds_job *job)
+{
+    pthread_mutex_lock(&q->lock);
+    job->images = 1;
+    push(&q->requests, job);
+    pthread_cond_signal(&q->requests_came);
+    pthread_mutex_unlock(&q->lock);
+}
+
+int ds_queue_images(ds_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    const int images = q->images;
+    pthread_mutex_unlock(&q->lock);
+    return images;
+}
+
+static int start(ds_queue *q, int n, void *(*run)(void *), ds_error *e)
+{
+    for (int i = 0; i < n; i++) {
+        const int failed = pthread_create(&q->threads[q->n_threads], NULL, run, q);
+        if (failed)
+            return ds_fail(e, DS_EIO, "cannot start a thread: %s", strerror(failed));
+        q->n_threads++;
+    }
+    return DS_OK;
+}
+
+int ds_queue_new(const ds_serve_setup *setup, ds_metrics *metrics, ds_queue **queue, ds_error *e)
+{
+    ds_queue *q = DS_ZALLOC(*queue, 1);
+    pthread_condattr_t monotonic;
+    q->setup = setup;
+    q->info = darknet_sat_info(setup->model);
+    q->metrics = metrics;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&q->requests_came, NULL);
+    pthread_cond_init(&q->pixels_came, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&q->lock, NULL);
+    DS_ALLOC(q->threads, (size_t)(setup->readers + setup->workers));
+    int rc = start(q, setup->readers, read_all, e);
+    if (!rc)
+        rc = start(q, setup->workers, answer_all, e);
+    if (!rc)
+        return DS_OK;
+    ds_queue_free(q);
+    *queue = NULL;
+    return rc;
+}
+
+void ds_queue_free(ds_queue *q)
+{
+    if (!q)
+        return;
+    pthread_mutex_lock(&q->lock);
+    q->closing = true;
+    pthread_cond_broadcast(&q->requests_came);
+    pthread_cond_broadcast(&q->pixels_came);
+    pthread_mutex_unlock(&q->lock);
+    for (int i = 0; i < q->n_threads; i++)
+        pthread_join(q->threads[i], NULL);
+    pthread_cond_destroy(&q->requests_came);
+    pthread_cond_destroy(&q->pixels_came);
+    pthread_mutex_destroy(&q->lock);
+    free(q->threads);
+    free(q);
+}
