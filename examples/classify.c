@@ -26,13 +26,13 @@ int main(int argc, char **argv)
     struct darknet_sat_error error;
     struct darknet_sat_answer *answers;
     darknet_sat_model *model;
-    struct darknet_sat_image *images = calloc((size_t)n, sizeof *images);
-    if (!images)
-        return 1;
     if (darknet_sat_open(argv[2], argv[3], &options, &model, &error)) {
         fprintf(stderr, "error: %s\n", error.text);
         return 1;
     }
+    struct darknet_sat_image *images = calloc((size_t)n, sizeof *images);
+    if (!images)
+        return 1;
     for (int i = 0; i < n; i++)
         images[i] = (struct darknet_sat_image){.kind = DARKNET_SAT_FILE, .data = argv[4 + i]};
     if (darknet_sat_classify(model, images, (size_t)n, &answers, &error)) {
