@@ -59,8 +59,9 @@ $(VARIANT): FORCE
 $(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) $(ONNX_OBJECT) src/host/exports.list $(if $(OWN),,$(VARIANT))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(EXPORTS) -o $@ $(filter %.o,$^) $(LIBS)
 
-$(PRELOAD): $(call object,$(PRELOAD_SOURCES))
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) -o $@ $^ -ljansson -lz -lm -ldl
+$(PRELOAD): $(call object,$(PRELOAD_SOURCES)) src/host/preload.map
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) -Wl,--version-script=src/host/preload.map \
+	      -o $@ $(filter %.o,$^) -ljansson -lz -lm -ldl
 
 # for other programs: of all that the program has, what src/api needs
 $(LIBRARY): $(BUILD)/src/api/api.o $(BUILD)/libds.a src/api/exports.map

@@ -205,7 +205,7 @@ static double time_of(const work *w, task *t, ds_conv *c)
     return best;
 }
 
-static void choose(const work *w, task *t, rivals *r)
+static int choose(const work *w, task *t, rivals *r, ds_error *e)
 {
     double best = INFINITY;
     for (int i = 0; i < ALGORITHMS; i++) {
@@ -215,9 +215,12 @@ static void choose(const work *w, task *t, rivals *r)
         best = time;
         t->spec.algorithm = (ds_conv_algorithm)i;
     }
+    if (best == INFINITY)
+        return ds_fail(e, DS_EHOST, "oneDNN failed in a convolution");
     t->conv = r->by[t->spec.algorithm];
-    t->weights = t->conv ? room(ds_conv_weights_bytes(t->conv)) : NULL;
+    t->weights = room(ds_conv_weights_bytes(t->conv));
     r->by[t->spec.algorithm] = NULL;
+    return DS_OK;
 }
 
 static int prepare(state *s, work *w, bool train, ds_error *e)
@@ -229,7 +232,7 @@ static int prepare(state *s, work *w, bool train, ds_error *e)
     if (!rc)
         get_memory(w);
     for (int i = 0; i < w->n && !rc; i++)
-        choose(w, &w->tasks[i], &all[i]);
+        rc = choose(w, &w->tasks[i], &all[i], e);
     for (int i = 0; i < w->n; i++)
         for (int j = 0; j < ALGORITHMS; j++)
             ds_conv_free(all[i].by[j]);

@@ -348,7 +348,8 @@ static int make_tiles(ds_conv *c, const ds_conv_spec *spec, shape *s)
 {
     c->tiles = (ds_tiles){spec->batch, spec->c,     spec->h,    spec->w,  spec->n,
                           spec->out_h, spec->out_w, spec->size, spec->pad};
-    if (spec->kind != DS_CONV_GRAD_WEIGHTS || spec->stride > 1 || !ds_tiles_can(&c->tiles))
+    if (spec->kind != DS_CONV_GRAD_WEIGHTS || spec->stride > 1 || !ds_dnnl_has_amx() ||
+        !ds_tiles_can(&c->tiles))
         return dnnl_unimplemented;
     DS_TRY(make_product_shape(spec, s));
     return make_reorder(c, s);

@@ -80,7 +80,7 @@ static bool lowering_pays(const ds_conv_spec *s)
 {
     enum { NARROW = 4, NARROW_WEIGHTS = 8, FEW_ROWS = 64 };
     bool back = s->kind == DS_CONV_GRAD_DATA, weights = s->kind == DS_CONV_GRAD_WEIGHTS;
-    int h = back ? s->h : s->out_h, w = back ? s->w : s->out_w;
+    long h = back ? s->h : s->out_h, w = back ? s->w : s->out_w;
     if (!s->bf16 || s->groups > 1 || (back && s->stride > 1))
         return false;
     /* oneDNN lays the weights out anew for each product */

@@ -182,19 +182,14 @@ static void multiply(const signal *s, const uint16_t *signals, const uint16_t *t
         _tile_stored(3, below + SIDE, to_row);
 }
 
-static void use_tiles(void)
-{
-    struct {
-        uint8_t palette, start, reserved[14];
-        uint16_t row_bytes[16];
-        uint8_t rows[16];
-    } config = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        config.row_bytes[i] = 2 * STEP;
-        config.rows[i] = SIDE;
-    }
-    _tile_loadconfig(&config);
-}
+/* Eight tiles of 16 rows of 64 bytes. A constant: GCC 12 believes that ldtilecfg reads eight bytes of it, and
+ * would drop stores to the others. */
+static const struct {
+    uint8_t palette, start, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} eight_tiles = {
+    .palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
 static void write_signals(const ds_tiles *t, const signal *s, const images *x, const images *dy,
                           uint16_t *signals, uint16_t *tiles)
@@ -236,7 +231,7 @@ void ds_tiles_grad_weights(const ds_tiles *t, const void *input, const void *out
     uint16_t *signals = scratch, *tiles = signals + s.length * (size_t)t->c;
 #pragma omp parallel
     {
-        use_tiles();
+        _tile_loadconfig(&eight_tiles);
         for (size_t i = 0; i < batch; i += s.images) {
             size_t now = batch - i < s.images ? batch - i : s.images;
             const images x = {(const uint16_t *)input + i * each, now, (size_t)t->h, (size_t)t->w,

@@ -1,5 +1,6 @@
 /* `classifier serve`: answers over HTTP, on this machine alone unless told otherwise. */
 #include "api/darknet-sat.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/commands.h"
@@ -142,14 +143,16 @@ static int save(open_all *o, const char *path, ds_error *e)
 /* Until a signal asks for the end. */
 static int wait_for_end(open_all *o, const char *state, ds_error *e)
 {
-    time_t saved = time(NULL);
+    double saved = ds_now();
     while (!ds_interrupted) {
         nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
         ds_server_tick(o->server);
-        if (time(NULL) - saved < 60)
+        if (ds_now() - saved < 60)
             continue;
-        DS_TRY(save(o, state, e));
-        saved = time(NULL);
+        saved = ds_now();
+        ds_error failed = {0};
+        if (save(o, state, &failed)) /* again in a minute */
+            ds_error_print(&failed, stderr);
     }
     ds_server_drain(o->server, 10);
     return save(o, state, e);

@@ -138,9 +138,14 @@ static struct msghdr *address(order *o)
 }
 
 /* Until the program ends, or the sandbox. A descriptor that comes becomes 0, the lowest that is free. */
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+
 static _Noreturn void keep(const ds_sandbox_setup *setup, int control)
 {
     scmp_filter_ctx filter = make_filter();
+    /* what asks the program to end, its terminal say, is not for us: it may still need answers */
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        signal(ends[i], SIG_IGN);
     if (setup->prepare)
         setup->prepare();
     /* where the kernel can be told so, children go before the program when memory runs out */

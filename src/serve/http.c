@@ -20,9 +20,13 @@
 /* A connection, as long as it is open. */
 typedef struct guest {
     int fd;
-    double until; /* it may be ended after; INFINITY while we owe it an answer */
+    double until; /* it may be ended after */
+    bool owed;    /* an answer */
     struct guest *previous, *next;
 } guest;
+
+/* Bodies of that many largest requests are held at the same time. */
+enum { MOST_BODIES = 32 };
 
 struct ds_server {
     ds_serve_setup setup;
@@ -31,8 +35,9 @@ struct ds_server {
     ds_metrics metrics;
     pthread_mutex_t lock; /* of guests */
     guest guests;         /* the first is none */
-    bool draining;
-    int listening; /* while draining; 0: not */
+    _Atomic bool draining;
+    _Atomic size_t held; /* bytes of bodies */
+    int listening;       /* while draining; 0: not */
 };
 
 typedef struct request request;
@@ -54,7 +59,7 @@ struct request {
     guest *guest;
     const route *route;
     double begin;
-    bool of_images, large, suspended;
+    bool of_images, large, crowded, suspended;
     unsigned char *body;
     size_t n, room;
     struct MHD_PostProcessor *form;
@@ -93,15 +98,23 @@ static void answered(ds_job *job, const struct darknet_sat_answer *answers, cons
 /* The route's `read` comes first, on a thread of the queue. */
 static void answer_images(request *r)
 {
-    if (!ds_queue_reserve(r->server->queue)) {
-        refuse(r, 503, "too many images wait, come again in a second");
-        return;
-    }
     r->job.read = r->route->read;
     r->job.answered = answered;
     r->suspended = true;
     MHD_suspend_connection(r->connection); /* before there may be an answer */
-    ds_queue_put(r->server->queue, &r->job);
+    if (!r->server->draining && ds_queue_put(r->server->queue, &r->job))
+        return;
+    refuse(r, 503, "too many images wait, come again in a second");
+    MHD_resume_connection(r->connection);
+}
+
+/* What came is not needed any more: many may wait. */
+static void drop_body(request *r)
+{
+    r->server->held -= r->room;
+    free(r->body);
+    r->body = NULL;
+    r->n = r->room = 0;
 }
 
 static int read_file(ds_job *job, ds_error *e)
@@ -112,6 +125,7 @@ static int read_file(ds_job *job, ds_error *e)
     if (r->n == 0)
         return ds_fail(e, DS_EINPUT, "no image, expected an image file as body or as part of a form");
     DS_TRY(ds_decoder_decode(r->server->setup.decoder, r->body, r->n, "", info->channels, &im, e));
+    drop_body(r);
     DS_ALLOC(job->pixels, (size_t)info->channels * (size_t)info->height * (size_t)info->width);
     ds_prepare_center(&im, info->width, info->height, false, job->pixels);
     return DS_OK;
@@ -120,8 +134,10 @@ static int read_file(ds_job *job, ds_error *e)
 static int read_tensors(ds_job *job, ds_error *e)
 {
     request *r = (request *)job;
-    return ds_request_read((const char *)r->body, r->n, darknet_sat_info(r->server->setup.model), &r->id,
-                           &job->pixels, &job->images, e);
+    DS_TRY(ds_request_read((const char *)r->body, r->n, darknet_sat_info(r->server->setup.model), &r->id,
+                           &job->pixels, &job->images, e));
+    drop_body(r);
+    return DS_OK;
 }
 
 static char *reply_answer(const ds_serve_setup *setup, const char *id,
@@ -215,9 +231,13 @@ static void append(request *r, const void *bytes, size_t n)
         r->large = true;
         return;
     }
-    while (r->room < r->n + n)
-        r->room = r->room ? 2 * r->room : 4096;
-    r->body = ds_xrealloc(r->body, r->room, 1);
+    size_t room = r->room ? r->room : 4096;
+    while (room < r->n + n)
+        room *= 2;
+    if ((r->server->held += room - r->room) > MOST_BODIES * r->server->setup.max_body)
+        r->crowded = true;
+    r->room = room;
+    r->body = ds_xrealloc(r->body, room, 1);
     memcpy(r->body + r->n, bytes, n);
     r->n += n;
 }
@@ -261,12 +281,13 @@ static request *begin_request(ds_server *s, struct MHD_Connection *connection, c
     return r;
 }
 
-static void set_patience(request *r, double until)
+static void set_patience(request *r, double seconds, bool owed)
 {
     if (!r->guest)
         return;
     pthread_mutex_lock(&r->server->lock);
-    r->guest->until = until;
+    r->guest->until = ds_now() + seconds;
+    r->guest->owed = owed;
     pthread_mutex_unlock(&r->server->lock);
 }
 
@@ -283,10 +304,11 @@ static enum MHD_Result send_reply(request *r)
                             "frame-ancestors 'none'");
     if (r->status == 503)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    if (r->status == 413)
+    if (r->status == 413 || r->server->draining)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     ds_metrics_request(&r->server->metrics, r->status,
                        r->of_images && r->status == 200 ? ds_now() - r->begin : -1);
+    set_patience(r, r->server->setup.patience, true); /* to take it */
     enum MHD_Result sent = MHD_queue_response(r->connection, (unsigned)r->status, response);
     MHD_destroy_response(response);
     return sent;
@@ -302,11 +324,14 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
     (void)version;
     if (!r) {
         *state = r = begin_request(arg, connection, method, path);
+        set_patience(r, r->server->setup.patience, false);
         if (!r->large && !r->status)
             return MHD_YES;
     }
     if (r->large && !r->status)
         refuse(r, 413, "the request is too large");
+    if (r->crowded && !r->status)
+        refuse(r, 503, "too much is being sent, come again in a second");
     if (*n) {
         if (!r->status && r->form)
             MHD_post_process(r->form, data, *n);
@@ -319,7 +344,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
         return send_reply(r);
     if (r->suspended)
         return MHD_YES;
-    set_patience(r, INFINITY);
+    set_patience(r, INFINITY, true);
     r->route->answer(r);
     return r->suspended || !r->status ? MHD_YES : send_reply(r);
 }
@@ -331,10 +356,10 @@ static void end_request(void *arg, struct MHD_Connection *connection, void **sta
     (void)arg, (void)connection, (void)how;
     if (!r)
         return;
-    set_patience(r, ds_now() + r->server->setup.patience);
+    set_patience(r, r->server->setup.patience, false);
     if (r->form)
         MHD_destroy_post_processor(r->form);
-    free(r->body);
+    drop_body(r);
     free(r->job.pixels);
     free(r->id);
     free(r->reply);
@@ -449,7 +474,7 @@ static bool owes_answers(ds_server *s)
     bool owes = false;
     pthread_mutex_lock(&s->lock);
     for (guest *g = s->guests.next; g; g = g->next)
-        owes |= g->until == INFINITY;
+        owes |= g->owed;
     pthread_mutex_unlock(&s->lock);
     return owes;
 }
@@ -464,14 +489,17 @@ void ds_server_drain(ds_server *s, double seconds)
         nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
 }
 
-/* The queue first: all that waits is answered, and no connection waits when the daemon ends. */
+/* The queue first: no connection may wait when the daemon ends, which may still ask the queue. */
 void ds_server_free(ds_server *s)
 {
     if (!s)
         return;
-    ds_queue_free(s->queue);
+    if (s->queue)
+        ds_queue_close(s->queue);
     if (s->daemon)
         MHD_stop_daemon(s->daemon);
+    if (s->queue)
+        ds_queue_free(s->queue);
     if (s->listening > 0)
         close(s->listening);
     pthread_mutex_destroy(&s->lock);

@@ -20,7 +20,7 @@ struct ds_queue {
     pthread_cond_t requests_came, pixels_came;
     list requests, pixels; /* to read, to answer */
     int images;            /* in both, and at work */
-    bool closing;
+    bool closing, all_read;
     pthread_t *threads;
     int n_threads;
 };
@@ -84,14 +84,14 @@ static void *read_all(void *arg)
 /* Until there is a batch, or the first of it has waited long enough. False: nothing will come. */
 static bool gather(ds_queue *q)
 {
-    while (!q->pixels.first && !q->closing)
+    while (!q->pixels.first && !q->all_read)
         pthread_cond_wait(&q->pixels_came, &q->lock);
     const double end = ds_now() + q->setup->max_wait;
     const struct timespec until = {(time_t)end, (long)(1e9 * (end - (double)(time_t)end))};
     while (q->pixels.first && q->pixels.images < q->setup->max_batch && !q->closing)
         if (pthread_cond_timedwait(&q->pixels_came, &q->lock, &until))
             break;
-    return q->pixels.first || !q->closing;
+    return q->pixels.first || !q->all_read;
 }
 
 /* Jobs, the first of them whatever its size. */
@@ -127,8 +127,11 @@ static void answer(ds_queue *q, ds_job *const *jobs, int n)
     if (darknet_sat_classify(q->setup->model, images, (size_t)n_images, &answers, &failed))
         ds_fail(&e, DS_EHOST, "%s", failed.text);
     ds_metrics_batch(q->metrics, n_images, answers);
-    for (int i = 0, at = 0; i < n; at += jobs[i++]->images)
+    for (int i = 0, at = 0; i < n; i++) {
+        const int its = jobs[i]->images; /* finished, a job is its owner's */
         finish(q, jobs[i], answers ? answers + at : NULL, &e);
+        at += its;
+    }
     darknet_sat_free(answers);
 }
 
@@ -139,6 +142,8 @@ static void *answer_all(void *arg)
     pthread_mutex_lock(&q->lock);
     while (gather(q)) {
         const int n = take(q, jobs);
+        if (q->pixels.first)
+            pthread_cond_signal(&q->pixels_came);
         pthread_mutex_unlock(&q->lock);
         if (n)
             answer(q, jobs, n);
@@ -150,22 +155,18 @@ static void *answer_all(void *arg)
 
 /* ---- from outside ---- */
 
-bool ds_queue_reserve(ds_queue *q)
+bool ds_queue_put(ds_queue *q, ds_job *job)
 {
     pthread_mutex_lock(&q->lock);
-    const bool room = q->images < q->setup->max_queue;
-    q->images += room;
+    const bool room = q->images < q->setup->max_queue && !q->closing;
+    if (room) {
+        job->images = 1;
+        q->images++;
+        push(&q->requests, job);
+        pthread_cond_signal(&q->requests_came);
+    }
     pthread_mutex_unlock(&q->lock);
     return room;
-}
-
-void ds_queue_put(ds_queue *q, ds_job *job)
-{
-    pthread_mutex_lock(&q->lock);
-    job->images = 1;
-    push(&q->requests, job);
-    pthread_cond_signal(&q->requests_came);
-    pthread_mutex_unlock(&q->lock);
 }
 
 int ds_queue_images(ds_queue *q)
@@ -206,22 +207,37 @@ int ds_queue_new(const ds_serve_setup *setup, ds_metrics *metrics, ds_queue **qu
         rc = start(q, setup->workers, answer_all, e);
     if (!rc)
         return DS_OK;
+    ds_queue_close(q);
     ds_queue_free(q);
     *queue = NULL;
     return rc;
 }
 
-void ds_queue_free(ds_queue *q)
+static void join(ds_queue *q, int first, int end)
 {
-    if (!q)
-        return;
+    for (int i = first; i < end; i++)
+        pthread_join(q->threads[i], NULL);
+}
+
+/* The readers end first: what they have read is answered. */
+void ds_queue_close(ds_queue *q)
+{
+    const int readers = q->n_threads < q->setup->readers ? q->n_threads : q->setup->readers;
     pthread_mutex_lock(&q->lock);
     q->closing = true;
     pthread_cond_broadcast(&q->requests_came);
+    pthread_mutex_unlock(&q->lock);
+    join(q, 0, readers);
+    pthread_mutex_lock(&q->lock);
+    q->all_read = true;
     pthread_cond_broadcast(&q->pixels_came);
     pthread_mutex_unlock(&q->lock);
-    for (int i = 0; i < q->n_threads; i++)
-        pthread_join(q->threads[i], NULL);
+    join(q, readers, q->n_threads);
+    q->n_threads = 0;
+}
+
+void ds_queue_free(ds_queue *q)
+{
     pthread_cond_destroy(&q->requests_came);
     pthread_cond_destroy(&q->pixels_came);
     pthread_mutex_destroy(&q->lock);

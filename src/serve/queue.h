@@ -18,10 +18,11 @@ struct ds_job {
 typedef struct ds_queue ds_queue; /* opaque */
 
 int ds_queue_new(const ds_serve_setup *setup, ds_metrics *metrics, ds_queue **queue, ds_error *e);
-/* A place for a job, which must follow. False: too many images wait. */
-bool ds_queue_reserve(ds_queue *q);
-void ds_queue_put(ds_queue *q, ds_job *job);
+/* False: too many images wait, or the queue is closed. */
+bool ds_queue_put(ds_queue *q, ds_job *job);
 /* Images that wait or are being answered. */
 int ds_queue_images(ds_queue *q);
-/* Nothing waits any more. NULL: nothing. */
+/* All jobs are answered; no more are taken. */
+void ds_queue_close(ds_queue *q);
+/* It is closed. */
 void ds_queue_free(ds_queue *q);

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,8 +140,8 @@ static bool read_numbers(const json_t *data, float *to, size_t *n, size_t most)
     return true;
 }
 
-static int read_tensor(const json_t *root, const struct darknet_sat_info *info, float **pixels, int *n,
-                       ds_error *e)
+static int read_tensor(const json_t *root, size_t bytes, const struct darknet_sat_info *info, float **pixels,
+                       int *n, ds_error *e)
 {
     const json_t *inputs = json_object_get(root, "inputs"), *input = json_array_get(inputs, 0);
     const json_t *shape = json_object_get(input, "shape"), *data = json_object_get(input, "data");
@@ -158,6 +159,9 @@ static int read_tensor(const json_t *root, const struct darknet_sat_info *info, 
                        sides[1], sides[2]);
     size_t found = 0;
     *n = (int)images;
+    if ((size_t)images * each > (bytes + 1) / 2) /* a number and its comma */
+        return ds_fail(e, DS_EINPUT, "data are not the %zu numbers that the shape says",
+                       (size_t)images * each);
     DS_ALLOC(*pixels, (size_t)images * each);
     if (!read_numbers(data, *pixels, &found, (size_t)images * each) || found != (size_t)images * each)
         return ds_fail(e, DS_EINPUT, "data are not the %zu numbers that the shape says",
@@ -165,17 +169,32 @@ static int read_tensor(const json_t *root, const struct darknet_sat_info *info, 
     return DS_OK;
 }
 
-int ds_request_read(const char *body, size_t bytes, const struct darknet_sat_info *info, char **id,
-                    float **pixels, int *n, ds_error *e)
+static int read_tree(const char *body, size_t bytes, const struct darknet_sat_info *info, char **id,
+                     float **pixels, int *n, ds_error *e)
 {
     json_error_t wrong;
     json_t *root = json_loadb(body, bytes, JSON_REJECT_DUPLICATES, &wrong);
-    *id = NULL;
-    *pixels = NULL;
     if (!root)
         return ds_fail(e, DS_EINPUT, "no JSON: line %d: %s", wrong.line, wrong.text);
-    int rc = read_tensor(root, info, pixels, n, e);
+    int rc = read_tensor(root, bytes, info, pixels, n, e);
     *id = rc ? NULL : ds_strdup(json_string_value(json_object_get(root, "id")));
     json_decref(root);
+    return rc;
+}
+
+/* A tree takes up to a hundred times the room of its text: one at a time, without many objects. */
+int ds_request_read(const char *body, size_t bytes, const struct darknet_sat_info *info, char **id,
+                    float **pixels, int *n, ds_error *e)
+{
+    enum { MOST_OBJECTS = 1000 };
+    static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+    size_t objects = 0;
+    for (size_t i = 0; i < bytes; i++)
+        objects += body[i] == '{';
+    if (objects > MOST_OBJECTS)
+        return ds_fail(e, DS_EINPUT, "%zu objects, expected at most %d", objects, MOST_OBJECTS);
+    pthread_mutex_lock(&one);
+    int rc = read_tree(body, bytes, info, id, pixels, n, e);
+    pthread_mutex_unlock(&one);
     return rc;
 }

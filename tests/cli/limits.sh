@@ -92,7 +92,7 @@ if [ -z "${DARKNET:-}" ]; then # a sanitizer's build needs all the addresses the
             # shellcheck disable=SC2086
             run sh -c 'ulimit -v $0; exec "$@"' $limit "$D" classifier $command "$tiny_data" "$T/net.cfg" $w
             [ "$status" -eq 0 ] && continue
-            expect_error 1 "out of memory$|too little address space \\(ulimit -v\\), expected [0-9]* MiB more for [0-9]* threads"
+            expect_error 1 "out of memory$|too little address space \\(ulimit -v\\), expected [0-9]* MiB more for [0-9]* threads|cannot start a loader thread: .*, expected fewer -loaders$"
         done
     done
     end

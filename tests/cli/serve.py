@@ -85,7 +85,8 @@ def tensors(url, model):
     wrong = (b"{", b"[]", b"\xff", b'{"inputs": 1}', {"inputs": []}, {"inputs": [first, first]}, {"inputs": [{**first, "datatype": "INT8"}]},
              {"inputs": [{**first, "shape": [1, c, h]}]}, {"inputs": [{**first, "shape": [10 ** 12, c, h, w]}]},
              {"inputs": [{**first, "shape": [0, c, h, w]}]}, {"inputs": [{**first, "data": grey[1:]}]}, {"inputs": [{**first, "data": grey * 2}]},
-             {"inputs": [{**first, "data": grey[1:] + ["1"]}]}, b"[" * 100000)
+             {"inputs": [{**first, "data": grey[1:] + ["1"]}]}, b"[" * 100000, b"{" * 2000,
+             {"inputs": [{**first, "shape": [4096, c, h, w], "data": []}]})
     for body in wrong:
         status, reply, _ = ask(url, "POST", path, body if isinstance(body, bytes) else json.dumps(body))
         expect(status == 400 and reply["error"], status, reply, "of", str(body)[:80])
