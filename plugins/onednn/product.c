@@ -112,9 +112,9 @@ static int conv_make(const ds_plan *p, ds_step *s, ds_conv_kind kind, ds_conv **
         bare.algorithm = spec.algorithm = DS_CONV_LOWERED;
     else if (tiles_pay(&spec))
         bare.algorithm = spec.algorithm = DS_CONV_TILES;
-    if (spec.algorithm && !ds_conv_new(p->dnnl, &spec, conv, e))
+    if (spec.algorithm && !ds_conv_new(p->dnnl, &spec, conv, NULL))
         return DS_OK;
-    if (spec.algorithm && spec.activate && !ds_conv_new(p->dnnl, &bare, conv, e)) {
+    if (spec.algorithm && spec.activate && !ds_conv_new(p->dnnl, &bare, conv, NULL)) {
         s->conv_activates = false;
         return DS_OK;
     }

@@ -158,8 +158,12 @@ static int answer_batch(worker *w, const image *images, int n, answer *to, ds_er
 static void answer_job(worker *w, job *j)
 {
     const size_t batch = (size_t)w->by.info->batch;
-    for (size_t i = 0; i < j->n && !j->error.code; i += batch)
-        answer_batch(w, j->images + i, (int)(j->n - i < batch ? j->n - i : batch), j->answers + i, &j->error);
+    int rc = DS_OK;
+    for (size_t i = 0; i < j->n && !rc; i += batch)
+        rc = answer_batch(w, j->images + i, (int)(j->n - i < batch ? j->n - i : batch), j->answers + i,
+                          &j->error);
+    if (!rc)
+        j->error = (ds_error){0}; /* of something that went well in another way */
 }
 
 static int begin(worker *w, ds_error *e)
