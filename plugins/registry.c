@@ -29,7 +29,7 @@ const ds_layer *ds_layer_at(int i)
     for (size_t k = 0; k < sizeof layers / sizeof *layers; k++)
         if (ds_layer_usable(layers[k]) && i-- == 0)
             return layers[k];
-    return i < MOST_ADDED ? added[i] : NULL;
+    return i >= 0 && i < MOST_ADDED ? added[i] : NULL;
 }
 
 int ds_layer_add(const ds_layer *layer, const char *file, ds_error *e)
