@@ -253,12 +253,14 @@ static int open_plugin(const char *path, ds_error *e)
     const char *slash = strrchr(path, '/'), *stem = slash ? slash + 1 : path;
     DS_FREED char *file = ds_format("%s%s", slash ? "" : "./", path),
                   *symbol = ds_format("ds_layer_%.*s", (int)strcspn(stem, "."), stem);
-    void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL); /* it stays open as long as the program */
     if (!handle)
         return ds_fail(e, DS_EINPUT, "-plugin %s: %s", path, dlerror());
     const ds_layer *layer = dlsym(handle, symbol);
     if (!layer)
+        /* cppcheck-suppress resourceLeak */
         return ds_fail_at(e, DS_EINPUT, path, 0, "has no %s, expected a layer of the file's name", symbol);
+    /* cppcheck-suppress resourceLeak */
     return ds_layer_add(layer, path, e);
 }
 

@@ -240,7 +240,7 @@ static int write_data(const ds_import_job *job, ds_error *e)
     DS_TRY(ds_writer_open(&w, job->data_path, e));
     fprintf(w.f, FIRST_LINE "\nclasses=%d\n", job->classes);
     for (int p = 0; p < DS_PARTS; p++)
-        if (job->sets[p].n || job->splits[p - 1].count)
+        if (job->sets[p].n || (p > 0 && job->splits[p - 1].count))
             fprintf(w.f, "%s=%s.list\n", ds_part_names[p], ds_part_names[p]);
     fprintf(w.f, "labels=labels\n%slabels_from=%s\nbackup=backup\ntop=%d\n",
             job->names ? "names=names\n" : "", job->labels_in_lists ? "list" : "directory",
