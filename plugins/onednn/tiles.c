@@ -191,6 +191,17 @@ static const struct {
 } eight_tiles = {
     .palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
+/* Functions: what OpenMP makes of a parallel block is none that clang gives these instructions. */
+static void begin_tiles(void)
+{
+    _tile_loadconfig(&eight_tiles);
+}
+
+static void end_tiles(void)
+{
+    _tile_release();
+}
+
 static void write_signals(const ds_tiles *t, const signal *s, const images *x, const images *dy,
                           uint16_t *signals, uint16_t *tiles)
 {
@@ -231,7 +242,7 @@ void ds_tiles_grad_weights(const ds_tiles *t, const void *input, const void *out
     uint16_t *signals = scratch, *tiles = signals + s.length * (size_t)t->c;
 #pragma omp parallel
     {
-        _tile_loadconfig(&eight_tiles);
+        begin_tiles();
         for (size_t i = 0; i < batch; i += s.images) {
             size_t now = batch - i < s.images ? batch - i : s.images;
             const images x = {(const uint16_t *)input + i * each, now, (size_t)t->h, (size_t)t->w,
@@ -241,7 +252,7 @@ void ds_tiles_grad_weights(const ds_tiles *t, const void *input, const void *out
             write_signals(t, &s, &x, &dy, signals, tiles);
             multiply_signals(t, &s, signals, tiles, i > 0, gradient);
         }
-        _tile_release();
+        end_tiles();
     }
 }
 #pragma GCC pop_options
