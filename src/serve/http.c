@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <math.h>
 #include <microhttpd.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -234,7 +235,7 @@ static void append(request *r, const void *bytes, size_t n)
     size_t room = r->room ? r->room : 4096;
     while (room < r->n + n)
         room *= 2;
-    if ((r->server->held += room - r->room) > MOST_BODIES * r->server->setup.max_body)
+    if (atomic_fetch_add(&r->server->held, room - r->room) > MOST_BODIES * r->server->setup.max_body)
         r->crowded = true;
     r->room = room;
     r->body = ds_xrealloc(r->body, room, 1);
