@@ -80,9 +80,10 @@ stop
 end
 
 begin "without names, by workers, from another folder"
+program=$(realpath "$D")
 rm -f "$T/serve.out"
 run "$D" classifier predict "$data" "$T/net.cfg" "$W" "$sure" -format jsonl
-(cd "$T" && exec "$OLDPWD/$D" classifier serve net.cfg "$W" -listen "[::1]:0" -workers 2 >"$T/serve.out" 2>"$T/serve.err" </dev/null) &
+(cd "$T" && exec "$program" classifier serve net.cfg "$W" -listen "[::1]:0" -workers 2 >"$T/serve.out" 2>"$T/serve.err" </dev/null) &
 server=$!
 for _ in $(seq 100); do
     [ -s "$T/serve.out" ] && break
