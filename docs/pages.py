@@ -43,17 +43,22 @@ def escape(text):
     return re.sub(r"^([.'])", r"\\&\1", text.replace("\\", "\\e"))
 
 
+def wrapped(text, width, indent=""):
+    """Lines of at most `width` columns and a word; all but the first begin with the indent."""
+    out, line = [], ""
+    for word in text.split():
+        if len(line) + len(word) > width:
+            out.append(line)
+            line = indent
+        line += (" " if line else "") + word
+    return out + [line]
+
+
 def prose(text):
     """Lines of at most 78 columns, a sentence a line."""
     out = []
     for sentence in re.split(r"(?<=[.:?!;])\s+", " ".join(text.split())):
-        line = ""
-        for word in sentence.split():
-            if len(line) + len(word) > 76:
-                out.append(line)
-                line = ""
-            line += (" " if line else "") + word
-        out.append(line)
+        out += wrapped(sentence, 76)
     return "\n".join(escape(line) for line in out if line)
 
 
@@ -84,13 +89,7 @@ def man1():
     for words, _ in commands():
         usage, summary, rows, more = split_help(ask(*words.split(), "--help"))
         out += [".Ss " + words, ".Bd -literal -offset indent -compact"]
-        line = ""
-        for word in usage.split():
-            if len(line) + len(word) > 70:
-                out.append(line)
-                line = "   "
-            line += (" " if line else "") + word
-        out += [line, ".Ed", ".Pp", prose(summary[0].upper() + summary[1:] + ".")]
+        out += wrapped(usage, 70, "   ") + [".Ed", ".Pp", prose(summary[0].upper() + summary[1:] + ".")]
         if rows:
             out += [table(rows, True)]
         if more.strip():

@@ -59,6 +59,11 @@ void ds_cfg_free(ds_cfg *cfg)
     free(cfg);
 }
 
+void ds_cfg_free_at(ds_cfg **cfg)
+{
+    ds_cfg_free(*cfg);
+}
+
 static int layer_of_role(const ds_cfg *cfg, ds_role role)
 {
     int i = cfg->n - 1;

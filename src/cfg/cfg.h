@@ -78,6 +78,7 @@ int ds_cfg_read(const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
 /* The same from text in memory; `path` is for messages. */
 int ds_cfg_parse(const char *text, const char *path, ds_cfg **cfg, ds_notes *notes, ds_error *e);
 void ds_cfg_free(ds_cfg *cfg);
+void ds_cfg_free_at(ds_cfg **cfg); /* for DS_FINALLY */
 
 /* Is the shape of every layer known, so that a network can be made? It is, unless reading failed. */
 bool ds_cfg_has_shapes(const ds_cfg *cfg);

@@ -112,14 +112,9 @@ static void write_all(editor *d, const char *text)
         }
 }
 
-static void free_cfg(ds_cfg **cfg)
-{
-    ds_cfg_free(*cfg);
-}
-
 static int edit(editor *d, const char *text, char **edited, ds_error *e)
 {
-    DS_FINALLY(free_cfg) ds_cfg *made = NULL;
+    DS_FINALLY(ds_cfg_free_at) ds_cfg *made = NULL;
     const char *first_end = strchr(text, '\n');
     d->line_end = first_end && first_end > text && first_end[-1] == '\r' ? "\r\n" : "\n";
     d->out = ds_memstream(&d->written, &d->n_written);
@@ -142,7 +137,7 @@ int ds_cfg_edit(const ds_cfg *cfg, const char *text, const ds_edit *edits, int n
 int ds_cfg_edit_reject(const char *text, const char *path, const ds_pair *pairs, int n, char **edited,
                        ds_error *e)
 {
-    DS_FINALLY(free_cfg) ds_cfg *cfg = NULL;
+    DS_FINALLY(ds_cfg_free_at) ds_cfg *cfg = NULL;
     *edited = NULL;
     DS_TRY(ds_cfg_parse(text, path, &cfg, NULL, e));
     const int reject = ds_cfg_reject(cfg), cost = ds_cfg_cost(cfg);

@@ -176,11 +176,6 @@ static char *without_comments(const char *text)
     return copy;
 }
 
-static void free_cfg(ds_cfg **cfg)
-{
-    ds_cfg_free(*cfg);
-}
-
 static int apply(const ds_cfg *cfg, const char *text, const ds_recipe *r, char **made, ds_error *e)
 {
     plan p = {.cfg = cfg};
@@ -193,7 +188,7 @@ static int apply(const ds_cfg *cfg, const char *text, const ds_recipe *r, char *
 
 static int divide(const char *text, const char *path, char **made, ds_error *e)
 {
-    DS_FINALLY(free_cfg) ds_cfg *cfg = NULL;
+    DS_FINALLY(ds_cfg_free_at) ds_cfg *cfg = NULL;
     plan p = {0};
     DS_TRY(ds_cfg_parse(text, path, &cfg, NULL, e));
     set(&p, 0, "subdivisions", subdivisions(cfg, cfg->net.batch));
@@ -202,7 +197,7 @@ static int divide(const char *text, const char *path, char **made, ds_error *e)
 
 int ds_recipe_apply(const char *text, const char *path, const ds_recipe *r, char **made, ds_error *e)
 {
-    DS_FINALLY(free_cfg) ds_cfg *cfg = NULL;
+    DS_FINALLY(ds_cfg_free_at) ds_cfg *cfg = NULL;
     DS_FREED char *plain = without_comments(text), *fitted = NULL;
     *made = NULL;
     DS_TRY(ds_cfg_parse(text, path, &cfg, NULL, e));

@@ -237,6 +237,7 @@ static int make(work *w, const char *folder, ds_error *e)
         DS_TRY(ds_split_read(split->v[i], &splits[i], e));
     s->splits = split->n ? splits : usual;
     s->n_splits = split->n ? split->n : 3;
+    s->together = true;
     DS_TRY(read_network(w, e));
     DS_TRY(try_network(w, e));
     int rc = ds_import_guess(folder, s, names, e);

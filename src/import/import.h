@@ -37,6 +37,7 @@ typedef struct ds_import {
     const ds_split *splits;
     int n_splits;
     int seed;
+    bool together; /* folders: a class's images of the same bytes stay together, whatever the splits drew */
     char *out;      /* folder */
     bool untrusted; /* unpack archives in a child without rights: for a program of one thread */
 } ds_import;

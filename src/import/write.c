@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "data/data.h"
 #include "data/image.h"
 
 #include <dirent.h>
@@ -248,12 +249,37 @@ static int write_data(const ds_import_job *job, ds_error *e)
     return ds_writer_commit(&w, e);
 }
 
+/* A list must share no image with another: those of a class that are the same go together, for training if
+ * one of them is. Images of a class follow each other. */
+static void keep_together(ds_import_job *job)
+{
+    const ds_import_set *train = &job->sets[DS_PART_TRAIN];
+    const ds_images all = {.n = train->n, .paths = train->paths};
+    DS_FREED ds_same *same = NULL;
+    const int n = ds_images_same(&all, 1, 2, &same);
+    for (int i = 0, end; i < n; i = end) {
+        const int group = ds_same_end(same, n, i), label = train->labels[same[i].image];
+        int part = job->part[same[i].image];
+        for (end = i + 1; end < group && train->labels[same[end].image] == label; end++)
+            part = job->part[same[end].image] < part ? job->part[same[end].image] : part;
+        for (int k = i; k < end; k++)
+            job->part[same[k].image] = part;
+    }
+    for (int p = 0; p < DS_PARTS - 1; p++)
+        job->splits[p].count = 0;
+    for (int i = 0; i < train->n; i++)
+        if (job->part[i] >= 0)
+            job->splits[job->part[i]].count++;
+}
+
 int ds_import_write_lists(ds_import_job *job, ds_error *e)
 {
     const ds_import_set *train = &job->sets[DS_PART_TRAIN];
     DS_ALLOC(job->part, (size_t)train->n);
     ds_split_stratified(train->labels, train->n, job->classes, job->splits, DS_PARTS - 1,
                         (uint64_t)job->setup->seed, job->part);
+    if (job->setup->together && job->setup->kind == DS_FOLDERS)
+        keep_together(job);
     DS_TRY(write_texts(job, "labels", job->labels, e));
     if (job->names)
         DS_TRY(write_texts(job, "names", job->names, e));

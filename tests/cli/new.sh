@@ -29,6 +29,23 @@ done
 try_commands
 end
 
+begin "pictures that are there twice stay together: no list has an image of another"
+cp -r photos twice
+for f in $(ls twice/*/* | head -n 40); do
+    cp "$f" "${f%.png}_twin.png"
+done
+run "$D" classifier new twice
+expect_status 0
+expect_out '^190 images in 3 classes: train [0-9]+, valid [0-9]+, calib [0-9]+, test [0-9]+$'
+for list in twice_net/*.list; do
+    sed -n 's/_twin\.png$/.png/p' "$list" | while read -r f; do grep -qx "$f" "$list" || echo "$list: $f"; done
+done >apart
+[ ! -s apart ] || complain "$(cat apart)"
+cat twice_net/*.list >all
+[ "$(grep -c twin all)" -eq 40 ] || complain "twins are lost"
+try_commands
+end
+
 begin "-size, -no-flip, -split, another network; what was there before becomes .old"
 run "$D" classifier new photos -out photos_net -size 32 -network resnet18 -no-flip -split valid=20% test=30
 expect_status 0

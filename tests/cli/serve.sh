@@ -22,12 +22,15 @@ sure=$(grep '"accepted":true' "$T/lines" | head -n 1 | sed 's/.*"path":"\([^"]*\
 unsure=$(grep '"accepted":false' "$T/lines" | head -n 1 | sed 's/.*"path":"\([^"]*\)".*/\1/')
 [ -n "$sure" ] && [ -n "$unsure" ] || echo "not ok images of both kinds"
 
-# serve FLAG…: a server whose address is in $U and whose process in $server
+# serve FLAG…: a server whose address is in $U and whose process in $server; serve_by COMMAND…
 server=
 trap '[ -z "$server" ] || kill -9 "$server" 2>/dev/null; rm -rf "$T"' EXIT
 serve() {
+    serve_by "$D" classifier serve "$data" "$T/net.cfg" "$W" -listen 127.0.0.1:0 "$@"
+}
+serve_by() {
     rm -f "$T/serve.out"
-    "$D" classifier serve "$data" "$T/net.cfg" "$W" -listen 127.0.0.1:0 "$@" >"$T/serve.out" 2>"$T/serve.err" </dev/null &
+    "$@" >"$T/serve.out" 2>"$T/serve.err" </dev/null &
     server=$!
     for _ in $(seq 100); do
         [ -s "$T/serve.out" ] && break
@@ -80,20 +83,9 @@ stop
 end
 
 begin "without names, by workers, from another folder"
-program=$(realpath "$D")
-rm -f "$T/serve.out"
-run "$D" classifier predict "$data" "$T/net.cfg" "$W" "$sure" -format jsonl
-(cd "$T" && exec "$program" classifier serve net.cfg "$W" -listen "[::1]:0" -workers 2 >"$T/serve.out" 2>"$T/serve.err" </dev/null) &
-server=$!
-for _ in $(seq 100); do
-    [ -s "$T/serve.out" ] && break
-    sleep 0.1
-done
-U=$(sed -n 's/^net, .*: \(http:.*\/\)$/\1/p' "$T/serve.out")
+serve_by env --chdir="$T" "$(realpath "$D")" classifier serve net.cfg "$W" -listen "[::1]:0" -workers 2
 client tensors "$U" net
-kill "$server"
-wait "$server" || complain "it ended with $?"
-server=
+stop
 end
 
 begin "what is wrong, too large, too slow"
