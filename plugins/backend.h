@@ -18,7 +18,7 @@ typedef enum ds_op {
     DS_OP_MAXPOOL,
     DS_OP_AVGPOOL, /* global */
     DS_OP_DROPOUT,
-    DS_OP_SHORTCUT, /* activation(inputs[0] + inputs[1]); see ds_node.strided */
+    DS_OP_SHORTCUT, /* activation(inputs[0] + inputs[1]) */
     DS_OP_ROUTE,    /* channels of all inputs, one after the other */
     DS_OP_ACTIVATION,
 } ds_op;

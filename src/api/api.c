@@ -267,7 +267,8 @@ static void describe(darknet_sat_model *m)
                                         .thresholds = w->by.thresholds,
                                         .novelty_rate = w->by.novelty_rate,
                                         .backend = net->backend,
-                                        .notes = (const char *const *)w->model.notes.text};
+                                        .notes = (const char *const *)w->model.notes.text,
+                                        .upright = !(w->channels & DS_AS_STORED)};
 }
 
 static int in_range(const char *name, int value, int most, ds_error *e)

@@ -73,6 +73,7 @@ struct darknet_sat_info {
     double novelty_rate; /* images with a p-value below are unknown; NaN: nothing is known of strangers */
     const char *backend; /* "onednn (3.7.1, AVX-512, f32)" */
     const char *const *notes; /* what speaks against the threshold, say; NULL ends them */
+    int upright;              /* files are turned as their EXIF data say; 0: exif=0 of options.data */
 };
 /* Valid until the model is closed. */
 const struct darknet_sat_info *darknet_sat_info(const darknet_sat_model *model);

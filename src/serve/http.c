@@ -125,7 +125,8 @@ static int read_file(ds_job *job, ds_error *e)
     DS_FINALLY(ds_image_clear) ds_image im = {0};
     if (r->n == 0)
         return ds_fail(e, DS_EINPUT, "no image, expected an image file as body or as part of a form");
-    DS_TRY(ds_decoder_decode(r->server->setup.decoder, r->body, r->n, "", info->channels, &im, e));
+    const int channels = info->channels | (info->upright ? 0 : DS_AS_STORED);
+    DS_TRY(ds_decoder_decode(r->server->setup.decoder, r->body, r->n, "", channels, &im, e));
     drop_body(r);
     DS_ALLOC(job->pixels, (size_t)info->channels * (size_t)info->height * (size_t)info->width);
     ds_prepare_center(&im, info->width, info->height, false, job->pixels);

@@ -46,13 +46,19 @@ def as_form(bytes_of_file):
     return form + bytes_of_file + b"\r\n--cut--\r\n", {"Content-Type": "multipart/form-data; boundary=cut"}
 
 
-def answers(url, lines):
-    """Those of `predict`, as bodies, as forms, and many at once."""
+def one_by_one(url, lines):
+    """The answers of `predict`, as bodies and as forms."""
     said = [json.loads(line) for line in open(lines)]
     for line in said[:10]:
         for body in ((read(line["path"]), {}), as_form(read(line["path"]))):
             status, answer, _ = ask(url, "POST", "/classify", *body)
             expect(status == 200 and not differences(line, answer), line["path"], status, answer)
+    return said
+
+
+def answers(url, lines):
+    """The same, and many at once."""
+    said = one_by_one(url, lines)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         replies = list(pool.map(lambda line: ask(url, "POST", "/classify", read(line["path"])), said * 4))
     for line, (status, answer, _) in zip(said * 4, replies):
@@ -186,4 +192,4 @@ def page(url, image, other):
                and any("No answer" in t for t in texts), texts)
 
 
-{f.__name__: f for f in (answers, tensors, errors, slow, overload, drain, alarm, page)}[sys.argv[1]](*sys.argv[2:])
+{f.__name__: f for f in (answers, one_by_one, tensors, errors, slow, overload, drain, alarm, page)}[sys.argv[1]](*sys.argv[2:])

@@ -88,6 +88,19 @@ client tensors "$U" net
 stop
 end
 
+begin "files are turned by EXIF, or as exif=0 says"
+for exif in 0 1; do
+    { cat "$data"; echo "exif=$exif"; } >"$T/idx/exif$exif.data"
+    run "$D" classifier predict "$T/idx/exif$exif.data" "$T/net.cfg" "$W" tests/fuzz/corpus/image/jpeg-exif -format jsonl -top 3
+    expect_status 0
+    cp "$T/out" "$T/lines$exif"
+    serve_by "$D" classifier serve "$T/idx/exif$exif.data" "$T/net.cfg" "$W" -listen 127.0.0.1:0
+    client one_by_one "$U" "$T/lines$exif"
+    stop
+done
+expect_different "$T/lines0" "$T/lines1"
+end
+
 begin "what is wrong, too large, too slow"
 serve -max-body 1 -timeout 1
 client errors "$U" net 1100000
