@@ -15,7 +15,7 @@ LONG = re.compile(r"^  (-?[^\s=]+)[ =](\S+) (.*)$")
 
 
 def ask(*words):
-    text = subprocess.run([os.path.abspath(program), *words], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(["darknet-sat", *words], executable=os.path.abspath(program), check=True, capture_output=True, text=True).stdout
     return text.replace("./darknet", "darknet-sat")
 
 

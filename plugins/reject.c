@@ -116,8 +116,8 @@ static void warn(const reject_state *r, const ds_setup *setup)
     if (then && now && strcmp(then, now) != 0)
         ds_note(setup->notes,
                 "warning: %s: the threshold was found with precision %s, the answers are computed with %s "
-                "(-precision %s)",
-                setup->cfg, then, now, then);
+                "(-precision %s computes as then, `calibrate -precision %s` finds one for these)",
+                setup->cfg, then, now, then, now);
 }
 
 static int reject_init(void *state, ds_setup *setup, ds_error *e)

@@ -407,7 +407,9 @@ static int classify_one(darknet_sat_model *m, const image *im, answer **answer_,
         return rc;
     if (to) {
         to->code = rc;
-        snprintf(to->text, sizeof to->text, "%s", (*answer_)->error_text);
+        const char *path = im->kind == DARKNET_SAT_FILE && im->data ? im->data : "";
+        snprintf(to->text, sizeof to->text, "%.1000s%s%.1000s", path, *path ? ": " : "",
+                 (*answer_)->error_text);
     }
     darknet_sat_free(*answer_);
     *answer_ = NULL;

@@ -1,13 +1,17 @@
 /* `classifier export`: a trained network for other programs. */
+#include "base/memory.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/place.h"
 #include "cli/print.h"
 #include "export/export.h"
+#include "report/fields.h"
 #include "train/model.h"
 
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct export_flags {
@@ -41,7 +45,7 @@ static void results_close(results *r)
 
 /* PATH and PATH.onnx mean the same. None is opened before all are known to be none of the files that are
  * read. */
-static int results_open(results *r, const export_flags *s, const char *const *files, ds_error *e)
+static int results_open(results *r, const export_flags *s, const char *const *files, int n_files, ds_error *e)
 {
     static const char *const suffixes[][3] = {
         [EXPORT_CFG] = {".cfg", ".weights", ".json"}, [EXPORT_ONNX] = {".onnx", NULL, ".json"}};
@@ -52,7 +56,7 @@ static int results_open(results *r, const export_flags *s, const char *const *fi
         DS_FREED char *path = suffix[i] ? ds_format("%.*s%s", (int)base, s->out, suffix[i]) : NULL;
         DS_TRY(ds_outputs_add(&r->all, "out", path, e));
     }
-    DS_TRY(ds_outputs_keep(&r->all, files, 2, e));
+    DS_TRY(ds_outputs_keep(&r->all, files, n_files, e));
     for (int i = 0, k = 0; i < 3; i++)
         if (suffix[i])
             DS_TRY(ds_place_open(&r->at[i], r->all.v[k++].path, e));
@@ -71,9 +75,20 @@ static int check(const ds_model *m, ds_error *e)
                : DS_OK;
 }
 
+/* A JSON array; NULL without DATA. */
+static char *names_of(const ds_model *m)
+{
+    json_auto_t *names = json_array();
+    for (int c = 0; m->data.names && c < m->data.classes; c++)
+        if (json_array_append_new(names, ds_json_text(m->data.names[c])))
+            ds_out_of_memory();
+    return m->data.names ? json_dumps(names, JSON_COMPACT) : NULL;
+}
+
 static int export(ds_model *m, const export_flags *s, results *r, ds_error *e)
 {
-    const ds_export x = {m->cfg, m->net, ds_net_get_reject(m->net)};
+    DS_FREED char *names = names_of(m);
+    const ds_export x = {m->cfg, m->net, ds_net_get_reject(m->net), names};
     DS_TRY(s->format == EXPORT_CFG ? ds_export_cfg(&x, r->at[0].f, r->at[1].f, e)
                                    : ds_export_onnx(&x, r->at[0].f, e));
     ds_export_json(&x, formats[s->format], r->at[2].f);
@@ -91,19 +106,19 @@ int ds_cmd_export(int argc, char **argv, ds_error *e)
     DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_export_options, .state = &s};
     DS_FINALLY(ds_model_close) ds_model m = {.batch = 1};
     DS_FINALLY(results_close) results r = {0};
-    DS_TRY(ds_words_read(&w, argc, argv, 2, e));
+    DS_TRY(ds_words_read(&w, argc, argv, 3, e));
     DS_TRY(ds_check_operands(words, 2, w.n, e));
     if (!s.out)
         return ds_fail(e, DS_EUSAGE, "-out is missing, expected -out PATH");
     /* features: novelty= need not be read to be refused */
     const ds_run_flags flags = {.precision = 1 + DS_F32, .features = true};
-    const char *const files[] = {NULL, w.operands[0], w.operands[1]};
+    const char *const files[] = {w.n == 3 ? w.operands[0] : NULL, w.operands[w.n - 2], w.operands[w.n - 1]};
     int rc = ds_model_open(&m, files, DS_NO_LIST, &flags, NULL, e);
     if (!rc)
         ds_model_tell_threshold(&m);
     ds_print_notes(&m.notes, stderr);
     DS_TRY(rc);
     DS_TRY(check(&m, e));
-    DS_TRY(results_open(&r, &s, w.operands, e));
+    DS_TRY(results_open(&r, &s, w.operands, w.n, e));
     return export(&m, &s, &r, e);
 }

@@ -52,7 +52,7 @@ static const command commands[] = {
      "a list with wrong labels, to try what they do, and the truth"},
     {"classifier audit", 0, ds_cmd_audit, ds_audit_options, "DATA CFG CHECKPOINT",
      "which labels of train= are likely to be wrong, by what a training has seen"},
-    {"classifier export", 0, ds_cmd_export, ds_export_options, "CFG WEIGHTS -out PATH",
+    {"classifier export", 0, ds_cmd_export, ds_export_options, "[DATA] CFG WEIGHTS -out PATH",
      "write a trained network for other programs, as ONNX or as a stock cfg"},
     {.words = "classifier import"},
     {"classifier import idx", 1, ds_cmd_import, ds_import_idx_options, "IMAGES LABELS",

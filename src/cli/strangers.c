@@ -151,8 +151,9 @@ int ds_strangers_rank(ds_strangers *s, ds_answers *a, size_t n, ds_calibration_n
     found->ranks = ds_novelty_ranks(known.n, s->flags->rate);
     if (found->ranks == 0)
         return ds_fail(e, DS_EINFEASIBLE,
-                       "no feasible -novelty %g: %zu calibration images allow more than %g", s->flags->rate,
-                       known.n, 1 / ((double)known.n + 1));
+                       "no feasible -novelty %g: the %zu images of calib= that rank (the others fit) allow "
+                       "%.3g at the least",
+                       s->flags->rate, known.n, 1 / ((double)known.n + 1));
     DS_ALLOC(a->novelty, a->n);
     a->novelty_rate = s->flags->rate;
     for (size_t i = 0; i < a->n; i++)

@@ -43,12 +43,12 @@ void ds_export_json(const ds_export *x, const char *format, FILE *f)
 {
     const ds_net_info *info = ds_net_get_info(x->net);
     const ds_score *s = &x->reject->score;
-    fprintf(
-        f,
-        "{\n  \"format\": \"%s\",\n  \"classes\": %d,\n  \"input\": {\"layout\": \"NCHW\", \"type\": "
-        "\"float32\", "
-        "\"channels\": %d, \"height\": %d, \"width\": %d, \"order\": \"%s\", \"low\": 0, \"high\": 1},\n%s",
-        format, info->classes, info->c, info->h, info->w, info->c == 3 ? "RGB" : "grey", preprocessing);
+    fprintf(f,
+            "{\n  \"format\": \"%s\",\n  \"classes\": %d,\n  \"names\": %s,\n"
+            "  \"input\": {\"layout\": \"NCHW\", \"type\": \"float32\", \"channels\": %d, \"height\": %d, "
+            "\"width\": %d, \"order\": \"%s\", \"low\": 0, \"high\": 1},\n%s",
+            format, info->classes, x->names ? x->names : "null", info->c, info->h, info->w,
+            info->c == 3 ? "RGB" : "grey", preprocessing);
     fprintf(f, "  \"confidence\": \"%s\",\n  \"temperature\": ", ds_confidence_names[s->kind]);
     put_number(f, s->temperature / info->cost_temperature);
     fputs(",\n  \"pnorm_p\": ", f);

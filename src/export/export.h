@@ -11,6 +11,7 @@ typedef struct ds_export {
     const ds_cfg *cfg;
     const ds_net *net;       /* with its weights */
     const ds_reject *reject; /* its score and thresholds */
+    const char *names;       /* of the classes, a JSON array; NULL: unknown */
 } ds_export;
 
 /* An ONNX model (opset 17). DS_EINPUT, at the section: a layer that it cannot hold. */

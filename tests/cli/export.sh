@@ -44,6 +44,11 @@ expect_out "^$T/tiny.onnx$"
 [ "$(json_value "$T/tiny.json" threshold)" = 0.5 ] || complain "threshold $(json_value "$T/tiny.json" threshold)"
 [ "$(json_value "$T/tiny.json" temperature)" = 0.5 ] || complain "temperature $(json_value "$T/tiny.json" temperature)"
 [ "$(json_value "$T/tiny.json" classes)" = 3 ] || complain "classes $(json_value "$T/tiny.json" classes)"
+[ "$(json_value "$T/tiny.json" names)" = null ] || complain "names without DATA"
+run "$D" classifier export "$tiny_data" "$T/reject.cfg" "$weights" -out "$T/tiny.onnx"
+expect_status 0
+json_value "$T/tiny.json" names | tr -d "[]' " | tr , '\n' >"$T/names"
+expect_same "$T/names" "$(sed -n 's/^labels=//p' "$tiny_data")"
 end
 
 # The host prints percents with two digits, in falling order.

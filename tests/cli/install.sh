@@ -19,6 +19,8 @@ for file in bin/darknet-sat lib/libdarknet_sat.so.1 lib/libdarknet_sat.so lib/da
 done
 run grep -rlF "$ROOT" "$ROOT$PREFIX"
 [ "$status" -ne 0 ] || show out
+run grep -rlF "$PWD" "$ROOT$PREFIX/share/man" "$ROOT$PREFIX/share/bash-completion"
+[ "$status" -ne 0 ] || show out
 end
 mv "$ROOT$PREFIX" "$PREFIX"
 D=$PREFIX/bin/darknet-sat

@@ -258,7 +258,7 @@ a name that no cfg can hold|2|x#\.cfg with -novelty, expected a name without bla
 over the outliers|2|-novelty .*strange\.novelty would overwrite .*strange\.novelty|-novelty 0.1 -outliers $T/strange.novelty -out $T/strange.cfg
 both choose|2|-novelty-score and -outliers|-novelty 0.1 -novelty-score joint -outliers $T/chess.list -out $T/x.cfg
 best needs an aim|2|no flag says what the threshold is for|-novelty 0.1 -confidence best -out $T/x.cfg
-too few images|3|no feasible -novelty 0.01: 60 calibration images allow more than 0.0163|-novelty 0.01 -out $T/x.cfg
+too few images|3|no feasible -novelty 0.01: the 60 images of calib= that rank .the others fit. allow 0.0164 at the least|-novelty 0.01 -out $T/x.cfg
 LIST
 begin "nothing is written by an error"
 expect_no_file "$T/x.cfg"
