@@ -279,7 +279,7 @@ static int in_range(const char *name, int value, int most, ds_error *e)
 
 static int take_options(darknet_sat_model *m, const options *from, options *o, ds_error *e)
 {
-    if (from && from->size > sizeof *o)
+    if (from && from->size != sizeof *o)
         return ds_fail(e, DS_EUSAGE, "options of %zu bytes, expected %zu: those of this version", from->size,
                        sizeof *o);
     if (from)

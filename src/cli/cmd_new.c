@@ -104,22 +104,26 @@ static int by_number(const void *a, const void *b)
 /* Of up to some hundred images all over the list: the median short side, and whether one has colours. */
 static int look_at_images(work *w, ds_error *e)
 {
-    enum { MOST = 256, LARGEST = 224 };
+    enum { MOST = 256, LARGEST = 224, SHOWN = 3 };
     char *paths[MOST];
-    int sides[MOST], n = w->train.n < MOST ? w->train.n : MOST, read = 0, colours = 0;
+    int sides[MOST], n = w->train.n < MOST ? w->train.n : MOST, read = 0, colours = 0, told = 0;
     ds_probe *found = DS_ZALLOC(found, MOST);
     for (int i = 0; i < n; i++)
         paths[i] = w->train.paths[(long long)i * w->train.n / n];
     const ds_images some = {.n = n, .paths = paths};
     const int bad = ds_images_probe(&some, &(ds_probe_setup){.channels = 3, .threads = 2}, found);
     for (int i = 0; i < n; i++) {
-        if (found[i].reason)
-            ds_note(&w->notes, "warning: %s", found[i].reason);
-        else
+        if (found[i].reason && told++ < SHOWN)
+            ds_note(&w->notes, "warning: %s: %s", paths[i], found[i].reason);
+        if (!found[i].reason)
             sides[read++] = found[i].w < found[i].h ? found[i].w : found[i].h;
         colours += found[i].channels > 2;
     }
     ds_probe_free(found, n);
+    if (bad)
+        ds_note(&w->notes,
+                "warning: %d of %d images looked at cannot be decoded; `train -skip-bad` trains without them",
+                bad, n);
     if (bad == n)
         return ds_fail_at(e, DS_EINPUT, w->data.train, 0, "none of its images can be decoded");
     qsort(sides, (size_t)read, sizeof *sides, by_number);

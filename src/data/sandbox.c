@@ -109,6 +109,8 @@ static bool close_from(unsigned first, unsigned kept)
 /* Tells at once whether it gave its rights up: 0, or why not. (To load the filter sets no_new_privs.) */
 static _Noreturn void live(const ds_sandbox_setup *s, scmp_filter_ctx filter)
 {
+    /* where the kernel can be told so, children go before all others when memory runs out */
+    dprintf(open("/proc/self/oom_score_adj", O_WRONLY), "1000");
     bool ready =
         prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && limit(s) && close_from(CHANNEL + 1, (unsigned)s->fd);
     int problem = ready ? -seccomp_load(filter) : errno;
@@ -148,8 +150,6 @@ static _Noreturn void keep(const ds_sandbox_setup *setup, int control)
         signal(ends[i], SIG_IGN);
     if (setup->prepare)
         setup->prepare();
-    /* where the kernel can be told so, children go before the program when memory runs out */
-    dprintf(open("/proc/self/oom_score_adj", O_WRONLY), "1000");
     dup2(control, CONTROL);
     close_range(0, CONTROL - 1, 0);
     close_from(CONTROL + 1, (unsigned)setup->fd);
@@ -246,13 +246,13 @@ static int start(ds_cell *c, ds_error *e)
     struct timeval wait = {.tv_sec = c->sandbox->setup.seconds};
     int pair[2], problem;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-        return ds_fail_at(e, DS_EIO, c->path, 0, "cannot start a decoder: %s", strerror(errno));
+        return ds_fail_at(e, DS_EHOST, c->path, 0, "cannot start a decoder: %s", strerror(errno));
     c->channel = pair[0];
     c->pid = ask_keeper(c->sandbox, 0, pair[1]);
     close(pair[1]);
     if (c->pid < 0) {
         close(c->channel);
-        return ds_fail_at(e, DS_EIO, c->path, 0, "cannot start a decoder: %s", strerror(-c->pid));
+        return ds_fail_at(e, DS_EHOST, c->path, 0, "cannot start a decoder: %s", strerror(-c->pid));
     }
     setsockopt(c->channel, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     setsockopt(c->channel, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);

@@ -36,7 +36,9 @@ struct ds_server {
     ds_metrics metrics;
     pthread_mutex_t lock; /* of guests */
     guest guests;         /* the first is none */
-    _Atomic bool draining;
+    int n_guests;
+    _Atomic bool draining,
+        broken;          /* broken: the last image could not be answered, through no fault of its own */
     _Atomic size_t held; /* bytes of bodies */
     int listening;       /* while draining; 0: not */
 };
@@ -60,7 +62,7 @@ struct request {
     guest *guest;
     const route *route;
     double begin;
-    bool of_images, large, crowded, suspended;
+    bool of_images, large, crowded, ambiguous, suspended;
     unsigned char *body;
     size_t n, room;
     struct MHD_PostProcessor *form;
@@ -89,8 +91,9 @@ static void answered(ds_job *job, const struct darknet_sat_answer *answers, cons
 {
     request *r = (request *)job;
     const ds_serve_setup *setup = &r->server->setup;
+    r->server->broken = !answers && why->code == DS_EHOST;
     if (!answers)
-        refuse(r, why->code == DS_EHOST ? 500 : 400, why->text);
+        refuse(r, r->server->broken ? 500 : 400, why->text);
     else
         say(r, 200, r->route->reply(setup, r->id, answers, job->images));
     MHD_resume_connection(r->connection);
@@ -156,7 +159,7 @@ static void live(request *r)
 
 static void ready(request *r)
 {
-    const bool is = !r->server->draining;
+    const bool is = !r->server->draining && !r->server->broken;
     say(r, is ? 200 : 503, ds_format("{\"ready\":%s}", is ? "true" : "false"));
 }
 
@@ -263,6 +266,16 @@ static const char *header(const request *r, const char *name)
     return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
 }
 
+/* More than one length, or one beside chunks: a proxy may see other requests than we do. */
+static enum MHD_Result count_lengths(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    int *n = arg;
+    (void)kind, (void)value;
+    *n += strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
+          strcasecmp(key, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+    return MHD_YES;
+}
+
 static request *begin_request(ds_server *s, struct MHD_Connection *connection, const char *method,
                               const char *path)
 {
@@ -274,6 +287,11 @@ static request *begin_request(ds_server *s, struct MHD_Connection *connection, c
     r->guest = of ? of->socket_context : NULL;
     r->begin = ds_now();
     find_route(r, method, path);
+    int lengths = 0;
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, count_lengths, &lengths);
+    if (lengths > 1 && !r->status)
+        refuse(r, 400, "more than one Content-Length or Transfer-Encoding");
+    r->ambiguous = lengths > 1;
     const char *length = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH),
                *type = header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
     if (length && strtod(length, NULL) > (double)s->setup.max_body)
@@ -306,7 +324,7 @@ static enum MHD_Result send_reply(request *r)
                             "frame-ancestors 'none'");
     if (r->status == 503)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    if (r->status == 413 || r->server->draining)
+    if (r->status == 413 || r->ambiguous || r->server->draining)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     ds_metrics_request(&r->server->metrics, r->status,
                        r->of_images && r->status == 200 ? ds_now() - r->begin : -1);
@@ -385,13 +403,26 @@ static void greet(void *arg, struct MHD_Connection *connection, void **context,
         if (g->next)
             g->next->previous = g;
         s->guests.next = g;
+        s->n_guests++;
     } else if (g) {
         g->previous->next = g->next;
         if (g->next)
             g->next->previous = g->previous;
         free(g);
+        s->n_guests--;
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+/* The daemon has room for some more: at its own limit it sleeps. */
+static enum MHD_Result has_room(void *arg, const struct sockaddr *address, socklen_t n)
+{
+    ds_server *s = arg;
+    (void)address, (void)n;
+    pthread_mutex_lock(&s->lock);
+    const bool room = s->n_guests < s->setup.max_connections;
+    pthread_mutex_unlock(&s->lock);
+    return room ? MHD_YES : MHD_NO;
 }
 
 void ds_server_tick(ds_server *s)
@@ -431,11 +462,12 @@ static int listen_at(ds_server *s, ds_error *e)
     const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                            (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     errno = 0;
-    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, s, MHD_OPTION_SOCK_ADDR, &address,
-                                 MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-                                 greet, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->setup.max_connections,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->setup.patience + 1,
-                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(64 << 10), MHD_OPTION_END);
+    s->daemon =
+        MHD_start_daemon(flags, 0, has_room, s, handle, s, MHD_OPTION_SOCK_ADDR, &address,
+                         MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL, MHD_OPTION_NOTIFY_CONNECTION, greet,
+                         s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->setup.max_connections + 64,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->setup.patience + 1,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(64 << 10), MHD_OPTION_END);
     if (s->daemon)
         return DS_OK;
     return ds_fail(e, DS_EIO, "cannot listen on %s, port %d: %s", s->setup.address, s->setup.port,

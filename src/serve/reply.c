@@ -3,6 +3,7 @@
 #include "report/fields.h"
 
 #include <jansson.h>
+#include <malloc.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -186,15 +187,22 @@ static int read_tree(const char *body, size_t bytes, const struct darknet_sat_in
 int ds_request_read(const char *body, size_t bytes, const struct darknet_sat_info *info, char **id,
                     float **pixels, int *n, ds_error *e)
 {
-    enum { MOST_OBJECTS = 1000 };
+    enum { MOST_OBJECTS = 1000, LARGE = 1 << 20 };
     static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
-    size_t objects = 0;
-    for (size_t i = 0; i < bytes; i++)
+    size_t objects = 0, arrays = 0;
+    for (size_t i = 0; i < bytes; i++) {
         objects += body[i] == '{';
-    if (objects > MOST_OBJECTS)
-        return ds_fail(e, DS_EINPUT, "%zu objects, expected at most %d", objects, MOST_OBJECTS);
+        arrays += body[i] == '[';
+    }
+    if (bytes == 0)
+        return ds_fail(e, DS_EINPUT, "no body, expected JSON");
+    if (objects > MOST_OBJECTS || arrays > MOST_OBJECTS + bytes / 8)
+        return ds_fail(e, DS_EINPUT, "%zu objects and %zu arrays in %zu bytes, expected tensors", objects,
+                       arrays, bytes);
     pthread_mutex_lock(&one);
     int rc = read_tree(body, bytes, info, id, pixels, n, e);
+    if (bytes > LARGE) /* this thread's memory is not for it alone */
+        malloc_trim(0);
     pthread_mutex_unlock(&one);
     return rc;
 }

@@ -110,6 +110,7 @@ static void check_kinds(darknet_sat_model *m, const char *path)
 static void check_options(char **argv)
 {
     const struct darknet_sat_options wrong[] = {{.size = sizeof wrong[0] + 8},
+                                                {.size = 0, .batch = 8},
                                                 {.size = sizeof wrong[0], .batch = -1},
                                                 {.size = sizeof wrong[0], .workers = 65},
                                                 {.size = sizeof wrong[0], .precision = "f64"}};

@@ -36,6 +36,8 @@ cfg=$T/png/tiny.cfg weights=$T/png/backup/tiny.weights
 run "$D" classifier train "$tiny_data" "$cfg" -epochs 2 -threads 1
 sed 's/^\[softmax\]/[softmax]\ntemperature=2\n[reject]\nthreshold=0.5/' "$cfg" >"$T/reject.cfg"
 
+error_case "export: a folder as place" 2 "expected a file.s name" "$D" classifier export "$cfg" "$weights" -out "$T/"
+
 begin "a JSON says what goes in and what decides"
 run "$D" classifier export "$T/reject.cfg" "$weights" -out "$T/tiny.onnx"
 expect_status 0

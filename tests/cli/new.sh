@@ -136,6 +136,15 @@ for command in new 'import folders'; do
 done
 end
 
+begin "pictures that cannot be decoded are named, and what to do"
+cp -r twice broken
+for n in 40 41 42 43 44 45; do head -c $n broken/0/000000.png >broken/1/half$n.png; done
+run "$D" classifier new broken
+expect_status 0
+expect_err '^warning: .*broken/1/half4[0-5].png: cannot decode'
+expect_err '^warning: [1-6] of [0-9]+ images looked at cannot be decoded; `train -skip-bad` trains without them$'
+end
+
 error_case "a split of a part that has its folder" 2 "split 'valid' besides such images" "$D" classifier new parted -split valid=10%
 error_case "no network of that name" 2 'resnet50, expected small, resnet18, vgg16' "$D" classifier new parted -network resnet50
 error_case "a size that the network does not take" 2 'a multiple of 32 for vgg16' "$D" classifier new parted -network vgg16 -size 40

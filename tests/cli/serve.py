@@ -91,7 +91,7 @@ def tensors(url, model):
     wrong = (b"{", b"[]", b"\xff", b'{"inputs": 1}', {"inputs": []}, {"inputs": [first, first]}, {"inputs": [{**first, "datatype": "INT8"}]},
              {"inputs": [{**first, "shape": [1, c, h]}]}, {"inputs": [{**first, "shape": [10 ** 12, c, h, w]}]},
              {"inputs": [{**first, "shape": [0, c, h, w]}]}, {"inputs": [{**first, "data": grey[1:]}]}, {"inputs": [{**first, "data": grey * 2}]},
-             {"inputs": [{**first, "data": grey[1:] + ["1"]}]}, b"[" * 100000, b"{" * 2000,
+             {"inputs": [{**first, "data": grey[1:] + ["1"]}]}, b"[" * 100000, b"{" * 2000, b"[" + b"[]," * 3000 + b"[]]", b"",
              {"inputs": [{**first, "shape": [4096, c, h, w], "data": []}]})
     for body in wrong:
         status, reply, _ = ask(url, "POST", path, body if isinstance(body, bytes) else json.dumps(body))
@@ -114,6 +114,51 @@ def errors(url, model, large):
         except ConnectionError: # it was too large to be heard to its end
             found, reply = 413, {"error": "?"}
         expect(found == status and (status == 200 or reply["error"]), method, path, str(body)[:40], "gave", found, reply)
+
+
+def smuggled(url):
+    """Two lengths, a length and chunks: what follows must not be taken for a request of its own."""
+    at = urllib.parse.urlsplit(url)
+    inner = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
+    for lengths in (b"Content-Length: 0\r\nContent-Length: %d\r\n" % len(inner), b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n" % len(inner)):
+        with socket.create_connection((at.hostname, at.port), timeout=5) as s:
+            s.sendall(b"POST /classify HTTP/1.1\r\nHost: a\r\n" + lengths + b"\r\n" + inner)
+            said = b""
+            while part := s.recv(10000):
+                said += part
+        expect(said.count(b"HTTP/1.1 ") == 1 and b"HTTP/1.1 400 " in said, lengths, said)
+
+
+def crowd(url, most):
+    """More connections than may be open, then none of them: the next is answered at once."""
+    at = urllib.parse.urlsplit(url)
+    for _ in range(8):
+        guests = [socket.create_connection((at.hostname, at.port)) for _ in range(int(most) + 40)]
+        time.sleep(.1)
+        for s in guests:
+            s.close()
+        begin = time.monotonic()
+        for _ in range(20): # the first may come before those are gone
+            try:
+                if ask(url, "GET", "/v2")[0] == 200:
+                    break
+            except OSError:
+                time.sleep(.05)
+        else:
+            print("no answer after the crowd")
+        expect(time.monotonic() < begin + 3, "an answer after", time.monotonic() - begin, "s")
+
+
+def no_decoder(url, image, server):
+    """Without the process that starts decoders the server is at fault, and not ready."""
+    import os
+    import subprocess
+    for child in subprocess.run(["ps", "-o", "pid=", "--ppid", server], capture_output=True, text=True).stdout.split():
+        os.kill(int(child), signal.SIGKILL)
+    time.sleep(.3)
+    found = [ask(url, "POST", "/classify", read(image))[0] for _ in range(3)]
+    expect(found[-1] == 500, "statuses:", found)
+    expect(ask(url, "GET", "/v2/health/ready")[0] == 503, "it says that it is ready")
 
 
 def slow(url, image):
@@ -192,4 +237,4 @@ def page(url, image, other):
                and any("No answer" in t for t in texts), texts)
 
 
-{f.__name__: f for f in (answers, one_by_one, tensors, errors, slow, overload, drain, alarm, page)}[sys.argv[1]](*sys.argv[2:])
+{f.__name__: f for f in (answers, one_by_one, tensors, errors, smuggled, crowd, no_decoder, slow, overload, drain, alarm, page)}[sys.argv[1]](*sys.argv[2:])

@@ -105,6 +105,11 @@ begin "what is wrong, too large, too slow"
 serve -max-body 1 -timeout 1
 client errors "$U" net 1100000
 client slow "$U" "$sure"
+client smuggled "$U"
+stop
+serve -max-connections 20
+client crowd "$U" 20
+client no_decoder "$U" "$sure" "$server"
 stop
 end
 
