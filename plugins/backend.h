@@ -4,10 +4,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #define DS_BACKEND_ABI 3
 
 typedef enum ds_op {

@@ -4,8 +4,6 @@
 #include "plugins/plugin.h"
 #include "select/select.h"
 
-#include <math.h>
-
 /* z: n logits; p: room for n probabilities, kept by the caller as long as the row. */
 static inline ds_row ds_row_make(const float *z, int n, double temperature, double *p)
 {

@@ -2,12 +2,7 @@
  * one line of list.h; it sees arrays, never Darknet. README.md beside this file shows how to add one. */
 #pragma once
 
-#include "base/error.h"
 #include "base/option.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #define DS_PLUGIN_ABI 8
 

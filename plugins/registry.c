@@ -2,9 +2,6 @@
 
 #include "plugins/cross_entropy.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define DS_LAYER(name) extern const ds_layer ds_layer_##name;
 #include "plugins/list.h"
 #undef DS_LAYER

@@ -1,11 +1,8 @@
 /* [reject]: lets the class probabilities of a sure answer pass and turns an unsure one into zeros. */
 #include "plugins/registry.h"
 #include "base/file.h"
-#include "base/text.h"
 
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 
 typedef struct reject_state {
     ds_reject is;

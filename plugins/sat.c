@@ -10,7 +10,6 @@
  *            the network believed early weighs against a label (Liu et al. 2020) */
 #include "plugins/cross_entropy.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 enum { BLEND, EMA, ABSTAIN, ELR };

@@ -7,8 +7,6 @@
  * without h: of f. Answers have 1 - g as the probability of "abstain". */
 #include "plugins/cross_entropy.h"
 
-#include <stdlib.h>
-
 typedef struct selective_state {
     double coverage, lambda, alpha, temperature;
     bool auxiliary;

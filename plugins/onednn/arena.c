@@ -1,7 +1,5 @@
 #include "plugins/onednn/arena.h"
-#include "base/memory.h"
 
-#include <stdlib.h>
 #include <sys/mman.h>
 
 enum { ALIGNMENT = 64 };

@@ -3,9 +3,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
 typedef struct ds_lease {
     size_t bytes, offset;
     int from, to; /* first and last moment of use */

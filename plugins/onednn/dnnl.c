@@ -1,12 +1,8 @@
 #include "plugins/onednn/dnnl.h"
-#include "base/memory.h"
 #include "plugins/onednn/lower.h"
 #include "plugins/onednn/tiles.h"
 
 #include <dnnl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- the two C APIs ---- */
 

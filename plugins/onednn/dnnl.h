@@ -5,9 +5,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
 typedef struct ds_dnnl ds_dnnl; /* opaque: oneDNN's engine and stream */
 typedef struct ds_conv ds_conv; /* opaque: one convolution in one direction */
 

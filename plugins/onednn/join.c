@@ -2,8 +2,6 @@
  * before, or joins different shapes) and [activation], a sum of one; [route]. */
 #include "plugins/onednn/engine.h"
 
-#include <string.h>
-
 static int smaller(int a, int b)
 {
     return a < b ? a : b;

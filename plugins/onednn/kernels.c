@@ -5,7 +5,6 @@
 #include "plugins/onednn/dnnl.h"
 
 #include <float.h>
-#include <string.h>
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif

@@ -4,8 +4,6 @@
  * exact gradient of it. */
 #include "plugins/onednn/engine.h"
 
-#include <math.h>
-
 /* ---- making ---- */
 
 /* What follows a product keeps arrays of channels (blocks x block numbers, zero in padded channels) one after

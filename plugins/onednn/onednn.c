@@ -1,8 +1,5 @@
 /* The backend: two plans of the graph, one for training and one for inference, and the door to them. */
 #include "plugins/onednn/engine.h"
-#include "base/memory.h"
-
-#include <stdlib.h>
 
 typedef struct engine {
     ds_graph graph;

@@ -1,10 +1,6 @@
 /* From the graph to steps and memory: who computes which layer, which layers go together, how long each
  * buffer lives. */
 #include "plugins/onednn/engine.h"
-#include "base/memory.h"
-
-#include <math.h>
-#include <stdlib.h>
 
 /* ---- who reads whom ---- */
 

@@ -4,8 +4,6 @@
 
 #include "base/rng.h"
 
-#include <string.h>
-
 static int forward(const ds_plan *p, ds_step *s)
 {
     const ds_tensor *in = s->inputs[0], *out = s->out;

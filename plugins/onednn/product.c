@@ -1,10 +1,5 @@
 /* The product of a step: a convolution by oneDNN, or the matrix product of a connected layer. */
 #include "plugins/onednn/engine.h"
-#include "base/memory.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Numbers of buffers, 0: none. */
 struct ds_product {

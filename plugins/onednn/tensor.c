@@ -1,10 +1,5 @@
 /* Tensors: their shape, and passes over a whole one. */
 #include "plugins/onednn/engine.h"
-#include "base/memory.h"
-
-#include <stdlib.h>
-#include <math.h>
-#include <string.h>
 
 ds_tensor ds_tensor_shape(const ds_plan *p, bool wide, int c, int h, int w)
 {

@@ -1,11 +1,6 @@
 #include "base/error.h"
 
-#include "base/memory.h"
-#include "base/text.h"
-
 #include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 
 int ds_fail_at(ds_error *e, ds_err code, const char *file, int line, const char *format, ...)
 {

@@ -1,10 +1,7 @@
 /* Errors and notes: library code returns a code and fills a text; src/cli alone prints and exits. */
 #pragma once
 
-#include "base/text.h"
-
-#include <stdbool.h>
-#include <stdio.h>
+#include "base/memory.h"
 
 /* Every error code, its value, and the exit status of a command that ends with it. */
 #define DS_ERRORS(X)                                                                  \

@@ -4,9 +4,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
 /* Read all of `path` into fresh memory (caller frees), with a 0 byte after the last. `what` is what was
  * expected, for messages ("a cfg file"). DS_EIO: missing, unreadable or a directory. DS_EINPUT: more than
  * 2 GiB, or a device or pipe that does not end before. */

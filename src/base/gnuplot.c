@@ -1,12 +1,9 @@
 #include "base/gnuplot.h"
 #include "base/file.h"
-#include "base/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,7 +1,5 @@
 #include "base/memory.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static void (*on_failure)(void);

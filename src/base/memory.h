@@ -3,8 +3,6 @@
 
 #include "base/text.h"
 
-#include <stddef.h>
-
 /* Fresh memory, never NULL (n = 0 gives a block too), not cleared; free with free(). A size that comes from
  * outside the program, from the header of a file, say, is checked before. */
 DS_PUBLIC void *ds_xmalloc(size_t n);

@@ -1,11 +1,8 @@
 #include "base/option.h"
 #include "base/problem.h"
-#include "base/text.h"
 
 #include <assert.h>
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Room for the field of any type: where a value goes that is only checked. */
 typedef union any {

@@ -3,11 +3,6 @@
 #pragma once
 
 #include "base/error.h"
-#include "base/memory.h"
-
-#include <math.h>
-#include <stdbool.h>
-#include <stddef.h>
 
 typedef enum ds_option_type {
     DS_END,   /* closes a table */

@@ -1,11 +1,5 @@
 #include "base/problem.h"
 
-#include "base/memory.h"
-#include "base/text.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 const char *const ds_severity_names[] = {"error", "warning", "note"};
 
 void ds_problem_put(ds_problems *p, ds_severity severity, char *file, int line, char *text)

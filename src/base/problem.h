@@ -5,8 +5,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-
 typedef enum ds_severity { DS_ERROR, DS_WARNING, DS_NOTE } ds_severity;
 extern const char *const ds_severity_names[]; /* "error", "warning", "note" */
 

@@ -1,11 +1,6 @@
 #include "base/safetensors.h"
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>

@@ -6,8 +6,6 @@
 #include "base/error.h"
 
 #include <jansson.h>
-#include <stdbool.h>
-#include <stddef.h>
 
 /* rows x columns numbers, which are the caller's. */
 typedef struct ds_saved {

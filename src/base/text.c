@@ -1,13 +1,7 @@
-#include "base/text.h"
-
 #include "base/memory.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 bool ds_parse_int(const char *s, long long *value)
 {

@@ -1,10 +1,14 @@
-/* Words and numbers: strict parsing, spelling suggestions. */
+/* Words and numbers: strict parsing, spelling suggestions. With it comes the part of the C library that every
+ * file uses. */
 #pragma once
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* What layers that are built elsewhere may call: the program exports it (src/host/exports.list). */
 #define DS_PUBLIC __attribute__((visibility("default")))

@@ -3,10 +3,7 @@
 #include "cfg/sections.h"
 
 #include "base/file.h"
-#include "base/text.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 static int parse(ds_cfg *cfg, const char *text, ds_notes *notes, ds_error *e)

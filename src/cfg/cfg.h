@@ -2,7 +2,6 @@
  * libdarknet. */
 #pragma once
 
-#include "base/error.h"
 #include "base/option.h"
 #include "plugins/plugin.h"
 

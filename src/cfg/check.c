@@ -3,8 +3,6 @@
 
 #include "plugins/registry.h"
 
-#include <string.h>
-
 /* ---- names ---- */
 
 /* Sections that no classifier has, and the command of stock Darknet that takes networks with them. */

@@ -1,12 +1,6 @@
 /* Writing keys into the text of a cfg: the person's own lines stay as they are. */
 #include "cfg/cfg.h"
 
-#include "base/memory.h"
-#include "base/text.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 typedef struct editor {
     FILE *out;
     char *written; /* what went into `out` so far, n_written bytes, after fflush */

@@ -1,11 +1,9 @@
 /* The layers of the host that a classifier can have: their keys, and the shape that leaves each. */
 #include "cfg/sections.h"
 
-#include "base/text.h"
 #include "plugins/registry.h"
 
 #include <limits.h>
-#include <string.h>
 
 /* ---- keys ---- */
 

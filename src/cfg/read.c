@@ -1,11 +1,6 @@
 /* Text to sections, and what a section holds. */
 #include "cfg/sections.h"
 
-#include "base/text.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 const char *ds_section_get(const ds_section *s, const char *key)
 {
     const ds_pair *p = ds_pair_find(s->pairs, s->n, key);

@@ -2,7 +2,6 @@
 #include "cfg/sections.h"
 
 #include <limits.h>
-#include <math.h>
 
 static int refuse(const ds_cfg *cfg, const ds_section *s, const char *key, const char *why, ds_error *e)
 {

@@ -1,6 +1,4 @@
 /* classifier audit DATA CFG CHECKPOINT: which labels of train= are likely to be wrong. */
-#include "base/memory.h"
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/place.h"
@@ -12,8 +10,6 @@
 #include "train/audit.h"
 
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 
 typedef struct audit_flags {
     char *truth, *csv, *report, *out;

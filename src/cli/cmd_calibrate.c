@@ -1,6 +1,5 @@
 /* `classifier calibrate`: the threshold of [reject], found on images of its own, and a cfg that holds it. */
 #include "base/file.h"
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/per_class.h"
@@ -13,9 +12,6 @@
 #include "select/figures.h"
 
 #include <limits.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 typedef struct calibrate_flags {
     double risk, delta, coverage, cost; /* risk: of all classes */

@@ -1,5 +1,4 @@
 /* `classifier check`: everything that a run will need, and all that is wrong with it, at once. */
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/place.h"
@@ -9,7 +8,6 @@
 #include "train/check.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 typedef struct check_flags {

@@ -1,18 +1,12 @@
 /* classifier import idx|cifar10|cifar100|folders: images of other formats and places become lists and a .data
  * file. */
-#include "base/memory.h"
 #include "base/file.h"
-#include "base/text.h"
 #include "cli/cmd_import.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "data/image.h"
 
 #include <limits.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 typedef struct import_state {
     ds_import setup;

@@ -1,7 +1,6 @@
 /* What `import` and `new` share. */
 #pragma once
 
-#include "base/error.h"
 #include "import/import.h"
 
 #define DS_SPLIT_HELP \

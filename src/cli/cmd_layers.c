@@ -1,6 +1,5 @@
 /* `layers`: what the option tables of the plugins say, as a list, as help of one layer, or as the text of
  * cfg/LAYERS.md. */
-#include "base/text.h"
 #include "cfg/cfg.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
@@ -9,9 +8,6 @@
 #include "select/select.h"
 
 #include <errno.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 typedef struct layers_state {
     bool markdown;

@@ -1,14 +1,11 @@
 /* classifier noise DATA -rate R -out LIST: a list with wrong labels, to try what they do, and the truth. */
 #include "base/rng.h"
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/place.h"
 #include "cli/print.h"
 
 #include <limits.h>
-#include <math.h>
-#include <stdlib.h>
 
 typedef struct noise_flags {
     double rate;

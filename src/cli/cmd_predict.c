@@ -12,10 +12,6 @@
 #include "select/select.h"
 #include "train/predict.h"
 
-#include <math.h>
-#include <stddef.h>
-#include <stdlib.h>
-
 typedef struct predict_state {
     double threshold;
     int format, top, batch;

@@ -1,8 +1,6 @@
 /* `classifier reject`: one pass over a list, or a CSV of such a pass, and what rejecting the unsure images
  * costs and gains. */
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/place.h"
@@ -13,9 +11,6 @@
 #include "select/figures.h"
 
 #include <limits.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 typedef struct reject_flags {
     ds_wish wish;   /* replicates -1: not given */

@@ -1,5 +1,4 @@
 /* classifier train DATA CFG [WEIGHTS] */
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/flags.h"
@@ -7,8 +6,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 
 typedef struct flags {
     ds_train_setup setup;

@@ -1,11 +1,8 @@
 /* `classifier valid`: how often the answers are right and how honest their probabilities are. Nothing is
  * rejected here. */
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/print.h"
-
-#include <stdio.h>
 
 typedef struct valid_flags {
     ds_run_flags run;

@@ -1,6 +1,5 @@
 /* `classifier watch`: does the promise of a threshold still hold, from images as they come? */
 #include "base/file.h"
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
@@ -9,9 +8,6 @@
 #include "report/watch.h"
 
 #include <limits.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 

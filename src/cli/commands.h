@@ -2,7 +2,6 @@
  * the sub-command. They return 0 or a negative ds_err and fill `e`; main prints it. */
 #pragma once
 
-#include "base/error.h"
 #include "base/option.h"
 
 int ds_cmd_new(int argc, char **argv, ds_error *e);

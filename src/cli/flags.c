@@ -1,12 +1,5 @@
 #include "cli/flags.h"
 
-#include "base/memory.h"
-#include "base/text.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
 /* "-x" and "--x" are flags; "-" alone stands for standard input or output. */
 static bool looks_like_flag(const char *word)
 {

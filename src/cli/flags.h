@@ -2,11 +2,8 @@
  * that several commands share. */
 #pragma once
 
-#include "base/error.h"
 #include "base/option.h"
 #include "train/model.h"
-
-#include <stdbool.h>
 
 /* A command line: begin with table and state, release with ds_words_clear. */
 typedef struct ds_words {

@@ -1,8 +1,6 @@
 /* The program: one table of commands drives dispatch, help and suggestions. Errors are printed here and
  * nowhere else. */
-#include "base/memory.h"
 #include "base/problem.h"
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/help.txt.inc"
 #include "cli/place.h"
@@ -13,9 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 

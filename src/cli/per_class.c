@@ -1,10 +1,5 @@
 #include "cli/per_class.h"
-#include "base/text.h"
 #include "cli/flags.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* The risk that a text of n letters before its "=" is about; NULL: there is no such class. */
 static double *risk_of(const ds_per_class *p, const ds_answers *a, const char *text, size_t n)

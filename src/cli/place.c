@@ -1,12 +1,8 @@
 #include "cli/place.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "data/image.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 bool ds_is_stdout(const char *path)

@@ -5,8 +5,6 @@
 #include "base/file.h"
 #include "data/data.h"
 
-#include <stdbool.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 /* Zero-initialise. */

@@ -1,12 +1,6 @@
 #include "cli/print.h"
 
-#include "base/memory.h"
-#include "base/text.h"
 #include "data/loader.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* "28 x 28 x 16", or the count where there is no image shape. */
 static void shape_text(char *text, size_t size, int w, int h, int c, int count)

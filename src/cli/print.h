@@ -1,11 +1,8 @@
 /* What several sub-commands print. */
 #pragma once
 
-#include "base/error.h"
 #include "host/host.h"
 #include "train/model.h"
-
-#include <stdio.h>
 
 /* Number, name, shapes, parameters and MFLOP of every layer, and their totals. */
 void ds_print_layers(const ds_net *net, FILE *out);

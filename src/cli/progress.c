@@ -1,9 +1,7 @@
 #include "cli/progress.h"
 #include "base/clock.h"
-#include "base/text.h"
 #include "cli/print.h"
 
-#include <math.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 

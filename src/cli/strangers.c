@@ -1,14 +1,9 @@
 #include "cli/strangers.h"
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "cli/place.h"
 #include "cli/print.h"
 #include "select/figures.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 int ds_strangers_check(ds_strangers *s, const ds_strangers_flags *flags, const char *out, ds_error *e)

@@ -1,7 +1,5 @@
 #include "data/image.h"
 
-#include <math.h>
-
 static float uniform(ds_rng *r, double low, double high)
 {
     return (float)(low + (high - low) * ds_rng_uniform(r));

@@ -1,8 +1,6 @@
 /* Hue, saturation and exposure. */
 #include "data/image.h"
 
-#include <math.h>
-
 /* No NaN comes here and nobody looks at exceptions: with these the selections become vector code. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O3", "no-trapping-math", "finite-math-only", "no-signed-zeros")

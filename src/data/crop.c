@@ -1,10 +1,6 @@
 /* Where the pixels of the network's input come from: the central square, or a scaled, shifted, rotated
  * part. */
-#include "base/memory.h"
 #include "data/image.h"
-
-#include <math.h>
-#include <stdlib.h>
 
 /* Where a column (or row) of the output comes from: two columns of the image and their weights. Outside the
  * image the indices are clamped and the weights 0. */

@@ -1,11 +1,7 @@
 /* .data files and lists: which images there are, and what their labels are. */
 #pragma once
 
-#include "base/error.h"
 #include "base/option.h"
-
-#include <stdbool.h>
-#include <stdint.h>
 
 /* ---- datafile.c: the .data file ---- */
 

@@ -1,13 +1,10 @@
 #include "base/file.h"
 #include "base/problem.h"
-#include "base/text.h"
 #include "data/data.h"
 #include "data/labels.h"
 #include "data/lines.h"
 
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 
 static const char *const labels_from_names[] = {"substring", "directory", "filename", "list", NULL};
 

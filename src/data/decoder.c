@@ -2,7 +2,6 @@
 #include "data/image.h"
 #include "data/sandbox.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 enum { MOST_BYTES = 256 << 20 }; /* of a file */

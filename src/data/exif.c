@@ -1,9 +1,6 @@
 /* Which way up an image is: the tag Orientation of its EXIF data (CIPA DC-008, 4.6.4; TIFF 6.0). */
 #include "data/image.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 /* TIFF data: n bytes; numbers beyond them are 0. */
 typedef struct tiff {
     const unsigned char *at;

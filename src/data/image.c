@@ -1,11 +1,8 @@
 #include "base/file.h"
-#include "base/memory.h"
 #include "data/image.h"
 
 #include <limits.h>
 #include <setjmp.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <zlib.h>

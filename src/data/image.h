@@ -4,10 +4,6 @@
 #include "base/error.h"
 #include "base/rng.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 /* w x h x c bytes, interleaved rows, c = 1 or 3. */
 typedef struct ds_image {
     int w, h, c;

@@ -1,13 +1,6 @@
 #include "data/labels.h"
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "data/lines.h"
-
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 struct ds_label_index {
     char *const *labels;

@@ -4,8 +4,6 @@
 
 #include "base/error.h"
 
-#include <stddef.h>
-
 typedef struct ds_label_index ds_label_index; /* opaque */
 
 /* Read one text a line. A blank line between texts is an error, at the end it is not. `what` names a text in

@@ -1,13 +1,9 @@
 #include "data/lines.h"
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -3,9 +3,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
 /* Walk over the lines of a text in memory, which is cut up in place. */
 typedef struct ds_lines {
     char *rest;

@@ -1,7 +1,5 @@
 #include "base/file.h"
-#include "base/memory.h"
 #include "base/problem.h"
-#include "base/text.h"
 #include "data/data.h"
 #include "data/image.h"
 #include "data/labels.h"
@@ -9,8 +7,6 @@
 
 #include <omp.h>
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- the label of a path ---- */
 

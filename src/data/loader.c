@@ -1,13 +1,10 @@
 /* The images of the next batches, decoded and prepared on the threads of a ring, an image a job. What a batch
  * holds follows from its place in the stream alone: the number of threads changes nothing but the speed. */
-#include "base/memory.h"
 #include "base/rng.h"
 #include "data/loader.h"
 #include "data/ring.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* Keeps the order of a class apart from all else. */

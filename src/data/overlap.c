@@ -1,10 +1,6 @@
 /* Do lists share an image? By the file that a path leads to, and by the bytes in it. */
-#include "base/memory.h"
 #include "data/data.h"
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>

@@ -1,14 +1,10 @@
 #include "data/paths.h"
 
-#include "base/memory.h"
-#include "base/text.h"
 #include "data/image.h"
 #include "data/lines.h"
 
 #include <errno.h>
 #include <fts.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 struct ds_paths {

@@ -4,8 +4,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-
 typedef struct ds_paths ds_paths; /* opaque */
 
 /* All arrays and texts belong to the caller and must outlive the paths. */

@@ -1,8 +1,5 @@
 #include "data/image.h"
 
-#include "base/memory.h"
-
-#include <stdlib.h>
 #include <zlib.h>
 
 /* zlib's lowest level: three times as fast on photographs as the compressor of stb_image_write, and files

@@ -1,11 +1,7 @@
 #include "data/ring.h"
-#include "base/memory.h"
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 struct ds_ring {
     void (*fill)(void *arg, size_t place);

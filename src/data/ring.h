@@ -4,9 +4,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
 typedef struct ds_ring ds_ring; /* opaque */
 
 /* `fill` does the job in a place, several at a time on `threads` threads; signals go to other threads.

@@ -4,9 +4,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
 typedef struct ds_sandbox ds_sandbox; /* opaque; for any number of threads */
 typedef struct ds_cell ds_cell;       /* opaque: a child, for one thread at a time */
 

@@ -1,12 +1,8 @@
 #include "data/stream.h"
 
 #include "base/clock.h"
-#include "base/memory.h"
 #include "data/image.h"
 #include "data/ring.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 struct ds_stream {
     ds_stream_setup setup;

@@ -1,7 +1,5 @@
-#include "base/memory.h"
 #include "data/image.h"
 
-#include <stdlib.h>
 #include <sys/stat.h>
 
 enum { SIDE = 96 };

@@ -1,10 +1,6 @@
 /* WebP, by libwebp; its memory is bounded by the size that was checked. */
 #include "data/image.h"
 
-#include "base/memory.h"
-
-#include <stdlib.h>
-#include <string.h>
 #include <webp/decode.h>
 
 bool ds_is_webp(const unsigned char *bytes, size_t n)

@@ -2,8 +2,6 @@
  * The state hangs on layer.uh, a pointer that only recurrent layers use. */
 #include "host/private.h"
 
-#include <stdlib.h>
-
 /* Raw logits of the cost section: what came into it, or what it made of that. */
 static const float *cost_logits(const ds_attached *a, const network *net)
 {

@@ -2,9 +2,6 @@
  * at zero, by 18 % after 170 steps. */
 #include "host/private.h"
 
-#include <math.h>
-#include <stdlib.h>
-
 /* ---- the exact gradient of the host's x^ = (x - mean) / (sqrt(v) + 1e-6), v over N-1 ---- */
 
 typedef struct sums {

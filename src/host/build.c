@@ -4,9 +4,6 @@
 #include "host/private.h"
 #include "cfg/sections.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 /* What is needed to fill in one layer. */
 typedef struct place {
     const ds_section *s;

@@ -1,9 +1,6 @@
 /* What chosen layers put out, one number a channel: the features that novelty is measured on. */
 #include "host/private.h"
 
-#include <math.h>
-#include <string.h>
-
 void ds_shape_of(const ds_shape *s, int numbers, int *c, int *h, int *w)
 {
     bool image = s->w > 0 && s->h > 0 && s->w * s->h * s->c == numbers;

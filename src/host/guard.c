@@ -5,7 +5,6 @@
 #include "base/rng.h"
 
 #include <setjmp.h>
-#include <stdlib.h>
 
 static ds_rng generator = {1};
 static jmp_buf *exit_point;

@@ -2,14 +2,9 @@
  * the walk over the layers, the list of parameters, weights files. Nothing of <darknet.h> comes out. */
 #pragma once
 
-#include "base/error.h"
 #include "cfg/cfg.h"
 #include "plugins/backend.h"
 #include "plugins/registry.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #ifdef DS_WITH_ONEDNN
 #define DS_DEFAULT_BACKEND "onednn"

@@ -1,10 +1,7 @@
 /* A network of the host with our plugins in it: building, asking, running. */
 #include "host/private.h"
 
-#include <math.h>
 #include <omp.h>
-#include <stdlib.h>
-#include <string.h>
 
 static void fill_info(ds_net *n)
 {

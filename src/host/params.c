@@ -1,8 +1,6 @@
 /* The parameters of the network, in the order of the .weights file, and the table of its layers. */
 #include "host/private.h"
 
-#include <string.h>
-
 size_t ds_weights_of(const layer *l)
 {
     switch (l->type) {

@@ -4,8 +4,6 @@
 #include "host/private.h"
 
 #include <dlfcn.h>
-#include <stdlib.h>
-#include <string.h>
 
 static _Noreturn void fatal(const ds_error *e)
 {

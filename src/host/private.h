@@ -1,7 +1,6 @@
 /* Inside src/host: what its files share. The only place that includes <darknet.h>. */
 #pragma once
 
-#include "base/memory.h"
 #include "host/host.h"
 #include "plugins/backend.h"
 

@@ -2,8 +2,6 @@
 #include "host/private.h"
 #include "base/rng.h"
 
-#include <string.h>
-
 /* ---- [dropout]: the host's shares its neighbour's buffers and multiplies in place ---- */
 
 static void own_dropout(ds_net *n, int i)

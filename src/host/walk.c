@@ -3,9 +3,6 @@
 #include "host/private.h"
 #include "base/clock.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 static void reads(ds_net *n, int reader, int i)
 {
     ds_slot *s = &n->slots[i];

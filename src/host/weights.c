@@ -3,10 +3,6 @@
 #include "host/private.h"
 #include "base/file.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
 static bool is_average(const ds_param *p)
 {
     return !strcmp(p->name, "scales") || !strcmp(p->name, "means") || !strcmp(p->name, "variances");

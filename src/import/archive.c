@@ -3,7 +3,6 @@
 #include "import/parts.h"
 
 #include "base/file.h"
-#include "base/memory.h"
 #include "data/sandbox.h"
 
 #include <archive.h>
@@ -12,8 +11,6 @@
 #include <fcntl.h>
 #include <iconv.h>
 #include <langinfo.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <zlib.h>

@@ -2,16 +2,12 @@
 #include "import/parts.h"
 
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "data/image.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fts.h>
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -2,8 +2,6 @@
  * label. */
 #include "import/parts.h"
 
-#include "base/memory.h"
-#include "base/text.h"
 #include "data/labels.h"
 
 #include <limits.h>

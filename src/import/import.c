@@ -1,12 +1,5 @@
 #include "import/parts.h"
 
-#include "base/memory.h"
-#include "base/text.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
 /* ---- splits ---- */
 
 const char *const ds_part_names[DS_PARTS] = {"train", "valid", "calib", "test"};

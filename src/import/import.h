@@ -3,9 +3,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-
 /* What images are for, and its key of the .data file. */
 typedef enum ds_part { DS_PART_TRAIN, DS_PART_VALID, DS_PART_CALIB, DS_PART_TEST, DS_PARTS } ds_part;
 extern const char *const ds_part_names[DS_PARTS];

@@ -5,9 +5,6 @@
 
 #include "import/import.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
 /* The images of a part. */
 typedef struct ds_import_set {
     int n;

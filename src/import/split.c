@@ -1,8 +1,5 @@
-#include "base/memory.h"
 #include "base/rng.h"
 #include "import/import.h"
-
-#include <stdlib.h>
 
 /* What is left of a class while the splits are dealt out. */
 typedef struct pool {

@@ -2,8 +2,6 @@
 #include "import/parts.h"
 
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "data/data.h"
 #include "data/image.h"
 
@@ -11,8 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -1,10 +1,5 @@
 #include "report/calibration.h"
-#include "base/text.h"
 #include "report/report.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- percent without rounding ---- */
 

@@ -5,9 +5,6 @@
 #include "select/answers.h"
 #include "select/novelty.h"
 
-#include <stddef.h>
-#include <stdio.h>
-
 /* How images that are none of the classes are told. */
 typedef struct ds_calibration_novelty {
     const char *score; /* NULL: they are not */

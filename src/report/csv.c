@@ -1,9 +1,6 @@
 #include "report/fields.h"
 #include "report/report.h"
 
-#include <math.h>
-#include <string.h>
-
 bool ds_csv_is_formula(const char *text)
 {
     text += strspn(text, "'");

@@ -1,12 +1,7 @@
-#include "base/memory.h"
-#include "base/text.h"
 #include "report/fields.h"
 
 #include <errno.h>
-#include <math.h>
 #include <search.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
 /* ---- rows as they come ---- */

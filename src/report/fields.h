@@ -4,7 +4,6 @@
 #include "report/report.h"
 
 #include <jansson.h>
-#include <stdio.h>
 
 /* ---- csv.c ---- */
 

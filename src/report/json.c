@@ -1,9 +1,4 @@
 #include "report/fields.h"
-#include "base/memory.h"
-#include "base/text.h"
-
-#include <math.h>
-#include <stdlib.h>
 
 /* ---- values ---- */
 

@@ -1,14 +1,10 @@
 #include "report/page.h"
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "report/fields.h"
 #include "report/report.css.inc"
 #include "report/report.html.inc"
 #include "report/report.js.inc"
 
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
 /* ---- texts on their way into the page ---- */

@@ -1,8 +1,4 @@
 #include "report/page.h"
-#include "base/memory.h"
-
-#include <math.h>
-#include <stdlib.h>
 
 /* ---- bins ---- */
 

@@ -1,12 +1,7 @@
 #include "report/page.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "report/fields.h"
 
 #include <float.h>
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
 
 /* Up to ALL images every threshold is a step of the slider; with more, about STEPS of them, whose counts are
  * exact still. Up to LABELLED images the page can count the confusion matrix at each step. */

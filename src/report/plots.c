@@ -1,12 +1,7 @@
 #include "report/page.h"
 #include "base/file.h"
 #include "base/gnuplot.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "report/report.gp.inc"
-
-#include <math.h>
-#include <stdlib.h>
 
 enum { POINTS = 2000 };
 

@@ -1,11 +1,7 @@
 #include "report/predict.h"
 
-#include "base/memory.h"
-#include "base/text.h"
 #include "report/fields.h"
 #include "select/select.h"
-
-#include <math.h>
 
 /* ---- text ---- */
 

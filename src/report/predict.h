@@ -3,9 +3,6 @@
 
 #include "select/select.h"
 
-#include <stdbool.h>
-#include <stdio.h>
-
 typedef struct ds_ranked {
     int class;          /* index into the names */
     double probability; /* NAN: the network gave none */

@@ -3,11 +3,7 @@
  * when its owner flushes it. */
 #pragma once
 
-#include "base/error.h"
 #include "select/figures.h"
-
-#include <stdbool.h>
-#include <stdio.h>
 
 /* ---- table.c, json.c ---- */
 

@@ -1,12 +1,8 @@
 /* The page of `classifier audit`: the most suspicious images with their labels and what is proposed. */
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "report/page.h"
 #include "report/report.css.inc"
 #include "report/suspects.html.inc"
-
-#include <stdlib.h>
 
 /* A name in the page: control characters are shown, and it is no HTML. */
 static void put_text(FILE *f, const char *text)

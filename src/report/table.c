@@ -1,8 +1,4 @@
 #include "report/report.h"
-#include "base/text.h"
-
-#include <math.h>
-#include <string.h>
 
 const double ds_report_coverages[DS_REPORT_COVERAGES] = {1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7};
 const double ds_report_risks[DS_REPORT_RISKS] = {0.005, 0.01, 0.02, 0.05};

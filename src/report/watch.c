@@ -1,13 +1,9 @@
 #include "report/watch.h"
-#include "base/memory.h"
 #include "base/safetensors.h"
-#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <math.h>
-#include <string.h>
 #include <sys/file.h>
 
 const char *const ds_watch_columns[DS_WATCH_COLUMNS] = {"confidence", "novelty"};

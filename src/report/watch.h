@@ -4,8 +4,6 @@
 #include "base/error.h"
 #include "select/watch.h"
 
-#include <stdio.h>
-
 /* Columns of a CSV that are watched without labels. */
 enum { DS_WATCH_CONFIDENCE, DS_WATCH_NOVELTY, DS_WATCH_COLUMNS };
 extern const char *const ds_watch_columns[DS_WATCH_COLUMNS];

@@ -1,10 +1,4 @@
 #include "select/answers.h"
-#include "base/memory.h"
-#include "base/text.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 void ds_answers_clear(ds_answers *a)
 {

@@ -2,12 +2,7 @@
  * from a CSV, read by figures, calibration, comparison and everything that is written. */
 #pragma once
 
-#include "base/error.h"
 #include "select/select.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /* Zero-initialise; owns all that it points to; release with ds_answers_clear. */
 typedef struct ds_answers {

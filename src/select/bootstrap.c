@@ -1,10 +1,5 @@
-#include "base/memory.h"
 #include "base/rng.h"
 #include "select/figures.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { AURC, EAURC, AUGRC, AUROC, ACCURACY, RISK, FIGURES };
 

@@ -1,7 +1,6 @@
 #include "select/select.h"
 
 #include <float.h>
-#include <math.h>
 
 static const long double two_pi = 6.28318530717958647692528676655900577L;
 

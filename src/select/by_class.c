@@ -1,8 +1,4 @@
-#include "base/memory.h"
 #include "select/answers.h"
-
-#include <math.h>
-#include <stdlib.h>
 
 int ds_promise_by_class(const ds_answers *a, double delta, ds_class_promise *promises, double *thresholds)
 {

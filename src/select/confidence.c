@@ -1,7 +1,5 @@
 #include "select/select.h"
 
-#include <math.h>
-
 #define WORD(number, word, probability, help) word,
 #define HELP(number, word, probability, help) help,
 #define PROBABILITY(number, word, probability, help) probability,

@@ -1,9 +1,6 @@
-#include "base/memory.h"
 #include "select/select.h"
 
 #include <float.h>
-#include <math.h>
-#include <stdlib.h>
 
 typedef struct place {
     double confidence;

@@ -1,9 +1,4 @@
 #include "select/figures.h"
-#include "base/memory.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- counts and rates ---- */
 

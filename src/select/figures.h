@@ -4,10 +4,6 @@
 #include "select/answers.h"
 #include "select/select.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 /* Confidence level of all intervals. */
 #define DS_LEVEL 0.95
 /* More classes than this have no figures of their own (ImageNet's 1,000 do). */

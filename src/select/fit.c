@@ -1,9 +1,5 @@
-#include "base/memory.h"
 #include "base/rng.h"
 #include "select/answers.h"
-
-#include <math.h>
-#include <stdlib.h>
 
 size_t ds_answers_halve(ds_answers *a, int seed)
 {

@@ -1,8 +1,5 @@
 #include "select/select.h"
 
-#include <math.h>
-#include <stdint.h>
-
 /* Why delta is kept. Cuts are tried from the surest on, each at the sum of the levels that came in since
  * the last failure (the fallback procedure, Wiens & Dmitrienko 2005). So the first cut that is too risky,
  * and each one that is tried after a too risky one has failed, has its own part of delta: with probability

@@ -1,8 +1,4 @@
-#include "base/memory.h"
 #include "select/answers.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 typedef struct row {
     const char *path;

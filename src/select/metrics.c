@@ -1,7 +1,5 @@
 #include "select/select.h"
 
-#include <math.h>
-
 /* Sums over the curve, group by group. */
 typedef struct walk {
     size_t k, errors;  /* so far */

@@ -1,12 +1,7 @@
 #include "select/novelty.h"
-#include "base/memory.h"
 #include "base/safetensors.h"
-#include "base/text.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 const char *const ds_novelty_names[DS_NOVELTIES + 1] = {"joint", "mahalanobis", "relative",
 #define NAME(number, word, probability, help) word,

@@ -2,12 +2,7 @@
  * images, and how rare that is among calibration images. */
 #pragma once
 
-#include "base/error.h"
 #include "select/select.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /* Where in a network features come from, first layer first. Those of an image are `row` numbers, one depth
  * after the other: of each channel, mean plus standard deviation over its places. */

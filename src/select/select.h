@@ -5,10 +5,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 /* ---- softmax.c ---- */
 
 /* Do the n logits have a softmax? Not with a NaN, a +infinity, or nothing but -infinity (or n = 0): then

@@ -1,7 +1,5 @@
 #include "select/select.h"
 
-#include <math.h>
-
 int ds_argmax(const float *z, int n)
 {
     int best = 0;

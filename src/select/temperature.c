@@ -1,7 +1,5 @@
 #include "select/answers.h"
 
-#include <math.h>
-
 /* The NLL is convex in b = 1/T: its first derivative is the mean of E[z] - z_label, its second the mean of
  * Var[z], both under softmax(b z). */
 typedef struct slope {

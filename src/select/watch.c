@@ -3,8 +3,6 @@
 #include "base/rng.h"
 
 #include <float.h>
-#include <math.h>
-#include <stdlib.h>
 
 static const double most = 1e300; /* of S, which is not to overflow after its alarm */
 
