@@ -26,7 +26,7 @@ static int uniform_size(ds_rng *r, double low, double high)
 
 ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r)
 {
-    ds_draw d = {.scale = 1};
+    ds_draw d = {.scale = 1, .center = a->center, .cut = a->cutout};
     d.aspect = uniform_factor(r, a->aspect);
     int size = uniform_size(r, a->min_size, a->max_size);
     int side = (float)ih < (float)iw * d.aspect ? ih : (int)((float)iw * d.aspect);
@@ -50,23 +50,20 @@ ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r)
 /* The square may reach over the border, so that every pixel is hidden equally often. */
 static void cut(float *plane, const ds_augment *a, const ds_draw *d)
 {
-    const int w = a->w, h = a->h, left = d->cut_x - a->cutout / 2, top = d->cut_y - a->cutout / 2;
+    const int w = a->w, h = a->h, left = d->cut_x - d->cut / 2, top = d->cut_y - d->cut / 2;
     double sum = 0;
     for (int i = 0; i < w * h; i++)
         sum += plane[i];
-    for (int y = top < 0 ? 0 : top; y < h && y < top + a->cutout; y++)
-        for (int x = left < 0 ? 0 : left; x < w && x < left + a->cutout; x++)
+    for (int y = top < 0 ? 0 : top; y < h && y < top + d->cut; y++)
+        for (int x = left < 0 ? 0 : left; x < w && x < left + d->cut; x++)
             plane[(size_t)y * (size_t)w + (size_t)x] = (float)(sum / (w * h));
 }
 
 void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out)
 {
-    if (a->center)
-        ds_prepare_center(im, a->w, a->h, draw->flip, out);
-    else
-        ds_crop_random(im, a->w, a->h, draw, out);
+    ds_crop(im, a->w, a->h, draw, out);
     ds_distort(out, im->c, (size_t)a->w * (size_t)a->h, draw);
-    for (int k = 0; a->cutout && k < im->c; k++)
+    for (int k = 0; draw->cut && k < im->c; k++)
         cut(out + (size_t)k * (size_t)a->w * (size_t)a->h, a, draw);
 }
 

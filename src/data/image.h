@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/pixel.h"
 #include "base/rng.h"
 
 /* w x h x c bytes, interleaved rows, c = 1 or 3. */
@@ -78,25 +79,14 @@ void ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed
 
 /* ---- augmentation in two steps, numbers and pixels: a test gives the host the same numbers ---- */
 
-typedef struct ds_draw {
-    float radians;
-    float scale;  /* network pixels an image pixel */
-    float dx, dy; /* shift of the centre, network pixels */
-    float aspect; /* x stretch */
-    bool flip;
-    float hue;                  /* added, in turns */
-    float saturation, exposure; /* factors */
-    int cut_x, cut_y;           /* the pixel in the middle of the square that is hidden */
-} ds_draw;
-
 /* The numbers for an image of iw x ih pixels. */
 ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r);
 /* Crop, rotate, mirror, distort and cut out. out: c x h x w floats. */
 void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *draw, float *out);
 
-/* crop.c: c x h x w floats in [0, 1], scaled, shifted, rotated by bilinear interpolation and mirrored; zero
- * outside the image. */
-void ds_crop_random(const ds_image *im, int w, int h, const ds_draw *draw, float *out);
+/* crop.c: c x h x w floats in [0, 1], the central square, or scaled, shifted, rotated by bilinear
+ * interpolation, zero outside the image; mirrored. */
+void ds_crop(const ds_image *im, int w, int h, const ds_draw *draw, float *out);
 /* colour.c: c planes of n pixels in place; hue and saturation for c = 3 only. */
 void ds_distort(float *out, int c, size_t n, const ds_draw *draw);
 
