@@ -1,6 +1,7 @@
 # darknet-sat. Targets: all (default), demo, data, test, bench (BENCH="options"), check-long, check, lint, race, docs, install, clean, and
 # fuzz: FUZZ="image checkpoint" (targets of tests/fuzz/targets.c; all), TIME=3600 (seconds for each), SANITIZE=memory.
 # DEV=1 turns warnings into errors; SANITIZE=address,undefined or thread builds with sanitizers; ONEDNN=0 leaves the oneDNN backend out.
+# MPI=0 leaves libdarknet-sat-mpi.so out, which the program opens where mpirun has started several of it.
 
 CC = gcc
 CFLAGS = -O3 -g
@@ -12,6 +13,7 @@ FUZZ_CC = clang
 FUZZ = $(sort $(notdir $(wildcard tests/fuzz/corpus/*)))
 TIME = 60
 ONEDNN = 1
+MPI = 1
 ONNX_PROTO = /usr/include/onnx/onnx.proto
 DARKNET_INCLUDE = /usr/lib/darknet/include
 
@@ -33,9 +35,10 @@ EXPORTS = -Wl,--dynamic-list=src/host/exports.list
 
 MAIN_ONLY = src/cli/main.c
 PRELOAD_ONLY = src/host/preload.c
-SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY),$(wildcard src/*/*.c)) $(wildcard plugins/*.c) \
+MPI_ONLY = src/ranks/mpi.c
+SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY) $(MPI_ONLY),$(wildcard src/*/*.c)) $(wildcard plugins/*.c) \
           $(wildcard plugins/cuda/*.c) $(if $(WITH_ONEDNN),$(wildcard plugins/onednn/*.c))
-PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/features.c src/host/open.c src/host/params.c src/host/parse.c \
+PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/features.c src/host/open.c src/host/params.c src/host/parse.c src/host/whole.c \
                   src/select/confidence.c src/select/novelty.c src/select/softmax.c $(wildcard src/base/*.c src/cfg/*.c plugins/*.c)
 TESTS = $(filter-out $(if $(WITH_ONEDNN),,test_kernels test_isa test_onednn%),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
 CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh))) tests/style.sh
@@ -48,7 +51,9 @@ PROGRAM = $(OWN)darknet
 PRELOAD = $(OWN)libdarknet-sat.so
 LIBRARY = $(OWN)libdarknet_sat.so.$(SOVERSION)
 
-all: $(PROGRAM) $(PRELOAD) $(LIBRARY)
+RANKS = $(if $(filter-out 0,$(MPI)),$(OWN)libdarknet-sat-mpi.so)
+
+all: $(PROGRAM) $(PRELOAD) $(LIBRARY) $(RANKS)
 
 # ./darknet is one file, with or without oneDNN: this one changes when the other was linked last
 VARIANT = build/variant
@@ -62,6 +67,10 @@ $(PROGRAM): $(call object,$(MAIN_ONLY) $(SOURCES)) $(ONNX_OBJECT) src/host/expor
 $(PRELOAD): $(call object,$(PRELOAD_SOURCES)) src/host/preload.map
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared $(if $(SANITIZE),,-Wl$(comma)-z$(comma)defs) -Wl,--version-script=src/host/preload.map \
 	      -o $@ $(filter %.o,$^) -ljansson -lz -lm -ldl
+
+$(OWN)libdarknet-sat-mpi.so: $(call object,$(MPI_ONLY))
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -o $@ $^ $$(pkg-config --libs ompi-c)
+$(call object,$(MPI_ONLY)): ALL_CFLAGS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c 2>/dev/null))
 
 # for other programs: of all that the program has, what src/api needs
 $(LIBRARY): $(BUILD)/src/api/api.o $(BUILD)/libds.a src/api/exports.map
@@ -218,6 +227,7 @@ install: all
 	$(PUT) $(LIBRARY) $(DESTDIR)$(LIBDIR)/$(notdir $(LIBRARY))
 	ln -sf $(notdir $(LIBRARY)) $(DESTDIR)$(LIBDIR)/libdarknet_sat.so
 	$(PUT) $(PRELOAD) $(DESTDIR)$(LIBDIR)/darknet-sat/libdarknet-sat.so
+	$(if $(RANKS),$(PUT) $(RANKS) $(DESTDIR)$(LIBDIR)/darknet-sat/libdarknet-sat-mpi.so)
 	$(PUT) src/api/darknet-sat.h $(DESTDIR)$(PREFIX)/include/darknet-sat.h
 	for f in $(PLUGIN_HEADERS); do $(PUT) $$f $(DESTDIR)$(PREFIX)/include/darknet-sat/$${f#src/} || exit 1; done
 	for f in cfg/*.cfg cfg/*.md; do $(PUT) $$f $(DESTDIR)$(SHARE)/darknet-sat/$$f || exit 1; done
@@ -235,4 +245,4 @@ install: all
 .PHONY: FORCE all demo data unit test fuzz fuzzer bench experiments check-long check lint race docs install clean
 
 clean:
-	rm -rf build build-* darknet libdarknet-sat.so libdarknet_sat.so*
+	rm -rf build build-* darknet libdarknet-sat.so libdarknet-sat-mpi.so libdarknet_sat.so*

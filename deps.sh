@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the Debian packages that are missing; quiet when none is. --dev adds what developing needs.
 set -eu
-packages="gcc libc6-dev make darknet libstb-dev libcmocka-dev libjansson-dev libdnnl-dev libarchive-dev libseccomp-dev libwebp-dev libmicrohttpd-dev libonnx-dev protobuf-c-compiler libprotobuf-c-dev zlib1g-dev dataset-fashion-mnist python3 libjs-chart.js gnuplot-nox python3-numpy pkg-config mandoc"
+packages="gcc libc6-dev make darknet libstb-dev libcmocka-dev libjansson-dev libdnnl-dev libarchive-dev libseccomp-dev libwebp-dev libmicrohttpd-dev libonnx-dev protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libopenmpi-dev openmpi-bin dataset-fashion-mnist python3 libjs-chart.js gnuplot-nox python3-numpy pkg-config mandoc"
 [ "${1:-}" = --dev ] && packages="$packages clang clang-format cppcheck libclang-rt-dev libomp-dev llvm chromium chromium-driver python3-onnx python3-opencv python3-torch python3-scipy python3-sklearn debhelper dh-python lintian"
 missing=
 for p in $packages; do

@@ -59,6 +59,7 @@ typedef struct ds_graph {
     int device; /* N of `-backend NAME:N` */
     bool train; /* training passes will come, besides inference */
     ds_precision precision;
+    int part;  /* of a larger batch, shares of which others compute: this is the part-th; 0 */
     int first; /* first layer that trains: outputs of layers before it need no gradient */
     uint64_t seed;
     /* The host's activations, in place, where `slope` does not do: x = f(x); delta *= f'(y), y = f(x). */

@@ -9,17 +9,18 @@ src/base:
 src/select: src/base
 src/data: src/base
 src/import: src/base src/data
+src/ranks: src/base
 src/report: src/base src/select
 plugins: src/base src/select
 plugins/onednn: src/base plugins
 plugins/cuda: src/base plugins
 src/cfg: src/base src/select plugins
-src/host: src/base src/select src/cfg plugins
+src/host: src/base src/select src/cfg src/ranks plugins
 src/export: src/base src/select src/cfg src/host plugins
-src/train: src/base src/select src/data src/cfg src/host plugins
+src/train: src/base src/select src/data src/cfg src/ranks src/host plugins
 src/api: src/base src/select src/data src/cfg src/host src/train plugins
 src/serve: src/base src/select src/data src/report src/api
-src/cli: src/base src/select src/data src/import src/report src/cfg src/host src/export src/train src/api src/serve plugins
+src/cli: src/base src/select src/data src/import src/report src/cfg src/ranks src/host src/export src/train src/api src/serve plugins
 "
 
 files=$(find src plugins -name '*.[ch]' | sort)
@@ -72,6 +73,7 @@ archive_entry.h src/import/archive.c
 seccomp.h src/data/sandbox.c
 webp/decode.h src/data/webp.c
 onnx.pb-c.h src/export/onnx.c
+mpi.h src/ranks/mpi.c
 LIST
 
 # Functions begin and end with a brace in the first column.

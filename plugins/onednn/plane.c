@@ -97,7 +97,8 @@ static void drop(const ds_plan *p, const ds_step *s, size_t i, const void *x, vo
         t->k->move(x, t->extent, false, y, t->extent.next);
         return;
     }
-    ds_rng r = ds_rng_make(p->graph->seed, p->pass->step, ((uint64_t)s->layer << 32) + i);
+    const uint64_t plane = (uint64_t)p->graph->part * t->planes + i;
+    ds_rng r = ds_rng_make(p->graph->seed, p->pass->step, ((uint64_t)s->layer << 32) + plane);
     for (size_t q = 0; q < t->extent.places * p->block; q++)
         keep[q] = ds_rng_uniform(&r) >= s->node->probability;
     t->k->mask(x, keep, t->extent, dropout_scale(s), false, y);

@@ -23,6 +23,8 @@ typedef struct ds_writer {
  * foresee, never behind a link, with the rights of the file of before; one that a killed program left for
  * the same file is removed. On failure nothing is left behind and `w` is zeroed. */
 int ds_writer_open(ds_writer *w, const char *path, ds_error *e);
+/* From now on writers write nowhere, for the whole process. */
+void ds_writer_mute(void);
 /* 0, or the errno that writing has failed with, now or before: one that was lost is asked for by another
  * byte. */
 int ds_flush(FILE *f);

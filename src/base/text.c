@@ -156,6 +156,13 @@ void ds_put_word(FILE *f, const char *word)
     fputc('\'', f);
 }
 
+uint64_t ds_hash(uint64_t h, const void *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3;
+    return h;
+}
+
 char *ds_strdup(const char *s)
 {
     return s ? ds_strndup(s, strlen(s)) : NULL;

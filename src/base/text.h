@@ -42,6 +42,10 @@ void ds_put_line(FILE *f, const char *what, const char *text);
 /* A word that a shell takes back as it is, in quotes where it needs them. */
 void ds_put_word(FILE *f, const char *word);
 
+/* FNV-1a of bytes; h: DS_HASH, or that of bytes before them. */
+#define DS_HASH 0xcbf29ce484222325u
+uint64_t ds_hash(uint64_t h, const void *bytes, size_t n);
+
 /* Copies in fresh memory; NULL of NULL. */
 char *ds_strdup(const char *s);
 char *ds_strndup(const char *s, size_t n);

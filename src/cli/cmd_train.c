@@ -3,6 +3,7 @@
 #include "cli/interrupt.h"
 #include "cli/flags.h"
 #include "cli/progress.h"
+#include "cli/together.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -77,8 +78,12 @@ static char *command_of(int argc, char **argv, bool again)
 static int run(flags *f, const char **operands, const char *command, const char *again, ds_error *e)
 {
     ds_progress_view view = {0};
-    const ds_train_events events = ds_progress_events(&view);
+    ds_ranks *ranks = ds_together();
+    const bool first = !ranks || ranks->rank == 0;
+    const ds_train_events events = first ? ds_progress_events(&view) : (ds_train_events){0};
     ds_train_setup *s = &f->setup;
+    f->run.threads = ds_together_threads(f->run.threads);
+    s->ranks = ranks;
     s->data = operands[0];
     s->cfg = operands[1];
     s->weights = operands[2];
@@ -90,10 +95,11 @@ static int run(flags *f, const char **operands, const char *command, const char 
     s->again = again;
     s->program = "darknet-sat " DS_VERSION;
     s->interrupted = &ds_interrupted;
-    s->notes = &view.notes;
+    s->notes = first ? &view.notes : NULL;
     ds_catch_interrupts(true);
     int rc = ds_train(s, &events, e);
-    ds_progress_end(&view);
+    if (first)
+        ds_progress_end(&view);
     return ds_code_of_signal(rc, e);
 }
 
@@ -102,8 +108,9 @@ int ds_cmd_train(int argc, char **argv, ds_error *e)
     static const char *const words[] = {"DATA", "CFG"};
     flags f = {0};
     DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_train_options, .state = &f};
-    DS_TRY(ds_words_read(&w, argc, argv, 3, e));
-    DS_TRY(ds_check_operands(words, 2, w.n, e));
+    int rc = ds_words_read(&w, argc, argv, 3, e);
+    rc = rc ? rc : ds_check_operands(words, 2, w.n, e);
+    DS_TRY(ds_ranks_agree(ds_together(), rc, NULL, e));
     DS_FREED char *command = command_of(argc, argv, false), *again = command_of(argc, argv, true);
     return run(&f, w.operands, command, again, e);
 }

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/help.txt.inc"
 #include "cli/place.h"
+#include "cli/together.h"
 #include "data/data.h"
 #include "plugins/registry.h"
 
@@ -231,14 +232,22 @@ static int run_group(const command *group, int argc, char **argv, ds_error *e)
 
 /* ---- running ---- */
 
+/* Do several ranks share its work? */
+static bool is_shared(const command *c)
+{
+    return c->run == ds_cmd_train;
+}
+
 static int run_command(const command *c, int argc, char **argv, ds_error *e)
 {
     if (!c->run)
         return run_group(c, argc, argv, e);
-    if (!asks_help(argc, argv))
-        return c->run(argc + c->keep, argv - c->keep, e);
-    print_command(c, stdout);
-    return DS_OK;
+    if (asks_help(argc, argv)) {
+        print_command(c, stdout);
+        return DS_OK;
+    }
+    DS_TRY(ds_together_begin(c->words, is_shared(c), e));
+    return c->run(argc + c->keep, argv - c->keep, e);
 }
 
 /* Layers that were built elsewhere: NAME.so has ds_layer_NAME. A file without a slash is here, not where
@@ -311,6 +320,16 @@ static void let_threads_sleep(char **argv)
         execv("/proc/self/exe", argv);
 }
 
+static void tell(ds_problems *all, int rc, const ds_error *e)
+{
+    const ds_ranks *r = ds_together();
+    if (r && r->rank)
+        fprintf(stderr, "rank %d on %s: ", r->rank, r->host);
+    ds_problems_print(all, stderr);
+    if (rc && rc != DS_EPIPE && !e->kept)
+        ds_error_print(e, stderr);
+}
+
 int main(int argc, char **argv)
 {
     ds_problems all = {0};
@@ -326,10 +345,10 @@ int main(int argc, char **argv)
     int rc = run(argc, argv, &e);
     if (!rc)
         rc = ds_flush_output(&e);
-    ds_problems_print(&all, stderr);
-    if (rc && rc != DS_EPIPE && !e.kept)
-        ds_error_print(&e, stderr);
+    if (ds_together_tells(rc))
+        tell(&all, rc, &e);
     ds_problems_clear(&all);
+    ds_together_end(rc);
     if (argc == 1) {
         fputc('\n', stderr);
         print_usage(stderr);

@@ -1,6 +1,7 @@
 #include "cli/progress.h"
 #include "base/clock.h"
 #include "cli/print.h"
+#include "cli/together.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -77,6 +78,8 @@ static void on_ready(void *arg, const ds_net *net, const ds_train_plan *plan)
         ds_put_line(stderr, "valid=", plan->valid);
     fprintf(stderr, "%d training images, %d for validation; batches of %d, %ld of them, %d epochs",
             plan->images, plan->valid_images, plan->batch, plan->max_batches, plan->epochs);
+    if (plan->ranks > 1)
+        fprintf(stderr, "; ranks %d", plan->ranks);
     if (plan->seen)
         fprintf(stderr, "; going on after %llu images", (unsigned long long)plan->seen);
     fputc('\n', stderr);
@@ -145,7 +148,8 @@ static void on_done(void *arg, const char *weights, const char *best, const ds_r
 
 ds_train_events ds_progress_events(ds_progress_view *v)
 {
-    v->terminal = isatty(STDOUT_FILENO);
+    v->terminal =
+        !ds_together() && isatty(STDOUT_FILENO); /* mpirun gives a terminal to whatever it writes to */
     v->log = v->terminal ? stdout : stderr;
     return (ds_train_events){v, on_ready, on_step, on_epoch, on_profile, on_done};
 }

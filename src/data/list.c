@@ -81,14 +81,6 @@ static int find_label(const ds_datafile *d, const char *path, const char *text, 
 }
 
 /* FNV-1a (Fowler, Noll, Vo). */
-static uint64_t key_of(const char *path)
-{
-    uint64_t h = 0xcbf29ce484222325;
-    for (; *path; path++)
-        h = (h ^ (unsigned char)*path) * 0x100000001b3;
-    return h;
-}
-
 /* A label in the path is looked for in what the list says, not in the folder that it stands in; only the
  * parent folder of a bare file name has to come from there. */
 static int add_image(const ds_datafile *d, bool labelled, ds_images *images, ds_near *near, char *line,
@@ -105,7 +97,7 @@ static int add_image(const ds_datafile *d, bool labelled, ds_images *images, ds_
         rc = ds_label_of(d, d->labels_from == DS_DIRECTORY ? path : line, &label, e);
     int n = images->n, keys = n, lines = n;
     DS_PUSH(images->labels, n, label);
-    DS_PUSH(images->keys, keys, key_of(line));
+    DS_PUSH(images->keys, keys, ds_hash(DS_HASH, line, strlen(line)));
     DS_PUSH(images->lines, lines, number);
     DS_PUSH(images->paths, images->n, path);
     return rc;

@@ -20,7 +20,8 @@ struct ds_loader {
     ds_loader_setup setup;
     ds_ring *ring;
     uint64_t put;    /* position in the stream */
-    uint32_t *order; /* images of the epoch that it is in */
+    uint32_t *order; /* images of `epoch` */
+    uint64_t epoch;
     /* setup.balanced: the images, class by class; those of class k of n_classes, which have some, begin at
      * starts[k] */
     uint32_t *members, *starts, n_classes;
@@ -126,11 +127,23 @@ static void shuffle(ds_loader *l, uint64_t epoch)
     ds_rng_shuffle(&r, l->order, n);
 }
 
+/* Past the images of other parts. */
+static void skip(ds_loader *l)
+{
+    const ds_loader_setup *s = &l->setup;
+    const uint64_t piece = (uint64_t)s->piece, all = piece * (uint64_t)s->parts;
+    const uint64_t at = s->parts > 1 ? (l->put - s->start) % all : 0, first = piece * (uint64_t)s->part;
+    if (s->parts > 1 && (at < first || at >= first + piece))
+        l->put += at < first ? first - at : all - at + first;
+}
+
 static void put_image(ds_loader *l, size_t place)
 {
+    skip(l);
     uint64_t n = (uint64_t)l->setup.images->n, epoch = l->put / n, i = l->put % n;
-    if (i == 0 || l->put == l->setup.start)
+    if (epoch != l->epoch)
         shuffle(l, epoch);
+    l->epoch = epoch;
     l->ids[place] = l->order[i];
     l->labels[place] = l->setup.images->labels[l->ids[place]];
     l->jobs[place] = (job){.draw = l->n_classes ? l->put : epoch};
@@ -208,6 +221,7 @@ int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e)
     ds_loader *l = DS_ZALLOC(l, 1);
     l->setup = *s;
     l->put = s->start;
+    l->epoch = UINT64_MAX;
     l->floats = (size_t)s->w * (size_t)s->h * (size_t)s->c;
     DS_ALLOC(l->order, images);
     if (s->balanced)

@@ -11,10 +11,13 @@ typedef struct ds_loader ds_loader; /* opaque */
 int ds_loader_threads(int asked);
 
 typedef struct ds_loader_setup {
-    const ds_images *images;   /* must outlive the loader */
-    int w, h, c;               /* >= 1; c 1 or 3 */
-    bool as_stored;            /* images are not turned upright (image.h) */
-    int batch;                 /* images a sub-batch */
+    const ds_images *images; /* must outlive the loader */
+    int w, h, c;             /* >= 1; c 1 or 3 */
+    bool as_stored;          /* images are not turned upright (image.h) */
+    int batch;               /* images at a time */
+    /* The stream is shared: of each parts x piece images in a row, the part-th `piece` is this one's. parts 0
+     * or 1: all are. */
+    int part, parts, piece;
     int threads;               /* >= 1 */
     size_t cache_bytes;        /* decoded images kept in memory */
     const ds_augment *augment; /* to w x h; must outlive the loader */

@@ -91,8 +91,12 @@ static void shim_forward(layer l, network net)
                     .gradient = train ? l.delta : NULL,
                     .loss = train ? c->loss : NULL};
     int rc = give_features(a, &net, &pass, &e);
+    if (train && c->whole)
+        ds_whole_gather(c->whole, &pass);
     if (!rc)
         rc = ds_instance_forward(&a->it, &pass, &e);
+    if (train && c->whole)
+        ds_whole_keep(c->whole, l.output, l.delta);
     ds_context_record(c, rc, &e);
     for (size_t i = 0; train && !rc && i < (size_t)l.batch * l.inputs; i++)
         l.delta[i] = -l.delta[i]; /* the host's sign */

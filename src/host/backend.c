@@ -159,6 +159,7 @@ static void describe(ds_net *n, const ds_net_setup *setup)
                           .precision = n->graph.precision,
                           .device = n->graph.device,
                           .train = setup->train,
+                          .part = n->ranks ? n->ranks->rank : 0,
                           .first = n->first,
                           .seed = setup->seed,
                           .activate = activate,
@@ -206,6 +207,9 @@ int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
     describe(n, setup);
     if (!n->backend)
         return DS_OK;
+    if (setup->ranks && n->backend->update)
+        return ds_fail(e, DS_EUSAGE, "backend %s with several ranks, expected onednn or host",
+                       n->backend->name);
     DS_FREED bool *owned = DS_ZALLOC(owned, n->net->n);
     int rc = n->backend->create(&n->graph, owned, &n->whole, e);
     for (int i = 0; i < n->net->n; i++)

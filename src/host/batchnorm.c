@@ -110,6 +110,10 @@ static void pool(const double *s, double k, double m, float *mean, float *varian
 void ds_net_statistics_finish(ds_net *n)
 {
     const double *s = n->statistics;
+    if (n->ranks) {
+        n->ranks->pass->sum(n->statistics, 3 * all_channels(n));
+        n->statistics_calls *= (size_t)n->ranks->size;
+    }
     for (int i = 0; n->statistics_calls && i < n->net->n; i++) {
         layer *l = &n->net->layers[i];
         double m = (double)l->batch * l->out_w * l->out_h;

@@ -5,6 +5,7 @@
 #include "cfg/cfg.h"
 #include "plugins/backend.h"
 #include "plugins/registry.h"
+#include "ranks/ranks.h"
 
 #ifdef DS_WITH_ONEDNN
 #define DS_DEFAULT_BACKEND "onednn"
@@ -28,8 +29,9 @@ typedef struct ds_net_setup {
     const char *backend;
     /* "f32"; "tf32"; "bf16"; "auto": bf16 where that is faster, else f32; NULL: the cfg's precision= */
     const char *precision;
-    bool verbose;    /* notes about layers that the backend leaves to the host */
-    ds_notes *notes; /* may be NULL */
+    const ds_ranks *ranks; /* of a training by several, whose batches are shares; NULL: one */
+    bool verbose;          /* notes about layers that the backend leaves to the host */
+    ds_notes *notes;       /* may be NULL */
 } ds_net_setup;
 
 /* The cfg must outlive the network. The thread's denormals are zero from here on, and its OpenMP has
@@ -95,11 +97,24 @@ const float *ds_net_features(const ds_net *net, const ds_depths **depths);
 void ds_net_set_warming(ds_net *net, bool warming);
 /* Are their images mixtures? See ds_pass, whose names these are; NULL: they are not, as at first. */
 void ds_net_set_mixture(ds_net *net, const int *others, const float *shares);
-/* Forward and backward of one sub-batch; adds to ds_param.gradient, which the caller scales or clears between
- * steps. loss: batch losses; labels, ids: batch. Mixtures without ids are a second pass of a step, whose
- * dropout is that of the pass before. DS_ENUMERIC when a loss is not a number. */
+/* Forward and backward of one sub-batch; adds to ds_param.gradient, which the caller scales or clears
+ * between steps. loss: losses of the batch, of all ranks; labels, ids: batch. Mixtures without ids are a
+ * second pass of a step, whose dropout is that of the pass before. DS_ENUMERIC when a loss is not a number.
+ * */
 int ds_net_train(ds_net *net, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
                  double *loss, ds_error *e);
+/* The images of the last ds_net_train, those of all ranks: numbers an image, labels and ids as given there.
+ * */
+typedef struct ds_trained_images {
+    int images;
+    const float *logits; /* images x info.logits */
+    const int *labels;
+    const uint32_t *ids;
+} ds_trained_images;
+ds_trained_images ds_net_trained(const ds_net *net);
+/* Be told, with `arg`, of each layer of which ds_net_train has the gradients, in falling order; NULL: not.
+ * */
+void ds_net_set_after(ds_net *net, void (*after)(void *arg, int layer), void *arg);
 /* Images that went through training before, 0 in a new network: dropout depends on (seed, pass, layer). */
 void ds_net_set_seen(ds_net *net, uint64_t seen);
 /* The target's memory of the training images (see plugin.h). */

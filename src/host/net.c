@@ -54,21 +54,26 @@ static int check_values(const ds_net *n, ds_error *e)
 
 static int equip(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
+    const size_t ranks = setup->ranks ? (size_t)setup->ranks->size : 1;
     ds_setup base = {.samples = setup->train ? setup->samples : 0,
                      .epochs = setup->train ? setup->epochs : 0,
                      .counts = setup->train ? setup->counts : NULL,
                      .notes = setup->notes,
                      .precision = setup->train ? NULL : ds_precision_names[n->graph.precision]};
     DS_ZALLOC(n->slots, n->net->n);
-    DS_ZALLOC(n->loss, n->net->batch);
+    DS_ZALLOC(n->loss, (size_t)n->net->batch * ranks);
     DS_ZALLOC(n->novelty, n->net->batch);
     n->context.novelty = n->novelty;
     ds_depths_of(n->cfg, n->net, &n->depths);
     base.depths = setup->train || setup->features ? NULL : &n->depths;
     DS_TRY(ds_attach(n->cfg, n->net, &base, &n->context, e));
     fill_info(n);
-    if (n->info.cost >= 0)
-        ds_instance_reserve(&ds_attached_of(&n->net->layers[n->info.cost])->it, n->net->batch);
+    if (n->info.cost >= 0) {
+        ds_instance *it = &ds_attached_of(&n->net->layers[n->info.cost])->it;
+        ds_instance_reserve(it, n->net->batch);
+        if (setup->ranks)
+            n->context.whole = ds_whole_new(setup->ranks, n->net->batch, it->setup.inputs, it->setup.outputs);
+    }
     if (setup->train)
         DS_TRY(check_values(n, e));
     ds_params_list(n);
@@ -106,6 +111,7 @@ static void clear(ds_net *n)
     free(n->scratch);
     free(n->taken);
     free(n->loss);
+    ds_whole_free(n->context.whole);
     free(n->features);
     free(n->novelty);
 }
@@ -162,6 +168,7 @@ int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_er
     n->cfg = cfg;
     n->seed = setup->seed;
     n->samples = setup->samples;
+    n->ranks = setup->ranks;
     n->dropout_active = true;
     n->context.epochs = setup->epochs;
     omp_set_num_threads(setup->threads > 0 ? setup->threads : omp_get_num_procs());
@@ -300,10 +307,20 @@ const float *ds_net_logits(const ds_net *n)
     return logits_of(n);
 }
 
+ds_trained_images ds_net_trained(const ds_net *n)
+{
+    ds_trained_images t = {n->info.batch, logits_of(n), n->context.labels, n->context.ids};
+    if (n->context.whole)
+        t = ds_whole_images(n->context.whole);
+    if (ds_attached_of(&n->net->layers[n->info.cost])->it.logits)
+        t.logits = logits_of(n);
+    return t;
+}
+
 static int check_losses(ds_net *n, double *loss, ds_error *e)
 {
     bool finite = true;
-    for (int b = 0; b < n->info.batch; b++) {
+    for (int b = 0, images = ds_net_trained(n).images; b < images; b++) {
         if (loss)
             loss[b] = n->loss[b];
         finite &= isfinite(n->loss[b]);
@@ -340,7 +357,7 @@ int ds_net_train(ds_net *n, const float *pixels, const int *labels, const uint32
 
 void ds_net_set_seen(ds_net *n, uint64_t seen)
 {
-    n->step = seen / (uint64_t)n->info.batch;
+    n->step = seen / (uint64_t)ds_net_trained(n).images;
 }
 
 ds_history ds_net_history(const ds_net *n)

@@ -66,6 +66,18 @@ int ds_host_parse(const ds_host *host, const char *text, ds_guard *guard, networ
 network *ds_host_build(const ds_cfg *cfg, int batch, int *hosts);
 void ds_host_unbuild(network *net);
 
+/* ---- whole.c: a sub-batch of several ranks ---- */
+
+typedef struct ds_whole ds_whole; /* opaque */
+/* share: images of a rank; inputs, outputs: of the cost section. */
+ds_whole *ds_whole_new(const ds_ranks *ranks, int share, int inputs, int outputs);
+void ds_whole_free(ds_whole *w);
+/* A pass over this rank's images becomes one over those of all ranks. */
+void ds_whole_gather(ds_whole *w, ds_pass *p);
+/* This rank's rows of what that pass has given. */
+void ds_whole_keep(const ds_whole *w, float *output, float *gradient);
+ds_trained_images ds_whole_images(const ds_whole *w);
+
 /* ---- attach.c: a plugin in the place of a host layer ---- */
 
 /* What a pass needs beyond the host's structs; owned by whoever runs the pass. */
@@ -76,6 +88,7 @@ typedef struct ds_context {
     const float *shares; /* with others */
     int epoch, epochs;
     bool warming;
+    ds_whole *whole; /* of several ranks, in training; else NULL */
     double *loss;
     const float *features; /* of the pass; NULL: nobody collects them */
     double *novelty;       /* batch: gets the p-values of [reject]; NULL: not wanted */
@@ -135,8 +148,11 @@ struct ds_net {
     float *taken;   /* pixels that a layer with stride reads, and their gradients */
     bool dropout_active, begun;
     uint64_t seed, step;
-    size_t samples; /* training images */
-    double *loss;   /* batch */
+    size_t samples;                      /* training images */
+    double *loss;                        /* batch, of all ranks */
+    const ds_ranks *ranks;               /* NULL: one */
+    void (*after)(void *arg, int layer); /* see ds_net_set_after */
+    void *after_arg;
     ds_depths depths;
     float *features; /* batch x depths.row, of the last pass; NULL: not wanted */
     double *novelty; /* batch: p-values of [reject], if it has any, of the last pass */

@@ -21,7 +21,8 @@ static void dropout_forward(const ds_net *n, layer l, network net)
         memcpy(l.output, net.input, count * sizeof(float));
         return;
     }
-    ds_rng r = ds_rng_make(n->seed, n->step, (uint64_t)net.index);
+    const uint64_t rank = n->ranks ? (uint64_t)n->ranks->rank : 0;
+    ds_rng r = ds_rng_make(n->seed, n->step, (uint64_t)net.index | rank << 32);
     for (size_t k = 0; k < count; k++) {
         l.rand[k] = (float)ds_rng_uniform(&r);
         l.output[k] = l.rand[k] < l.probability ? 0 : net.input[k] * l.scale;

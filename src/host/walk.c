@@ -104,9 +104,17 @@ void ds_walk_backward(ds_net *n, const float *pixels)
             ds_backend_backward(n, i, pixels);
         else
             backward_one(n, i, net);
+        if (n->after)
+            n->after(n->after_arg, i);
         if (timed)
             n->times[i].backward += ds_now() - start;
     }
+}
+
+void ds_net_set_after(ds_net *n, void (*after)(void *arg, int layer), void *arg)
+{
+    n->after = after;
+    n->after_arg = arg;
 }
 
 /* ---- time of each layer, when somebody asks for it ---- */

@@ -131,7 +131,8 @@ static int image_arrays(const ds_job *job, ds_saved *a)
 char *ds_job_computed(const ds_job *job)
 {
     const int n = job->info->threads;
-    return ds_format("%s, %d thread%s", job->info->backend, n, n == 1 ? "" : "s");
+    DS_FREED char *ranks = job->setup.ranks ? ds_format(", %d ranks", ds_job_ranks(job)) : ds_strdup("");
+    return ds_format("%s, %d thread%s%s", job->info->backend, n, n == 1 ? "" : "s", ranks);
 }
 
 int ds_checkpoint_write(ds_job *job, ds_error *e)
@@ -140,6 +141,9 @@ int ds_checkpoint_write(ds_job *job, ds_error *e)
     ds_saved images[IMAGE_ARRAYS];
     const int n = image_arrays(job, images);
     DS_TRY(ds_job_check_finite(job, e));
+    job->saved = ds_now();
+    if (!ds_job_first(job))
+        return DS_OK;
     gather(job, &s);
     add_arrays(job, &s);
     for (int i = 0; i < n; i++)
@@ -231,7 +235,7 @@ int ds_checkpoint_open(ds_job *job, ds_error *e)
         ds_note(job->setup.notes, "warning: %s %s: going on from %s", path, none ? "is missing" : e->text,
                 old);
         rc = open_one(job, ".ckpt.1", &s, &cfg, e);
-        if (!rc) /* the next one written must not take the place of the good one */
+        if (!rc && ds_job_first(job)) /* the next one written must not take the place of the good one */
             rename(old, path);
     }
     if (rc || !job->checkpoint.header)

@@ -16,7 +16,7 @@ enum { STATISTICS_IMAGES = 2000, STATISTICS_KEY = 0x626e };
 static int add_statistics(ds_job *job, ds_loader *loader, ds_error *e)
 {
     const int images = job->train.n < STATISTICS_IMAGES ? job->train.n : STATISTICS_IMAGES;
-    const int batches = images > job->info->batch ? images / job->info->batch : 1;
+    const int batch = job->info->batch * ds_job_ranks(job), batches = images > batch ? images / batch : 1;
     ds_net_statistics_start(job->net);
     for (int i = 0; i < batches; i++) {
         ds_batch b;
@@ -138,7 +138,8 @@ static void plot(ds_job *job, bool last)
 {
     ds_error why = {0};
     const double now = ds_now();
-    if (job->unplotted || (!last && job->plotted > 0 && now - job->plotted < SECONDS_BETWEEN_PLOTS))
+    if (!ds_job_first(job) || job->unplotted ||
+        (!last && job->plotted > 0 && now - job->plotted < SECONDS_BETWEEN_PLOTS))
         return;
     DS_FREED char *path = ds_job_path(job, "_results.png");
     job->unplotted = ds_results_plot(&job->results, path, &why) != DS_OK;
@@ -227,6 +228,8 @@ static int judge(ds_job *job, ds_result *row, bool warming, bool complete, bool 
     DS_TRY(reestimate(job, e));
     DS_TRY(ds_job_check_finite(job, e));
     DS_TRY(validate(job, row, e));
+    if (job->setup.ranks) /* a processor's last bit must not part them */
+        job->setup.ranks->pass->share(row, sizeof *row);
     *best = !warming && ds_result_better(row, &job->best, job->by);
     return save(job, row, *best, complete, e);
 }

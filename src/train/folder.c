@@ -26,6 +26,8 @@ static char *link_path(const ds_job *job, const char *suffix)
 
 static int lock(ds_job *job, ds_error *e)
 {
+    if (!ds_job_first(job))
+        return DS_OK;
     job->lock = open(job->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (job->lock >= 0 && (flock(job->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK))
         return DS_OK; /* some file systems have no locks */
@@ -145,6 +147,10 @@ static int keep_weights(const ds_job *job, ds_error *e)
 int ds_folder_begin(ds_job *job, ds_error *e)
 {
     DS_FREED char *text = NULL, *whole = NULL;
+    if (!ds_job_first(job)) {
+        job->folder = job->folder ? job->folder : ds_strdup(job->data.backup);
+        return DS_OK;
+    }
     DS_TRY(ds_make_dirs(job->data.backup, e));
     if (!job->folder && job->setup.exist_ok)
         DS_TRY(ds_folder_find(job, e));
@@ -201,7 +207,7 @@ void ds_folder_link(ds_job *job, const char *suffix)
     unsigned i = 0;
     while (i < LINKED && strcmp(linked[i], suffix) != 0)
         i++;
-    if (i == LINKED || job->linked >> i & 1)
+    if (i == LINKED || job->linked >> i & 1 || !ds_job_first(job))
         return;
     job->linked |= 1u << i;
     DS_FREED char *owner =

@@ -6,6 +6,7 @@
 #include "data/loader.h"
 #include "host/host.h"
 #include "train/average.h"
+#include "train/gradients.h"
 #include "train/history.h"
 #include "train/mixup.h"
 #include "train/optimizer.h"
@@ -36,11 +37,12 @@ typedef struct ds_job {
     ds_train_plan plan;
     ds_augment augment;
     ds_optimizer *optimizer;
-    ds_average mean;      /* of the weights */
-    ds_loader *stream;    /* the training images, from `seen` on */
-    double *losses;       /* info.batch: of the sub-batch at work */
-    ds_mixtures mixtures; /* info.batch; zeroed where images are not mixed */
-    ds_records records;   /* of the training images */
+    ds_gradients *gradients; /* of several ranks; NULL: one */
+    ds_average mean;         /* of the weights */
+    ds_loader *stream;       /* the training images, from `seen` on */
+    double *losses;          /* of the sub-batch at work, of all ranks */
+    ds_mixtures mixtures;    /* info.batch; zeroed where images are not mixed */
+    ds_records records;      /* of the training images */
     /* move on with the batches */
     uint64_t seen;
     double rate;    /* of the last batch, a float */
@@ -53,6 +55,7 @@ typedef struct ds_job {
     ds_result best; /* best.epoch = 0: none yet, its figures are NAN */
     bool *lost;     /* train.n: could not be read in mid-run; n_lost of them */
     int n_lost;
+    bool stop;      /* a rank was interrupted */
     double saved;   /* when the checkpoint was written last, seconds of the monotonic clock */
     double plotted; /* the same of BASE_results.png; 0: never */
     bool unplotted; /* it cannot be drawn, which is noted */
@@ -65,7 +68,8 @@ void ds_job_close(ds_job *job);
 int ds_job_inspect(ds_job *job, const ds_train_setup *setup, ds_error *e);
 /* job->net, once the plan is made. */
 int ds_job_make_net(ds_job *job, ds_error *e);
-/* An endless stream of augmented training images from position `start` on, `batch` at a time. */
+/* An endless stream of augmented training images from position `start` on, `batch` at a time; fewer than a
+ * whole one: of several ranks this one's. */
 int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t cache_bytes,
                   ds_loader **loader, ds_error *e);
 /* A list of the .data file, NULL for one that it does not name. */
@@ -75,6 +79,10 @@ int ds_job_probe(const ds_job *job, ds_images *images, ds_error *e);
 /* DS_ENUMERIC: a parameter is no finite number. */
 int ds_job_check_finite(const ds_job *job, ds_error *e);
 int ds_job_save(ds_job *job, const char *suffix, ds_error *e);
+/* How many ranks there are; is this the one that writes? Its share of a sub-batch's images. */
+int ds_job_ranks(const ds_job *job);
+bool ds_job_first(const ds_job *job);
+int ds_job_share(const ds_job *job);
 /* Batches done. */
 long ds_job_batch(const ds_job *job);
 

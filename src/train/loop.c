@@ -20,8 +20,9 @@ static int not_a_number(const ds_job *job, ds_error *e)
         ds_job_batch(job) + 1, (double)job->seen / job->plan.images, job->rate);
 }
 
-/* Images [first, first + info.batch) of the batch; adds their losses to *loss. */
-static int sub_batch(ds_job *job, const ds_batch *b, int first, int epoch, double *loss, ds_error *e)
+/* Images [first, first + info.batch) of the batch, this rank's; adds the losses of all to *loss. */
+static int sub_batch(ds_job *job, const ds_batch *b, int first, int epoch, bool last, double *loss,
+                     ds_error *e)
 {
     const ds_mixtures *m = &job->mixtures;
     const float *pixels = b->pixels + (size_t)first * (size_t)job->info->inputs;
@@ -35,28 +36,32 @@ static int sub_batch(ds_job *job, const ds_batch *b, int first, int epoch, doubl
         rc = ds_net_train(job->net, m->pixels, b->labels + first, NULL, epoch, NULL, e);
         ds_net_set_mixture(job->net, NULL, NULL);
     }
+    if (last)
+        ds_gradients_begin(job->gradients, job->net);
     rc = rc ? rc
             : ds_net_train(job->net, job->cfg->net.mixup ? m->pixels : pixels, b->labels + first,
                            b->ids + first, epoch, job->losses, e);
     if (rc)
         return rc == DS_ENUMERIC ? not_a_number(job, e) : rc;
-    for (int i = 0; i < job->info->batch; i++)
+    const ds_trained_images t = ds_net_trained(job->net);
+    for (int i = 0; i < t.images; i++)
         *loss += job->losses[i];
-    job->tally.right +=
-        ds_records_visit(&job->records, ds_net_logits(job->net), job->info->logits, job->info->classes,
-                         b->labels + first, b->ids + first, job->info->batch);
+    job->tally.right += ds_records_visit(&job->records, t.logits, job->info->logits, job->info->classes,
+                                         t.labels, t.ids, t.images);
     return isfinite(*loss) ? DS_OK : not_a_number(job, e);
 }
 
 static int update(ds_job *job, ds_error *e)
 {
     const double start = ds_now();
+    ds_gradients_end(job->gradients, job->net);
     job->rate = ds_schedule_rate(&job->cfg->net, (uint64_t)ds_job_batch(job), (uint64_t)job->setup.seed);
     ds_optimizer_step(job->optimizer, (float)job->rate);
     const ds_rule rule = ds_optimizer_rule(job->optimizer, (float)job->rate);
     int rc = ds_net_update(job->net, &rule, e);
     if (!rc && job->cfg->net.average == DS_AVERAGE_EMA)
         rc = ds_net_fetch(job->net, e);
+    ds_gradients_clear(job->gradients);
     if (!rc)
         ds_average_add(&job->mean, ds_job_batch(job), false);
     job->times.update += ds_now() - start;
@@ -73,6 +78,17 @@ static int rescue(ds_job *job, int rc, ds_error *e)
     return rc;
 }
 
+/* The sub-batches, one after the other. Where images are mixed each rank has all those of the batch. */
+static int sub_batches(ds_job *job, const ds_batch *b, int epoch, double *sum, ds_error *e)
+{
+    const int n = job->cfg->net.subdivisions, share = job->info->batch;
+    const bool all = ds_job_ranks(job) > 1 && job->mixtures.pixels;
+    const int step = all ? job->plan.batch / n : share, own = all ? job->setup.ranks->rank * share : 0;
+    for (int i = 0; i < n; i++)
+        DS_TRY(sub_batch(job, b, i * step + own, epoch, i == n - 1, sum, e));
+    return DS_OK;
+}
+
 /* *loss: mean over the images. */
 static int batch(ds_job *job, int epoch, double *loss, double *seconds, ds_error *e)
 {
@@ -80,12 +96,12 @@ static int batch(ds_job *job, int epoch, double *loss, double *seconds, ds_error
     const double start = ds_now();
     double sum = 0;
     ds_batch b;
-    int rc = ds_loader_next(job->stream, &b, e);
+    job->stop = job->setup.interrupted && *job->setup.interrupted;
+    int rc = ds_ranks_agree(job->setup.ranks, ds_loader_next(job->stream, &b, e), &job->stop, e);
     if (rc)
         return rescue(job, rc, e);
     job->times.waiting += ds_now() - start;
-    for (int done = 0; done < images; done += job->info->batch)
-        DS_TRY(sub_batch(job, &b, done, epoch, &sum, e));
+    DS_TRY(sub_batches(job, &b, epoch, &sum, e));
     job->seen += (uint64_t)images;
     DS_TRY(update(job, e));
     *loss = sum / images;
@@ -139,7 +155,7 @@ static int save_interrupted(ds_job *job, ds_error *e)
 
 static bool interrupted(const ds_job *job)
 {
-    return job->setup.interrupted && *job->setup.interrupted;
+    return job->setup.ranks ? job->stop : job->setup.interrupted && *job->setup.interrupted;
 }
 
 /* After each batch: the end of an epoch, a checkpoint that is due. */
@@ -154,7 +170,8 @@ static int after_batch(ds_job *job, ds_error *e)
         return save_interrupted(job, e);
     if (rc || ds_job_done(job))
         return rc;
-    return every > 0 && ds_now() - job->saved >= every ? ds_checkpoint_write(job, e) : DS_OK;
+    return every > 0 && ds_job_first(job) && ds_now() - job->saved >= every ? ds_checkpoint_write(job, e)
+                                                                            : DS_OK;
 }
 
 /* The first checkpoint, so that a run that is killed goes on from its WEIGHTS, too. */
@@ -174,7 +191,7 @@ static int train(ds_job *job, ds_error *e)
                 ds_job_batch(job), job->plan.max_batches);
         return DS_OK;
     }
-    DS_TRY(begin(job, e));
+    DS_TRY(ds_ranks_agree(job->setup.ranks, begin(job, e), NULL, e));
     if (job->tally.images) /* going on where an epoch may just have ended */
         DS_TRY(after_batch(job, e));
     while (!ds_job_done(job)) {
@@ -215,5 +232,8 @@ static int run(ds_job *job, const ds_train_setup *setup, const ds_train_events *
 int ds_train(const ds_train_setup *setup, const ds_train_events *events, ds_error *e)
 {
     DS_FINALLY(ds_job_close) ds_job job = {0};
-    return run(&job, setup, events, e);
+    int rc = run(&job, setup, events, e);
+    if (setup->ranks && (rc == DS_EINTERRUPT || rc == DS_ENUMERIC))
+        setup->ranks->agreed = true;
+    return rc;
 }

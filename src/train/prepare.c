@@ -23,6 +23,22 @@ int ds_job_save(ds_job *job, const char *suffix, ds_error *e)
     return DS_OK;
 }
 
+int ds_job_ranks(const ds_job *job)
+{
+    return job->setup.ranks ? job->setup.ranks->size : 1;
+}
+
+bool ds_job_first(const ds_job *job)
+{
+    return !job->setup.ranks || job->setup.ranks->rank == 0;
+}
+
+int ds_job_share(const ds_job *job)
+{
+    const ds_net_options *o = &job->cfg->net;
+    return o->batch / o->subdivisions / ds_job_ranks(job);
+}
+
 long ds_job_batch(const ds_job *job)
 {
     return (long)(job->seen / (uint64_t)job->plan.batch);
@@ -55,12 +71,16 @@ static void on_lost(void *arg, uint32_t id, const ds_error *why)
 int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t cache_bytes,
                   ds_loader **loader, ds_error *e)
 {
+    const ds_ranks *ranks = batch < job->plan.batch ? job->setup.ranks : NULL;
     const ds_loader_setup s = {.images = &job->train,
                                .w = job->info->w,
                                .h = job->info->h,
                                .c = job->info->c,
                                .as_stored = !job->data.exif,
                                .batch = batch,
+                               .part = ranks ? ranks->rank : 0,
+                               .parts = ranks ? ranks->size : 1,
+                               .piece = job->info->batch,
                                .threads = job->setup.loaders,
                                .cache_bytes = cache_bytes,
                                .augment = &job->augment,
@@ -137,6 +157,19 @@ static void shorten(ds_job *job, int epochs)
     o->burn_in = o->max_batches / 5;
 }
 
+/* Each rank has as many images of a sub-batch as any other. */
+static int check_share(const ds_job *job, ds_error *e)
+{
+    const ds_net_options *o = &job->cfg->net;
+    const int ranks = ds_job_ranks(job), step = ranks * o->subdivisions, below = o->batch / step * step;
+    if (o->batch % step == 0)
+        return DS_OK;
+    DS_FREED char *less = below ? ds_format("%d or ", below) : ds_strdup("");
+    return ds_fail_at(e, DS_EINPUT, job->cfg->path, ds_section_line(job->cfg->sections, "batch"),
+                      "batch=%d subdivisions=%d cannot be shared out to %d ranks, expected batch=%s%d",
+                      o->batch, o->subdivisions, ranks, less, below + step);
+}
+
 static int make_plan(ds_job *job, ds_error *e)
 {
     ds_net_options *o = &job->cfg->net;
@@ -158,10 +191,12 @@ static int make_plan(ds_job *job, ds_error *e)
                                 .images = job->train.n,
                                 .valid_images = job->valid.n,
                                 .batch = o->batch,
+                                .ranks = ds_job_ranks(job),
                                 .max_batches = (long)batches,
                                 .epochs = (int)epochs};
     if (asked > 0)
         shorten(job, (int)epochs);
+    DS_TRY(check_share(job, e));
     return ds_average_check(job->cfg, job->plan.epochs, e);
 }
 
@@ -264,6 +299,8 @@ int ds_job_make_net(ds_job *job, ds_error *e)
     const ds_train_setup *s = &job->setup;
     ds_net_setup setup = s->net;
     setup.train = true;
+    setup.ranks = s->ranks;
+    setup.batch = s->ranks ? ds_job_share(job) : 0;
     DS_FREED int *counts = ds_images_count(&job->data, &job->train, NULL);
     setup.samples = (size_t)job->train.n;
     setup.counts = counts;
@@ -428,12 +465,19 @@ int ds_job_inspect(ds_job *job, const ds_train_setup *setup, ds_error *e)
     return read_inputs(job, e);
 }
 
-int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e)
+static int open_stream(ds_job *job, ds_error *e)
+{
+    const bool mixes = ds_mixes(&job->cfg->net); /* with images of other ranks, too */
+    if (mixes)
+        job->mixtures = ds_mixtures_new(job->info->batch, job->info->inputs);
+    return ds_job_stream(job, (uint64_t)job->setup.seed, job->seen,
+                         mixes ? job->plan.batch : job->plan.batch / ds_job_ranks(job),
+                         job->setup.cache_bytes, &job->stream, e);
+}
+
+static int make_rest(ds_job *job, ds_error *e)
 {
     int n;
-    DS_TRY(ds_job_inspect(job, setup, e));
-    job->events = events;
-    DS_TRY(find_run(job, e));
     DS_TRY(make_all(job, e));
     if (!job->resumed)
         choose_best(job);
@@ -441,20 +485,65 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
     const ds_param *params = ds_net_params(job->net, &n);
     job->records = ds_records_new((size_t)job->train.n);
     job->optimizer = ds_optimizer_new(&job->cfg->net, params, n, job->plan.batch);
+    job->gradients = ds_gradients_new(job->setup.ranks, params, n);
     job->mean = ds_average_new(&job->cfg->net, params, n);
     DS_TRY(job->resumed ? ds_checkpoint_restore(job, e) : DS_OK);
+    ds_gradients_clear(job->gradients);
     ds_net_set_seen(job->net, job->seen);
     job->augment = make_augment(&job->cfg->net, job->info);
     job->plan.seen = job->seen;
     job->plan.best = job->by;
     job->plan.names = job->data.names;
     job->plan.warmup_epochs = job->info->warmup_epochs;
-    DS_ZALLOC(job->losses, (size_t)job->info->batch);
+    DS_ZALLOC(job->losses, (size_t)(job->info->batch * ds_job_ranks(job)));
     DS_ZALLOC(job->lost, (size_t)job->train.n);
-    if (ds_mixes(&job->cfg->net))
-        job->mixtures = ds_mixtures_new(job->info->batch, job->info->inputs);
-    return ds_job_stream(job, (uint64_t)job->setup.seed, job->seen, job->plan.batch, setup->cache_bytes,
-                         &job->stream, e);
+    return open_stream(job, e);
+}
+
+/* ---- several ranks ---- */
+
+static uint64_t hash_images(const ds_images *m)
+{
+    const size_t n = (size_t)m->n;
+    return ds_hash(ds_hash(DS_HASH, m->keys, n * sizeof *m->keys), m->labels,
+                   m->labels ? n * sizeof *m->labels : 0);
+}
+
+static int hash_program(uint64_t *hash, ds_error *e)
+{
+    size_t n;
+    DS_FREED unsigned char *bytes = NULL;
+    DS_TRY(ds_file_read("/proc/self/exe", "the program", &bytes, &n, e));
+    *hash = ds_hash(DS_HASH, bytes, n);
+    return DS_OK;
+}
+
+/* What must be the same on each of them is so. */
+static int compare_ranks(ds_job *job, ds_error *e)
+{
+    ds_ranks *r = job->setup.ranks;
+    uint64_t program = 0;
+    if (!r)
+        return DS_OK;
+    DS_TRY(ds_ranks_agree(r, hash_program(&program, e), NULL, e));
+    DS_TRY(ds_ranks_compare(r, "the program", program, e));
+    DS_TRY(ds_ranks_compare(r, job->setup.cfg, ds_hash(DS_HASH, job->cfg_text, strlen(job->cfg_text)), e));
+    DS_TRY(ds_ranks_compare(r, job->train.list, hash_images(&job->train), e));
+    DS_TRY(ds_ranks_compare(r, job->valid.n ? job->valid.list : "valid=", hash_images(&job->valid), e));
+    DS_TRY(ds_ranks_compare(r, "the weights to begin with", ds_net_weights_hash(job->net), e));
+    return ds_ranks_compare(r, "the number of images seen", job->seen, e);
+}
+
+/* Rank 0 first: what it mends of a damaged run the others find whole. */
+int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events *events, ds_error *e)
+{
+    ds_ranks *r = setup->ranks;
+    DS_TRY(ds_ranks_agree(r, ds_job_inspect(job, setup, e), NULL, e));
+    job->events = events;
+    DS_TRY(ds_ranks_agree(r, ds_job_first(job) ? find_run(job, e) : DS_OK, NULL, e));
+    int rc = ds_job_first(job) ? DS_OK : find_run(job, e);
+    DS_TRY(ds_ranks_agree(r, rc ? rc : make_rest(job, e), NULL, e));
+    return compare_ranks(job, e);
 }
 
 void ds_job_close(ds_job *job)
@@ -464,6 +553,7 @@ void ds_job_close(ds_job *job)
     ds_mixtures_clear(&job->mixtures);
     ds_records_clear(&job->records);
     ds_optimizer_free(job->optimizer);
+    ds_gradients_free(job->gradients);
     ds_average_clear(&job->mean);
     ds_net_free(job->net);
     ds_cfg_free(job->cfg);

@@ -37,6 +37,7 @@ typedef struct ds_train_setup {
     int upto;                         /* read weights of the first layers only, 0: of all */
     int epochs;                       /* instead of max_batches; 0: as the cfg says */
     int seed;
+    ds_ranks *ranks;     /* that train together; NULL: one does */
     ds_net_setup net;    /* of it: threads, backend, precision, verbose */
     bool profile;        /* measure each layer; see ds_train_events.profile */
     int loaders;         /* decoding threads, 0: one a core, 8 at most */
@@ -60,7 +61,8 @@ typedef struct ds_train_setup {
 typedef struct ds_train_plan {
     const char *train, *valid; /* full paths of the lists; valid NULL: none */
     int images, valid_images;  /* N, and those of valid= (0: none) */
-    int batch;                 /* images a step */
+    int batch;                 /* images a step, of all ranks */
+    int ranks;
     long max_batches;
     int epochs;        /* total of the run: ceil(max_batches batch / N), or what -epochs said */
     int warmup_epochs; /* epochs until the target leaves its warm-up, or DS_WARMUP_AUTO; 0: it has none */

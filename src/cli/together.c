@@ -1,0 +1,63 @@
+#include "cli/together.h"
+#include "base/file.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A process is one rank, as it has one standard output: nothing is passed around that could be another. */
+static ds_ranks ranks = {.size = 1};
+
+ds_ranks *ds_together(void)
+{
+    return ranks.size > 1 ? &ranks : NULL;
+}
+
+int ds_together_begin(const char *command, bool several, ds_error *e)
+{
+    int rank;
+    const int size = ds_ranks_launched(&rank);
+    if (size > 1 && !several) {
+        ranks = (ds_ranks){.rank = rank, .size = size, .agreed = true};
+        return ds_fail(e, DS_EUSAGE,
+                       "'%s' is started %d times by mpirun, expected once: it does not share its work",
+                       command, size);
+    }
+    DS_TRY(ds_ranks_open(&ranks, e));
+    if (ranks.rank == 0)
+        return DS_OK;
+    ds_writer_mute();
+    if (!freopen("/dev/null", "w", stdout))
+        return ds_fail(e, DS_EIO, "cannot open /dev/null");
+    return DS_OK;
+}
+
+bool ds_together_tells(int rc)
+{
+    return ranks.rank == 0 || (rc && !ranks.agreed);
+}
+
+void ds_together_end(int rc)
+{
+    if (!ranks.pass)
+        return;
+    if (rc && !ranks.agreed)
+        ranks.pass->abort(ds_error_status(rc));
+    ranks.pass->end();
+}
+
+int ds_together_threads(int asked)
+{
+    cpu_set_t bound, all;
+    const int local = ranks.local;
+    if (asked || local < 1 || sched_getaffinity(0, sizeof bound, &bound))
+        return asked;
+    memset(&all, 0xff, sizeof all);
+    if (sched_setaffinity(0, sizeof all, &all) || sched_getaffinity(0, sizeof all, &all))
+        return 0;
+    const int share = CPU_COUNT(&all) / local > 0 ? CPU_COUNT(&all) / local : 1;
+    if (CPU_COUNT(&bound) < share)
+        return share;
+    sched_setaffinity(0, sizeof bound, &bound);
+    return CPU_COUNT(&bound) < share ? CPU_COUNT(&bound) : share;
+}

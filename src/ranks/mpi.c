@@ -1,0 +1,78 @@
+/* libdarknet-sat-mpi.so: the messages between ranks, by MPI. */
+#include "ranks/ranks.h"
+
+#include <mpi.h>
+#include <stdlib.h>
+
+DS_PUBLIC const ds_messages ds_mpi_messages;
+
+static void start(int *rank, int *size)
+{
+    int level;
+    MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
+    MPI_Comm_rank(MPI_COMM_WORLD, rank);
+    MPI_Comm_size(MPI_COMM_WORLD, size);
+}
+
+static void gather(const void *mine, void *all, const int *starts, size_t row)
+{
+    int rank, size;
+    MPI_Datatype type;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    int *counts = calloc((size_t)size, sizeof *counts);
+    if (!counts)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    for (int r = 0; r < size; r++)
+        counts[r] = starts[r + 1] - starts[r];
+    MPI_Type_contiguous((int)row, MPI_BYTE, &type);
+    MPI_Type_commit(&type);
+    MPI_Allgatherv(mine, counts[rank], type, all, counts, starts, type, MPI_COMM_WORLD);
+    MPI_Type_free(&type);
+    free(counts);
+}
+
+static void share(void *bytes, size_t n)
+{
+    MPI_Bcast(bytes, (int)n, MPI_BYTE, 0, MPI_COMM_WORLD);
+}
+
+static void sum(double *values, size_t n)
+{
+    MPI_Allreduce(MPI_IN_PLACE, values, (int)n, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
+}
+
+static void *sum_begin(float *values, int n)
+{
+    MPI_Request *request = malloc(sizeof *request);
+    if (!request)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    MPI_Iallreduce(MPI_IN_PLACE, values, n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, request);
+    return request;
+}
+
+/* The status is not wanted, but a request that is done becomes MPI_REQUEST_NULL, for which the next call is
+ * nothing. */
+static void sum_poll(void *request)
+{
+    int done;
+    MPI_Test(request, &done, MPI_STATUS_IGNORE);
+}
+
+static void sum_end(void *request)
+{
+    MPI_Wait(request, MPI_STATUS_IGNORE);
+    free(request);
+}
+
+static void end(void)
+{
+    MPI_Finalize();
+}
+
+static void stop(int status)
+{
+    MPI_Abort(MPI_COMM_WORLD, status);
+}
+
+const ds_messages ds_mpi_messages = {start, gather, share, sum, sum_begin, sum_poll, sum_end, end, stop};

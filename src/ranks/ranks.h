@@ -1,0 +1,46 @@
+/* Processes that do one command together, each of them a rank: what their launcher (mpirun, srun) says, and
+ * the few things that they do at the same time. The messages are MPI's: mpi.c, a library of its own, which
+ * is opened where there are several. */
+#pragma once
+
+#include "base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What all ranks call in the same order. MPI ends all of them, with a message, where it fails. */
+typedef struct ds_messages {
+    void (*start)(int *rank, int *size);
+    /* Rank r's rows [starts[r], starts[r + 1]) of `row` bytes are `mine` there, and in `all` everywhere. */
+    void (*gather)(const void *mine, void *all, const int *starts, size_t row);
+    void (*share)(void *bytes, size_t n);  /* rank 0's become all ranks' */
+    void (*sum)(double *values, size_t n); /* in place, in an order that is fixed */
+    /* The same in the background; `end` waits and frees. The work goes on inside `poll` and `end`. */
+    void *(*sum_begin)(float *values, int n);
+    void (*sum_poll)(void *sum);
+    void (*sum_end)(void *sum);
+    void (*end)(void);
+    void (*abort)(int status); /* of all ranks; not in step with them */
+} ds_messages;
+
+typedef struct ds_ranks {
+    int rank, size; /* of several: 0 to size - 1; else 0 and 1 */
+    int local;      /* how many of them are on this host, 0: the launcher does not say */
+    char host[64];
+    bool agreed; /* what this rank ends with all ranks know */
+    const ds_messages *pass;
+} ds_ranks;
+
+/* How many ranks the launcher has started, by its environment. *rank: which one this is. */
+int ds_ranks_launched(int *rank);
+/* Meet the others, if there are any. DS_EHOST: MPI's part of the program is missing, or sees other ranks
+ * than the launcher. */
+int ds_ranks_open(ds_ranks *r, ds_error *e);
+/* rc, with *e: what a rank's last step has returned. DS_OK where that is so on all ranks, else on all of
+ * them the failure of the first that has one; rank and host are in its text, unless it is rank 0. *flag
+ * (may be NULL) is true afterwards where one's is. r NULL: there is one rank, whose is what it is. */
+int ds_ranks_agree(ds_ranks *r, int rc, bool *flag, ds_error *e);
+/* DS_EINPUT on all ranks: one's `hash` of `what` is not that of rank 0. r NULL: there is one rank. */
+int ds_ranks_compare(ds_ranks *r, const char *what, uint64_t hash, ds_error *e);
+/* Where rank r's share of n rows begins; n where r is size. */
+int ds_ranks_start(const ds_ranks *r, int rank, int n);

@@ -1,0 +1,122 @@
+#!/bin/sh
+# Several ranks under mpirun: the same training as by one, and what happens when one of them fails.
+. tests/cli/lib.sh
+
+if ! command -v mpirun >/dev/null; then
+    skip "training by several ranks" "mpirun is missing (openmpi-bin)"
+    finish
+fi
+short_runs
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 # those of MPI
+export ASAN_OPTIONS
+
+# ranks N COMMAND…; what mpirun says of a failure goes
+ranks() {
+    count=$1
+    shift
+    run timeout 100 mpirun -q --oversubscribe -n "$count" "$@"
+}
+
+tiny_idx "$T/idx"
+data=$tiny_data
+
+# to FOLDER: $T/idx/FOLDER.data, whose weights go to $T/FOLDER
+to() {
+    sed '/^ *backup/d' "$data" >"$T/idx/$1.data"
+    echo "backup=$T/$1" >>"$T/idx/$1.data"
+}
+
+# close LOG WEIGHTS LOG WEIGHTS: the losses of both, the weights
+close() {
+    python3 -c 'import re, struct, sys
+def losses(f):
+    return [float(l.split()[2].rstrip(",")) for l in open(f) if re.match(r"\d+, ", l)]
+def weights(f):
+    b = open(f, "rb").read()
+    return struct.unpack("%df" % ((len(b) - 20) // 4), b[20:])
+a, b = losses(sys.argv[1]), losses(sys.argv[3])
+assert len(a) == len(b) == 50, (len(a), len(b))
+worst = max(abs(x - y) / x for x, y in zip(a, b))
+assert worst < 1e-4, "losses differ by %g" % worst
+a, b = weights(sys.argv[2]), weights(sys.argv[4])
+worst = max(abs(x - y) for x, y in zip(a, b))
+assert worst < 1e-3, "weights differ by %g" % worst' "$@" 2>"$T/why" || complain "$(tail -n 1 "$T/why")"
+}
+
+tiny_cfg "$T/ema.cfg" 1 3 '[sat]\ntarget=ema\nwarmup_epochs=1\n'
+sed -i '/batch_normalize/d; s/^max_batches=.*/max_batches=50/' "$T/ema.cfg"
+tiny_cfg "$T/plain.cfg" 1 3 '[softmax]\n'
+sed -i '/batch_normalize/d; s/^max_batches=.*/max_batches=50/' "$T/plain.cfg"
+adam_cfg "$T/ema.cfg" >"$T/adam.cfg"
+sed 's/^decay=.*/&\nmixup=1/' "$T/plain.cfg" >"$T/mixup.cfg"
+sed 's/^decay=.*/&\nregmixup=1\nsampling=balanced\naverage=ema/' "$T/ema.cfg" >"$T/regmixup.cfg"
+cp "$T/ema.cfg" "$T/host.cfg"
+
+for kind in ema adam mixup regmixup host; do
+    begin "two ranks, $kind: losses and weights of one"
+    backend=
+    [ $kind = host ] && backend="-backend host"
+    to one.$kind
+    to two.$kind
+    run "$D" classifier train "$T/idx/one.$kind.data" "$T/$kind.cfg" -threads 1 $backend
+    expect_status 0
+    cp "$T/out" "$T/one"
+    ranks 2 "$D" classifier train "$T/idx/two.$kind.data" "$T/$kind.cfg" -threads 1 $backend
+    expect_status 0
+    expect_err 'ranks 2$'
+    close "$T/one" "$T/one.$kind/$kind.weights" "$T/out" "$T/two.$kind/$kind.weights"
+    end
+done
+
+begin "the same ranks, the same seed: the same weights"
+to again
+ranks 2 "$D" classifier train "$T/idx/again.data" "$T/ema.cfg" -threads 1
+expect_status 0
+expect_same "$T/again/ema.weights" "$T/two.ema/ema.weights"
+end
+
+begin "a batch that cannot be shared out"
+to three
+ranks 3 "$D" classifier train "$T/idx/three.data" "$T/ema.cfg" -threads 1
+expect_status 1
+expect_err '^error: .*ema.cfg:2: batch=16 subdivisions=2 cannot be shared out to 3 ranks, expected batch=12 or 18$'
+[ "$(grep -c ^error: "$T/err")" -eq 1 ] || complain "$(cat "$T/err")"
+end
+
+begin "a command that one copy does"
+ranks 2 "$D" classifier noise "$data" -rate 0.1 -out "$T/noise"
+expect_status 2
+expect_err "^error: 'classifier noise' is started 2 times"
+expect_no_file "$T/noise"
+end
+
+# as_rank_1 WORD OTHER: rank 1 gets OTHER for the first word
+cat >"$T/differ" <<'DIFFER'
+#!/bin/sh
+word=$1
+[ "$OMPI_COMM_WORLD_RANK" = 1 ] && word=$2
+data=$3
+shift 3
+exec "$@" classifier train "$data" "$word" -threads 1
+DIFFER
+chmod +x "$T/differ"
+
+begin "another cfg on another rank is noticed before the first step"
+to other
+mkdir "$T/elsewhere"
+sed 's/^learning_rate=.*/learning_rate=0.04/' "$T/ema.cfg" >"$T/elsewhere/ema.cfg"
+ranks 2 "$T/differ" "$T/ema.cfg" "$T/elsewhere/ema.cfg" "$T/idx/other.data" "$D"
+expect_status 1
+expect_err "^error: rank 1 on $(hostname): .*ema.cfg: not the same as on rank 0"
+expect_no_file "$T/other/ema.ckpt"
+end
+
+begin "what is wrong on another rank alone ends all, with its message, rank and host"
+ranks 2 "$T/differ" "$T/ema.cfg" "$T/missing.cfg" "$T/idx/other.data" "$D"
+expect_status 1
+expect_err "^error: .*missing.cfg: rank 1 on $(hostname): cannot (open|read)"
+expect_no_file "$T/other/ema.ckpt"
+end
+
+finish
