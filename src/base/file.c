@@ -205,9 +205,10 @@ int ds_writer_commit(ds_writer *w, ds_error *e)
         ok = false;
         problem = errno;
     }
-    int rc = ok ? DS_OK
-                : ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s%s", strerror(problem),
-                             w->temporary ? ", the file of before is unchanged" : "");
+    int rc =
+        ok ? DS_OK
+           : ds_fail_at(e, DS_EIO, w->path, 0, "cannot write: %s%s", strerror(problem),
+                        w->temporary && ds_path_exists(w->path) ? ", the file of before is unchanged" : "");
     ds_writer_abort(w);
     return rc;
 }

@@ -155,22 +155,19 @@ static void drop_pools(plan *p, int side)
 
 /* ---- the text ---- */
 
-/* Of a whole line; what it says is of another network. */
+/* Lines of comments go, which are about another network, and of empty lines all but the first. */
 static char *without_comments(const char *text)
 {
     char *copy = ds_strdup(text), *to = copy;
-    bool empty = true; /* the line before; several become one */
-    for (const char *line = text; *line;) {
-        size_t n = strcspn(line, "\n");
-        const char *first = line + strspn(line, " \t\r");
-        n += line[n] == '\n';
-        bool blank = first >= line + n || *first == '\n';
-        if (*first != '#' && *first != ';' && !(blank && empty)) {
-            memcpy(to, line, n);
-            to += n;
-            empty = blank;
-        }
-        line += n;
+    for (size_t n; *text; text += n) {
+        n = strcspn(text, "\n");
+        n += text[n] == '\n';
+        const char first = text[strspn(text, " \t\r")];
+        const bool after_empty = to == copy || (to > copy + 1 && to[-2] == '\n');
+        if (first == '#' || first == ';' || (first == '\n' && after_empty))
+            continue;
+        memcpy(to, text, n);
+        to += n;
     }
     *to = '\0';
     return copy;
@@ -198,11 +195,10 @@ static int divide(const char *text, const char *path, char **made, ds_error *e)
 int ds_recipe_apply(const char *text, const char *path, const ds_recipe *r, char **made, ds_error *e)
 {
     DS_FINALLY(ds_cfg_free_at) ds_cfg *cfg = NULL;
-    DS_FREED char *plain = without_comments(text), *fitted = NULL;
+    DS_FREED char *fitted = NULL;
     *made = NULL;
     DS_TRY(ds_cfg_parse(text, path, &cfg, NULL, e));
-    ds_cfg_free(cfg);
-    DS_TRY(ds_cfg_parse(plain, path, &cfg, NULL, e));
-    DS_TRY(apply(cfg, plain, r, &fitted, e));
-    return divide(fitted, path, made, e);
+    DS_TRY(apply(cfg, text, r, &fitted, e));
+    DS_FREED char *plain = without_comments(fitted);
+    return divide(plain, path, made, e);
 }

@@ -49,18 +49,12 @@ typedef struct work {
     char *text;                /* of a file, owned */
     int own_size;              /* of a file */
     ds_datafile data;
-    ds_images train;
     ds_notes notes;
     ds_recipe recipe;
     char *cfg; /* path */
 } work;
 
 /* ---- the network ---- */
-
-static const char *text_of(const work *w)
-{
-    return w->network ? w->network->text : w->text;
-}
 
 static int read_network(work *w, ds_error *e)
 {
@@ -77,21 +71,30 @@ static int read_network(work *w, ds_error *e)
     return DS_OK;
 }
 
-/* Before anything is written: can this network be fitted at all, and to -size? */
-static int try_network(const work *w, ds_error *e)
+/* The cfg for these images. What is wrong with one of ours is the size that was asked for. */
+static int apply(const work *w, char **made, ds_error *e)
 {
-    const int size = w->state->size, multiple = w->network ? w->network->multiple : 1;
-    const ds_recipe r = {.images = 100,
-                         .classes = 2,
-                         .channels = 3,
-                         .size = size          ? size
-                                 : w->own_size ? w->own_size
-                                               : 224};
-    DS_FREED char *made = NULL;
-    if (size % multiple)
-        return ds_fail(e, DS_EUSAGE, "-size %d, expected a multiple of %d for %s, as %d", size, multiple,
-                       w->network->name, size < multiple ? multiple : size / multiple * multiple);
-    return ds_recipe_apply(text_of(w), w->state->network, &r, &made, e);
+    ds_error inner = {0};
+    if (!w->network)
+        return ds_recipe_apply(w->text, w->state->network, &w->recipe, made, e);
+    return ds_recipe_apply(w->network->text, "", &w->recipe, made, &inner)
+               ? ds_fail(e, DS_EUSAGE, "-size %d is not for the network %s: %s", w->recipe.size,
+                         w->network->name, inner.text)
+               : DS_OK;
+}
+
+/* -size as it was asked for, or what fits the images. */
+static int choose_size(work *w, int side, ds_error *e)
+{
+    enum { LARGEST = 224 };
+    const int asked = w->state->size, multiple = w->network ? w->network->multiple : 1;
+    const int wanted = asked ? asked : w->own_size ? w->own_size : side < LARGEST ? side : LARGEST;
+    const int least = multiple < 8 ? 8 : multiple, fitting = (wanted + multiple / 2) / multiple * multiple;
+    w->recipe.size = fitting < least ? least : fitting;
+    return !asked || asked == w->recipe.size
+               ? DS_OK
+               : ds_fail(e, DS_EUSAGE, "-size %d, expected a multiple of %d for %s, as %d", asked, multiple,
+                         w->network->name, w->recipe.size);
 }
 
 /* ---- the images ---- */
@@ -102,14 +105,14 @@ static int by_number(const void *a, const void *b)
 }
 
 /* Of up to some hundred images all over the list: the median short side, and whether one has colours. */
-static int look_at_images(work *w, ds_error *e)
+static int probe(work *w, const ds_import_seen *seen, int *side, ds_error *e)
 {
-    enum { MOST = 256, LARGEST = 224, SHOWN = 3 };
+    enum { MOST = 256, SHOWN = 3 };
     char *paths[MOST];
-    int sides[MOST], n = w->train.n < MOST ? w->train.n : MOST, read = 0, colours = 0, told = 0;
+    int sides[MOST], n = seen->n < MOST ? seen->n : MOST, read = 0, colours = 0, told = 0;
     ds_probe *found = DS_ZALLOC(found, MOST);
     for (int i = 0; i < n; i++)
-        paths[i] = w->train.paths[(long long)i * w->train.n / n];
+        paths[i] = seen->paths[(long long)i * seen->n / n];
     const ds_images some = {.n = n, .paths = paths};
     const int bad = ds_images_probe(&some, &(ds_probe_setup){.channels = 3, .threads = 2}, found);
     for (int i = 0; i < n; i++) {
@@ -125,27 +128,42 @@ static int look_at_images(work *w, ds_error *e)
                 "warning: %d of %d images looked at cannot be decoded; `train -skip-bad` trains without them",
                 bad, n);
     if (bad == n)
-        return ds_fail_at(e, DS_EINPUT, w->data.train, 0, "none of its images can be decoded");
+        return ds_fail_at(e, DS_EINPUT, w->state->import.source[0], 0, "none of its images can be decoded");
     qsort(sides, (size_t)read, sizeof *sides, by_number);
-    const int side = sides[read / 2] < LARGEST ? sides[read / 2] : LARGEST;
-    const int multiple = w->network ? w->network->multiple : 1, least = multiple < 8 ? 8 : multiple;
-    const int fitting = (side + multiple / 2) / multiple * multiple;
     w->recipe.channels = colours ? 3 : 1;
-    w->recipe.size = w->state->size    ? w->state->size
-                     : w->own_size     ? w->own_size
-                     : fitting < least ? least
-                                       : fitting;
+    *side = sides[read / 2];
     return DS_OK;
 }
 
-static bool are_unequal(const int *counts, int n)
+static bool are_unequal(const ds_import_seen *seen)
 {
+    DS_FREED int *counts = DS_ZALLOC(counts, (size_t)seen->classes);
     int least = INT_MAX, most = 0;
-    for (int c = 0; c < n; c++) {
+    for (int i = 0; i < seen->n; i++)
+        counts[seen->labels[i]]++;
+    for (int c = 0; c < seen->classes; c++) {
         least = counts[c] < least ? counts[c] : least;
         most = counts[c] > most ? counts[c] : most;
     }
     return most > 3LL * least;
+}
+
+/* Before anything is written: can a network be fitted to these images at all? */
+static int look(void *arg, const ds_import_seen *seen, ds_error *e)
+{
+    work *w = arg;
+    DS_FREED char *made = NULL;
+    int side = seen->w < seen->h ? seen->w : seen->h;
+    w->recipe = (ds_recipe){.images = seen->n,
+                            .classes = seen->classes,
+                            .channels = seen->c,
+                            .flip = !w->state->no_flip,
+                            .pools = w->network && w->network->pools,
+                            .unequal = are_unequal(seen)};
+    if (seen->paths[0])
+        DS_TRY(probe(w, seen, &side, e));
+    DS_TRY(choose_size(w, side, e));
+    return apply(w, &made, e);
 }
 
 /* ---- what is written ---- */
@@ -153,16 +171,19 @@ static bool are_unequal(const int *counts, int n)
 static int write_cfg(work *w, const char *data_path, ds_error *e)
 {
     const ds_recipe *r = &w->recipe;
-    DS_FREED char *made = NULL, *stem = ds_strndup(data_path, strlen(data_path) - strlen(".data"));
+    DS_FREED char *made = NULL;
     ds_writer file;
-    w->cfg = ds_format("%s.cfg", stem);
-    DS_TRY(ds_recipe_apply(text_of(w), w->state->network, r, &made, e));
-    DS_FREED char *old = ds_format("%s.old", w->cfg);
-    rename(w->cfg, old);
+    w->cfg = ds_format("%.*s.cfg", (int)(strlen(data_path) - strlen(".data")), data_path);
+    DS_TRY(apply(w, &made, e));
     DS_TRY(ds_writer_open(&file, w->cfg, e));
     fprintf(file.f, "# written by classifier new: %d images in %d classes to train on, %d epochs\n\n%s",
             r->images, r->classes, ds_recipe_epochs(r->images), made);
-    return ds_writer_commit(&file, e);
+    DS_FREED char *old = ds_format("%s.old", w->cfg);
+    rename(w->cfg, old);
+    int rc = ds_writer_commit(&file, e);
+    if (rc)
+        rename(old, w->cfg);
+    return rc;
 }
 
 /* The command `word` with its operands; the weights are there after a training. */
@@ -187,6 +208,8 @@ static int print_next(const work *w, ds_error *e)
     DS_FINALLY(ds_images_clear) ds_images images = {0};
     DS_TRY(ds_images_read(&w->data, list, false, &images, e));
     puts("next:");
+    print_command(w, "check", w->cfg, false);
+    puts("");
     print_command(w, "train", w->cfg, false);
     puts("");
     if (w->data.test || w->data.valid) {
@@ -210,15 +233,8 @@ static int print_next(const work *w, ds_error *e)
 
 static int fit(work *w, const ds_imported *done, ds_error *e)
 {
+    w->recipe.images = done->n[DS_PART_TRAIN];
     DS_TRY(ds_datafile_read(done->data_path, &w->data, &w->notes, e));
-    DS_TRY(ds_images_read(&w->data, w->data.train, true, &w->train, e));
-    DS_TRY(look_at_images(w, e));
-    DS_FREED int *counts = ds_images_count(&w->data, &w->train, &w->notes);
-    w->recipe.images = w->train.n;
-    w->recipe.classes = w->data.classes;
-    w->recipe.flip = !w->state->no_flip;
-    w->recipe.pools = w->network && w->network->pools;
-    w->recipe.unequal = are_unequal(counts, w->data.classes);
     DS_TRY(write_cfg(w, done->data_path, e));
     ds_print_notes(&w->notes, stderr);
     ds_imported_print(done);
@@ -242,8 +258,9 @@ static int make(work *w, const char *folder, ds_error *e)
     s->splits = split->n ? splits : usual;
     s->n_splits = split->n ? split->n : 3;
     s->together = true;
+    s->look = look;
+    s->arg = w;
     DS_TRY(read_network(w, e));
-    DS_TRY(try_network(w, e));
     int rc = ds_import_guess(folder, s, names, e);
     if (!rc)
         rc = ds_import_run(s, &done, e);
@@ -276,7 +293,6 @@ int ds_cmd_new(int argc, char **argv, ds_error *e)
     if (!state.import.out)
         state.import.out = default_out(words.operands[0]);
     int rc = make(&w, words.operands[0], e);
-    ds_images_clear(&w.train);
     ds_datafile_clear(&w.data);
     ds_notes_clear(&w.notes);
     free(w.text);

@@ -132,14 +132,23 @@ static int run(ds_import_job *job, ds_error *e)
            : kind == DS_FOLDERS ? ds_import_read_folders(job, e)
                                 : ds_import_read_cifar(job, e));
     DS_TRY(take_splits(job, e));
+    const ds_import_set *s = &job->sets[DS_PART_TRAIN];
+    if (job->setup->look)
+        DS_TRY(job->setup->look(job->setup->arg,
+                                &(ds_import_seen){s->n, job->classes, s->paths, s->w, s->h, s->c, s->labels},
+                                e));
     for (int c = 0; c < job->classes && job->names; c++) {
         int n = c;
         DS_PUSH(job->labels, n, free_label(job->labels, c, job->names[c]));
     }
-    DS_TRY(ds_import_open_folder(job, e));
-    if (kind != DS_FOLDERS)
-        DS_TRY(ds_import_write_images(job, e));
-    return ds_import_write_lists(job, e);
+    int rc = ds_import_open_folder(job, e);
+    if (!rc && kind != DS_FOLDERS)
+        rc = ds_import_write_images(job, e);
+    if (!rc)
+        rc = ds_import_write_lists(job, e);
+    if (rc && kind == DS_FOLDERS) /* images of archives have replaced those of before */
+        ds_import_put_back(job);
+    return rc;
 }
 
 int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e)

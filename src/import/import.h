@@ -22,6 +22,14 @@ typedef enum ds_import_kind {
     DS_FOLDERS
 } ds_import_kind;
 
+/* The images for training, splits included, before anything is written. */
+typedef struct ds_import_seen {
+    int n, classes;
+    char *const *paths; /* n; those in memory have none, but one size: */
+    int w, h, c;
+    const int *labels; /* n */
+} ds_import_seen;
+
 typedef struct ds_import {
     ds_import_kind kind;
     /* idx: the archive of the images, plain or .gz, and that of the labels. CIFAR: the folder of the binary
@@ -34,9 +42,11 @@ typedef struct ds_import {
     const ds_split *splits;
     int n_splits;
     int seed;
-    bool together; /* folders: a class's images of the same bytes stay together, whatever the splits drew */
+    bool together;  /* folders: images of the same bytes stay together, whatever the splits drew */
     char *out;      /* folder */
     bool untrusted; /* unpack archives in a child without rights: for a program of one thread */
+    int (*look)(void *arg, const ds_import_seen *seen, ds_error *e); /* may refuse them; NULL: nobody does */
+    void *arg;
 } ds_import;
 
 /* What was written, for the message. */

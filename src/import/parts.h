@@ -40,6 +40,7 @@ typedef struct ds_import_job {
     const char *classes_path; /* the file that tells them, for messages */
     char *data_path;          /* DIR/NAME.data, NAME being the folder's last component */
     char *mark;               /* a file that stands in the folder while an import is under way */
+    bool moved[7];            /* files of an earlier import, to NAME.old */
     int *part;                /* of each image for training: its split, -1: none */
 } ds_import_job;
 
@@ -75,6 +76,8 @@ bool ds_import_is_inside(const char *path, const char *dir);
  * that an import that stops half-way is not taken for a whole one. Any other folder that is not empty is
  * refused, as are a link in its place and a source that lies in it. */
 int ds_import_open_folder(ds_import_job *job, ds_error *e);
+/* After a failure: the files of the earlier import have their names again. */
+void ds_import_put_back(ds_import_job *job);
 /* For a job with images in memory: these become PART/LABEL/000000.png …, PART being train or test. They
  * are on the disk when this returns, before the first list names them. */
 int ds_import_write_images(ds_import_job *job, ds_error *e);

@@ -99,22 +99,43 @@ static int move_file(const char *path, ds_error *e)
                : ds_fail_at(e, DS_EIO, path, 0, "cannot rename: %s", strerror(errno));
 }
 
+/* The k-th file of an import beside its images, the first of them being the .data file. Fresh memory. */
+enum { FILES = 7 };
+static char *file_of(const ds_import_job *job, int k)
+{
+    static const char *const files[FILES] = {NULL,        "train.list", "valid.list", "calib.list",
+                                             "test.list", "labels",     "names"};
+    return k ? path_in(job, files[k], "") : ds_strdup(job->data_path);
+}
+
 /* The mark comes first: from here on the folder is ours, whatever happens. A link for one of the files goes
  * with them. */
-static int remove_earlier(const ds_import_job *job, ds_error *e)
+static int remove_earlier(ds_import_job *job, ds_error *e)
 {
     int (*const away)(const char *, ds_error *) = ds_path_exists(job->mark) ? remove_file : move_file;
-    static const char *const files[] = {"train.list", "valid.list", "calib.list",
-                                        "test.list",  "labels",     "names"};
     int fd = open(job->mark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0 || close(fd))
         return ds_fail_at(e, DS_EIO, job->setup->out, 0, "cannot write there: %s", strerror(errno));
-    DS_TRY(away(job->data_path, e));
-    for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
-        DS_FREED char *path = path_in(job, files[k], "");
+    for (int k = 0; k < FILES; k++) {
+        DS_FREED char *path = file_of(job, k);
+        struct stat st;
+        const bool there = away == move_file && lstat(path, &st) == 0 && S_ISREG(st.st_mode);
         DS_TRY(away(path, e));
+        job->moved[k] = there;
     }
     return DS_OK;
+}
+
+/* Without a .data file of before the mark stays, which makes the folder ours. */
+void ds_import_put_back(ds_import_job *job)
+{
+    if (job->moved[0])
+        unlink(job->mark);
+    for (int k = 0; k < FILES; k++) {
+        DS_FREED char *path = file_of(job, k), *old = ds_format("%s.old", path);
+        if (job->moved[k])
+            rename(old, path);
+    }
 }
 
 int ds_import_open_folder(ds_import_job *job, ds_error *e)
@@ -245,8 +266,8 @@ static int write_data(const ds_import_job *job, ds_error *e)
     return ds_writer_commit(&w, e);
 }
 
-/* A list must share no image with another: those of a class that are the same go together, for training if
- * one of them is. Images of a class follow each other. */
+/* A list must share no image with another: those that are the same go together, for training if one of them
+ * is. */
 static void keep_together(ds_import_job *job)
 {
     const ds_import_set *train = &job->sets[DS_PART_TRAIN];
@@ -254,10 +275,10 @@ static void keep_together(ds_import_job *job)
     DS_FREED ds_same *same = NULL;
     const int n = ds_images_same(&all, 1, 2, &same);
     for (int i = 0, end; i < n; i = end) {
-        const int group = ds_same_end(same, n, i), label = train->labels[same[i].image];
         int part = job->part[same[i].image];
-        for (end = i + 1; end < group && train->labels[same[end].image] == label; end++)
-            part = job->part[same[end].image] < part ? job->part[same[end].image] : part;
+        end = ds_same_end(same, n, i);
+        for (int k = i; k < end; k++)
+            part = job->part[same[k].image] < part ? job->part[same[k].image] : part;
         for (int k = i; k < end; k++)
             job->part[same[k].image] = part;
     }

@@ -12,7 +12,7 @@ cd "$T" || exit 1
 # try NAME…: runs the commands that `new` has printed, trained for two epochs
 try_commands() {
     sed -n 's/^  //p' out | sed '/ classifier train /s/$/ -epochs 2/; s/.* classifier [a-z]*/& -threads 1/' >commands
-    [ "$(wc -l <commands)" -eq 4 ] || complain "not four commands: $(cat out)"
+    [ "$(wc -l <commands)" -eq 5 ] || complain "not five commands: $(cat out)"
     run sh -e commands
     expect_status 0
     expect_out 'accepted|REJECTED'
@@ -54,6 +54,15 @@ for line in width=32 channels=1 flip=0 output=4; do
     grep -qx "$line" photos_net/photos_net.cfg || complain "the cfg lacks $line"
 done
 expect_file photos_net/photos_net.cfg.old
+end
+
+begin "a full disk: all that was there has its name again"
+(cd photos_net && cat photos_net.data photos_net.cfg ./*.list) >before
+for limit in 1 2; do # blocks of a file
+    run sh -c "ulimit -f $limit; trap '' XFSZ; exec '$D' classifier new photos"
+    expect_error 1 'cannot write: File too large'
+    (cd photos_net && cat photos_net.data photos_net.cfg ./*.list) | cmp -s - before || complain "after $limit: $(ls photos_net)"
+done
 end
 
 begin "folders train, val and test of classes keep their images; other parts are taken from train"
@@ -99,7 +108,7 @@ begin "WebP and EXIF: a JPEG is turned unless exif=0, for predict, trusted or no
 mkdir -p shown/a shown/b
 for f in jpeg-exif webp-exif webp-lossy gif-animated; do
     cp "$home/tests/fuzz/corpus/image/$f" "shown/a/$f.${f%%-*}"
-    cp "$home/tests/fuzz/corpus/image/$f" "shown/b/$f.${f%%-*}"
+    { cat "$home/tests/fuzz/corpus/image/$f" && echo; } >"shown/b/$f.${f%%-*}" # the same picture of other bytes
 done
 echo text >shown/a/notes.txt
 run "$D" classifier new shown -split valid=2 -size 8
@@ -145,6 +154,24 @@ expect_err '^warning: .*broken/1/half4[0-5].png: cannot decode'
 expect_err '^warning: [1-6] of [0-9]+ images looked at cannot be decoded; `train -skip-bad` trains without them$'
 end
 
+begin "the same bytes in two classes: the commands go on"
+for f in $(ls twice/0 | head -n 20); do
+    cp "twice/0/$f" "twice/1/of_0_$f"
+done
+run "$D" classifier new twice
+expect_status 0
+try_commands
+end
+
+begin "nothing is written when no picture can be decoded"
+mkdir -p bad/a bad/b
+for f in a/1 a/2 b/1 b/2; do echo "no picture" >bad/$f.png; done
+run "$D" classifier new bad
+expect_error 1 'bad: none of its images can be decoded'
+expect_no_file bad_net
+end
+
+error_case "a size too large" 2 '-size 4096 is not for the network small' "$D" classifier new twice -size 4096
 error_case "a split of a part that has its folder" 2 "split 'valid' besides such images" "$D" classifier new parted -split valid=10%
 error_case "no network of that name" 2 'resnet50, expected small, resnet18, vgg16' "$D" classifier new parted -network resnet50
 error_case "a size that the network does not take" 2 'a multiple of 32 for vgg16' "$D" classifier new parted -network vgg16 -size 40
