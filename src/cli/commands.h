@@ -17,6 +17,8 @@ int ds_cmd_noise(int argc, char **argv, ds_error *e);
 int ds_cmd_audit(int argc, char **argv, ds_error *e);
 int ds_cmd_export(int argc, char **argv, ds_error *e);
 int ds_cmd_import(int argc, char **argv, ds_error *e); /* argv[0]: "idx", "cifar10" … */
+/* plugin.c: the layer of NAME.so, which is ds_layer_NAME; it stays as long as the program. */
+int ds_open_plugin(const char *path, ds_error *e);
 int ds_cmd_layers(int argc, char **argv, ds_error *e);
 
 extern const ds_option ds_new_options[], ds_train_options[], ds_check_options[], ds_valid_options[],

@@ -6,9 +6,7 @@
 #include "cli/place.h"
 #include "cli/together.h"
 #include "data/data.h"
-#include "plugins/registry.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -250,30 +248,12 @@ static int run_command(const command *c, int argc, char **argv, ds_error *e)
     return c->run(argc + c->keep, argv - c->keep, e);
 }
 
-/* Layers that were built elsewhere: NAME.so has ds_layer_NAME. A file without a slash is here, not where
- * libraries are. */
-static int open_plugin(const char *path, ds_error *e)
-{
-    const char *slash = strrchr(path, '/'), *stem = slash ? slash + 1 : path;
-    DS_FREED char *file = ds_format("%s%s", slash ? "" : "./", path),
-                  *symbol = ds_format("ds_layer_%.*s", (int)strcspn(stem, "."), stem);
-    void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL); /* it stays open as long as the program */
-    if (!handle)
-        return ds_fail(e, DS_EINPUT, "-plugin %s: %s", path, dlerror());
-    const ds_layer *layer = dlsym(handle, symbol);
-    if (!layer)
-        /* cppcheck-suppress resourceLeak */
-        return ds_fail_at(e, DS_EINPUT, path, 0, "has no %s, expected a layer of the file's name", symbol);
-    /* cppcheck-suppress resourceLeak */
-    return ds_layer_add(layer, path, e);
-}
-
 static int run(int argc, char **argv, ds_error *e)
 {
     while (argc > 1 && (strcmp(argv[1], "-plugin") == 0 || strcmp(argv[1], "--plugin") == 0)) {
         if (argc == 2)
             return ds_fail(e, DS_EUSAGE, "-plugin without a value, expected FILE.so");
-        DS_TRY(open_plugin(argv[2], e));
+        DS_TRY(ds_open_plugin(argv[2], e));
         argv[2] = argv[0];
         argv += 2;
         argc -= 2;
