@@ -253,11 +253,12 @@ static int start(ds_cell *c, ds_error *e)
     }
     setsockopt(c->channel, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     setsockopt(c->channel, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
-    DS_TRY(ds_cell_receive(c, &problem, sizeof problem, e));
+    if (ds_cell_receive(c, &problem, sizeof problem, e))
+        return e ? e->code = DS_EHOST : DS_EHOST;
     if (!problem)
         return DS_OK;
     reap(c);
-    return ds_fail(e, DS_EIO,
+    return ds_fail(e, DS_EHOST,
                    "a decoder of untrusted %ss cannot give up its rights: %s, expected Linux 5.9 or "
                    "newer with seccomp",
                    c->sandbox->setup.material, strerror(problem));

@@ -201,7 +201,7 @@ int ds_export_onnx(const ds_export *x, FILE *f, ds_error *e)
     const ds_net_info *info = ds_net_get_info(x->net);
     ds_onnx *o = ds_onnx_new();
     ds_value logits;
-    ds_onnx_port(o, false, "input", DS_ONNX_FLOAT, 3, (int[]){info->c, info->h, info->w});
+    ds_onnx_port(o, false, DS_ONNX_INPUT, DS_ONNX_FLOAT, 3, (int[]){info->c, info->h, info->w});
     int rc = ds_onnx_layers(o, x, &logits, e);
     if (!rc) {
         ds_onnx_head(o, x, logits);

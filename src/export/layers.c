@@ -46,7 +46,7 @@ const char *ds_activation_of(const ds_export *x, int i)
 static ds_value input_of(const walk *w, int k)
 {
     const int from = w->nodes[w->i].inputs[k];
-    return from < 0 ? "input" : w->values[from];
+    return from < 0 ? DS_ONNX_INPUT : w->values[from];
 }
 
 /* ---- activations ---- */

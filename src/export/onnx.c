@@ -64,7 +64,6 @@ void ds_onnx_free(ds_onnx *o)
     free(o->graph.input);
     free(o->graph.output);
     free(o->model.opset_import);
-    free(o->model.metadata_props);
     free(o);
 }
 
@@ -206,15 +205,6 @@ void ds_onnx_port(ds_onnx *o, bool out, ds_value name, int type, int n, const in
         DS_PUSH(o->graph.output, o->graph.n_output, info);
     else
         DS_PUSH(o->graph.input, o->graph.n_input, info);
-}
-
-void ds_onnx_note(ds_onnx *o, const char *key, const char *value)
-{
-    Onnx__StringStringEntryProto *p =
-        MADE(o, Onnx__StringStringEntryProto, ONNX__STRING_STRING_ENTRY_PROTO__INIT);
-    p->key = text(o, key);
-    p->value = text(o, value);
-    DS_PUSH(o->model.metadata_props, o->model.n_metadata_props, p);
 }
 
 typedef struct sink {

@@ -30,8 +30,8 @@ ds_value ds_onnx_indices(ds_onnx *o, int n, const int *v);
 
 /* What comes in and goes out: n x dims ..., floats or truth values. */
 enum { DS_ONNX_FLOAT = 1, DS_ONNX_BOOL = 9 };
+#define DS_ONNX_INPUT "images" /* as `serve` calls it */
 void ds_onnx_port(ds_onnx *o, bool out, ds_value name, int type, int n, const int *dims);
-void ds_onnx_note(ds_onnx *o, const char *key, const char *text);
 /* DS_EINPUT: 2 GiB or more, which the format cannot hold. */
 int ds_onnx_write(ds_onnx *o, const char *path, FILE *f, ds_error *e);
 

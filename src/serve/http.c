@@ -7,10 +7,10 @@
 #include "serve/queue.h"
 #include "serve/reply.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
 #include <microhttpd.h>
+#include <netdb.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +20,15 @@
 
 /* A connection, as long as it is open. */
 typedef struct guest {
+    bool open, owed; /* owed: an answer */
     int fd;
     double until; /* it may be ended after */
-    bool owed;    /* an answer */
-    struct guest *previous, *next;
 } guest;
 
-/* Bodies of that many largest requests are held at the same time. */
-enum { MOST_BODIES = 32 };
+enum {
+    MOST_BODIES = 32, /* of the largest requests are held at the same time */
+    MORE_GUESTS = 64  /* than may be: those that are sent away */
+};
 
 struct ds_server {
     ds_serve_setup setup;
@@ -35,7 +36,7 @@ struct ds_server {
     ds_queue *queue;
     ds_metrics metrics;
     pthread_mutex_t lock; /* of guests */
-    guest guests;         /* the first is none */
+    guest *guests;        /* setup.max_connections + MORE_GUESTS */
     int n_guests;
     _Atomic bool draining,
         broken;          /* broken: the last image could not be answered, through no fault of its own */
@@ -51,8 +52,8 @@ typedef struct route {
     void (*answer)(request *r);
     /* of images: what `answer` needs besides */
     int (*read)(ds_job *job, ds_error *e);
-    char *(*reply)(const ds_serve_setup *setup, const char *id, const struct darknet_sat_answer *answers,
-                   int n);
+    char *(*reply)(const ds_serve_setup *setup, const ds_question *q,
+                   const struct darknet_sat_answer *answers);
 } route;
 
 struct request {
@@ -62,11 +63,11 @@ struct request {
     guest *guest;
     const route *route;
     double begin;
-    bool of_images, large, crowded, ambiguous, suspended;
+    bool of_images, last, suspended; /* last: of its connection */
     unsigned char *body;
     size_t n, room;
     struct MHD_PostProcessor *form;
-    char *id;
+    ds_question question;
     int status; /* 0: not answered yet */
     const char *type;
     char *reply;
@@ -79,9 +80,12 @@ static void say(request *r, int status, char *json)
     r->reply = json;
 }
 
+/* The first reason counts. */
 static void refuse(request *r, int status, const char *why)
 {
-    say(r, status, ds_reply_error(why));
+    if (!r->status)
+        say(r, status, ds_reply_error(why));
+    r->last |= status == 413;
 }
 
 /* ---- the answers ---- */
@@ -91,11 +95,12 @@ static void answered(ds_job *job, const struct darknet_sat_answer *answers, cons
 {
     request *r = (request *)job;
     const ds_serve_setup *setup = &r->server->setup;
-    r->server->broken = !answers && why->code == DS_EHOST;
+    const bool ours = !answers && why->code != DS_EINPUT && why->code != DS_EIO;
+    r->server->broken = ours;
     if (!answers)
-        refuse(r, r->server->broken ? 500 : 400, why->text);
+        refuse(r, ours ? 500 : 400, why->text);
     else
-        say(r, 200, r->route->reply(setup, r->id, answers, job->images));
+        say(r, 200, r->route->reply(setup, &r->question, answers));
     MHD_resume_connection(r->connection);
 }
 
@@ -131,24 +136,26 @@ static int read_file(ds_job *job, ds_error *e)
     const int channels = info->channels | (info->upright ? 0 : DS_AS_STORED);
     DS_TRY(ds_decoder_decode(r->server->setup.decoder, r->body, r->n, "", channels, &im, e));
     drop_body(r);
-    DS_ALLOC(job->pixels, (size_t)info->channels * (size_t)info->height * (size_t)info->width);
-    ds_prepare_center(&im, info->width, info->height, false, job->pixels);
+    DS_ALLOC(r->question.pixels, (size_t)info->channels * (size_t)info->height * (size_t)info->width);
+    ds_prepare_center(&im, info->width, info->height, false, job->pixels = r->question.pixels);
     return DS_OK;
 }
 
 static int read_tensors(ds_job *job, ds_error *e)
 {
     request *r = (request *)job;
-    DS_TRY(ds_request_read((const char *)r->body, r->n, darknet_sat_info(r->server->setup.model), &r->id,
-                           &job->pixels, &job->images, e));
+    DS_TRY(ds_question_read((const char *)r->body, r->n, darknet_sat_info(r->server->setup.model),
+                            &r->question, e));
+    job->pixels = r->question.pixels;
+    job->images = r->question.n;
     drop_body(r);
     return DS_OK;
 }
 
-static char *reply_answer(const ds_serve_setup *setup, const char *id,
-                          const struct darknet_sat_answer *answers, int n)
+static char *reply_answer(const ds_serve_setup *setup, const ds_question *q,
+                          const struct darknet_sat_answer *answers)
 {
-    (void)id, (void)n;
+    (void)q;
     return ds_reply_answer(darknet_sat_info(setup->model), answers);
 }
 
@@ -233,14 +240,14 @@ static void find_route(request *r, const char *method, const char *path)
 static void append(request *r, const void *bytes, size_t n)
 {
     if (r->n + n > r->server->setup.max_body) {
-        r->large = true;
+        refuse(r, 413, "the request is too large");
         return;
     }
     size_t room = r->room ? r->room : 4096;
     while (room < r->n + n)
         room *= 2;
     if (atomic_fetch_add(&r->server->held, room - r->room) > MOST_BODIES * r->server->setup.max_body)
-        r->crowded = true;
+        refuse(r, 503, "too much is being sent, come again in a second");
     r->room = room;
     r->body = ds_xrealloc(r->body, room, 1);
     memcpy(r->body + r->n, bytes, n);
@@ -289,13 +296,12 @@ static request *begin_request(ds_server *s, struct MHD_Connection *connection, c
     find_route(r, method, path);
     int lengths = 0;
     MHD_get_connection_values(connection, MHD_HEADER_KIND, count_lengths, &lengths);
-    if (lengths > 1 && !r->status)
+    if ((r->last = lengths > 1))
         refuse(r, 400, "more than one Content-Length or Transfer-Encoding");
-    r->ambiguous = lengths > 1;
     const char *length = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH),
                *type = header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
     if (length && strtod(length, NULL) > (double)s->setup.max_body)
-        r->large = true;
+        refuse(r, 413, "the request is too large");
     if (r->of_images && type && strncasecmp(type, "multipart/form-data", 19) == 0)
         r->form = MHD_create_post_processor(connection, 4096, part, r);
     return r;
@@ -324,7 +330,7 @@ static enum MHD_Result send_reply(request *r)
                             "frame-ancestors 'none'");
     if (r->status == 503)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    if (r->status == 413 || r->ambiguous || r->server->draining)
+    if (r->last || r->server->draining)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     ds_metrics_request(&r->server->metrics, r->status,
                        r->of_images && r->status == 200 ? ds_now() - r->begin : -1);
@@ -345,13 +351,9 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
     if (!r) {
         *state = r = begin_request(arg, connection, method, path);
         set_patience(r, r->server->setup.patience, false);
-        if (!r->large && !r->status)
+        if (!r->status)
             return MHD_YES;
     }
-    if (r->large && !r->status)
-        refuse(r, 413, "the request is too large");
-    if (r->crowded && !r->status)
-        refuse(r, 503, "too much is being sent, come again in a second");
     if (*n) {
         if (!r->status && r->form)
             MHD_post_process(r->form, data, *n);
@@ -380,8 +382,8 @@ static void end_request(void *arg, struct MHD_Connection *connection, void **sta
     if (r->form)
         MHD_destroy_post_processor(r->form);
     drop_body(r);
-    free(r->job.pixels);
-    free(r->id);
+    free(r->question.pixels);
+    free(r->question.id);
     free(r->reply);
     free(r);
 }
@@ -395,20 +397,14 @@ static void greet(void *arg, struct MHD_Connection *connection, void **context,
     guest *g = *context;
     pthread_mutex_lock(&s->lock);
     if (how == MHD_CONNECTION_NOTIFY_STARTED) {
-        *context = DS_ZALLOC(g, 1);
-        g->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        g->until = ds_now() + s->setup.patience;
-        g->previous = &s->guests;
-        g->next = s->guests.next;
-        if (g->next)
-            g->next->previous = g;
-        s->guests.next = g;
+        for (g = s->guests; g->open;)
+            g++;
+        const int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        *g = (guest){true, false, fd, ds_now() + s->setup.patience};
+        *context = g;
         s->n_guests++;
     } else if (g) {
-        g->previous->next = g->next;
-        if (g->next)
-            g->next->previous = g->previous;
-        free(g);
+        g->open = false;
         s->n_guests--;
     }
     pthread_mutex_unlock(&s->lock);
@@ -429,55 +425,44 @@ void ds_server_tick(ds_server *s)
 {
     const double now = ds_now();
     pthread_mutex_lock(&s->lock);
-    for (guest *g = s->guests.next; g; g = g->next)
-        if (g->until < now)
-            shutdown(g->fd, SHUT_RDWR);
+    for (int i = 0; i < s->setup.max_connections + MORE_GUESTS; i++)
+        if (s->guests[i].open && s->guests[i].until < now)
+            shutdown(s->guests[i].fd, SHUT_RDWR);
     pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- from outside ---- */
 
-static int find_address(const ds_serve_setup *setup, struct sockaddr_storage *to, ds_error *e)
-{
-    struct sockaddr_in *four = (struct sockaddr_in *)to;
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)to;
-    memset(to, 0, sizeof *to);
-    if (inet_pton(AF_INET, setup->address, &four->sin_addr) == 1) {
-        four->sin_family = AF_INET;
-        four->sin_port = htons((uint16_t)setup->port);
-    } else if (inet_pton(AF_INET6, setup->address, &six->sin6_addr) == 1) {
-        six->sin6_family = AF_INET6;
-        six->sin6_port = htons((uint16_t)setup->port);
-    } else {
-        return ds_fail(e, DS_EUSAGE, "'%s' is no address, expected numbers as in 127.0.0.1 or ::1",
-                       setup->address);
-    }
-    return DS_OK;
-}
-
 static int listen_at(ds_server *s, ds_error *e)
 {
-    struct sockaddr_storage address;
-    DS_TRY(find_address(&s->setup, &address, e));
+    const struct addrinfo numbers = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *at;
+    DS_FREED char *port = ds_format("%d", s->setup.port);
+    if (getaddrinfo(s->setup.address, port, &numbers, &at))
+        return ds_fail(e, DS_EUSAGE, "'%s' is no address, expected numbers as in 127.0.0.1 or ::1",
+                       s->setup.address);
     const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
-                           (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+                           (at->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     errno = 0;
     s->daemon =
-        MHD_start_daemon(flags, 0, has_room, s, handle, s, MHD_OPTION_SOCK_ADDR, &address,
+        MHD_start_daemon(flags, 0, has_room, s, handle, s, MHD_OPTION_SOCK_ADDR, at->ai_addr,
                          MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL, MHD_OPTION_NOTIFY_CONNECTION, greet,
-                         s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->setup.max_connections + 64,
+                         s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(s->setup.max_connections + MORE_GUESTS),
                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->setup.patience + 1,
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(64 << 10), MHD_OPTION_END);
+    const int why = errno;
+    freeaddrinfo(at);
     if (s->daemon)
         return DS_OK;
     return ds_fail(e, DS_EIO, "cannot listen on %s, port %d: %s", s->setup.address, s->setup.port,
-                   errno ? strerror(errno) : "refused by the system");
+                   why ? strerror(why) : "refused by the system");
 }
 
 int ds_server_new(const ds_serve_setup *setup, ds_server **server, ds_error *e)
 {
     ds_server *s = DS_ZALLOC(*server, 1);
     s->setup = *setup;
+    DS_ZALLOC(s->guests, (size_t)setup->max_connections + MORE_GUESTS);
     pthread_mutex_init(&s->lock, NULL);
     ds_metrics_init(&s->metrics, setup->watch);
     int rc = ds_queue_new(&s->setup, &s->metrics, &s->queue, e);
@@ -507,8 +492,8 @@ static bool owes_answers(ds_server *s)
 {
     bool owes = false;
     pthread_mutex_lock(&s->lock);
-    for (guest *g = s->guests.next; g; g = g->next)
-        owes |= g->owed;
+    for (int i = 0; i < s->setup.max_connections + MORE_GUESTS; i++)
+        owes |= s->guests[i].open && s->guests[i].owed;
     pthread_mutex_unlock(&s->lock);
     return owes;
 }
@@ -537,5 +522,6 @@ void ds_server_free(ds_server *s)
     if (s->listening > 0)
         close(s->listening);
     pthread_mutex_destroy(&s->lock);
+    free(s->guests);
     free(s);
 }

@@ -70,9 +70,11 @@ static void *read_all(void *arg)
         }
         pthread_mutex_lock(&q->lock);
         if (!rc) {
+            const bool first = !q->pixels.first; /* between it and the last of a batch nobody need wake up */
             q->images += job->images - 1;
             push(&q->pixels, job);
-            pthread_cond_signal(&q->pixels_came);
+            if (first || q->pixels.images >= q->setup->max_batch)
+                pthread_cond_signal(&q->pixels_came);
         }
     }
     pthread_mutex_unlock(&q->lock);

@@ -54,60 +54,72 @@ char *ds_reply_answer(const struct darknet_sat_info *info, const struct darknet_
         probabilities(info, a, json_array())));
 }
 
-static json_t *tensor(const char *name, const char *type, int n, int columns, json_t *data)
+/* ---- the Open Inference Protocol ---- */
+
+static const struct {
+    const char *name, *type;
+} outputs[] = {{"probabilities", "FP64"},
+               {"class", "INT64"},
+               {"confidence", "FP64"},
+               {"accepted", "BOOL"},
+               {"verdict", "BYTES"}};
+enum { OUTPUTS = sizeof outputs / sizeof *outputs };
+
+/* Of n images (-1: of any number). */
+static json_t *tensor(const struct darknet_sat_info *info, int k, int n)
 {
-    json_t *shape = columns ? json_pack("[ii]", n, columns) : json_pack("[i]", n);
-    return json_pack("{ss ss so so}", "name", name, "datatype", type, "shape", shape, "data", data);
+    json_t *shape = k ? json_pack("[i]", n) : json_pack("[ii]", n, info->classes);
+    return json_pack("{ss ss so}", "name", outputs[k].name, "datatype", outputs[k].type, "shape", shape);
 }
 
-char *ds_reply_tensors(const ds_serve_setup *setup, const char *id, const struct darknet_sat_answer *answers,
-                       int n)
+static void put_output(const struct darknet_sat_info *info, int k, const struct darknet_sat_answer *a,
+                       json_t *to)
+{
+    if (k == 0)
+        probabilities(info, a, to);
+    else
+        append(to, k == 1   ? json_integer(a->class_index)
+                   : k == 2 ? ds_json_number(a->confidence)
+                   : k == 3 ? json_boolean(a->verdict == DARKNET_SAT_ACCEPTED)
+                            : json_string(darknet_sat_verdict_text(a->verdict)));
+}
+
+char *ds_reply_tensors(const ds_serve_setup *setup, const ds_question *q,
+                       const struct darknet_sat_answer *answers)
 {
     const struct darknet_sat_info *info = darknet_sat_info(setup->model);
-    json_t *p = json_array(), *class = json_array(), *confidence = json_array(), *accepted = json_array(),
-           *verdict = json_array();
-    for (int i = 0; i < n; i++) {
-        probabilities(info, &answers[i], p);
-        append(class, json_integer(answers[i].class_index));
-        append(confidence, ds_json_number(answers[i].confidence));
-        append(accepted, json_boolean(answers[i].verdict == DARKNET_SAT_ACCEPTED));
-        append(verdict, json_string(darknet_sat_verdict_text(answers[i].verdict)));
+    json_t *all = json_array();
+    for (int k = 0; k < OUTPUTS; k++) {
+        if (!(q->outputs >> k & 1))
+            continue;
+        json_t *data = json_array(), *one = tensor(info, k, q->n);
+        for (int i = 0; i < q->n; i++)
+            put_output(info, k, &answers[i], data);
+        append(all, one);
+        if (json_object_set_new(one, "data", data))
+            ds_out_of_memory();
     }
-    json_t *outputs =
-        json_pack("[ooooo]", tensor("probabilities", "FP64", n, info->classes, p),
-                  tensor("class", "INT64", n, 0, class), tensor("confidence", "FP64", n, 0, confidence),
-                  tensor("accepted", "BOOL", n, 0, accepted), tensor("verdict", "BYTES", n, 0, verdict));
-    json_t *reply =
-        json_pack("{ss ss so}", "model_name", setup->name, "model_version", "1", "outputs", outputs);
-    if (id && reply && json_object_set_new(reply, "id", ds_json_text(id)))
+    json_t *reply = json_pack("{ss ss so}", "model_name", setup->name, "model_version", "1", "outputs", all);
+    if (q->id && reply && json_object_set_new(reply, "id", ds_json_text(q->id)))
         ds_out_of_memory();
     return text_of(reply);
-}
-
-static json_t *described(const char *name, const char *type, json_t *shape)
-{
-    return json_pack("{ss ss so}", "name", name, "datatype", type, "shape", shape);
 }
 
 char *ds_reply_model(const ds_serve_setup *setup)
 {
     const struct darknet_sat_info *info = darknet_sat_info(setup->model);
-    json_t *names = json_array(), *thresholds = info->thresholds ? json_array() : json_null();
+    json_t *names = json_array(), *thresholds = info->thresholds ? json_array() : json_null(),
+           *all = json_array();
     for (int c = 0; c < info->classes; c++)
         append(names, name_of(info, c));
     for (int c = 0; info->thresholds && c < info->classes; c++)
         append(thresholds, ds_json_number(info->thresholds[c]));
-    json_t *inputs =
-        json_pack("[o]", described("images", "FP32",
-                                   json_pack("[iiii]", -1, info->channels, info->height, info->width)));
-    json_t *outputs =
-        json_pack("[ooooo]", described("probabilities", "FP64", json_pack("[ii]", -1, info->classes)),
-                  described("class", "INT64", json_pack("[i]", -1)),
-                  described("confidence", "FP64", json_pack("[i]", -1)),
-                  described("accepted", "BOOL", json_pack("[i]", -1)),
-                  described("verdict", "BYTES", json_pack("[i]", -1)));
-    return text_of(json_pack("{ss s[s] ss so so s{so ss so so so ss}}", "name", setup->name, "versions", "1",
-                             "platform", "darknet-sat", "inputs", inputs, "outputs", outputs, "parameters",
+    for (int k = 0; k < OUTPUTS; k++)
+        append(all, tensor(info, k, -1));
+    json_t *input = json_pack("{ss ss s[iiii]}", "name", DS_INPUT, "datatype", "FP32", "shape", -1,
+                              info->channels, info->height, info->width);
+    return text_of(json_pack("{ss s[s] ss s[o] so s{so ss so so so ss}}", "name", setup->name, "versions",
+                             "1", "platform", "darknet-sat", "inputs", input, "outputs", all, "parameters",
                              "classes", names, "score", info->confidence, "threshold",
                              ds_json_number(info->threshold), "thresholds", thresholds, "novelty_rate",
                              ds_json_number(info->novelty_rate), "backend", info->backend));
@@ -120,72 +132,89 @@ char *ds_reply_server(const ds_serve_setup *setup)
 
 /* ---- reading ---- */
 
-/* The numbers of `data`, nested or in a row. False: something else is there, or more than `most`. */
+/* The numbers of `data`, from 0 to 1, nested or in a row. False: something else is there, or more than `most`. */
 static bool read_numbers(const json_t *data, float *to, size_t *n, size_t most)
 {
     size_t i;
     json_t *v;
-    json_array_foreach(data, i, v) if (json_is_array(v))
+    json_array_foreach(data, i, v)
     {
-        if (!read_numbers(v, to, n, most))
+        const double x = json_is_number(v) ? json_number_value(v) : -1;
+        if (json_is_array(v) ? !read_numbers(v, to, n, most) : !(x >= 0 && x <= 1 && *n < most))
             return false;
-    }
-    else if (json_is_number(v) && *n < most)
-    {
-        to[(*n)++] = (float)json_number_value(v);
-    }
-    else
-    {
-        return false;
+        if (!json_is_array(v))
+            to[(*n)++] = (float)x;
     }
     return true;
 }
 
-static int read_tensor(const json_t *root, size_t bytes, const struct darknet_sat_info *info, float **pixels,
-                       int *n, ds_error *e)
+static int read_tensor(const json_t *root, size_t bytes, const struct darknet_sat_info *info, ds_question *q,
+                       ds_error *e)
 {
     const json_t *inputs = json_object_get(root, "inputs"), *input = json_array_get(inputs, 0);
     const json_t *shape = json_object_get(input, "shape"), *data = json_object_get(input, "data");
-    const char *type = json_string_value(json_object_get(input, "datatype"));
+    const char *type = json_string_value(json_object_get(input, "datatype")),
+               *name = json_string_value(json_object_get(input, "name"));
     const int sides[] = {info->channels, info->height, info->width};
-    if (json_array_size(inputs) != 1 || !type || !json_is_array(shape) || !json_is_array(data))
-        return ds_fail(e, DS_EINPUT, "no inputs, expected one with datatype, shape and data");
+    if (json_array_size(inputs) != 1 || !type || !json_is_array(shape) || !json_is_array(data) || !name ||
+        strcmp(name, DS_INPUT) != 0)
+        return ds_fail(e, DS_EINPUT, "expected one input, " DS_INPUT ", with datatype, shape and data");
     bool right = strcmp(type, "FP32") == 0 && json_array_size(shape) == 4;
     for (size_t i = 0; i < 3; i++)
         right &= json_integer_value(json_array_get(shape, i + 1)) == sides[i];
     const json_int_t images = json_integer_value(json_array_get(shape, 0));
-    const size_t each = (size_t)sides[0] * (size_t)sides[1] * (size_t)sides[2];
     if (!right || images < 1 || images > 4096)
         return ds_fail(e, DS_EINPUT, "expected FP32 of shape [n, %d, %d, %d], n from 1 to 4096", sides[0],
                        sides[1], sides[2]);
+    const size_t all = (size_t)images * (size_t)sides[0] * (size_t)sides[1] * (size_t)sides[2];
     size_t found = 0;
-    *n = (int)images;
-    if ((size_t)images * each > (bytes + 1) / 2) /* a number and its comma */
-        return ds_fail(e, DS_EINPUT, "data are not the %zu numbers that the shape says",
-                       (size_t)images * each);
-    DS_ALLOC(*pixels, (size_t)images * each);
-    if (!read_numbers(data, *pixels, &found, (size_t)images * each) || found != (size_t)images * each)
-        return ds_fail(e, DS_EINPUT, "data are not the %zu numbers that the shape says",
-                       (size_t)images * each);
+    if (all <= (bytes + 1) / 2) /* a number and its comma */
+        DS_ALLOC(q->pixels, all);
+    q->n = (int)images;
+    return q->pixels && read_numbers(data, q->pixels, &found, all) && found == all
+               ? DS_OK
+               : ds_fail(e, DS_EINPUT, "data are not the %zu numbers from 0 to 1 that the shape says", all);
+}
+
+/* Which of them are asked for; all when none is named. */
+static int read_outputs(const json_t *asked, ds_question *q, ds_error *e)
+{
+    size_t i;
+    json_t *v;
+    json_array_foreach(asked, i, v)
+    {
+        const char *name = json_string_value(json_object_get(v, "name"));
+        int k = 0;
+        while (name && k < OUTPUTS && strcmp(name, outputs[k].name) != 0)
+            k++;
+        if (!name || k == OUTPUTS)
+            return ds_fail(e, DS_EINPUT,
+                           "no output '%s', expected probabilities, class, confidence, accepted or verdict",
+                           name ? name : "");
+        q->outputs |= 1u << k;
+    }
+    q->outputs = q->outputs ? q->outputs : (1u << OUTPUTS) - 1;
     return DS_OK;
 }
 
-static int read_tree(const char *body, size_t bytes, const struct darknet_sat_info *info, char **id,
-                     float **pixels, int *n, ds_error *e)
+static int read_tree(const char *body, size_t bytes, const struct darknet_sat_info *info, ds_question *q,
+                     ds_error *e)
 {
     json_error_t wrong;
     json_t *root = json_loadb(body, bytes, JSON_REJECT_DUPLICATES, &wrong);
     if (!root)
         return ds_fail(e, DS_EINPUT, "no JSON: line %d: %s", wrong.line, wrong.text);
-    int rc = read_tensor(root, bytes, info, pixels, n, e);
-    *id = rc ? NULL : ds_strdup(json_string_value(json_object_get(root, "id")));
+    q->id = ds_strdup(json_string_value(json_object_get(root, "id")));
+    int rc = read_outputs(json_object_get(root, "outputs"), q, e);
+    if (!rc)
+        rc = read_tensor(root, bytes, info, q, e);
     json_decref(root);
     return rc;
 }
 
 /* A tree takes up to a hundred times the room of its text: one at a time, without many objects. */
-int ds_request_read(const char *body, size_t bytes, const struct darknet_sat_info *info, char **id,
-                    float **pixels, int *n, ds_error *e)
+int ds_question_read(const char *body, size_t bytes, const struct darknet_sat_info *info, ds_question *q,
+                     ds_error *e)
 {
     enum { MOST_OBJECTS = 1000, LARGE = 1 << 20 };
     static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
@@ -200,7 +229,7 @@ int ds_request_read(const char *body, size_t bytes, const struct darknet_sat_inf
         return ds_fail(e, DS_EINPUT, "%zu objects and %zu arrays in %zu bytes, expected tensors", objects,
                        arrays, bytes);
     pthread_mutex_lock(&one);
-    int rc = read_tree(body, bytes, info, id, pixels, n, e);
+    int rc = read_tree(body, bytes, info, q, e);
     if (bytes > LARGE) /* this thread's memory is not for it alone */
         malloc_trim(0);
     pthread_mutex_unlock(&one);

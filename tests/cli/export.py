@@ -1,6 +1,6 @@
 """What `classifier export` writes, asked in OpenCV and ONNX Runtime, against `classifier predict`.
 
-export.py DIR DARKNET CFG...: lines "KIND NAME: what came of it", KIND being
+export.py [networks] DIR DARKNET CFG...: lines "KIND NAME: what came of it", KIND being
   network: each CFG made small, exported, compared or refused
   answer: confidences and thresholds of many kinds
   pixels: what README's example makes of images, and what the program does
@@ -140,7 +140,7 @@ def readers(base):
         try:
             import onnxruntime
             session = onnxruntime.InferenceSession(base + ".onnx", providers=["CPUExecutionProvider"])
-            found.append(("ONNX Runtime", lambda x: session.run(names, {"input": x})))
+            found.append(("ONNX Runtime", lambda x: session.run(names, {"images": x})))
         except ImportError:
             pass
     if os.path.exists(base + ".cfg"):
@@ -273,6 +273,9 @@ def pixels(folder, darknet):
 
 
 if __name__ == "__main__":
-    networks(*sys.argv[1:])
-    answers(*sys.argv[1:3])
-    pixels(*sys.argv[1:3])
+    if sys.argv[1] == "networks":
+        networks(*sys.argv[2:])
+    else:
+        networks(*sys.argv[1:])
+        answers(*sys.argv[1:3])
+        pixels(*sys.argv[1:3])

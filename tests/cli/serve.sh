@@ -106,6 +106,7 @@ serve -max-body 1 -timeout 1
 client errors "$U" net 1100000
 client slow "$U" "$sure"
 client smuggled "$U"
+client corpus "$U" tests/fuzz/corpus/image
 stop
 serve -max-connections 20
 client crowd "$U" 20
