@@ -184,8 +184,10 @@ check-long: all $(UNIT)
 	sh tests/long/demo.sh
 	sh tests/long/kill.sh
 	sh tests/long/steady.sh
+	sh tests/long/serve.sh
 	python3 tests/long/vectors.py $(BUILD)/tests
 	sh tests/long/coverage.sh
+	sh tests/long/export.sh
 	sh tests/long/package.sh
 	$(if $(WITH_ONEDNN),sh tests/long/stock.sh $(BUILD)/tests/test_onednn_nets)
 
@@ -220,7 +222,7 @@ PYTHONDIR = $(PREFIX)/lib/python3$(if $(filter /usr,$(PREFIX)),,$(shell /usr/bin
 PLUGIN_HEADERS = plugins/plugin.h plugins/cross_entropy.h src/base/error.h src/base/memory.h src/base/option.h src/base/text.h \
                  src/select/select.h
 PUT = install -D -m 644
-PC = printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$${prefix}/include' 'Version: $(VERSION)'
+PC = printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR:$(PREFIX)/%=$${prefix}/%)' 'includedir=$${prefix}/include' 'Version: $(VERSION)'
 
 install: all
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/darknet-sat

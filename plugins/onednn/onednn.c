@@ -134,7 +134,7 @@ static const char *engine_lacks(ds_precision precision, int device)
 {
     (void)device;
     if (precision == DS_TF32)
-        return "oneDNN on a processor does not know it";
+        return "GPUs alone compute it (-backend cuda)";
     bool can = precision == DS_F32 || (ds_kernels_bf16() && ds_dnnl_has_amx());
     return can ? NULL : "the processor has no AMX, or ONEDNN_MAX_CPU_ISA forbids it";
 }

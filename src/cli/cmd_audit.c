@@ -176,6 +176,8 @@ static int write_results(found *g, const audit_flags *s, ds_error *e)
     DS_TRY(ds_place_commit(&g->page, e));
     if (!ds_is_stdout(s->csv) && !ds_is_stdout(s->out))
         print(g, s->truth != NULL);
+    if (s->out && !ds_is_stdout(s->out))
+        ds_put_line(stderr, s->relabel ? "relabelled list: " : "list without them: ", s->out);
     if (s->report)
         ds_put_line(stderr, "report: ", g->page_path);
     return DS_OK;

@@ -4,6 +4,7 @@
 #include "data/labels.h"
 #include "data/lines.h"
 
+#include <errno.h>
 #include <limits.h>
 
 static const char *const labels_from_names[] = {"substring", "directory", "filename", "list", NULL};
@@ -112,11 +113,21 @@ static void find_files(ds_datafile *d)
     free(near.dir);
 }
 
+/* A file that is not there: who says that it is. */
+static int check_there(const ds_datafile *d, const pairs *p, const char *key, const char *file, ds_error *e)
+{
+    return ds_path_exists(file) ? DS_OK
+                                : ds_fail_at(e, DS_EIO, d->path, ds_pair_find(p->v, p->n, key)->line,
+                                             "%s=%s: cannot open: %s, expected a text file with one a line",
+                                             key, file, strerror(errno));
+}
+
 static int read_labels(ds_datafile *d, const pairs *p, ds_error *e)
 {
     if (!d->labels_path)
         return ds_fail_at(e, DS_EINPUT, d->path, 0,
                           "has no labels=, expected the name of a file with one label a line");
+    DS_TRY(check_there(d, p, "labels", d->labels_path, e));
     DS_TRY(ds_labels_read(d->labels_path, "label", &d->labels, &d->classes, e));
     DS_TRY(ds_label_index_new(d->labels, d->classes, d->labels_path, &d->index, e));
     return check_counts(d, p, e);
@@ -126,6 +137,7 @@ static int read_names(ds_datafile *d, const pairs *p, ds_error *e)
 {
     char **names;
     int n;
+    DS_TRY(check_there(d, p, "names", d->names_path, e));
     DS_TRY(ds_labels_read(d->names_path, "name", &names, &n, e));
     if (n == d->classes) {
         d->names = names;

@@ -70,6 +70,21 @@ static void rank(ds_audit *a, const ds_records *r)
         a->flagged++;
 }
 
+/* A prediction that was not the label then, and is now; or the label then, which is another now. */
+static void tell_relabelled(const ds_audit *a, const ds_records *r, ds_notes *notes)
+{
+    int n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const int label = a->images.labels[i], known = (int)(r->predictions[i] & ~DS_RECORD_RIGHT);
+        n += r->visits[2 * i] && (r->visits[2 * i + 1] ? known == label : known != label);
+    }
+    if (n)
+        ds_note(notes,
+                "warning: %s: %d images or more have other labels than in the training, and what is known "
+                "of them is about those",
+                a->images.list, n);
+}
+
 /* ---- the truth ---- */
 
 static int compare(ds_audit *a, const char *path, ds_error *e)
@@ -125,6 +140,7 @@ static int audit(ds_audit *a, const ds_saved_file *f, ds_notes *notes, ds_error 
     DS_TRY(find_images(a, f, rows, notes, e));
     DS_TRY(ds_saved_follow(f, arrays, DS_RECORD_ARRAYS, rows, e));
     rank(a, &r);
+    tell_relabelled(a, &r, notes);
     return a->n ? DS_OK
                 : ds_fail_at(e, DS_EINPUT, f->path, 0, "no image was trained on yet, expected an epoch");
 }

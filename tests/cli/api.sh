@@ -102,6 +102,9 @@ error_case "a layer of Darknet's library alone is refused by name" 1 'elu\.cfg:[
     "$T/classify" "$data" "$T/elu.cfg" "$W/soft.weights" "$first"
 error_case "a bad cfg" 1 'odd\.cfg:[0-9]+: .*sogtmax' "$T/classify" "$data" "$T/odd.cfg" "$W/soft.weights" "$first"
 error_case "weights without their end" 1 'short\.weights: ' "$T/classify" "$data" "$T/soft.cfg" "$T/short.weights" "$first"
+sed 's,^labels=.*,labels=none/labels,' "$data" >"$T/lost.data"
+error_case "labels that a data file names" 1 'lost\.data:[0-9]+: labels=.*none/labels: cannot open' \
+    "$T/classify" "$T/lost.data" "$T/soft.cfg" "$W/soft.weights" "$first"
 error_case "no data file" 1 'none\.data: ' "$T/classify" "$T/none.data" "$T/soft.cfg" "$W/soft.weights" "$first"
 
 begin "it exports nothing but its functions, under its name"

@@ -100,12 +100,19 @@ tail -n +2 "$T/soft.csv" | head -n 30 | cut -d , -f 1 >"$T/worst"
 ! grep -Fqf "$T/worst" "$T/clean.list" || complain "a suspicious image stayed"
 audit -worst 30 -out "$T/mended.list" -relabel
 [ "$(wc -l <"$T/mended.list")" -eq 120 ] || complain "$(wc -l <"$T/mended.list") lines"
+expect_err "^relabelled list: $T/mended.list$"
 changed=$(differing "$T/mended.list" "$T/noisy.list")
 proposed=$(tail -n +2 "$T/soft.csv" | head -n 30 | awk -F , '$2 != $3' | wc -l)
 [ "$changed" -eq "$proposed" ] && [ "$changed" -gt 20 ] || complain "$changed changed, $proposed proposed"
 sed 's/noisy.list/mended.list/' "$T/noisy.data" >"$T/mended.data"
 run "$D" classifier check "$T/mended.data" "$T/soft.cfg"
 expect_status 0
+end
+
+begin "audit with another list's labels says so"
+run "$D" classifier audit "$T/mended.data" "$T/soft.cfg" "$T/backup/soft.ckpt"
+expect_status 0
+expect_err '^warning: .*/mended.list: [0-9]+ images or more have other labels than in the training'
 end
 
 begin "audit -report: a page of the worst, with pictures"

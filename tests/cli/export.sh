@@ -97,6 +97,7 @@ with=|1|with.cfg:[0-9]*: with= cannot be exported|$T/with.cfg $weights -out $T/n
 no cost|1|tree.cfg:.*no cost section|$T/tree.cfg $weights -out $T/none/x
 an activation that ONNX has not|1|plse.cfg:[0-9]*: layer 0, .convolutional., cannot be exported: activation=plse|$T/plse.cfg $weights -out $T/none/kept
 an activation that OpenCV has not|1|plse.cfg:[0-9]*: layer 0, .convolutional., cannot be exported: OpenCV|$T/plse.cfg $weights -format cfg -out $T/none/x
+a device|2|expected a file.s name|$cfg $weights -out /dev/null
 its own cfg|2|would overwrite|$T/reject.cfg $weights -format cfg -out $T/reject
 no folder|1|none/none/x.onnx|$cfg $weights -out $T/none/none/x
 LIST
