@@ -181,7 +181,7 @@ def drawn(darknet, folder, cfg, weights):
     """Draw weights until images have different answers; these."""
     net = sections(open(cfg).read())[0]
     files = pictures(folder, [(int(net[1]["width"]), int(net[1]["height"]))] * 3, int(net[1]["channels"]))
-    for gain in (8, 1, 40):
+    for gain in (8, 1, 40, 1e-2, 1e-4, 1e-6):
         classes = draw_weights(cfg, weights, gain) - ("abstain" in open(cfg).read())
         answers = predict(darknet, model_of(folder, classes), cfg, weights, files)
         if answers[0].std(axis=0).max() > 1e-3:
