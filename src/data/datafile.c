@@ -118,8 +118,8 @@ static int check_there(const ds_datafile *d, const pairs *p, const char *key, co
 {
     return ds_path_exists(file) ? DS_OK
                                 : ds_fail_at(e, DS_EIO, d->path, ds_pair_find(p->v, p->n, key)->line,
-                                             "%s=%s: cannot open: %s, expected a text file with one a line",
-                                             key, file, strerror(errno));
+                                             "%s=%s: cannot open: %s, expected a text file, one a line", key,
+                                             file, strerror(errno));
 }
 
 static int read_labels(ds_datafile *d, const pairs *p, ds_error *e)

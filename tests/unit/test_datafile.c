@@ -157,8 +157,8 @@ static void test_bad_data(void **state)
                     "labels_from=folder, expected substring|");
     expect_bad_data("labels=labels.txt\nnames=names.txt\n", "a.data", 2,
                     "names.txt has 1 names, expected 2");
-    expect_bad_data("labels=labels.txt\nnames=none.txt\n", "none.txt", 0, "cannot open");
-    expect_bad_data("labels=none.txt\n", "none.txt", 0, "one label a line");
+    expect_bad_data("labels=labels.txt\nnames=none.txt\n", "a.data", 2, "none.txt: cannot open");
+    expect_bad_data("labels=none.txt\n", "a.data", 1, "none.txt: cannot open");
     expect_bad_data("labels=labels.txt\ntree=t\n", "a.data", 2, "hierarchies are not supported");
     expect_bad_data("labels=labels.txt\ntag=1\n", "a.data", 2, "several labels an image");
 }
