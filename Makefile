@@ -110,7 +110,7 @@ $(BUILD)/src/report/page.o: $(patsubst %,$(BUILD)/src/report/report.%.inc,html c
 $(BUILD)/src/report/suspects.o: $(patsubst %,$(BUILD)/src/report/%.inc,report.css suspects.html)
 $(BUILD)/src/report/plots.o: $(BUILD)/src/report/report.gp.inc
 $(BUILD)/src/train/results.o: $(BUILD)/src/train/results.gp.inc
-$(BUILD)/plugins/cuda/kernels.o: $(BUILD)/plugins/cuda/args.h.inc $(BUILD)/plugins/cuda/kernels.cu.inc
+$(BUILD)/plugins/cuda/kernels.o: $(BUILD)/src/base/pixel.h.inc $(BUILD)/plugins/cuda/args.h.inc $(BUILD)/plugins/cuda/kernels.cu.inc
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/vectors.o $(BUILD)/libds.a src/host/exports.list
 	@mkdir -p $(@D)
@@ -119,8 +119,8 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/vectors.
 
 # libraries of NVIDIA that emulate a device, for test_cuda and tests/cli/cuda.sh
 MOCKS = $(addprefix $(BUILD)/tests/gpu/,libcuda.so.1 libcudnn.so.9 libnvrtc.so.13)
-MOCK_FLAGS = -std=gnu11 -O2 -g -fPIC -Wall -Wextra -fno-math-errno $(SANITIZER) -I. -shared -Wl,-soname=$(@F)
-$(BUILD)/tests/gpu/emulated_%.o: tests/gpu/emulated.c tests/gpu/emulate.h tests/gpu/mock.h plugins/cuda/kernels.cu plugins/cuda/args.h
+MOCK_FLAGS = -std=gnu11 -O2 -g -fPIC -Wall -Wextra -fno-math-errno $(SANITIZER) -I. -Isrc -shared -Wl,-soname=$(@F)
+$(BUILD)/tests/gpu/emulated_%.o: tests/gpu/emulated.c tests/gpu/emulate.h tests/gpu/mock.h plugins/cuda/kernels.cu plugins/cuda/args.h src/base/pixel.h
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -shared -Wl%,$(MOCK_FLAGS)) -Wno-unused-function -DBF16=$* -c -o $@ $<
 $(BUILD)/tests/gpu/libcuda.so.1: tests/gpu/mock_cuda.c $(BUILD)/tests/gpu/emulated_0.o $(BUILD)/tests/gpu/emulated_1.o

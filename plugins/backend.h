@@ -3,8 +3,9 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/pixel.h"
 
-#define DS_BACKEND_ABI 3
+#define DS_BACKEND_ABI 4
 
 typedef enum ds_op {
     DS_OP_HOST, /* no backend's business: computed by the host on plain arrays */
@@ -70,7 +71,11 @@ typedef struct ds_graph {
 } ds_graph;
 
 typedef struct ds_backend_pass {
-    const float *pixels; /* images x c x h x w */
+    const float *pixels; /* images x c x h x w; NULL: */
+    /* images: to be prepared as base/pixel.h says. With `mixed`: shares[i] of pictures[i] and the rest of
+     * mixed[i]. */
+    const ds_picture *pictures, *mixed;
+    const float *shares;
     int images;          /* of the batch that count; fewer than the state's only where `whole` is set */
     bool train;          /* batch statistics; needed before backward */
     bool drop;           /* dropout drops */
@@ -123,6 +128,8 @@ typedef struct ds_backend {
     /* Layer i, owned; layers come in order from 0. Outputs that layers of the host read are in their plain
      * arrays afterwards. */
     int (*forward)(void *state, int i, const ds_backend_pass *pass, ds_error *e);
+    /* (optional) Will it take pictures instead of pixels? */
+    bool (*prepares)(const void *state);
     /* Layers come in falling order, down to `first`. Gradients of parameters are added; those of a host
      * layer's output are added to its plain delta. */
     int (*backward)(void *state, int i, const ds_backend_pass *pass, ds_error *e);
@@ -133,6 +140,8 @@ typedef struct ds_backend {
      * the same after `fetch`. A copy that is older must be fetched before it is changed. */
     int (*update)(void *state, const ds_rule *rule, ds_error *e);
     int (*fetch)(void *state, ds_fetch what, ds_error *e);
+    /* (optional) Seconds that its passes have waited for another device. */
+    double (*waited)(const void *state);
     /* Bytes that a state has beyond the graph's arrays. */
     size_t (*memory)(const void *state);
 } ds_backend;

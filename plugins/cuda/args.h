@@ -3,6 +3,10 @@
  * bfloat16. Gradients have the host's sign, minus dL/d. */
 #pragma once
 
+#ifndef __CUDACC_RTC__ /* which gets it in front */
+#include "base/pixel.h"
+#endif
+
 /* One vector of 16 bytes and one place, or window of 2 x 2, make a unit of work. */
 typedef struct norm_args {
     const void *x;             /* places x c: the product */
@@ -61,6 +65,14 @@ typedef struct plain_args {
     int n, c, hw, cp;
 } plain_args;
 
+/* Pictures, their bytes on the device, to a tensor h x w x cp an image. */
+typedef struct picture_args {
+    const ds_picture *pictures, *mixed; /* mixed NULL: none; else shares[i] of pictures[i], the rest of it */
+    const float *shares;
+    void *x;
+    int c, h, w, cp;
+} picture_args;
+
 typedef struct level_args {
     const void *x;
     float *feature; /* n x c */
@@ -85,14 +97,14 @@ typedef struct learn_args {
 } learn_args;
 
 /* Kernels: name, arguments, does it meet barriers? */
-#define DS_CUDA_KERNELS(X)                                                                               \
-    X(norm_forward, norm_args, 1)                                                                        \
-    X(norm_backward, norm_args, 1)                                                                       \
-    X(norm_apply, norm_args, 0)                                                                          \
-    X(pooled_forward, norm_args, 1)                                                                      \
-    X(pooled_backward, norm_args, 1) X(pooled_apply, norm_args, 0) X(max_forward, pool_args, 0)          \
-        X(max_backward, pool_args, 0) X(average_forward, pool_args, 1) X(average_backward, pool_args, 0) \
-            X(sum_forward, sum_args, 0) X(sum_backward, sum_args, 0) X(copy_channels, copy_args, 0)      \
-                X(drop, drop_args, 0) X(from_plain, plain_args, 0) X(to_plain, plain_args, 0)            \
-                    X(level, level_args, 0) X(filters_in, filter_args, 0) X(filters_out, filter_args, 0) \
-                        X(learn, learn_args, 0) X(gather, learn_args, 0) X(narrow, learn_args, 0)
+#define DS_CUDA_KERNELS(X)                                                                                   \
+    X(norm_forward, norm_args, 1)                                                                            \
+    X(norm_backward, norm_args, 1)                                                                           \
+    X(norm_apply, norm_args, 0)                                                                              \
+    X(prepare, picture_args, 1) X(pooled_forward, norm_args, 1) X(pooled_backward, norm_args, 1)             \
+        X(pooled_apply, norm_args, 0) X(max_forward, pool_args, 0) X(max_backward, pool_args, 0)             \
+            X(average_forward, pool_args, 1) X(average_backward, pool_args, 0) X(sum_forward, sum_args, 0)   \
+                X(sum_backward, sum_args, 0) X(copy_channels, copy_args, 0) X(drop, drop_args, 0)            \
+                    X(from_plain, plain_args, 0) X(to_plain, plain_args, 0) X(level, level_args, 0)          \
+                        X(filters_in, filter_args, 0) X(filters_out, filter_args, 0) X(learn, learn_args, 0) \
+                            X(gather, learn_args, 0) X(narrow, learn_args, 0)

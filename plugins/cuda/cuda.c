@@ -35,7 +35,7 @@ static int to_plain(ds_engine *x, const ds_gpu_tensor *t, void *tensor, ds_error
 
 static int walk_forward(ds_engine *x, const ds_gpu_segment *g, bool train, ds_error *e)
 {
-    for (int i = 0; i <= x->graph.n; i++)
+    for (int i = 1; i <= x->graph.n; i++)
         if (x->tensors[i].plain && is_inside(g, x->tensors[i].reader))
             DS_TRY(from_plain(x, &x->tensors[i], x->tensors[i].value, e));
     for (int k = 0; k < x->n_steps; k++) {
@@ -112,7 +112,8 @@ static int send_pixels(ds_engine *x, const ds_backend_pass *pass, ds_error *e)
     const size_t bytes = plain_bytes(t, pass->images);
     memcpy(x->pixels, pass->pixels, bytes);
     DS_TRY(DS_CU(&x->gpu, cuMemcpyHtoDAsync_v2, t->plain, x->pixels, bytes, x->gpu.streams[DS_GPU_COPY]));
-    return ds_gpu_order(&x->gpu, DS_GPU_COPY, DS_GPU_MAIN, e);
+    DS_TRY(ds_gpu_order(&x->gpu, DS_GPU_COPY, DS_GPU_MAIN, e));
+    return from_plain(x, t, t->value, e);
 }
 
 static int send_inputs(ds_engine *x, const ds_gpu_segment *g, const ds_backend_pass *pass, ds_error *e)
@@ -120,7 +121,7 @@ static int send_inputs(ds_engine *x, const ds_gpu_segment *g, const ds_backend_p
     const uint64_t drop[] = {pass->step, pass->train && pass->drop};
     DS_TRY(ds_gpu_up(&x->gpu, x->drop, drop, sizeof drop, e));
     if (x->tensors[0].plain && is_inside(g, x->tensors[0].reader))
-        DS_TRY(send_pixels(x, pass, e));
+        DS_TRY(pass->pixels ? send_pixels(x, pass, e) : ds_gpu_prepare(x, pass, e));
     for (int i = 1; i <= x->graph.n; i++) {
         const ds_gpu_tensor *t = &x->tensors[i];
         if (t->plain && is_inside(g, t->reader))
@@ -311,6 +312,16 @@ static const char *engine_lacks(ds_precision precision, int device)
     return f.sm >= 80 ? NULL : "the device has no fast bf16 and tf32, which compute capability 8.0 brings";
 }
 
+static bool engine_prepares(const void *state)
+{
+    return ((const ds_engine *)state)->owned[0];
+}
+
+static double engine_waited(const void *state)
+{
+    return ((const ds_engine *)state)->gpu.waited;
+}
+
 static size_t engine_memory(const void *state)
 {
     return ((const ds_engine *)state)->gpu.pinned_bytes;
@@ -327,6 +338,8 @@ const ds_backend ds_backend_cuda = {
     .create = engine_create,
     .free = engine_free,
     .forward = engine_forward,
+    .prepares = engine_prepares,
+    .waited = engine_waited,
     .backward = engine_backward,
     .changed = engine_changed,
     .update = engine_update,

@@ -98,6 +98,18 @@ typedef struct ds_gpu_row {
     size_t staged;                                /* so many */
 } ds_gpu_row;
 
+/* Decoded images on the device; zero at first. */
+typedef struct ds_gpu_store {
+    const unsigned char **known; /* n_known: where the image of a number is; NULL: not here */
+    size_t n_known;
+    unsigned char *chunk, *passing; /* room for the next image that stays; for those of one batch */
+    size_t left, passing_bytes;
+    bool full;             /* no image stays any more */
+    unsigned char *pinned; /* of the host: on their way */
+    size_t pinned_bytes;
+    ds_picture *list, *listed; /* of a batch, then those mixed in, then shares: of the host, of the device */
+} ds_gpu_store;
+
 struct ds_engine {
     ds_graph graph;
     ds_gpu gpu;
@@ -115,6 +127,7 @@ struct ds_engine {
     unsigned long long *drop; /* of the device: step, drop */
     void *scratch;
     size_t scratch_bytes;
+    ds_gpu_store store;
     float *pixels; /* locked memory of the host, for one batch */
     int culprit;   /* the layer that could not be made, -1: none */
 };
@@ -155,6 +168,11 @@ int ds_row_upload(ds_engine *x, ds_error *e);
 int ds_row_gather(ds_engine *x, ds_error *e);
 int ds_row_update(ds_engine *x, const ds_rule *rule, ds_error *e);
 int ds_row_fetch(ds_engine *x, ds_fetch what, ds_error *e);
+
+/* ---- picture.c ---- */
+
+/* The pass's pictures become pixels, which the main stream has then. */
+int ds_gpu_prepare(ds_engine *x, const ds_backend_pass *pass, ds_error *e);
 
 /* ---- plan.c ---- */
 

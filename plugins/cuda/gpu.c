@@ -1,6 +1,7 @@
 #include "plugins/cuda/gpu.h"
 
 #include "base/memory.h"
+#include "base/clock.h"
 #include "plugins/cuda/kernels.h"
 
 #include <stdlib.h>
@@ -163,9 +164,12 @@ int ds_gpu_down(const ds_gpu *g, void *to, const void *from, size_t n, ds_error 
     return DS_CU(g, cuMemcpyDtoHAsync_v2, to, from, n, g->streams[DS_GPU_MAIN]);
 }
 
-int ds_gpu_wait(const ds_gpu *g, ds_error *e)
+int ds_gpu_wait(ds_gpu *g, ds_error *e)
 {
-    return DS_CU(g, cuStreamSynchronize, g->streams[DS_GPU_MAIN]);
+    const double start = ds_now();
+    int rc = DS_CU(g, cuStreamSynchronize, g->streams[DS_GPU_MAIN]);
+    g->waited += ds_now() - start;
+    return rc;
 }
 
 int ds_gpu_order(const ds_gpu *g, int first, int then, ds_error *e)

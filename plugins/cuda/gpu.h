@@ -30,6 +30,7 @@ typedef struct ds_gpu {
     void **pinned; /* n_pinned, of the host */
     int n_pinned;
     size_t pinned_bytes;
+    double waited; /* seconds, in ds_gpu_wait */
 } ds_gpu;
 
 /* A call of the driver, or of cuDNN, in a function that has `e`: 0 or DS_EHOST. */
@@ -56,7 +57,7 @@ int ds_gpu_pinned(ds_gpu *g, size_t bytes, void *place, ds_error *e);
 /* The main stream copies n bytes to or from memory of the host that need not be locked. */
 int ds_gpu_up(const ds_gpu *g, void *to, const void *from, size_t n, ds_error *e);
 int ds_gpu_down(const ds_gpu *g, void *to, const void *from, size_t n, ds_error *e);
-int ds_gpu_wait(const ds_gpu *g, ds_error *e);
+int ds_gpu_wait(ds_gpu *g, ds_error *e);
 /* What comes next in `then` waits for what is in `first`. */
 int ds_gpu_order(const ds_gpu *g, int first, int then, ds_error *e);
 /* Kernel DS_K_… on the main stream for n units of work, a thread each (or fewer: kernels loop). */

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "plugins/cuda/args.h.inc"
+#include "base/pixel.h.inc"
 #include "plugins/cuda/kernels.cu.inc"
 
 #include <stdbool.h>
@@ -96,9 +97,10 @@ int ds_kernels_image(ds_cuda_library *l, int sm, bool bf16, unsigned char **imag
 {
     char arch[40];
     snprintf(arch, sizeof arch, "--gpu-architecture=sm_%d", sm);
-    const char *options[] = {arch, bf16 ? "-DBF16=1" : "-DBF16=0", "-DINFINITY=__int_as_float(0x7f800000)"};
+    const char *options[] = {arch, bf16 ? "-DBF16=1" : "-DBF16=0", "-DINFINITY=__int_as_float(0x7f800000)",
+                             "-default-device"};
     const int n = sizeof options / sizeof *options;
-    DS_FREED char *source = ds_format("%s\n%s", args_h, kernels_cu);
+    DS_FREED char *source = ds_format("%s\n%s\n%s", pixel_h, args_h, kernels_cu);
     DS_FREED char *path = place_of(source, options, n);
     size_t bytes = 0;
     if ((*image = read_kept(path)))

@@ -655,6 +655,94 @@ KERNEL(drop, drop_args)
     }
 }
 
+/* ---- pictures ---- */
+
+typedef struct look {
+    const ds_picture *p;
+    double cosine, sine;
+    float mean[3]; /* of each channel, where a square is hidden */
+} look;
+
+DEVICE void colour(const ds_draw *d, int c, float *v)
+{
+    if (c == 3 && d->hue != 0)
+        ds_turn_hue(v, v + 1, v + 2, ds_sixths(d->hue), d->saturation, d->exposure);
+    else if (c == 3 && d->saturation != 1)
+        ds_saturate(v, v + 1, v + 2, d->saturation, d->exposure);
+    else if (d->exposure != 1)
+        for (int k = 0; k < c; k++)
+            v[k] = ds_unit(v[k] * d->exposure);
+}
+
+/* Pixel i before a square is hidden. */
+DEVICE void see(const picture_args *a, const look *l, int i, float *v)
+{
+    const ds_picture *p = l->p;
+    const ds_draw *d = &p->draw;
+    const int turned = !d->center && d->radians != 0;
+    const double u = ds_column_at(d, i % a->w, a->w), t = ds_row_at(d, i / a->w, a->h);
+    const ds_tap column = turned ? ds_turned_column(u, t, l->cosine, l->sine, p->w)
+                                 : ds_column_tap(d, p->w, p->h, a->w, i % a->w);
+    const ds_tap row = turned ? ds_turned_row(u, t, l->cosine, l->sine, p->h)
+                              : ds_row_tap(d, p->w, p->h, a->h, i / a->w);
+    ds_sample(p->px, p->w, a->c, column, row, v, 1);
+    colour(d, a->c, v);
+}
+
+DEVICE void look_at(const picture_args *a, const ds_picture *p, look *l, float *room)
+{
+    const int n = a->w * a->h;
+    float s[3] = {0}, v[3];
+    l->p = p;
+    l->cosine = cos((double)p->draw.radians);
+    l->sine = sin((double)p->draw.radians);
+    if (!p->draw.cut)
+        return;
+    for (int i = TID; i < n; i += NT) {
+        see(a, l, i, v);
+        for (int k = 0; k < a->c; k++)
+            s[k] += v[k];
+    }
+    for (int k = 0; k < a->c; k++)
+        room[k * NT + TID] = s[k];
+    SYNC;
+    for (int k = 0; k < a->c; k++) {
+        double sum = 0;
+        for (int i = 0; i < NT; i++)
+            sum += room[k * NT + i];
+        l->mean[k] = (float)(sum / n);
+    }
+    SYNC;
+}
+
+DEVICE void pixel_of(const picture_args *a, const look *l, int i, float *v)
+{
+    const ds_draw *d = &l->p->draw;
+    const int x = i % a->w - d->cut_x + d->cut / 2, y = i / a->w - d->cut_y + d->cut / 2;
+    see(a, l, i, v);
+    for (int k = 0; k < a->c && d->cut && x >= 0 && x < d->cut && y >= 0 && y < d->cut; k++)
+        v[k] = l->mean[k];
+}
+
+/* A block an image. */
+KERNEL(prepare, picture_args)
+{
+    ROOM;
+    look own, other;
+    look_at(&a, a.pictures + BID, &own, room);
+    if (a.mixed)
+        look_at(&a, a.mixed + BID, &other, room);
+    for (int i = TID; i < a.w * a.h; i += NT) {
+        float v[V] = {0}, more[3];
+        pixel_of(&a, &own, i, v);
+        if (a.mixed)
+            pixel_of(&a, &other, i, more);
+        for (int k = 0; a.mixed && k < a.c; k++)
+            v[k] = a.shares[BID] * v[k] + (1 - a.shares[BID]) * more[k];
+        write_at(a.x, ((size_t)BID * a.w * a.h + i) * a.cp, v);
+    }
+}
+
 /* ---- to and from the host ---- */
 
 KERNEL(from_plain, plain_args)

@@ -17,6 +17,7 @@
     X(cuDevicePrimaryCtxRetain, (void **, int))                                                              \
     X(cuDevicePrimaryCtxRelease_v2, (int))                                                                   \
     X(cuCtxSetCurrent, (void *))                                                                             \
+    X(cuMemGetInfo_v2, (size_t *, size_t *))                                                                 \
     X(cuMemAlloc_v2, (void **, size_t))                                                                      \
     X(cuMemFree_v2, (void *))                                                                                \
     X(cuMemAllocHost_v2, (void **, size_t))                                                                  \

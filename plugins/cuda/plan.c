@@ -332,6 +332,7 @@ void ds_engine_unplan(ds_engine *x)
             if (x->segments[i].graphs[k])
                 x->gpu.f.cuGraphExecDestroy(x->segments[i].graphs[k]);
     ds_row_free(&x->row);
+    free(x->store.known);
     free(x->tensors);
     free(x->output_of);
     free(x->owned);

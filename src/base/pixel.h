@@ -19,6 +19,15 @@ typedef struct ds_draw {
     bool flip, center;          /* center: the central square, of all above the colours and the cut alone */
 } ds_draw;
 
+/* An image as decoded, and what to make of it: for somebody who prepares a batch himself. */
+typedef struct ds_picture {
+    const unsigned char *px; /* w x h x c bytes, interleaved; they stay as long as the batch */
+    int w, h;
+    unsigned id;  /* of the image in the training list */
+    bool lasting; /* its bytes are the same whenever it comes: they may be kept elsewhere */
+    ds_draw draw;
+} ds_picture;
+
 /* Where a column (or row) of the output comes from: two columns of the image and their weights. Outside the
  * image the indices are clamped and the weights 0. */
 typedef struct ds_tap {

@@ -10,9 +10,13 @@
 /* Keeps the order of a class apart from all else. */
 enum { DEAL_KEY = 0x6465616c };
 
+/* Larger images than so many bytes for each of the network's numbers are not handed out. */
+enum { MOST_SENT = 16 };
+
 /* One image on its way: where it comes from, and what became of it. */
 typedef struct job {
     uint64_t draw;  /* the epoch, or where images come several times in it, the position */
+    ds_image *own;  /* whose bytes a picture has, and nobody else; NULL: none */
     ds_error error; /* code is not DS_OK: why there are no pixels */
 } job;
 
@@ -28,7 +32,9 @@ struct ds_loader {
 
     /* One a place of the ring, whose number is a multiple of the batch: a batch lies in one piece. */
     job *jobs;
-    float *pixels; /* places x floats */
+    float *pixels;        /* places x floats; or */
+    ds_picture *pictures; /* places, and */
+    unsigned char *bytes; /* places x floats: of those made of large images */
     int *labels;
     uint32_t *ids;
     size_t floats; /* of one image */
@@ -47,10 +53,15 @@ static void free_image(ds_image *im)
     free(im);
 }
 
+static size_t bytes_of(const ds_image *im)
+{
+    return (size_t)im->w * (size_t)im->h * (size_t)im->c;
+}
+
 /* Give the image to the cache when there is room; false: it stays the caller's. */
 static bool keep(ds_loader *l, uint32_t id, ds_image *im)
 {
-    size_t bytes = (size_t)im->w * (size_t)im->h * (size_t)im->c + sizeof *im;
+    size_t bytes = bytes_of(im) + sizeof *im;
     if (atomic_fetch_add(&l->cached, bytes) + bytes <= l->setup.cache_bytes) {
         ds_image *none = NULL;
         if (atomic_compare_exchange_strong(&l->cache[id], &none, im))
@@ -58,6 +69,35 @@ static bool keep(ds_loader *l, uint32_t id, ds_image *im)
     }
     atomic_fetch_sub(&l->cached, bytes);
     return false;
+}
+
+/* The picture of an image of many more bytes than it has numbers: prepared here, as w x h x c bytes. */
+static void shrink(ds_loader *l, size_t place, const ds_image *im)
+{
+    static const ds_draw as_is = {.scale = 1, .aspect = 1, .saturation = 1, .exposure = 1};
+    ds_picture *p = &l->pictures[place];
+    const size_t n = l->floats, c = (size_t)l->setup.c;
+    unsigned char *out = l->bytes + place * n;
+    DS_FREED float *px = DS_ALLOC(px, n);
+    ds_augment_apply(im, l->setup.augment, &p->draw, px);
+    for (size_t i = 0; i < n; i++)
+        out[i % (n / c) * c + i / (n / c)] = (unsigned char)(255 * px[i] + .5F);
+    *p = (ds_picture){out, l->setup.w, l->setup.h, p->id, false, as_is};
+}
+
+/* What becomes of it depends on its size, never on what the cache holds: bits must not. */
+static void prepare(ds_loader *l, size_t place, const ds_image *im)
+{
+    const ds_loader_setup *s = &l->setup;
+    const uint32_t id = l->ids[place];
+    ds_rng r = ds_rng_make(s->seed, l->jobs[place].draw, id);
+    const ds_draw draw = ds_augment_draw(s->augment, im->w, im->h, &r);
+    if (s->pictures)
+        l->pictures[place] = (ds_picture){im->px, im->w, im->h, id, true, draw};
+    else
+        ds_augment_apply(im, s->augment, &draw, l->pixels + place * l->floats);
+    if (s->pictures && bytes_of(im) > MOST_SENT * l->floats)
+        shrink(l, place, im);
 }
 
 static void load(void *arg, size_t place)
@@ -68,12 +108,18 @@ static void load(void *arg, size_t place)
     const uint32_t id = l->ids[place];
     ds_image *im = atomic_load(&l->cache[id]);
     const bool cached = im;
+    free_image(j->own);
+    j->own = NULL;
     if (!cached)
         ds_image_read(s->images->paths[id], s->c | (s->as_stored ? DS_AS_STORED : 0), DS_ALLOC(im, 1),
                       &j->error);
     if (!j->error.code)
-        ds_prepare_augmented(im, s->augment, s->seed, j->draw, id, l->pixels + place * l->floats);
-    if (!cached && (j->error.code || !keep(l, id, im)))
+        prepare(l, place, im);
+    if (cached || (!j->error.code && keep(l, id, im)))
+        return;
+    if (s->pictures && !j->error.code && l->pictures[place].lasting)
+        j->own = im;
+    else
         free_image(im);
 }
 
@@ -146,7 +192,7 @@ static void put_image(ds_loader *l, size_t place)
     l->epoch = epoch;
     l->ids[place] = l->order[i];
     l->labels[place] = l->setup.images->labels[l->ids[place]];
-    l->jobs[place] = (job){.draw = l->n_classes ? l->put : epoch};
+    l->jobs[place] = (job){.draw = l->n_classes ? l->put : epoch, .own = l->jobs[place].own};
     l->put++;
     ds_ring_put(l->ring);
 }
@@ -169,7 +215,10 @@ static bool replace(ds_loader *l, size_t first, size_t lost)
     l->setup.lost(l->setup.arg, l->ids[lost], &l->jobs[lost].error);
     l->ids[lost] = l->ids[good];
     l->labels[lost] = l->labels[good];
-    memcpy(l->pixels + lost * l->floats, l->pixels + good * l->floats, l->floats * sizeof *l->pixels);
+    if (l->pictures)
+        l->pictures[lost] = l->pictures[good];
+    else
+        memcpy(l->pixels + lost * l->floats, l->pixels + good * l->floats, l->floats * sizeof *l->pixels);
     return true;
 }
 
@@ -184,7 +233,11 @@ int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e)
     for (size_t place = first; place < first + n && !l->error.code; place++)
         if (l->jobs[place].error.code && !replace(l, first, place))
             l->error = l->jobs[place].error;
-    *b = (ds_batch){l->pixels + first * l->floats, l->labels + first, l->ids + first};
+    *b = (ds_batch){.labels = l->labels + first, .ids = l->ids + first};
+    if (l->pictures)
+        b->pictures = l->pictures + first;
+    else
+        b->pixels = l->pixels + first * l->floats;
     return l->error.code ? ds_error_pass(e, &l->error) : DS_OK;
 }
 
@@ -227,8 +280,13 @@ int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e)
     if (s->balanced)
         find_members(l);
     DS_ZALLOC(l->cache, images);
-    DS_ALLOC(l->jobs, places);
-    DS_ALLOC(l->pixels, places * l->floats);
+    DS_ZALLOC(l->jobs, places);
+    if (s->pictures) {
+        DS_ALLOC(l->pictures, places);
+        DS_ALLOC(l->bytes, places * l->floats);
+    } else {
+        DS_ALLOC(l->pixels, places * l->floats);
+    }
     DS_ALLOC(l->labels, places);
     DS_ALLOC(l->ids, places);
     int rc = ds_ring_new(places, s->threads, load, l, &l->ring, e);
@@ -247,12 +305,16 @@ void ds_loader_free(ds_loader *l)
     ds_ring_free(l->ring);
     for (int i = 0; i < l->setup.images->n; i++)
         free_image(atomic_load(&l->cache[i]));
+    for (size_t i = 0; i < count_places(&l->setup); i++)
+        free_image(l->jobs[i].own);
     free(l->cache);
     free(l->order);
     free(l->members);
     free(l->starts);
     free(l->jobs);
     free(l->pixels);
+    free(l->pictures);
+    free(l->bytes);
     free(l->labels);
     free(l->ids);
     free(l);

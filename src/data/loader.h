@@ -13,6 +13,7 @@ int ds_loader_threads(int asked);
 typedef struct ds_loader_setup {
     const ds_images *images; /* must outlive the loader */
     int w, h, c;             /* >= 1; c 1 or 3 */
+    bool pictures;           /* batches are of ds_picture instead of pixels */
     bool as_stored;          /* images are not turned upright (image.h) */
     int batch;               /* images at a time */
     /* The stream is shared: of each parts x piece images in a row, the part-th `piece` is this one's. parts 0
@@ -33,9 +34,10 @@ typedef struct ds_loader_setup {
 } ds_loader_setup;
 
 typedef struct ds_batch {
-    const float *pixels; /* batch x c x h x w, valid until the next call */
-    const int *labels;   /* batch */
-    const uint32_t *ids; /* batch: index into images */
+    const float *pixels;        /* batch x c x h x w, valid until the next call */
+    const int *labels;          /* batch */
+    const uint32_t *ids;        /* batch: index into images */
+    const ds_picture *pictures; /* batch, instead of pixels; the same draws, pixels within 1 / 255 */
 } ds_batch;
 
 int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e);

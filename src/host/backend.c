@@ -276,6 +276,9 @@ int ds_backend_select(ds_net *n, int images, ds_error *e)
 static ds_backend_pass pass_of(const ds_net *n, const float *pixels, bool train)
 {
     return (ds_backend_pass){.pixels = pixels,
+                             .pictures = n->pictures,
+                             .mixed = n->mixed,
+                             .shares = n->context.shares,
                              .images = n->net->batch,
                              .train = train,
                              .drop = n->dropout_active,
@@ -316,6 +319,22 @@ const ds_node *ds_net_nodes(const ds_net *n)
 int ds_net_fetch(const ds_net *n, ds_error *e)
 {
     return ds_backend_fetch(n, DS_FETCH_ALL, e);
+}
+
+bool ds_net_prepares(const ds_net *n)
+{
+    return n->whole && n->backend->prepares && n->backend->prepares(n->whole);
+}
+
+void ds_net_set_pictures(ds_net *n, const ds_picture *pictures, const ds_picture *mixed)
+{
+    n->pictures = pictures;
+    n->mixed = mixed;
+}
+
+double ds_backend_waited(const ds_net *n)
+{
+    return n->whole && n->backend->waited ? n->backend->waited(n->whole) : 0;
 }
 
 int ds_net_update(ds_net *n, const ds_rule *rule, ds_error *e)

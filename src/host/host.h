@@ -97,6 +97,10 @@ const float *ds_net_features(const ds_net *net, const ds_depths **depths);
 void ds_net_set_warming(ds_net *net, bool warming);
 /* Are their images mixtures? See ds_pass, whose names these are; NULL: they are not, as at first. */
 void ds_net_set_mixture(ds_net *net, const int *others, const float *shares);
+/* Does the backend prepare images itself? */
+bool ds_net_prepares(const ds_net *net);
+/* Those of passes without pixels (NULL) from now on: as in ds_backend_pass, shares those of the mixture. */
+void ds_net_set_pictures(ds_net *net, const ds_picture *pictures, const ds_picture *mixed);
 /* Forward and backward of one sub-batch; adds to ds_param.gradient, which the caller scales or clears
  * between steps. loss: losses of the batch, of all ranks; labels, ids: batch. Mixtures without ids are a
  * second pass of a step, whose dropout is that of the pass before. DS_ENUMERIC when a loss is not a number.
@@ -129,6 +133,7 @@ double ds_net_alpha(const ds_net *net, int epoch);
  * both. */
 typedef struct ds_layer_time {
     double forward, backward;
+    double waited; /* of both, for another device than the processor */
 } ds_layer_time;
 void ds_net_profile_start(ds_net *net);
 /* info.layers rows; NULL without start. */

@@ -159,11 +159,12 @@ struct ds_net {
     /* backend.c */
     const ds_backend *backend; /* NULL: the host computes all */
     char backend_name[64];
-    ds_graph graph;   /* what its states are made from */
-    ds_node *nodes;   /* of the graph */
-    void *whole;      /* state for a whole batch */
-    void *pieces[31]; /* states for 2^k images at once; NULL: not made yet */
-    void *state;      /* the one at work: `whole` outside ds_net_forward */
+    ds_graph graph;                     /* what its states are made from */
+    ds_node *nodes;                     /* of the graph */
+    const ds_picture *pictures, *mixed; /* see ds_net_set_pictures */
+    void *whole;                        /* state for a whole batch */
+    void *pieces[31];                   /* states for 2^k images at once; NULL: not made yet */
+    void *state;                        /* the one at work: `whole` outside ds_net_forward */
     /* walk.c, batchnorm.c */
     ds_layer_time *times; /* info.layers, NULL: not measured */
     size_t statistics_calls;
@@ -196,6 +197,8 @@ void ds_backend_moved(const ds_net *n);
 /* A layer that is the backend's; errors go to n->context. */
 void ds_backend_forward(ds_net *n, int i, const float *pixels, bool train);
 void ds_backend_backward(ds_net *n, int i, const float *pixels);
+/* Seconds that passes have waited for another device. */
+double ds_backend_waited(const ds_net *n);
 int ds_backend_fetch(const ds_net *n, ds_fetch what, ds_error *e);
 
 /* ---- walk.c ---- */

@@ -40,6 +40,12 @@ static bool is_timed(const ds_net *n)
     return n->times && (!n->scratch || n->context.labels);
 }
 
+static void count(ds_net *n, int i, double *seconds, double start, double waited)
+{
+    *seconds += ds_now() - start;
+    n->times[i].waited += ds_backend_waited(n) - waited;
+}
+
 void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train)
 {
     network net = *n->net;
@@ -51,7 +57,7 @@ void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train)
     const bool timed = is_timed(n);
     for (int i = 0; i <= last; i++) {
         net.index = i;
-        double start = timed ? ds_now() : 0;
+        const double start = timed ? ds_now() : 0, waited = timed ? ds_backend_waited(n) : 0;
         if (n->slots[i].owned)
             ds_backend_forward(n, i, pixels, train);
         else
@@ -59,7 +65,7 @@ void ds_walk_forward(ds_net *n, const float *pixels, int last, bool train)
         if (n->slots[i].feature && !n->slots[i].owned && !train)
             ds_measure_output(&net.layers[i], n->slots[i].channels, n->slots[i].feature, n->depths.row);
         if (timed)
-            n->times[i].forward += ds_now() - start;
+            count(n, i, &n->times[i].forward, start, waited);
         net.input = net.layers[i].output;
     }
 }
@@ -97,7 +103,7 @@ void ds_walk_backward(ds_net *n, const float *pixels)
     net.truth = NULL;
     const bool timed = is_timed(n);
     for (int i = n->info.cost; i >= n->first; i--) {
-        double start = timed ? ds_now() : 0;
+        const double start = timed ? ds_now() : 0, waited = timed ? ds_backend_waited(n) : 0;
         zero_inputs_of(n, i);
         net.input = i ? net.layers[i - 1].output : (float *)pixels;
         if (n->slots[i].owned)
@@ -107,7 +113,7 @@ void ds_walk_backward(ds_net *n, const float *pixels)
         if (n->after)
             n->after(n->after_arg, i);
         if (timed)
-            n->times[i].backward += ds_now() - start;
+            count(n, i, &n->times[i].backward, start, waited);
     }
 }
 

@@ -21,6 +21,7 @@ static int add_statistics(ds_job *job, ds_loader *loader, ds_error *e)
     for (int i = 0; i < batches; i++) {
         ds_batch b;
         DS_TRY(ds_loader_next(loader, &b, e));
+        ds_net_set_pictures(job->net, b.pictures, NULL);
         DS_TRY(ds_net_statistics_add(job->net, b.pixels, e));
     }
     ds_net_statistics_finish(job->net);

@@ -25,22 +25,26 @@ static int sub_batch(ds_job *job, const ds_batch *b, int first, int epoch, bool 
                      ds_error *e)
 {
     const ds_mixtures *m = &job->mixtures;
-    const float *pixels = b->pixels + (size_t)first * (size_t)job->info->inputs;
+    const size_t at = (size_t)first * (size_t)job->info->inputs;
+    const float *pixels = b->pixels ? b->pixels + at : NULL, *mixed = b->pixels ? m->pixels : NULL;
+    const ds_picture *pictures = b->pictures ? b->pictures + first : NULL;
     int rc = DS_OK;
     if (m->pixels) {
         ds_mix(&job->mixtures, &job->cfg->net, b, first, job->info->batch, job->info->inputs,
                (uint64_t)job->setup.seed, job->seen);
         ds_net_set_mixture(job->net, m->others, m->shares);
     }
+    ds_net_set_pictures(job->net, pictures, m->pictures);
     if (job->cfg->net.regmixup) {
-        rc = ds_net_train(job->net, m->pixels, b->labels + first, NULL, epoch, NULL, e);
+        rc = ds_net_train(job->net, mixed, b->labels + first, NULL, epoch, NULL, e);
         ds_net_set_mixture(job->net, NULL, NULL);
+        ds_net_set_pictures(job->net, pictures, NULL);
     }
     if (last)
         ds_gradients_begin(job->gradients, job->net);
     rc = rc ? rc
-            : ds_net_train(job->net, job->cfg->net.mixup ? m->pixels : pixels, b->labels + first,
-                           b->ids + first, epoch, job->losses, e);
+            : ds_net_train(job->net, job->cfg->net.mixup ? mixed : pixels, b->labels + first, b->ids + first,
+                           epoch, job->losses, e);
     if (rc)
         return rc == DS_ENUMERIC ? not_a_number(job, e) : rc;
     const ds_trained_images t = ds_net_trained(job->net);

@@ -17,6 +17,7 @@ ds_mixtures ds_mixtures_new(int images, int inputs)
 {
     ds_mixtures m;
     DS_ALLOC(m.pixels, (size_t)images * (size_t)inputs);
+    DS_ALLOC(m.pictures, (size_t)images);
     DS_ALLOC(m.others, (size_t)images);
     DS_ALLOC(m.shares, (size_t)images);
     return m;
@@ -25,6 +26,7 @@ ds_mixtures ds_mixtures_new(int images, int inputs)
 void ds_mixtures_clear(ds_mixtures *m)
 {
     free(m->pixels);
+    free(m->pictures);
     free(m->others);
     free(m->shares);
     *m = (ds_mixtures){0};
@@ -61,9 +63,11 @@ void ds_mix(ds_mixtures *m, const ds_net_options *o, const ds_batch *b, int firs
         const size_t own = (size_t)first + i;
         ds_rng r = ds_rng_make(seed ^ MIXUP_KEY, position + own, b->ids[own]);
         const size_t other = (own + 1 + ds_rng_below(&r, batch - 1)) % batch;
-        const float s = m->shares[i] = share(o, &r), *x = b->pixels + own * row, *y = b->pixels + other * row;
+        const float s = m->shares[i] = share(o, &r);
         m->others[i] = b->labels[other];
-        for (size_t j = 0; j < row; j++)
-            m->pixels[i * row + j] = s * x[j] + (1 - s) * y[j];
+        if (b->pictures)
+            m->pictures[i] = b->pictures[other];
+        for (size_t j = 0; j < row && b->pixels; j++)
+            m->pixels[i * row + j] = s * b->pixels[own * row + j] + (1 - s) * b->pixels[other * row + j];
     }
 }

@@ -6,9 +6,10 @@
 #include "data/loader.h"
 
 typedef struct ds_mixtures {
-    float *pixels; /* images x inputs */
-    int *others;   /* images: labels of the parts b */
-    float *shares; /* images: s, from 1/2: an image's own label stays that of its larger part */
+    float *pixels;        /* images x inputs; where a batch is of pictures instead, */
+    ds_picture *pictures; /* images: the parts b */
+    int *others;          /* images: labels of the parts b */
+    float *shares;        /* images: s, from 1/2: an image's own label stays that of its larger part */
 } ds_mixtures;
 
 /* Is either key set? */

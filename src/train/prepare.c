@@ -76,6 +76,7 @@ int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t 
                                .w = job->info->w,
                                .h = job->info->h,
                                .c = job->info->c,
+                               .pictures = ds_net_prepares(job->net),
                                .as_stored = !job->data.exif,
                                .batch = batch,
                                .part = ranks ? ranks->rank : 0,

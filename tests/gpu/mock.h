@@ -23,6 +23,8 @@ void mock_do(void (*fn)(void *data), const void *data, size_t n);
 /* For tests: the n-th call from now on fails (0: none does), and its name, or NULL if it has not come yet. */
 void mock_fail_at(int n);
 const char *mock_failed(void);
+/* Bytes that the device says are free. */
+extern size_t mock_room;
 /* Memory, streams, descriptors and so on that are not given back. */
 int mock_alive(void);
 void mock_live(int change);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+size_t mock_room = (size_t)1 << 31;
+
 enum { OUT_OF_MEMORY = 2, LAUNCH_FAILED = 719 };
 
 static struct {
@@ -196,6 +198,13 @@ int cuCtxSetCurrent(void *c)
 }
 
 /* ---- memory ---- */
+
+int cuMemGetInfo_v2(size_t *left, size_t *all)
+{
+    FAIL(201);
+    *left = *all = mock_room;
+    return 0;
+}
 
 static int allocate(void **p, size_t n)
 {

@@ -2,6 +2,8 @@
  * the libraries that can fail. */
 #include "tests/unit/onednn_pair.h"
 #include "base/file.h"
+#include "data/loader.h"
+#include "train/mixup.h"
 #include "train/optimizer.h"
 
 #include <dlfcn.h>
@@ -16,6 +18,7 @@
 static void (*fail_at)(int n);
 static const char *(*failed)(void);
 static int (*alive)(void);
+static size_t *room;
 
 /* The emulated libraries lie beside the tests; the loader then finds them by their names. */
 static void open_mocks(void)
@@ -34,6 +37,7 @@ static void open_mocks(void)
     *(void **)&fail_at = dlsym(h[0], "mock_fail_at");
     *(void **)&failed = dlsym(h[0], "mock_failed");
     *(void **)&alive = dlsym(h[0], "mock_alive");
+    *(void **)&room = dlsym(h[0], "mock_room");
 }
 
 static void layers(void **state)
@@ -233,9 +237,151 @@ static void parts_of_a_batch(void **state)
     pair_free(&p);
 }
 
+/* ---- pictures ---- */
+
+extern const ds_backend ds_backend_cuda;
+
+enum { IMAGES = 9, BATCH = 4, PASSES = 6 };
+static char folder[] = "/tmp/test_cuda_XXXXXX";
+static ds_images images;
+
+/* Wider, higher, smaller, the same; the last is larger than what is sent. */
+static int write_images(void **state)
+{
+    (void)state;
+    static const int sides[IMAGES][2] = {{50, 37}, {20, 16}, {3, 40}, {20, 16},  {24, 24},
+                                         {9, 9},   {1, 1},   {33, 8}, {160, 120}};
+    unsigned char px[160 * 120 * 3];
+    assert_non_null(mkdtemp(folder));
+    images = (ds_images){
+        .n = IMAGES, calloc(IMAGES, sizeof(char *)), calloc(IMAGES, sizeof(int)), ds_strdup("list.txt")};
+    for (int i = 0; i < IMAGES; i++) {
+        size_t n;
+        ds_rng r = ds_rng_make(4, (uint64_t)i, 0);
+        for (size_t k = 0; k < sizeof px; k++)
+            px[k] = (unsigned char)(ds_rng_below(&r, 4) * 85);
+        unsigned char *png = ds_png_encode(px, sides[i][0], sides[i][1], 3, &n);
+        images.paths[i] = ds_format("%s/%d.png", folder, i);
+        FILE *f = fopen(images.paths[i], "wb");
+        assert_true(fwrite(png, 1, n, f) == n && !fclose(f));
+        free(png);
+    }
+    return 0;
+}
+
+static int remove_images(void **state)
+{
+    (void)state;
+    for (int i = 0; i < IMAGES; i++)
+        unlink(images.paths[i]);
+    ds_images_clear(&images);
+    return rmdir(folder);
+}
+
+/* A state whose only layer puts its input out. */
+static void *copier(const ds_augment *a, int c, ds_precision precision, float *output)
+{
+    static const int pixels = -1;
+    const ds_node node = {DS_OP_ACTIVATION, c, a->h, a->w, c, a->h, a->w, &pixels, 1, .groups = 1, .slope = 1,
+                          .output = output};
+    const ds_graph g = {.nodes = &node, .n = 1, .batch = BATCH, .train = true, .precision = precision};
+    static ds_node kept;
+    static ds_graph graph;
+    kept = node;
+    graph = g;
+    graph.nodes = &kept;
+    bool owned;
+    void *state;
+    ds_error e = {0};
+    check(ds_backend_cuda.create(&graph, &owned, &state, &e), &e, "a copy");
+    assert_true(owned && ds_backend_cuda.prepares(state));
+    return state;
+}
+
+static float farthest(const float *a, const float *b, size_t n)
+{
+    float most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fabsf(a[i] - b[i]) > most ? fabsf(a[i] - b[i]) : most;
+    return most;
+}
+
+/* Batches of two epochs and more, from the processor's loader and by the device. */
+static void compare_pictures(const ds_augment *a, int c, const ds_net_options *o, ds_precision precision)
+{
+    ds_loader_setup s = {&images, a->w, a->h, c, .batch = BATCH, .threads = 2, .augment = a, .seed = 3};
+    const size_t inputs = (size_t)(c * a->w * a->h);
+    ds_loader *l[2];
+    ds_mixtures m[2];
+    float *output = calloc(BATCH * inputs, sizeof *output);
+    void *state = copier(a, c, precision, output);
+    for (int k = 0; k < 2; k++) {
+        s.pictures = k;
+        s.cache_bytes = k ? 4000 : 1 << 20;
+        assert_int_equal(ds_loader_new(&s, &l[k], NULL), 0);
+        m[k] = ds_mixtures_new(BATCH, (int)inputs);
+    }
+    for (int pass = 0; pass < PASSES; pass++) {
+        ds_batch b[2];
+        ds_error e = {0};
+        for (int k = 0; k < 2; k++) {
+            check(ds_loader_next(l[k], &b[k], &e), &e, "a batch");
+            if (o->mixup)
+                ds_mix(&m[k], o, &b[k], 0, BATCH, (int)inputs, 3, (uint64_t)(pass * BATCH));
+        }
+        const ds_backend_pass p = {.pictures = b[1].pictures,
+                                   .mixed = o->mixup ? m[1].pictures : NULL,
+                                   .shares = m[1].shares,
+                                   .images = BATCH,
+                                   .train = true};
+        check(ds_backend_cuda.forward(state, 0, &p, &e), &e, "a pass");
+        const float off = farthest(output, o->mixup ? m[0].pixels : b[0].pixels, BATCH * inputs);
+        if (!(off <= 1 / 255.F))
+            fail_msg("pass %d, precision %d: %g of 255 apart", pass, precision, 255 * (double)off);
+    }
+    for (int k = 0; k < 2; k++) {
+        ds_loader_free(l[k]);
+        ds_mixtures_clear(&m[k]);
+    }
+    ds_backend_cuda.free(state);
+    free(output);
+}
+
+/* All keys of [net] that change a picture, images that stay on the device and images that do not. */
+static void pictures(void **state)
+{
+    (void)state;
+    static const ds_augment none = {
+        .w = 20, .h = 16, .min_size = 16, .max_size = 16, .aspect = 1, .saturation = 1, .exposure = 1};
+    ds_augment all[9];
+    for (size_t i = 0; i < COUNT(all); i++)
+        all[i] = none;
+    all[1].flip = true;
+    all[1].max_size = 40;
+    all[2].angle = 30;
+    all[2].min_size = 5;
+    all[3].aspect = .6;
+    all[4].saturation = .5;
+    all[5].exposure = 3;
+    all[6].hue = .4;
+    all[7].cutout = 7;
+    all[8] = (ds_augment){20, 16, 9, 33, 180, .7, .6, 1.7, .2, true, false, 9};
+    const size_t plenty = *room;
+    for (size_t i = 0; i < 2 * COUNT(all); i++) {
+        ds_augment *a = &all[i / 2];
+        a->center = i % 2; /* both, of each */
+        *room = i % 3 ? plenty : 0;
+        for (int mixup = 0; mixup < 2; mixup++)
+            compare_pictures(a, i % 4 ? 3 : 1,
+                             &(ds_net_options){.batch = BATCH, .mixup = mixup, .mixup_alpha = 1},
+                             i % 5 ? DS_BF16 : DS_F32);
+    }
+    *room = plenty;
+}
+
 /* ---- what fails ---- */
 
-/* Two steps, inference, a fetch, in bf16. */
+/* A step of pixels, one of pictures that are mixed; inference, a fetch, in bf16. */
 static int everything(const ds_cfg *cfg, const float *pixels, const int *labels, const uint32_t *ids,
                       ds_error *e)
 {
@@ -252,9 +398,16 @@ static int everything(const ds_cfg *cfg, const float *pixels, const int *labels,
     DS_TRY(ds_net_new(cfg, &s, &net, e));
     const ds_param *p = ds_net_params(net, &n);
     ds_optimizer *o = ds_optimizer_new(&cfg->net, p, n, 4);
+    static const unsigned char px[48];
+    ds_picture pictures[4];
+    for (unsigned i = 0; i < 4; i++)
+        pictures[i] =
+            (ds_picture){px, 4, 4, i, i % 2, {.scale = 1, .aspect = 1, .saturation = 1, .exposure = 1}};
+    ds_net_set_pictures(net, pictures, pictures);
+    ds_net_set_mixture(net, labels, (float[]){.5F, 1, .7F, .9F});
     int rc = 0;
     for (int i = 0; i < 2 && !rc; i++) {
-        rc = ds_net_train(net, pixels, labels, ids, 0, loss, e);
+        rc = ds_net_train(net, i ? NULL : pixels, labels, ids, 0, loss, e);
         const ds_rule rule = ds_optimizer_rule(o, .1f);
         rc = rc ? rc : ds_net_update(net, &rule, e);
         rc = rc ? rc : ds_net_forward(net, pixels, 4, e);
@@ -293,6 +446,7 @@ static void every_call_fails(void **state)
         if (alive() != before)
             fail_msg("call %d, %s: %d are left behind", n, failed(), alive() - before);
         refused += rc != 0;
+        *room ^= 1 << 30; /* with room for images, and without */
     } while (failed());
     fail_at(0);
     assert_true(n > 200);
@@ -362,6 +516,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(goes_on), cmocka_unit_test(statistics),   cmocka_unit_test(parts_of_a_batch),
     };
     const struct CMUnitTest emulated[] = {
+        cmocka_unit_test_setup_teardown(pictures, write_images, remove_images),
         cmocka_unit_test(no_such_device),
         cmocka_unit_test(every_call_fails),
     };

@@ -7,7 +7,7 @@ enum { BATCH = 6, INPUTS = 5, MANY = 4000 };
 static float pixels[BATCH * INPUTS];
 static const int labels[BATCH] = {0, 1, 2, 3, 4, 5};
 static const uint32_t ids[BATCH] = {10, 3, 7, 8, 2, 40};
-static const ds_batch batch = {pixels, labels, ids};
+static const ds_batch batch = {.pixels = pixels, .labels = labels, .ids = ids};
 
 static ds_mixtures mixed(const ds_net_options *o, int first, int images, uint64_t seed, uint64_t position)
 {
