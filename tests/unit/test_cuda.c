@@ -407,7 +407,7 @@ static int everything(const ds_cfg *cfg, const float *pixels, const int *labels,
     ds_net_set_mixture(net, labels, (float[]){.5F, 1, .7F, .9F});
     int rc = 0;
     for (int i = 0; i < 2 && !rc; i++) {
-        rc = ds_net_train(net, i ? NULL : pixels, labels, ids, 0, loss, e);
+        rc = ds_net_train(net, i && ds_net_prepares(net) ? NULL : pixels, labels, ids, 0, loss, e);
         const ds_rule rule = ds_optimizer_rule(o, .1f);
         rc = rc ? rc : ds_net_update(net, &rule, e);
         rc = rc ? rc : ds_net_forward(net, pixels, 4, e);
