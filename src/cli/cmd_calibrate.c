@@ -5,6 +5,7 @@
 #include "cli/per_class.h"
 #include "cli/place.h"
 #include "cli/print.h"
+#include "cli/together.h"
 #include "cli/strangers.h"
 #include "data/loader.h"
 #include "report/calibration.h"
@@ -469,6 +470,8 @@ static int calibrate_network(calibration *c, const calibrate_flags *s, const cha
         DS_TRY(ds_strangers_learn(&c->strangers, &c->m, &s->run, &c->answers, &c->found.novelty, e));
     else
         DS_TRY(ds_model_answer(&c->m, &s->run, how, &c->answers, e));
+    if (!ds_together_first())
+        return DS_OK;
     DS_TRY(find(c, s, e));
     return write_results(c, s, e);
 }

@@ -5,6 +5,7 @@
 #include "cli/flags.h"
 #include "cli/place.h"
 #include "cli/print.h"
+#include "cli/together.h"
 #include "data/image.h"
 #include "report/page.h"
 #include "report/report.h"
@@ -377,6 +378,8 @@ static int reject(found *g, const reject_flags *s, const char *const *operands, 
     }
     DS_TRY(read_rivals(g, s, e));
     DS_TRY(answer_lists(g, s, e));
+    if (!ds_together_first())
+        return DS_OK;
     g->figures = figures_of(g, s);
     DS_TRY(write_results(g, s, e));
     return check_feasible(&g->figures.control, e);

@@ -79,7 +79,7 @@ static int run(flags *f, const char **operands, const char *command, const char 
 {
     ds_progress_view view = {0};
     ds_ranks *ranks = ds_together();
-    const bool first = !ranks || ranks->rank == 0;
+    const bool first = ds_together_first();
     const ds_train_events events = first ? ds_progress_events(&view) : (ds_train_events){0};
     ds_train_setup *s = &f->setup;
     f->run.threads = ds_together_threads(f->run.threads);

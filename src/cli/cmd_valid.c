@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/print.h"
+#include "cli/together.h"
 
 typedef struct valid_flags {
     ds_run_flags run;
@@ -20,6 +21,8 @@ static int valid(ds_model *m, ds_answers *a, const char *const *files, const val
     DS_TRY(rc);
     int top = m->data.top < a->classes ? m->data.top : a->classes;
     DS_TRY(ds_model_answer(m, &s->run, (ds_eval_setup){.score = {DS_MSP, 1, 2}, .top = top}, a, e));
+    if (!ds_together_first())
+        return DS_OK;
     const ds_means means = ds_quality_means(&a->quality);
     printf("top 1: %.6f\n", means.accuracy);
     if (top > 1)

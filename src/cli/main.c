@@ -233,7 +233,8 @@ static int run_group(const command *group, int argc, char **argv, ds_error *e)
 /* Do several ranks share its work? */
 static bool is_shared(const command *c)
 {
-    return c->run == ds_cmd_train;
+    return c->run == ds_cmd_train || c->run == ds_cmd_valid || c->run == ds_cmd_reject ||
+           c->run == ds_cmd_calibrate;
 }
 
 static int run_command(const command *c, int argc, char **argv, ds_error *e)

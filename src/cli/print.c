@@ -1,5 +1,6 @@
 #include "cli/print.h"
 
+#include "cli/together.h"
 #include "data/loader.h"
 
 /* "28 x 28 x 16", or the count where there is no image shape. */
@@ -103,7 +104,7 @@ void ds_print_unanswered(size_t none, size_t images, FILE *out)
 
 void ds_print_notes(ds_notes *notes, FILE *out)
 {
-    for (int i = 0; i < notes->n; i++)
+    for (int i = 0; i < notes->n && ds_together_first(); i++)
         ds_put_line(out, "", notes->text[i]);
     ds_notes_clear(notes);
 }
@@ -114,12 +115,16 @@ int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, d
     how.loaders = ds_loader_threads(flags->loaders);
     how.as_stored = !m->data.exif;
     how.times = &times;
+    how.ranks = ds_together();
+    DS_TRY(ds_model_compare(m, a, how.ranks, e));
     for (int i = 0; flags->profile && i < m->all.n; i++)
         ds_net_profile_start(m->all.nets[i]);
     DS_TRY(ds_evaluate(&m->all, &how, a, e));
     size_t none = 0;
     for (size_t i = 0; i < a->n; i++)
         none += a->predictions[i] < 0;
+    if (!ds_together_first())
+        return DS_OK;
     ds_print_unanswered(none, a->n, stderr);
     for (int i = 0; flags->profile && i < m->all.n; i++)
         ds_print_profile(m->all.nets[i], &times, stderr);

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A process is one rank, as it has one standard output: nothing is passed around that could be another. */
 static ds_ranks ranks = {.size = 1};
@@ -11,6 +12,11 @@ static ds_ranks ranks = {.size = 1};
 ds_ranks *ds_together(void)
 {
     return ranks.size > 1 ? &ranks : NULL;
+}
+
+bool ds_together_first(void)
+{
+    return ranks.rank == 0;
 }
 
 int ds_together_begin(const char *command, bool several, ds_error *e)
@@ -32,8 +38,11 @@ int ds_together_begin(const char *command, bool several, ds_error *e)
     return DS_OK;
 }
 
+/* What all ranks found wrong by themselves the first tells, and ends all, while the others wait. */
 bool ds_together_tells(int rc)
 {
+    if (ranks.rank && rc && !ranks.agreed)
+        sleep(2);
     return ranks.rank == 0 || (rc && !ranks.agreed);
 }
 

@@ -5,6 +5,8 @@
 
 /* Those of this program; NULL: there is one. Set before the command runs, and never again. */
 ds_ranks *ds_together(void);
+/* Is this the one that prints and writes? */
+bool ds_together_first(void);
 /* Meet the others of a command, which does its work with several ranks or not. From then on ranks but the
  * first write nothing. DS_EUSAGE on all ranks: not. */
 int ds_together_begin(const char *command, bool several, ds_error *e);

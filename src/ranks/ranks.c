@@ -1,4 +1,5 @@
 #include "ranks/ranks.h"
+#include "base/file.h"
 #include "base/memory.h"
 
 #include <dlfcn.h>
@@ -144,6 +145,16 @@ int ds_ranks_compare(ds_ranks *r, const char *what, uint64_t hash, ds_error *e)
     if (first != hash)
         rc = ds_fail(e, DS_EINPUT, "%s: not the same as on rank 0, expected the same on every host", what);
     return ds_ranks_agree(r, rc, NULL, e);
+}
+
+int ds_ranks_compare_program(ds_ranks *r, ds_error *e)
+{
+    size_t n = 0;
+    DS_FREED unsigned char *bytes = NULL;
+    if (!r)
+        return DS_OK;
+    DS_TRY(ds_ranks_agree(r, ds_file_read("/proc/self/exe", "the program", &bytes, &n, e), NULL, e));
+    return ds_ranks_compare(r, "the program", ds_hash(DS_HASH, bytes, n), e);
 }
 
 int ds_ranks_start(const ds_ranks *r, int rank, int n)

@@ -97,6 +97,7 @@ static int validate_once(const ds_job *job, ds_result *row, ds_error *e)
                              .top = 1,
                              .as_stored = !job->data.exif,
                              .loaders = job->setup.loaders,
+                             .ranks = job->setup.ranks,
                              .interrupted = job->setup.interrupted};
     const ds_images *v = &job->valid;
     ds_answers a = {.n = (size_t)v->n, .file = v->list, .paths = v->paths, .labels = v->labels};

@@ -27,61 +27,147 @@ static int next_images(ds_ensemble *nets, ds_stream *stream, const ds_eval_setup
     return DS_OK;
 }
 
-static int answer_all(ds_ensemble *nets, ds_stream *stream, const ds_eval_setup *s, ds_answers *a,
-                      ds_error *e)
+/* What the networks say of one image. */
+typedef struct said {
+    const float *logits, *features; /* features: NULL where there are none, as novelty */
+    const double *novelty;
+} said;
+
+typedef struct pass {
+    ds_ensemble *nets;
+    const ds_eval_setup *setup;
+    ds_answers *a;
+    /* With several ranks: bytes of an image, novelty first, and of all three, a multiple of 8. */
+    size_t novelty, logits, features, row;
+    int *starts; /* of each rank's images; NULL: there is one */
+    char *own;   /* what was said of this one's, until it is there of all */
+} pass;
+
+static void take(const pass *p, size_t i, const said *x)
 {
-    ds_net *net = nets->nets[0];
-    const ds_net_info *info = ds_net_get_info(net);
+    ds_answers *a = p->a;
+    const ds_eval_setup *s = p->setup;
+    if (x->novelty)
+        a->novelty[i] = *x->novelty;
+    ds_answers_put(a, i, x->logits, &s->score, ds_net_get_info(p->nets->nets[0])->cost_temperature, s->top);
+    if (s->learner)
+        ds_novelty_add(s->learner, a->labels[i], x->features);
+    if (s->keep_features)
+        memcpy(a->features + i * a->row, x->features, a->row * sizeof *x->features);
+}
+
+static void put_aside(const pass *p, size_t i, const said *x)
+{
+    char *to = p->own + i * p->row;
+    if (p->novelty)
+        memcpy(to, x->novelty, p->novelty);
+    memcpy(to + p->novelty, x->logits, p->logits);
+    if (p->features)
+        memcpy(to + p->novelty + p->logits, x->features, p->features);
+}
+
+static int answer(const pass *p, ds_stream *stream, size_t n, ds_error *e)
+{
+    const ds_eval_setup *s = p->setup;
     const ds_depths *depths;
+    ds_net *net = p->nets->nets[0];
     const float *features = ds_net_features(net, &depths);
     const double *novelty = ds_net_novelty(net);
-    a->novelty_rate = ds_net_get_reject(net)->novelty_rate;
-    a->row = depths->row;
-    if (s->keep_features)
-        DS_ALLOC(a->features, a->n * a->row);
-    if (novelty && !a->novelty)
-        DS_ALLOC(a->novelty, a->n);
-    for (size_t done = 0; done < a->n;) {
+    for (size_t done = 0; done < n;) {
         ds_stream_batch b;
         if (s->interrupted && *s->interrupted)
-            return ds_fail(e, DS_EINTERRUPT, "interrupted after %zu of %zu images", done, a->n);
-        DS_TRY(next_images(nets, stream, s, &b, e));
+            return ds_fail(e, DS_EINTERRUPT, "interrupted after %zu of %zu images", done, n);
+        DS_TRY(next_images(p->nets, stream, s, &b, e));
         for (size_t i = 0; i < (size_t)b.n; i++, done++) {
-            if (novelty)
-                a->novelty[done] = novelty[i];
-            ds_answers_put(a, done, ds_ensemble_logits(nets) + i * (size_t)info->logits, &s->score,
-                           info->cost_temperature, s->top);
-            if (s->learner)
-                ds_novelty_add(s->learner, a->labels[done], features + i * a->row);
-            if (s->keep_features)
-                memcpy(a->features + done * a->row, features + i * a->row, a->row * sizeof *features);
+            const said x = {ds_ensemble_logits(p->nets) + i * p->logits / sizeof(float),
+                            features ? features + i * p->a->row : NULL, novelty ? novelty + i : NULL};
+            p->starts ? put_aside(p, done, &x) : take(p, done, &x);
         }
     }
     return DS_OK;
 }
 
-int ds_evaluate(ds_ensemble *nets, const ds_eval_setup *setup, ds_answers *a, ds_error *e)
+/* Of all ranks, in the order of the list. */
+static void take_all(const pass *p)
 {
-    const ds_net_info *info = ds_net_get_info(nets->nets[0]);
+    DS_FREED char *all = ds_xmalloc(p->a->n * p->row);
+    p->setup->ranks->pass->gather(p->own, all, p->starts, p->row);
+    for (size_t i = 0; i < p->a->n; i++) {
+        const char *at = all + i * p->row, *logits = at + p->novelty;
+        const said x = {(const float *)logits, (const float *)(logits + p->logits),
+                        p->novelty ? (const double *)at : NULL};
+        take(p, i, &x);
+    }
+}
+
+/* Whole batches are a rank's, so that its answers are those that one rank would have. */
+static int *share_out(const ds_ranks *r, size_t images, int batch)
+{
+    const int n = (int)images, batches = (n + batch - 1) / batch;
+    int *starts = DS_ALLOC(starts, (size_t)r->size + 1);
+    for (int k = 0; k <= r->size; k++) {
+        const int64_t at = (int64_t)batch * ds_ranks_start(r, k, batches);
+        starts[k] = at < n ? (int)at : n;
+    }
+    return starts;
+}
+
+/* Images [first, first + n) of the list. */
+static int answer_part(const pass *p, size_t first, size_t n, ds_error *e)
+{
+    const ds_net_info *info = ds_net_get_info(p->nets->nets[0]);
     const ds_paths_setup listed = {
-        .operands = (const char *const *)a->paths, .n_operands = (int)a->n, .files = true};
+        .operands = (const char *const *)p->a->paths + first, .n_operands = (int)n, .files = true};
     ds_stream_setup s = {.w = info->w,
                          .h = info->h,
                          .c = info->c,
-                         .as_stored = setup->as_stored,
+                         .as_stored = p->setup->as_stored,
                          .most = info->batch,
-                         .threads = setup->loaders};
+                         .threads = p->setup->loaders};
     ds_stream *stream;
     DS_TRY(ds_paths_new(&listed, &s.paths, e));
     int rc = ds_stream_new(&s, &stream, e);
-    a->classes = info->classes;
-    a->abstain = info->abstain;
-    ds_answers_begin(a, setup->keep_logits);
-    ds_ensemble first = {.nets = {nets->nets[0]}, .n = 1, .views = 1};
-    rc = rc ? rc : answer_all(setup->one ? &first : nets, stream, setup, a, e);
+    rc = rc ? rc : answer(p, stream, n, e);
     ds_stream_free(stream);
     ds_paths_free(s.paths);
     return rc;
+}
+
+static int answer_shared(pass *p, ds_error *e)
+{
+    ds_ranks *r = p->setup->ranks;
+    DS_FREED int *starts = share_out(r, p->a->n, ds_net_get_info(p->nets->nets[0])->batch);
+    const size_t first = (size_t)starts[r->rank], n = (size_t)starts[r->rank + 1] - first;
+    DS_FREED char *own = ds_xmalloc(n * p->row);
+    p->starts = starts;
+    p->own = own;
+    DS_TRY(ds_ranks_agree(r, n ? answer_part(p, first, n, e) : DS_OK, NULL, e));
+    take_all(p);
+    return DS_OK;
+}
+
+int ds_evaluate(ds_ensemble *nets, const ds_eval_setup *setup, ds_answers *a, ds_error *e)
+{
+    ds_net *net = nets->nets[0];
+    const ds_net_info *info = ds_net_get_info(net);
+    const ds_depths *depths;
+    ds_ensemble first = {.nets = {net}, .n = 1, .views = 1};
+    pass p = {.nets = setup->one ? &first : nets, .setup = setup, .a = a};
+    ds_net_features(net, &depths);
+    a->classes = info->classes;
+    a->abstain = info->abstain;
+    a->novelty_rate = ds_net_get_reject(net)->novelty_rate;
+    a->row = depths->row;
+    ds_answers_begin(a, setup->keep_logits);
+    if (setup->keep_features)
+        DS_ALLOC(a->features, a->n * a->row);
+    if (ds_net_novelty(net) && !a->novelty)
+        DS_ALLOC(a->novelty, a->n);
+    p.logits = (size_t)info->logits * sizeof(float);
+    p.features = setup->keep_features || setup->learner ? a->row * sizeof(float) : 0;
+    p.novelty = ds_net_novelty(net) ? sizeof(double) : 0;
+    p.row = (p.novelty + p.logits + p.features + 7) / 8 * 8;
+    return setup->ranks ? answer_shared(&p, e) : answer_part(&p, 0, a->n, e);
 }
 
 int ds_evaluation_batch(const ds_cfg *cfg, size_t images)

@@ -25,7 +25,8 @@ typedef struct ds_eval_setup {
     bool as_stored;                  /* exif=0: images are not turned upright */
     int loaders;                     /* decoding threads, >= 1 */
     const volatile sig_atomic_t *interrupted; /* stops with DS_EINTERRUPT once it is not 0; may be NULL */
-    ds_times *times;                          /* filled when not NULL; zero-initialise */
+    ds_ranks *ranks; /* each answers a share of the images, all get all answers; NULL: one */
+    ds_times *times; /* filled when not NULL; zero-initialise */
 } ds_eval_setup;
 
 /* Forward of every image of the list, prepared as the host's `classifier valid` does. `a`: has the images'

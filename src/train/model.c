@@ -175,6 +175,20 @@ int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, co
     return DS_OK;
 }
 
+int ds_model_compare(const ds_model *m, const ds_answers *a, ds_ranks *r, ds_error *e)
+{
+    uint64_t images = DS_HASH;
+    if (!r)
+        return DS_OK;
+    for (size_t i = 0; i < a->n; i++)
+        images = ds_hash(images, a->paths[i], strlen(a->paths[i]) + 1);
+    images = ds_hash(images, a->labels, a->labels ? a->n * sizeof *a->labels : 0);
+    DS_TRY(ds_ranks_compare_program(r, e));
+    for (int i = 0; i < m->all.n; i++)
+        DS_TRY(ds_ranks_compare(r, "the weights", ds_net_weights_hash(m->all.nets[i]), e));
+    return ds_ranks_compare(r, a->file ? a->file : "the images", images, e);
+}
+
 void ds_model_close(ds_model *m)
 {
     for (int i = 0; i < m->all.n; i++)

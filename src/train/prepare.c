@@ -510,28 +510,15 @@ static uint64_t hash_images(const ds_images *m)
                    m->labels ? n * sizeof *m->labels : 0);
 }
 
-static int hash_program(uint64_t *hash, ds_error *e)
-{
-    size_t n;
-    DS_FREED unsigned char *bytes = NULL;
-    DS_TRY(ds_file_read("/proc/self/exe", "the program", &bytes, &n, e));
-    *hash = ds_hash(DS_HASH, bytes, n);
-    return DS_OK;
-}
-
 /* What must be the same on each of them is so. */
 static int compare_ranks(ds_job *job, ds_error *e)
 {
     ds_ranks *r = job->setup.ranks;
-    uint64_t program = 0;
-    if (!r)
-        return DS_OK;
-    DS_TRY(ds_ranks_agree(r, hash_program(&program, e), NULL, e));
-    DS_TRY(ds_ranks_compare(r, "the program", program, e));
+    DS_TRY(ds_ranks_compare_program(r, e));
     DS_TRY(ds_ranks_compare(r, job->setup.cfg, ds_hash(DS_HASH, job->cfg_text, strlen(job->cfg_text)), e));
     DS_TRY(ds_ranks_compare(r, job->train.list, hash_images(&job->train), e));
     DS_TRY(ds_ranks_compare(r, job->valid.n ? job->valid.list : "valid=", hash_images(&job->valid), e));
-    DS_TRY(ds_ranks_compare(r, "the weights to begin with", ds_net_weights_hash(job->net), e));
+    DS_TRY(ds_ranks_compare(r, "the weights to begin with", r ? ds_net_weights_hash(job->net) : 0, e));
     return ds_ranks_compare(r, "the number of images seen", job->seen, e);
 }
 

@@ -76,6 +76,41 @@ expect_status 0
 expect_same "$T/again/ema.weights" "$T/two.ema/ema.weights"
 end
 
+tiny_cfg "$T/small.cfg" 1 3 '[softmax]\n' '[reject]\n'
+sed -i 's/^max_batches=.*/max_batches=15/; s/^subdivisions=.*/subdivisions=1/' "$T/small.cfg"
+to small
+run "$D" classifier train "$T/idx/small.data" "$T/small.cfg" -threads 1
+small="$T/idx/small.data $T/small.cfg $T/small/small.weights -threads 1"
+for n in 2 3; do
+    begin "the answers of $n ranks, byte for byte those of one"
+    run "$D" classifier reject $small -csv "$T/csv.1" -json "$T/json.1" -list train="$T/idx/train.list"
+    expect_status 0
+    cp "$T/out" "$T/reject.1"
+    ranks $n "$D" classifier reject $small -csv "$T/csv.$n" -json "$T/json.$n" -list train="$T/idx/train.list"
+    expect_status 0
+    expect_same "$T/csv.1" "$T/csv.$n"
+    expect_same "$T/json.1" "$T/json.$n"
+    expect_same "$T/reject.1" "$T/out"
+    run "$D" classifier valid $small
+    cp "$T/out" "$T/valid.1"
+    ranks $n "$D" classifier valid $small
+    expect_same "$T/valid.1" "$T/out"
+    end
+done
+
+begin "a threshold that ranks find, with strangers"
+sed "s|^valid *=|calib=|" "$T/idx/small.data" >"$T/idx/calib.data"
+small="$T/idx/calib.data $T/small.cfg $T/small/small.weights -threads 1 -coverage 0.8"
+mkdir "$T/by1" "$T/by2"
+run "$D" classifier calibrate $small -out "$T/by1/net.cfg" -novelty 0.1
+expect_status 0
+ranks 2 "$D" classifier calibrate $small -out "$T/by2/net.cfg" -novelty 0.1
+expect_status 0
+for file in $(cd "$T/by1" && ls); do
+    expect_same "$T/by1/$file" "$T/by2/$file"
+done
+end
+
 begin "a batch that cannot be shared out"
 to three
 ranks 3 "$D" classifier train "$T/idx/three.data" "$T/ema.cfg" -threads 1
