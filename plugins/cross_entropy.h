@@ -39,6 +39,20 @@ static inline void ds_row_gradient(const ds_row *r, int label, double size, floa
         gradient[j] = (float)(size * (r->p[j] - (j == label)));
 }
 
+/* The cross-entropy and its gradient: `inputs` numbers, 0 behind the C classes. */
+static inline double ds_row_cross_entropy(const ds_row *r, int label, int inputs, float *gradient)
+{
+    for (int j = r->n; j < inputs; j++)
+        gradient[j] = 0;
+    ds_row_gradient(r, label, 1, gradient);
+    return -ds_row_log(r, label);
+}
+
+/* The key of that name, a double of a cost's state. */
+#define OPT_TEMPERATURE                                                                                   \
+    OPT_REAL("temperature", temperature, "divides the logits of the output, not of the loss", .def = "1", \
+             OPT_RANGE(1e-6, 1e6))
+
 /* log(1 + e^x) */
 static inline double ds_softplus(double x)
 {

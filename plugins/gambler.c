@@ -16,8 +16,7 @@ static const ds_option gambler_options[] = {
              OPT_RANGE(1.000001, 1e6)),
     OPT_INT("warmup_epochs", warmup_epochs, "epochs of cross-entropy before", .def = "5", OPT_RANGE(0, 1e6)),
     OPT_CLASS_WEIGHTS,
-    OPT_REAL("temperature", temperature, "divides the logits of the output, not of the loss", .def = "1",
-             OPT_RANGE(1e-6, 1e6)),
+    OPT_TEMPERATURE,
     OPT_END,
 };
 
@@ -37,20 +36,13 @@ static int gambler_init(void *state, ds_setup *setup, ds_error *e)
                    setup->epochs, s->warmup_epochs);
 }
 
-static double warmup_row(const ds_row *r, int y, float *gradient)
-{
-    ds_row_gradient(r, y, 1, gradient);
-    gradient[r->n] = 0;
-    return -ds_row_log(r, y);
-}
-
 /* Of S = P_y + P_C / reward, `bet` is the share of P_y; log S is counted from the larger of the two. */
 static double gambler_row(void *state, const ds_row *r, int y, float *gradient)
 {
     const gambler_state *s = state;
     const double lead = ds_row_log(r, r->n), all = 1 / (1 + exp(lead)); /* of the classes: 1 - P_C */
     if (r->pass->warming)
-        return warmup_row(r, y, gradient);
+        return ds_row_cross_entropy(r, y, r->n + 1, gradient);
     const double gap = lead - log(s->reward) - ds_row_log(r, y), bet = 1 / (1 + exp(gap));
     for (int j = 0; j < r->n; j++)
         gradient[j] = (float)(r->p[j] * all - (j == y ? bet : 0));

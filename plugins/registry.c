@@ -58,8 +58,6 @@ const ds_layer *ds_layer_find(const char *name)
     return NULL;
 }
 
-/* ---- making and freeing ---- */
-
 /* init of the layer, and what every cost section is asked for. */
 static int ask(ds_instance *it, ds_error *e)
 {
@@ -187,17 +185,6 @@ static void weigh(const ds_setup *s, const ds_pass *pass)
     }
 }
 
-/* Of one label of a mixture. */
-static double label_row(const ds_instance *it, const ds_row *r, int label, float *gradient)
-{
-    if (r->pass->ids)
-        return it->layer->row(it->state, r, label, gradient);
-    for (int j = r->n; j < it->setup.inputs; j++)
-        gradient[j] = 0;
-    ds_row_gradient(r, label, 1, gradient);
-    return -ds_row_log(r, label);
-}
-
 static double mixed_row(const ds_instance *it, const ds_row *r, float *gradient)
 {
     const ds_pass *pass = r->pass;
@@ -207,7 +194,8 @@ static double mixed_row(const ds_instance *it, const ds_row *r, float *gradient)
         gradient[j] = 0;
     for (int k = 0; k < 2; k++, share = 1 - share) {
         const double weight = share * (it->setup.weights ? it->setup.weights[labels[k]] : 1);
-        loss += weight * label_row(it, r, labels[k], it->part);
+        loss += weight * (pass->ids ? it->layer->row(it->state, r, labels[k], it->part)
+                                    : ds_row_cross_entropy(r, labels[k], it->setup.inputs, it->part));
         for (int j = 0; j < it->setup.inputs; j++)
             gradient[j] += (float)(weight * it->part[j]);
     }

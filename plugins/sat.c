@@ -56,8 +56,7 @@ static const ds_option sat_options[] = {
         "only checked: what the layer before must give (one more for target=abstain); 0 for what it gives",
         .def = "0", OPT_RANGE(0, 1e6)),
     OPT_CLASS_WEIGHTS,
-    OPT_REAL("temperature", temperature, "divides the logits of the output, not of the loss", .def = "1",
-             OPT_RANGE(1e-6, 1e6)),
+    OPT_TEMPERATURE,
     OPT_END,
 };
 
@@ -107,9 +106,10 @@ static double ema_row(const ds_row *r, const float *t, float *gradient)
 }
 
 /* t: what the label keeps, 1-t goes to "abstain". Softmax over C+1 is P_j = q_j (1 - P_C). */
-static double abstain_row(const ds_row *r, int y, double t, float *gradient)
+static double abstain_step(const sat_state *s, const ds_row *r, int y, float *gradient)
 {
-    double lead = ds_row_log(r, r->n), kept = 1 / (1 + exp(lead));
+    double *own = s->kept + r->pass->ids[r->b], lead = ds_row_log(r, r->n), kept = 1 / (1 + exp(lead));
+    const double t = *own = s->momentum * *own + (1 - s->momentum) * r->p[y];
     for (int j = 0; j < r->n; j++)
         gradient[j] = (float)(r->p[j] * kept - (j == y ? t : 0));
     gradient[r->n] = (float)(1 / (1 + exp(-lead)) - (1 - t));
@@ -154,19 +154,9 @@ static double elr_row(const ds_row *r, int y, const float *t, double lambda, flo
     return lambda * log1p(-overlap) - ds_row_log(r, y);
 }
 
-/* ---- a pass ---- */
-
 static bool adapting(const sat_state *s, const ds_pass *pass)
 {
     return s->target != BLEND && !pass->warming;
-}
-
-static double warmup_row(const sat_state *s, const ds_row *r, int y, float *gradient)
-{
-    ds_row_gradient(r, y, 1, gradient);
-    if (s->target == ABSTAIN)
-        gradient[s->classes] = 0;
-    return -ds_row_log(r, y);
 }
 
 static double soft_step(sat_state *s, const ds_row *r, int y, float *gradient)
@@ -180,13 +170,6 @@ static double soft_step(sat_state *s, const ds_row *r, int y, float *gradient)
     return ema_row(r, t, gradient);
 }
 
-static double abstain_step(const sat_state *s, const ds_row *r, int y, float *gradient)
-{
-    double *t = s->kept + r->pass->ids[r->b];
-    *t = s->momentum * *t + (1 - s->momentum) * r->p[y];
-    return abstain_row(r, y, *t, gradient);
-}
-
 static double sat_row(void *state, const ds_row *r, int y, float *gradient)
 {
     sat_state *s = state;
@@ -194,7 +177,7 @@ static double sat_row(void *state, const ds_row *r, int y, float *gradient)
     if (s->target == BLEND)
         loss = blend_row(r, y, alpha_at(s, r->pass->epoch, r->pass->epochs), gradient);
     else if (!adapting(s, r->pass))
-        loss = warmup_row(s, r, y, gradient);
+        loss = ds_row_cross_entropy(r, y, s->inputs, gradient);
     else if (s->target == ABSTAIN)
         loss = abstain_step(s, r, y, gradient);
     else
@@ -235,8 +218,6 @@ static int sat_check(void *state, const ds_pass *pass, ds_error *e)
                            (unsigned long)pass->ids[b], s->samples);
     return DS_OK;
 }
-
-/* ---- making and freeing ---- */
 
 static int take_shape(sat_state *s, ds_setup *setup, ds_error *e)
 {

@@ -26,8 +26,7 @@ static const ds_option selective_options[] = {
     OPT_BOOL(
         "auxiliary", auxiliary,
         "a second head of C logits, between the classes' and the selection's, has the loss of all images"),
-    OPT_REAL("temperature", temperature, "divides the logits of the output, not of the loss", .def = "1",
-             OPT_RANGE(1e-6, 1e6)),
+    OPT_TEMPERATURE,
     OPT_END,
 };
 

@@ -28,8 +28,7 @@ static int softmax_init(void *state, ds_setup *setup, ds_error *e)
 static double softmax_row(void *state, const ds_row *r, int label, float *gradient)
 {
     (void)state;
-    ds_row_gradient(r, label, 1, gradient);
-    return -ds_row_log(r, label);
+    return ds_row_cross_entropy(r, label, r->n, gradient);
 }
 
 const ds_layer ds_layer_softmax = {

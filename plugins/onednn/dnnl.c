@@ -90,8 +90,6 @@ static int describe_product(dnnl_primitive_desc_t *pd, const shape *s)
 }
 #endif
 
-/* ---- engine ---- */
-
 struct ds_dnnl {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
@@ -147,8 +145,6 @@ const char *ds_dnnl_describe(bool bf16)
              bf16 ? "AMX" : names[ds_dnnl_isa()]);
     return text;
 }
-
-/* ---- making a convolution ---- */
 
 /* The memory of a convolution, as in ds_conv_args. */
 enum { INPUT, WEIGHTS, OUTPUT, SCRATCH, BIAS, SIDES };
@@ -465,8 +461,6 @@ bool ds_conv_same_weights(const ds_conv *a, const ds_conv *b)
 {
     return dnnl_memory_desc_equal(weights_of(a), weights_of(b));
 }
-
-/* ---- running ---- */
 
 /* Setting a handle makes oneDNN clear the padding of the memory, so only a new one is set. */
 static int point(dnnl_memory_t m, const void *to)

@@ -4,8 +4,6 @@
  * exact gradient of it. */
 #include "plugins/onednn/engine.h"
 
-/* ---- making ---- */
-
 /* What follows a product keeps arrays of channels (blocks x block numbers, zero in padded channels) one after
  * the other in finish_buffer, and behind them the reductions of each plane (planes x 2 x block): y = scale x
  * + shift, the mean of x, dx = a g' + b + c x. */
@@ -81,8 +79,6 @@ static int make(ds_plan *p, ds_step *s, ds_error *e)
     return node->op == DS_OP_BATCHNORM ? DS_OK : ds_product_make(p, s, e);
 }
 
-/* ---- one plane ---- */
-
 static ds_affine affine_at(const ds_plan *p, const ds_step *s, size_t plane, float slope)
 {
     size_t at = plane % (size_t)s->product.blocks * p->block;
@@ -95,8 +91,6 @@ static const float *reduced(const ds_plan *p, const ds_step *s, int f, int b)
     size_t plane = (size_t)b * (size_t)s->product.blocks + (size_t)f / p->block;
     return part_of(p, s, plane) + (size_t)f % p->block;
 }
-
-/* ---- forward ---- */
 
 /* Mean and variance of channel f from those of its planes (Chan, Golub, LeVeque 1979). */
 static void pool_moments(const ds_plan *p, const ds_step *s, int f)
@@ -190,8 +184,6 @@ static int forward(const ds_plan *p, ds_step *s)
     ds_odd_activate(p, s);
     return DS_OK;
 }
-
-/* ---- backward ---- */
 
 /* g' = the gradient behind the activation: its sums, and where `keep` says so itself, over g. */
 static void reduce(const ds_plan *p, const ds_step *s, void *g, const void *g2, bool keep)

@@ -2,8 +2,6 @@
  * buffer lives. */
 #include "plugins/onednn/engine.h"
 
-/* ---- who reads whom ---- */
-
 static const ds_step_kind *const kinds[] = {
     [DS_OP_CONVOLUTION] = &ds_step_layer,     [DS_OP_CONNECTED] = &ds_step_layer,
     [DS_OP_BATCHNORM] = &ds_step_layer,       [DS_OP_MAXPOOL] = &ds_step_maxpool,
@@ -93,8 +91,6 @@ static void mark_borders(ds_plan *p)
         }
     }
 }
-
-/* ---- steps ---- */
 
 static void set_activation(ds_step *s, const ds_node *node)
 {
@@ -204,8 +200,6 @@ static void widen(ds_plan *p)
     }
 }
 
-/* ---- buffers ---- */
-
 /* The product can start from the host's own array: rows of numbers, or so few channels that a blocked copy
  * would be mostly padding. */
 static bool starts_plain(const ds_plan *p, const ds_step *s)
@@ -289,8 +283,6 @@ static int get_memory(ds_plan *p, ds_error *e)
         point_tensor(p, &p->steps[k].product);
     return DS_OK;
 }
-
-/* ---- all of it ---- */
 
 int ds_plan_make(ds_plan *p, const ds_graph *g, bool train, const bool *refused, ds_error *e)
 {

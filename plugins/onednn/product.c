@@ -272,8 +272,6 @@ static int convolution_refresh(const ds_plan *p, const ds_product *l, const ds_n
     return ds_conv_weights_in(l->grad_data, node->weights, ds_arena_at(&p->arena, l->weights_back));
 }
 
-/* ---- connected ---- */
-
 /* The input is a matrix of batch x inputs, the product one of batch x outputs, both of floats. */
 static size_t inputs_of(const ds_step *s)
 {
@@ -325,8 +323,6 @@ static int connected_backward(const ds_plan *p, ds_step *s, const void *g)
     ds_target_close(p, &s->to[0]);
     return DS_OK;
 }
-
-/* ---- both ---- */
 
 int ds_product_make(ds_plan *p, ds_step *s, ds_error *e)
 {

@@ -68,8 +68,6 @@ int ds_file_read_text(const char *path, const char *what, char **text, ds_error 
     return ds_fail_at(e, DS_EINPUT, path, 0, "is %s, expected %s", n ? "a binary file" : "empty", what);
 }
 
-/* ---- writing ---- */
-
 static int cannot_write(const char *path, ds_error *e)
 {
     return ds_fail_at(e, DS_EIO, path, 0, "cannot write: %s", strerror(errno));
@@ -223,8 +221,6 @@ void ds_writer_abort(ds_writer *w)
     free(w->path);
     *w = (ds_writer){0};
 }
-
-/* ---- paths ---- */
 
 char *ds_path_dir(const char *path)
 {

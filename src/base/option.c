@@ -50,8 +50,6 @@ static void clear(const ds_option *o, void *target)
     }
 }
 
-/* ---- one value ---- */
-
 static bool limited(const ds_option *o)
 {
     return o->min != 0 || o->max != 0;
@@ -74,17 +72,6 @@ static bool set_int(const ds_option *o, int *target, const char *value)
         return false;
     *target = (int)v;
     return true;
-}
-
-static bool set_real(const ds_option *o, double *target, const char *value)
-{
-    return ds_parse_double(value, target) && in_range(o, *target);
-}
-
-static bool set_bool(bool *target, const char *value)
-{
-    *target = strcmp(value, "1") == 0;
-    return *target || strcmp(value, "0") == 0;
 }
 
 static bool set_enum(const ds_option *o, int *target, const char *value)
@@ -129,15 +116,16 @@ int ds_option_values(const ds_option *o)
 static bool set(const ds_option *o, void *target, const char *value)
 {
     ds_texts *texts = target;
+    double *real = target;
     char *text;
     switch (o->type) {
     case DS_FLAG:
     case DS_BOOL:
-        return set_bool(target, value);
+        return (*(bool *)target = strcmp(value, "1") == 0) || strcmp(value, "0") == 0;
     case DS_INT:
         return set_int(o, target, value);
     case DS_REAL:
-        return set_real(o, target, value);
+        return ds_parse_double(value, real) && in_range(o, *real);
     case DS_REALS:
     case DS_INTS:
         return set_numbers(o, target, value);
@@ -182,8 +170,6 @@ int ds_option_set(const ds_option *o, void *state, const char *value, const char
         set(o, target, value);
     return ok ? DS_OK : bad_value(o, value, file, line, e);
 }
-
-/* ---- a whole table ---- */
 
 void ds_option_defaults(const ds_option *table, void *state)
 {
@@ -231,30 +217,15 @@ typedef struct source {
     const char *place, *file;
 } source;
 
-/* Value that a key has: from the pairs, else its default. */
-static const char *effective(const source *s, const char *key)
-{
-    const ds_pair *pair = ds_pair_find(s->pairs, s->n, key);
-    const ds_option *o = ds_option_find(s->table, key);
-    return pair ? pair->value : o && o->def ? o->def : "";
-}
-
-static bool has_word(const char *words, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *p = words; (p = strstr(p, word)); p++)
-        if ((p == words || p[-1] == '|') && (p[n] == '|' || !p[n]))
-            return true;
-    return false;
-}
-
 static int check_when(const source *s, const ds_option *o, int line, ds_error *e)
 {
     if (!o->when)
         return DS_OK;
     DS_FREED char *key = ds_strndup(o->when, strcspn(o->when, "="));
-    const char *value = effective(s, key);
-    if (has_word(o->when + strlen(key) + 1, value))
+    const ds_pair *pair = ds_pair_find(s->pairs, s->n, key);
+    const ds_option *chooser = ds_option_find(s->table, key);
+    const char *value = pair ? pair->value : chooser && chooser->def ? chooser->def : "";
+    if (ds_has_word(o->when + strlen(key) + 1, value))
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, s->file, line, "%s key '%s' goes with %s, but %s is %s", s->place,
                       o->name, o->when, key, value);
@@ -306,8 +277,6 @@ void ds_option_clear(const ds_option *table, void *state)
         if (field(o, state))
             clear(o, field(o, state));
 }
-
-/* ---- help ---- */
 
 char *ds_option_describe(const ds_option *o)
 {

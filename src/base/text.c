@@ -37,6 +37,12 @@ const char *ds_number_text(double value, char text[DS_NUMBER_TEXT])
     return memcpy(text, shortest, sizeof shortest);
 }
 
+int ds_ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 /* Levenshtein distance with a cap on the length of either word. */
 static int edit_distance(const char *a, const char *b)
 {
@@ -77,6 +83,15 @@ const char *ds_nearest(const char *word, const char *const *words, int n)
     return best;
 }
 
+bool ds_has_word(const char *words, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = words; n && (p = strstr(p, word)); p++)
+        if ((p == words || p[-1] == '|') && (p[n] == '|' || !p[n]))
+            return true;
+    return false;
+}
+
 char *ds_trim(char *s)
 {
     static const char blank[] = " \t\r\n";
@@ -87,8 +102,6 @@ char *ds_trim(char *s)
     s[n] = '\0';
     return s;
 }
-
-/* ---- texts from outside ---- */
 
 int ds_letter(const char *s, uint32_t *code)
 {

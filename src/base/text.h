@@ -22,9 +22,15 @@ bool ds_parse_double(const char *s, double *value);
 enum { DS_NUMBER_TEXT = 32 };
 const char *ds_number_text(double value, char text[DS_NUMBER_TEXT]);
 
+/* Two doubles, for qsort. */
+int ds_ascending(const void *a, const void *b);
+
 /* The word of `words` (n of them; NULL entries are skipped) that is nearest to `word` by edit distance,
  * or NULL when none is near enough to be what was meant. */
 const char *ds_nearest(const char *word, const char *const *words, int n);
+
+/* Is it one of "words|with|bars|between"? */
+bool ds_has_word(const char *words, const char *word);
 
 /* Cut blanks, tabs, carriage returns and newlines off both ends, in place; returns the new start. */
 char *ds_trim(char *s);

@@ -3,68 +3,20 @@
 
 #include "plugins/registry.h"
 
-/* ---- names ---- */
-
 /* Sections that no classifier has, and the command of stock Darknet that takes networks with them. */
 static const char *const foreign[][2] = {
     {"yolo", "detector"}, {"region", "detector"}, {"detection", "yolo"}, {"iseg", "isegmenter"},
     {"rnn", "rnn"},       {"gru", "rnn"},         {"lstm", "rnn"},       {"crnn", "rnn"},
 };
 
-/* Sections, keys and activations of AlexeyAB's fork that the host has not; NULL ends them. */
-static const char *const forked[] = {"Gaussian_yolo",
-                                     "sam",
-                                     "scale_channels",
-                                     "local_avgpool",
-                                     "conv_lstm",
-                                     "contrastive",
-                                     "implicit_add",
-                                     "implicit_mul",
-                                     "mosaic",
-                                     "cutmix",
-                                     "blur",
-                                     "gaussian_noise",
-                                     "letter_box",
-                                     "dynamic_minibatch",
-                                     "adversarial_lr",
-                                     "attention",
-                                     "label_smooth_eps",
-                                     "dilation",
-                                     "stride_x",
-                                     "stride_y",
-                                     "antialiasing",
-                                     "assisted_excitation",
-                                     "share_index",
-                                     "sway",
-                                     "rotate",
-                                     "stretch",
-                                     "stretch_sway",
-                                     "deform",
-                                     "weights_type",
-                                     "weights_normalization",
-                                     "group_id",
-                                     "maxpool_depth",
-                                     "out_channels",
-                                     "sgdr_cycle",
-                                     "sgdr_mult",
-                                     "seq_scales",
-                                     "optimized_memory",
-                                     "workspace_size_limit_MB",
-                                     "mish",
-                                     "hard_mish",
-                                     "swish",
-                                     "relu6",
-                                     "gelu",
-                                     "sgdr",
-                                     NULL};
-
-static bool is_forked(const char *word)
-{
-    for (int i = 0; forked[i]; i++)
-        if (strcmp(word, forked[i]) == 0)
-            return true;
-    return false;
-}
+/* Sections, keys and activations of AlexeyAB's fork that the host has not. */
+static const char forked[] =
+    "Gaussian_yolo|sam|scale_channels|local_avgpool|conv_lstm|contrastive|implicit_add|implicit_mul|"
+    "mosaic|cutmix|blur|gaussian_noise|letter_box|dynamic_minibatch|adversarial_lr|attention|"
+    "label_smooth_eps|dilation|stride_x|stride_y|antialiasing|assisted_excitation|share_index|sway|"
+    "rotate|stretch|stretch_sway|deform|weights_type|weights_normalization|group_id|maxpool_depth|"
+    "out_channels|sgdr_cycle|sgdr_mult|seq_scales|optimized_memory|workspace_size_limit_MB|mish|"
+    "hard_mish|swish|relu6|gelu|sgdr";
 
 /* Keys of the section that are his alone, or have a value of his: told, and taken out. */
 static int refuse_forked(const ds_cfg *cfg, ds_section *s, ds_error *e)
@@ -73,7 +25,7 @@ static int refuse_forked(const ds_cfg *cfg, ds_section *s, ds_error *e)
     for (int i = s->n - 1; i >= 0; i--) {
         const ds_pair *p = &s->pairs[i];
         const ds_option *o = ds_option_find(table, p->key);
-        if (o ? o->type != DS_ENUM || !is_forked(p->value) : !is_forked(p->key))
+        if (o ? o->type != DS_ENUM || !ds_has_word(forked, p->value) : !ds_has_word(forked, p->key))
             continue;
         DS_TRY(ds_keep(e, ds_fail_at(e, DS_EINPUT, cfg->path, p->line,
                                      "%s=%s is of AlexeyAB's fork of Darknet, which this is not, expected a "
@@ -92,7 +44,7 @@ static int unknown_section(const ds_cfg *cfg, const ds_section *s, ds_error *e)
                                    "[%s] has no place in a classifier, expected a cfg without it; "
                                    "'/usr/bin/darknet %s' takes it",
                                    s->name, foreign[i][1]);
-    if (is_forked(s->name))
+    if (ds_has_word(forked, s->name))
         return ds_section_fail(cfg, s, "", e,
                                "[%s] is of AlexeyAB's fork of Darknet, expected a cfg without it", s->name);
     const char *near = ds_kind_nearest(s->name);
@@ -125,8 +77,6 @@ static int check_name(const ds_cfg *cfg, ds_section *s, ds_error *e)
                                cfg->sections[0].line);
     return is_known(s) || unread ? DS_OK : unknown_section(cfg, s, e);
 }
-
-/* ---- keys ---- */
 
 static int check_keys(ds_cfg *cfg, ds_section *s, ds_notes *notes, ds_error *e)
 {

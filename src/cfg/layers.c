@@ -5,8 +5,6 @@
 
 #include <limits.h>
 
-/* ---- keys ---- */
-
 static const char *const activations[] = {"logistic", "loggy", "relu",    "elu",   "selu",
                                           "relie",    "plse",  "hardtan", "lhtan", "linear",
                                           "ramp",     "leaky", "tanh",    "stair", NULL};
@@ -147,8 +145,6 @@ static const ds_option cost_keys[] = {
 static const ds_option activation_keys[] = {ACTIVATION("linear"), COMMON};
 static const ds_option plain_keys[] = {COMMON};
 
-/* ---- shapes ---- */
-
 struct ds_place {
     const ds_cfg *cfg;
     ds_section *s;
@@ -195,8 +191,6 @@ static bool is_image(const ds_shape *s)
 {
     return s->h > 0 && s->w > 0 && s->c > 0;
 }
-
-/* ---- layers with kernels ---- */
 
 /* h x w windows of size x size in c channels: the host numbers what they see, pooling takes as many steps. */
 static int check_windows(const ds_place *p, long long h, long long w, long long c, long long size)
@@ -430,8 +424,6 @@ static int shape_plugin(const ds_place *p)
     p->s->setup = it.setup;
     return set_vector(p, it.setup.outputs);
 }
-
-/* ---- all of them ---- */
 
 static const ds_kind kinds[] = {
     {"net", "network", ds_net_keys, NULL, false, NULL},

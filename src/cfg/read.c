@@ -36,8 +36,6 @@ void ds_section_drop(ds_section *s, int i)
     memmove(s->pairs + i, s->pairs + i + 1, (size_t)(s->n - i) * sizeof *s->pairs);
 }
 
-/* ---- lines ---- */
-
 typedef struct reader {
     ds_cfg *cfg;
     int line;

@@ -114,8 +114,6 @@ static int check_mixup(const ds_cfg *cfg, ds_error *e)
                            cost->name, cost->line);
 }
 
-/* ---- remarks ---- */
-
 static void tell_batchnorm(const ds_cfg *cfg, ds_notes *notes)
 {
     const ds_net_options *n = &cfg->net;

@@ -92,8 +92,6 @@ static int open_places(found *g, const audit_flags *s, const char *const *operan
     return ds_place_open(&g->page, g->page_path, e);
 }
 
-/* ---- what is written ---- */
-
 static const char *label_of(const ds_audit *a, const ds_suspect *s)
 {
     return a->data.labels[a->images.labels[s->image]];

@@ -78,8 +78,6 @@ const ds_option ds_calibrate_options[] = {
     OPT_END,
 };
 
-/* ---- flags ---- */
-
 static bool wants_best(const calibrate_flags *s)
 {
     return s->confidence == DS_CONFIDENCES;
@@ -163,8 +161,6 @@ static int check_flags(const calibrate_flags *s, int n_operands, ds_error *e)
     return check_from(s, e);
 }
 
-/* ---- the threshold ---- */
-
 static int tell_infeasible(const calibrate_flags *s, size_t n, double feasible, ds_error *e)
 {
     char risk[DS_NUMBER_TEXT], delta[DS_NUMBER_TEXT], least[DS_NUMBER_TEXT];
@@ -205,8 +201,6 @@ static int find_threshold(const calibrate_flags *s, double own, ds_per_class *p,
                        "no feasible threshold: none of the %zu calibration images has a confidence", a->n);
     return DS_OK;
 }
-
-/* ---- from a network ---- */
 
 typedef struct calibration {
     ds_model m;
@@ -475,8 +469,6 @@ static int calibrate_network(calibration *c, const calibrate_flags *s, const cha
     DS_TRY(find(c, s, e));
     return write_results(c, s, e);
 }
-
-/* ---- from a CSV ---- */
 
 static int calibrate_csv(calibration *c, const calibrate_flags *s, ds_error *e)
 {

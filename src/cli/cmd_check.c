@@ -29,8 +29,6 @@ const ds_option ds_check_options[] = {
     OPT_END,
 };
 
-/* ---- for people ---- */
-
 static void on_tick(int done, int all)
 {
     if (done % 100 == 0)
@@ -87,8 +85,6 @@ static void put_text(const ds_check *c)
     printf("\n%d errors, %d warnings\n", c->problems.count[DS_ERROR], c->problems.count[DS_WARNING]);
 }
 
-/* ---- for programs ---- */
-
 static json_t *problem_row(const void *from, size_t i)
 {
     const ds_problem *p = (const ds_problem *)from + i;
@@ -136,8 +132,6 @@ static void put_json(FILE *f, const ds_check *c)
                             ds_json_array(classes, class_row, c), "network", network),
                   JSON_INDENT(2));
 }
-
-/* ---- the command ---- */
 
 typedef struct checking {
     ds_outputs outputs;

@@ -136,8 +136,6 @@ int ds_split_read(char *text, ds_split *split, ds_error *e)
     return DS_OK;
 }
 
-/* ---- the command ---- */
-
 void ds_imported_print(const ds_imported *done)
 {
     int all = 0;

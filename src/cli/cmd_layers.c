@@ -61,8 +61,6 @@ static int print_section(const char *name, ds_error *e)
     return DS_OK;
 }
 
-/* ---- markdown ---- */
-
 /* A bar would end the table's cell. */
 static void put_cell(const char *text)
 {

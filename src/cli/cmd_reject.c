@@ -80,8 +80,6 @@ typedef struct found {
     ds_place json, csv;
 } found;
 
-/* ---- flags ---- */
-
 static int check_from(const reject_flags *s, ds_error *e)
 {
     if (!s->from)
@@ -218,8 +216,6 @@ static int open_network(found *g, const reject_flags *s, const char *const *oper
     return DS_OK;
 }
 
-/* ---- lists and rivals ---- */
-
 static int read_lists(found *g, const reject_flags *s, const char *const *operands, ds_error *e)
 {
     if (!s->from) {
@@ -255,8 +251,6 @@ static int answer_lists(found *g, const reject_flags *s, ds_error *e)
     }
     return DS_OK;
 }
-
-/* ---- figures ---- */
 
 /* Replicates of the bootstrap: as asked, else none unless programs are compared or a report is written. Many
  * images need fewer. */
@@ -314,8 +308,6 @@ static int check_feasible(const ds_control *c, ds_error *e)
                    c->risk, c->delta, c->found.feasible_risk);
 }
 
-/* ---- writing ---- */
-
 /* Nothing is opened that the results are made from. */
 static int open_places(found *g, const reject_flags *s, const char *const *operands, ds_error *e)
 {
@@ -364,8 +356,6 @@ static int write_results(found *g, const reject_flags *s, ds_error *e)
         ds_report_text(stdout, f);
     return s->report ? write_page(g, s, e) : DS_OK;
 }
-
-/* ---- the command ---- */
 
 static int reject(found *g, const reject_flags *s, const char *const *operands, ds_error *e)
 {

@@ -48,8 +48,6 @@ typedef struct watcher {
     double rows;
 } watcher;
 
-/* ---- the state ---- */
-
 /* Score i of a row. An unknown image has no confidence, whether the file gives one or not; *known: an image
  * that could not be read has no number. */
 static int read_score(const ds_csv *c, const columns *at, int i, double *v, bool *known, ds_error *e)
@@ -154,8 +152,6 @@ static int resume(watcher *p, ds_error *e)
     return DS_OK;
 }
 
-/* ---- the rows ---- */
-
 static int find_labels(watcher *p, ds_error *e)
 {
     static const char expected[] = "the columns label and prediction (or answer)";
@@ -236,8 +232,6 @@ static int take_rows(watcher *p, ds_error *e)
     return ds_fail(e, DS_EINTERRUPT, "stopped after row %.0f of %s, %s", p->rows, p->in.file,
                    p->pipe ? "which are counted" : "of which none is counted");
 }
-
-/* ---- the command ---- */
 
 static int watch(watcher *p, const char *path, ds_error *e)
 {

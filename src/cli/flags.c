@@ -106,8 +106,6 @@ void ds_words_clear(ds_words *w)
     free(w->operands);
 }
 
-/* ---- checks ---- */
-
 int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
 {
     if (n >= needed)

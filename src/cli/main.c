@@ -62,8 +62,6 @@ static const command commands[] = {
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
-/* ---- words ---- */
-
 /* How many words of argv are those of the command, which all are there; 0: they are not. */
 static int matched(const command *c, int argc, char **argv)
 {
@@ -114,8 +112,6 @@ static bool asks_help(int argc, char **argv)
             return true;
     return false;
 }
-
-/* ---- help ---- */
 
 static void print_commands(const command *group, FILE *out)
 {
@@ -227,8 +223,6 @@ static int run_group(const command *group, int argc, char **argv, ds_error *e)
                        group->words, argv[0], group->words, near);
     return no_command(group, argc ? argv[0] : NULL, e);
 }
-
-/* ---- running ---- */
 
 /* Do several ranks share its work? */
 static bool is_shared(const command *c)

@@ -6,8 +6,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* ---- the bar ---- */
-
 static int columns(void)
 {
     struct winsize size;

@@ -35,8 +35,6 @@ void ds_strangers_clear(ds_strangers *s)
     free(s->path);
 }
 
-/* ---- passes ---- */
-
 /* one: no other answers are wanted than those of the first network, whose features are looked at. learner
  * NULL: logits and features are kept. */
 static int answer(ds_model *m, const ds_run_flags *run, bool one, ds_novelty *learner, ds_answers *a,
@@ -89,8 +87,6 @@ int ds_strangers_learn(ds_strangers *s, ds_model *m, const ds_run_flags *run, ds
         DS_TRY(answer(m, run, true, NULL, &s->outliers, e));
     return answer(m, run, false, NULL, a, e);
 }
-
-/* ---- scores ---- */
 
 /* Confidences become the scores, negated. */
 static void score(const ds_novelty *v, ds_novelty_kind kind, ds_answers *a)

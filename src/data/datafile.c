@@ -42,8 +42,6 @@ const ds_option ds_datafile_options[] = {
     OPT_END,
 };
 
-/* ---- the text ---- */
-
 /* Pairs of a .data file; they point into its text. */
 typedef struct pairs {
     ds_pair *v;
@@ -73,8 +71,6 @@ static int parse(char *text, pairs *p, const char *path, ds_error *e)
             DS_TRY(ds_keep(e, add_pair(p, line, lines.line, path, e)));
     return p->n ? DS_OK : ds_fail_at(e, DS_EINPUT, path, 0, "has no key=value, expected a .data file");
 }
-
-/* ---- what it means ---- */
 
 static int refuse_hierarchy(const pairs *p, const char *path, ds_error *e)
 {

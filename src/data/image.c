@@ -1,9 +1,9 @@
 #include "base/file.h"
 #include "data/image.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <setjmp.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <zlib.h>
 
@@ -238,8 +238,6 @@ static const char *damage_of(const unsigned char *bytes, size_t n)
     return NULL;
 }
 
-/* ---- decoding ---- */
-
 /* Bytes that decoding may take: for the data of the file, some copies of the pixels at 16 bit, and tables. */
 static size_t allowance(size_t n, size_t pixels)
 {
@@ -363,34 +361,23 @@ void ds_image_clear(ds_image *im)
     *im = (ds_image){0};
 }
 
-/* Suffix and, where it cannot be decoded, format. */
-static const char *const suffixes[][2] = {{".png"},
-                                          {".jpg"},
-                                          {".jpeg"},
-                                          {".webp"},
-                                          {".bmp"},
-                                          {".tga"},
-                                          {".ppm"},
-                                          {".pgm"},
-                                          {".gif"},
-                                          {".psd"},
-                                          {".tif", "TIFF"},
-                                          {".tiff", "TIFF"},
-                                          {".heic", "HEIC"},
-                                          {".heif", "HEIC"},
-                                          {".avif", "AVIF"},
-                                          {".jxl", "JPEG XL"},
-                                          {".jp2", "JPEG 2000"},
-                                          {".dng", "raw"},
-                                          {".cr2", "raw"},
-                                          {".nef", "raw"},
-                                          {".arw", "raw"}};
+/* Suffixes, and the format of those that cannot be decoded. */
+static const char *const suffixes[][2] = {{"png|jpg|jpeg|webp|bmp|tga|ppm|pgm|gif|psd", NULL},
+                                          {"tif|tiff", "TIFF"},
+                                          {"heic|heif", "HEIC"},
+                                          {"avif", "AVIF"},
+                                          {"jxl", "JPEG XL"},
+                                          {"jp2", "JPEG 2000"},
+                                          {"dng|cr2|nef|arw", "raw"}};
 
 static const char *const *find_suffix(const char *name)
 {
     const char *dot = strrchr(name, '.');
-    for (size_t k = 0; dot && k < sizeof suffixes / sizeof *suffixes; k++)
-        if (strcasecmp(dot, suffixes[k][0]) == 0)
+    DS_FREED char *suffix = ds_strdup(dot ? dot + 1 : "");
+    for (char *c = suffix; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    for (size_t k = 0; k < sizeof suffixes / sizeof *suffixes; k++)
+        if (ds_has_word(suffixes[k][0], suffix))
             return suffixes[k];
     return NULL;
 }

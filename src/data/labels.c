@@ -43,8 +43,6 @@ int ds_labels_read(const char *path, const char *what, char ***labels, int *n, d
     return rc;
 }
 
-/* ---- the index ---- */
-
 /* A polynomial in the bytes, so that the hash of a longer text follows from that of a shorter one. */
 static uint64_t hash_byte(uint64_t h, char c)
 {

@@ -70,8 +70,6 @@ char *ds_near_find(ds_near *n, const char *path)
     return own;
 }
 
-/* ---- as they come ---- */
-
 enum { CAPACITY = 1 << 16 };
 static const char wanted[] = "a list of images, a path a line";
 

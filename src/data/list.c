@@ -66,8 +66,6 @@ int ds_label_of(const ds_datafile *d, const char *path, int *label, ds_error *e)
     return DS_OK;
 }
 
-/* ---- lists ---- */
-
 static int find_label(const ds_datafile *d, const char *path, const char *text, int *label, ds_error *e)
 {
     if (!text)

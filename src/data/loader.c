@@ -123,8 +123,6 @@ static void load(void *arg, size_t place)
         free_image(im);
 }
 
-/* ---- the stream ---- */
-
 /* Groups the images by class. */
 static void find_members(ds_loader *l)
 {
@@ -240,8 +238,6 @@ int ds_loader_next(ds_loader *l, ds_batch *b, ds_error *e)
         b->pixels = l->pixels + first * l->floats;
     return l->error.code ? ds_error_pass(e, &l->error) : DS_OK;
 }
-
-/* ---- making and freeing ---- */
 
 int ds_loader_threads(int asked)
 {

@@ -46,8 +46,6 @@ static void hash_file(const char *path, ds_same *x, uint64_t limit)
     x->key[2] = adler;
 }
 
-/* ---- comparing ---- */
-
 static int compare_keys(const ds_same *x, const ds_same *y)
 {
     for (int k = 0; k < 3; k++)

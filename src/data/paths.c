@@ -22,8 +22,6 @@ static void give(ds_path *next, char *path)
     next->path = path;
 }
 
-/* ---- folders ---- */
-
 static int by_bytes(const FTSENT **a, const FTSENT **b)
 {
     return strcmp((*a)->fts_name, (*b)->fts_name);
@@ -89,8 +87,6 @@ static void step_folder(ds_paths *p, ds_path *next)
     p->found = p->found || next->kind == DS_PATH_FOUND;
 }
 
-/* ---- lists ---- */
-
 static int end_list(ds_paths *p, ds_error *e)
 {
     const char *name = p->feeds[p->list++].name;
@@ -122,8 +118,6 @@ static int step_list(ds_paths *p, int milliseconds, ds_path *next, ds_error *e)
     }
     return DS_OK;
 }
-
-/* ---- all of them ---- */
 
 int ds_paths_next(ds_paths *p, int milliseconds, ds_path *next, ds_error *e)
 {

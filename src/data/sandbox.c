@@ -40,8 +40,6 @@ struct ds_cell {
     ds_cell *next;
 };
 
-/* ---- the child ---- */
-
 void ds_child_read(void *to, size_t n)
 {
     for (ssize_t k; n > 0; to = (char *)to + k, n -= (size_t)k)
@@ -117,8 +115,6 @@ static _Noreturn void live(const ds_sandbox_setup *s, scmp_filter_ctx filter)
     _exit(0);
 }
 
-/* ---- the keeper ---- */
-
 /* To the keeper: a child to end, or 0, for a new one at the descriptor that goes along. The keeper answers
  * with an int: the status of the one, the other's number or -errno. */
 typedef struct order {
@@ -180,8 +176,6 @@ static int ask_keeper(ds_sandbox *s, pid_t end, int fd)
     pthread_mutex_unlock(&s->lock);
     return done ? answer : -ESRCH;
 }
-
-/* ---- a cell ---- */
 
 /* The status of the child, which may live until now. (With its keeper it is killed too.) */
 static int reap(ds_cell *c)
@@ -263,8 +257,6 @@ static int start(ds_cell *c, ds_error *e)
                    "newer with seccomp",
                    c->sandbox->setup.material, strerror(problem));
 }
-
-/* ---- the sandbox ---- */
 
 int ds_sandbox_take(ds_sandbox *s, const char *path, bool fresh, ds_cell **cell, ds_error *e)
 {

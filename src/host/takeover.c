@@ -130,8 +130,6 @@ void ds_takeover(ds_net *n)
     DS_ALLOC(n->taken, 2 * most);
 }
 
-/* ---- one layer ---- */
-
 void ds_layer_forward(ds_net *n, layer l, network net)
 {
     if (l.type == DROPOUT)

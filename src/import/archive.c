@@ -30,8 +30,6 @@ typedef struct source {
     unsigned char block[1 << 16];
 } source;
 
-/* ---- unpacking ---- */
-
 static int open_source(source *s)
 {
     struct stat st;
@@ -68,8 +66,6 @@ static la_ssize_t unpack(struct archive *reader, void *data, const void **block)
     s->rc = unpack_failed(s, code, text);
     return ARCHIVE_FATAL;
 }
-
-/* ---- files ---- */
 
 static int failed(const source *s)
 {
@@ -155,8 +151,6 @@ static int read_all(source *s)
                               s->files[i].name ? s->files[i].name : "", s->what);
     return DS_OK;
 }
-
-/* ---- archives of strangers ---- */
 
 /* So that reading members opens no files of time zones and character sets. */
 static void prepare(void)

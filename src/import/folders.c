@@ -24,8 +24,6 @@ typedef struct walk {
     int before; /* images before it */
 } walk;
 
-/* ---- classes ---- */
-
 static int check_class_name(const char *dir, const char *name, ds_error *e)
 {
     if (!strpbrk(name, "\n\r\t") && name[0] != ' ' && name[strlen(name) - 1] != ' ')
@@ -57,8 +55,6 @@ static int begin_class(walk *w, const char *name, ds_error *e)
     DS_PUSH(w->job->labels, w->job->classes, ds_strdup(name));
     return DS_OK;
 }
-
-/* ---- the walk ---- */
 
 static int add_image(walk *w, const FTSENT *x, ds_error *e)
 {
@@ -150,8 +146,6 @@ static int check_outside(const char *out, const char *dir, ds_error *e)
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, out, 0, "lies among the images of '%s', expected a folder outside", dir);
 }
-
-/* ---- the whole ---- */
 
 static int read_set(ds_import_job *job, ds_import_set *set, const char *dir, bool first, ds_error *e)
 {

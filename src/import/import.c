@@ -1,7 +1,5 @@
 #include "import/parts.h"
 
-/* ---- splits ---- */
-
 const char *const ds_part_names[DS_PARTS] = {"train", "valid", "calib", "test"};
 
 /* Which part a split is for. */
@@ -80,8 +78,6 @@ static char *free_label(char **labels, int n, const char *name)
     }
     return label;
 }
-
-/* ---- the job ---- */
 
 void ds_import_add(ds_import_set *set, const unsigned char *pixels, char *path, int label)
 {

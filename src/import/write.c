@@ -21,8 +21,6 @@ static char *path_in(const ds_import_job *job, const char *name, const char *end
     return ds_path_join(job->setup->out, file);
 }
 
-/* ---- the folder ---- */
-
 /* Is `path` a .data file of ours? Someone else's is not to be lost. */
 static bool is_ours(const char *path)
 {
@@ -154,8 +152,6 @@ int ds_import_open_folder(ds_import_job *job, ds_error *e)
     return remove_earlier(job, e);
 }
 
-/* ---- images ---- */
-
 static int make_folders(const ds_import_job *job, const char *part, ds_error *e)
 {
     DS_FREED char *path = path_in(job, part, "");
@@ -220,8 +216,6 @@ int ds_import_write_images(ds_import_job *job, ds_error *e)
             DS_TRY(write_images(job, &job->sets[p], ds_part_names[p], e));
     return sync_all(job->setup->out, e);
 }
-
-/* ---- lists ---- */
 
 static int open_file(const ds_import_job *job, const char *name, const char *ending, ds_writer *w,
                      ds_error *e)

@@ -1,8 +1,6 @@
 #include "report/calibration.h"
 #include "report/report.h"
 
-/* ---- percent without rounding ---- */
-
 /* The point of the decimals moves by two; the rest is their ten's complement. */
 const char *ds_percent_text(double v, bool rest, char text[DS_PERCENT_TEXT])
 {
@@ -19,8 +17,6 @@ const char *ds_percent_text(double v, bool rest, char text[DS_PERCENT_TEXT])
     snprintf(text, DS_PERCENT_TEXT, "%.*s%s%s %%", small ? 1 : 2, p + small, p[2] ? "." : "", p + 2);
     return text;
 }
-
-/* ---- the text ---- */
 
 /* Is a threshold looked for? */
 static bool has_aim(const ds_calibration *c)

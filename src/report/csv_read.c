@@ -182,8 +182,6 @@ void ds_csv_close(ds_csv *c)
     *c = (ds_csv){0};
 }
 
-/* ---- a whole file ---- */
-
 enum { LABEL, PREDICTION, CONFIDENCE, PATH, KNOWN };
 static const char *const known[KNOWN] = {"label", "prediction", "confidence", "path"};
 

@@ -1,7 +1,5 @@
 #include "report/fields.h"
 
-/* ---- values ---- */
-
 json_t *ds_json_number(double v)
 {
     return isfinite(v) ? json_real(v) : json_null();
@@ -60,8 +58,6 @@ void ds_json_write(FILE *f, json_t *json, size_t flags)
     putc('\n', f);
 }
 
-/* ---- pieces ---- */
-
 static json_t *areas(const ds_areas *a)
 {
     return json_pack("{s:o, s:o, s:o, s:o}", "aurc", ds_json_number(a->aurc), "eaurc",
@@ -81,8 +77,6 @@ static json_t *rate_intervals(const ds_rates *r)
     return json_pack("{s:o, s:o, s:o}", "accuracy", ds_json_interval(r->accuracy.interval), "reject_rate",
                      ds_json_interval(r->reject.interval), "risk", ds_json_interval(r->risk.interval));
 }
-
-/* ---- the two tables ---- */
 
 static json_t *risk_row(const void *from, size_t i)
 {
@@ -162,8 +156,6 @@ static json_t *list_row(const void *from, size_t i)
                      "unknown_rate", unknown_rate(l->answers, &rates), "intervals", rate_intervals(&rates));
 }
 
-/* ---- other programs ---- */
-
 /* {accuracy, risk, aurc eaurc augrc auroc}: this minus other. */
 static json_t *difference(const ds_figures *r, const ds_rival_figures *v)
 {
@@ -196,8 +188,6 @@ static json_t *rival_row(const void *from, size_t i)
                      other_figures(v), "difference", difference(r, v), "intervals", difference_intervals(v),
                      "p_aurc", ds_json_number(v->boot.p_aurc));
 }
-
-/* ---- all ---- */
 
 static json_t *figures(const ds_figures *r)
 {

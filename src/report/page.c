@@ -57,25 +57,9 @@ int ds_template_fill(FILE *f, const char *template, const ds_slot *slots, int n,
     return DS_OK;
 }
 
-/* ---- the files ---- */
-
 const char *const ds_report_files[] = {
     "report.html",   "report.json", "predictions.csv", "risk_coverage.png", "reliability.png",
     "histogram.png", NULL};
-
-static int put_csv(FILE *f, const ds_page *p, ds_error *e)
-{
-    (void)e;
-    ds_report_csv_write(f, p->figures->answers, p->figures->chosen.threshold, p->csv_safe);
-    return DS_OK;
-}
-
-static int put_json(FILE *f, const ds_page *p, ds_error *e)
-{
-    (void)e;
-    ds_json_write(f, ds_page_figures(p), JSON_INDENT(2));
-    return DS_OK;
-}
 
 /* Chart.js, or "" with a note. Fresh memory. */
 static char *read_chart(const char *given, ds_notes *notes)
@@ -111,21 +95,24 @@ static int put_html(FILE *f, const ds_page *p, ds_error *e)
     return ds_template_fill(f, report_html, slots, sizeof slots / sizeof *slots, e);
 }
 
-static int write_file(const char *dir, const char *name, const ds_page *p,
-                      int (*put)(FILE *, const ds_page *, ds_error *), ds_error *e)
+static int open_file(const char *dir, const char *name, ds_writer *w, ds_error *e)
 {
-    DS_FINALLY(ds_writer_abort) ds_writer w = {0};
     DS_FREED char *path = ds_path_join(dir, name);
-    DS_TRY(ds_writer_open(&w, path, e));
-    DS_TRY(put(w.f, p, e));
-    return ds_writer_commit(&w, e);
+    return ds_writer_open(w, path, e);
 }
 
 int ds_report_folder(const char *dir, const ds_page *p, ds_error *e)
 {
+    DS_FINALLY(ds_writer_abort) ds_writer w = {0};
     DS_TRY(ds_make_dirs(dir, e));
-    DS_TRY(write_file(dir, "predictions.csv", p, put_csv, e));
-    DS_TRY(write_file(dir, "report.json", p, put_json, e));
+    DS_TRY(open_file(dir, "predictions.csv", &w, e));
+    ds_report_csv_write(w.f, p->figures->answers, p->figures->chosen.threshold, p->csv_safe);
+    DS_TRY(ds_writer_commit(&w, e));
+    DS_TRY(open_file(dir, "report.json", &w, e));
+    ds_json_write(w.f, ds_page_figures(p), JSON_INDENT(2));
+    DS_TRY(ds_writer_commit(&w, e));
     ds_page_plots(dir, p);
-    return write_file(dir, "report.html", p, put_html, e);
+    DS_TRY(open_file(dir, "report.html", &w, e));
+    DS_TRY(put_html(w.f, p, e));
+    return ds_writer_commit(&w, e);
 }

@@ -1,7 +1,5 @@
 #include "report/page.h"
 
-/* ---- bins ---- */
-
 void ds_bins_make(ds_bin *bins, int n, double low, double high)
 {
     for (int b = 0; b < n; b++)
@@ -65,8 +63,6 @@ ds_page_bins ds_page_bins_of(const ds_answers *a)
     return b;
 }
 
-/* ---- order and steps ---- */
-
 static int surest_first(const void *a, const void *b, void *arg)
 {
     const double *confidences = arg;
@@ -103,8 +99,6 @@ ds_steps ds_steps_of(const ds_curve *c, size_t all, size_t most, size_t keep)
     }
     return s;
 }
-
-/* ---- the gallery ---- */
 
 enum { REJECTED_MOST = 10000, LISTED_LEAST = 50 };
 

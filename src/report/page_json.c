@@ -13,8 +13,6 @@ static void append(json_t *array, json_t *value)
         ds_out_of_memory();
 }
 
-/* ---- figures ---- */
-
 static json_t *bin_of(const void *from, size_t i)
 {
     const ds_bin *b = (const ds_bin *)from + i;
@@ -158,8 +156,6 @@ static json_t *data_of(const ds_page *p, const size_t *order)
     return ds_json_join(o, steps_of(p->figures));
 }
 
-/* ---- the gallery ---- */
-
 char *ds_base64(const void *bytes, size_t n)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -213,8 +209,6 @@ static json_t *gallery(const ds_page *p, const size_t *order)
             append(array, item(p, order[k], marks[k] & DS_PICTURED));
     return array;
 }
-
-/* ---- all ---- */
 
 static json_t *name(const void *from, size_t i)
 {

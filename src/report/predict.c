@@ -3,8 +3,6 @@
 #include "report/fields.h"
 #include "select/select.h"
 
-/* ---- text ---- */
-
 /* printf writes a sign before some NaNs. */
 static void number(char *text, size_t size, const char *format, double v)
 {
@@ -52,17 +50,6 @@ static void put_text(const ds_answer_writer *to, const ds_answer *a)
     put_verdict(to, a);
 }
 
-/* ---- CSV ---- */
-
-static void begin_csv(const ds_answer_writer *to)
-{
-    fprintf(to->f, "path,answer,accepted,confidence,error,verdict%s",
-            isnan(to->novelty_rate) ? "" : ",novelty");
-    for (int k = 1; k <= to->top; k++)
-        fprintf(to->f, ",class_%d,probability_%d", k, k);
-    putc('\n', to->f);
-}
-
 static void put_error_fields(const ds_answer_writer *to, const char *error)
 {
     fputs(",,,,", to->f);
@@ -101,8 +88,6 @@ static void put_csv(const ds_answer_writer *to, const ds_answer *a)
     putc('\n', to->f);
 }
 
-/* ---- JSON ---- */
-
 static json_t *top_json(const ds_answer_writer *to, const ds_answer *a)
 {
     json_t *top = json_array();
@@ -129,25 +114,25 @@ static void put_json(const ds_answer_writer *to, const ds_answer *a)
     ds_json_write(to->f, line, JSON_COMPACT);
 }
 
-/* ---- which of them ---- */
-
-static const struct {
-    void (*begin)(const ds_answer_writer *to); /* NULL: nothing comes first */
-    void (*put)(const ds_answer_writer *to, const ds_answer *a);
-} formats[] = {
-    [DS_ANSWER_TEXT] = {NULL, put_text},
-    [DS_ANSWER_CSV] = {begin_csv, put_csv},
-    [DS_ANSWER_JSONL] = {NULL, put_json},
-};
 const char *const ds_answer_format_names[] = {"text", "csv", "jsonl", NULL};
 
 void ds_answer_begin(const ds_answer_writer *to)
 {
-    if (formats[to->format].begin)
-        formats[to->format].begin(to);
+    if (to->format != DS_ANSWER_CSV)
+        return;
+    fprintf(to->f, "path,answer,accepted,confidence,error,verdict%s",
+            isnan(to->novelty_rate) ? "" : ",novelty");
+    for (int k = 1; k <= to->top; k++)
+        fprintf(to->f, ",class_%d,probability_%d", k, k);
+    putc('\n', to->f);
 }
 
 void ds_answer_put(const ds_answer_writer *to, const ds_answer *a)
 {
-    formats[to->format].put(to, a);
+    if (to->format == DS_ANSWER_TEXT)
+        put_text(to, a);
+    else if (to->format == DS_ANSWER_CSV)
+        put_csv(to, a);
+    else
+        put_json(to, a);
 }

@@ -46,8 +46,6 @@ void ds_report_line(FILE *f, const char *name, const char *text)
     ds_put_line(f, " ", text);
 }
 
-/* ---- the figures ---- */
-
 static void head(FILE *f, const ds_figures *r)
 {
     ds_report_line(f, "model", r->model);
@@ -138,8 +136,6 @@ static void coverage_table(FILE *f, const ds_figures *r)
                 percent(ds_reject_rate(r, &c)).text, exact(c.threshold, "-").text);
     }
 }
-
-/* ---- classes ---- */
 
 static int widest(const ds_answers *a)
 {
@@ -282,8 +278,6 @@ static void rival(FILE *f, const ds_figures *r, const ds_rival_figures *v)
     if (!isnan(v->boot.p_aurc))
         fprintf(f, "  %-16s %9.4g (of no difference in AURC)\n", "p", v->boot.p_aurc);
 }
-
-/* ---- all ---- */
 
 void ds_report_text(FILE *f, const ds_figures *r)
 {

@@ -13,8 +13,6 @@ int ds_watch_scores(const ds_watch *w)
     return (w->scores[0].calib > 0) + (w->scores[1].calib > 0);
 }
 
-/* ---- the file ---- */
-
 /* The state holds doubles alone. */
 static ds_saved array_of(const ds_watch *w)
 {
@@ -71,8 +69,6 @@ int ds_watch_read(const char *path, ds_watch *w, ds_error *e)
     DS_TRY(ds_saved_read(&f, &array, e));
     return is_sound(w) ? DS_OK : ds_fail_at(e, DS_EINPUT, path, 0, "is damaged, expected %s", wanted);
 }
-
-/* ---- words ---- */
 
 static bool alarmed(const ds_evidence *v)
 {

@@ -38,8 +38,6 @@ const char *ds_answers_verdict(const ds_answers *a, size_t i, double threshold)
     return ds_verdict_names[ds_answers_unknown(a, i) ? DS_UNKNOWN : accepted ? DS_ACCEPTED : DS_UNSURE];
 }
 
-/* ---- from a network ---- */
-
 static size_t row_of(const ds_answers *a)
 {
     return (size_t)a->classes + a->abstain;
@@ -87,8 +85,6 @@ void ds_answers_score(ds_answers *a, const ds_score *score)
     for (size_t i = 0; i < a->n; i++)
         a->confidences[i] = confidence_of(a, i, ds_answers_logits(a, i), score);
 }
-
-/* ---- order and parts ---- */
 
 /* An array of elements of `size` bytes, or NULL, in the new order. */
 static void *reordered(void *array, size_t size, const uint32_t *order, size_t n)

@@ -43,13 +43,6 @@ static scratch scratch_make(const sample *samples, int n_samples)
     return t;
 }
 
-static void scratch_release(scratch *t)
-{
-    free(t->count[0]);
-    free(t->count[1]);
-    ds_curve_clear(&t->curve);
-}
-
 /* Replicate r, the same images of both samples: a function of (seed, r). The bias of a draw is below n /
  * 2^64. */
 static void draw_counts(const sample *samples, int n_samples, uint64_t seed, int r, scratch *t)
@@ -108,14 +101,10 @@ static void resample(const sample *samples, int n_samples, double coverage, int 
                 add_figures(&t.curve, coverage, k ? -1 : 1, values + r, replicates);
             }
         }
-        scratch_release(&t);
+        free(t.count[0]);
+        free(t.count[1]);
+        ds_curve_clear(&t.curve);
     }
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 /* Linear between the order statistics: the smallest at 0, the largest at 1. */
@@ -135,7 +124,7 @@ static ds_interval interval_of(double *values, int replicates, double level)
             values[n++] = values[r];
     if (!n)
         return (ds_interval){NAN, NAN};
-    qsort(values, n, sizeof *values, ascending);
+    qsort(values, n, sizeof *values, ds_ascending);
     return (ds_interval){quantile(values, n, (1 - level) / 2), quantile(values, n, (1 + level) / 2)};
 }
 

@@ -45,23 +45,14 @@ static double probability_of(size_t k, size_t m, double p)
     return (double)(expl(exponent) * sqrtl(n / (two_pi * x * y)));
 }
 
-/* Sums from k on towards 0 or m, for a k on that side of the mean: the terms shrink. */
-static double sum_down(size_t k, size_t m, double p)
+/* Sums from k on towards 0 or, up, m, for a k on that side of the mean: the terms shrink. */
+static double sum_from(size_t k, size_t m, double p, bool up)
 {
-    double odds = (1 - p) / p, term = probability_of(k, m, p), sum = term;
-    for (size_t j = k; j > 0 && term > sum * DBL_EPSILON / 16; j--) {
-        term *= (double)j / (double)(m - j + 1) * odds;
+    double odds = up ? p / (1 - p) : (1 - p) / p, term = probability_of(k, m, p), sum = term;
+    while (k != (up ? m : 0) && term > sum * DBL_EPSILON / 16) {
+        term *= (up ? (double)(m - k) / (double)(k + 1) : (double)k / (double)(m - k + 1)) * odds;
         sum += term;
-    }
-    return sum;
-}
-
-static double sum_up(size_t k, size_t m, double p)
-{
-    double odds = p / (1 - p), term = probability_of(k, m, p), sum = term;
-    for (size_t j = k; j < m && term > sum * DBL_EPSILON / 16; j++) {
-        term *= (double)(m - j) / (double)(j + 1) * odds;
-        sum += term;
+        k += up ? 1 : (size_t)-1;
     }
     return sum;
 }
@@ -74,13 +65,13 @@ double ds_binomial_cdf(size_t k, size_t m, double p)
         return 1;
     if (p == 1)
         return 0;
-    return (double)k < (double)m * p ? sum_down(k, m, p) : 1 - sum_up(k + 1, m, p);
+    return (double)k < (double)m * p ? sum_from(k, m, p, false) : 1 - sum_from(k + 1, m, p, true);
 }
 
 /* Pr[Bin(m, p) >= k], 0 < k <= m, 0 < p < 1. */
 static double survival(size_t k, size_t m, double p)
 {
-    return (double)k > (double)m * p ? sum_up(k, m, p) : 1 - sum_down(k - 1, m, p);
+    return (double)k > (double)m * p ? sum_from(k, m, p, true) : 1 - sum_from(k - 1, m, p, false);
 }
 
 /* The p at which a tail is delta: that of at most k hits (upper, falls with p) or of at least k (rises).

@@ -1,7 +1,5 @@
 #include "select/figures.h"
 
-/* ---- counts and rates ---- */
-
 static void count(ds_counts *c, const ds_answers *a, size_t i, bool accepted)
 {
     c->n++;
@@ -75,8 +73,6 @@ double ds_auroc_two(const ds_answers *in, const ds_answers *out)
     return ds_areas_of(&c).auroc;
 }
 
-/* ---- one list ---- */
-
 static ds_cut cut_by_class(const ds_answers *a)
 {
     const ds_counts c = ds_counts_of(a, NAN);
@@ -118,13 +114,6 @@ ds_figures ds_figures_at(const ds_answers *a, const ds_wish *w)
     return f;
 }
 
-/* ---- beside it ---- */
-
-static ds_areas minus(ds_areas a, ds_areas b)
-{
-    return (ds_areas){a.aurc - b.aurc, a.eaurc - b.eaurc, a.augrc - b.augrc, a.auroc - b.auroc};
-}
-
 static ds_rival_figures compare(const ds_figures *f, const ds_answers *rival, const ds_wish *w)
 {
     DS_FINALLY(ds_curve_clear) ds_curve c = ds_curve_of(rival->confidences, rival->wrong, rival->n);
@@ -132,7 +121,9 @@ static ds_rival_figures compare(const ds_figures *f, const ds_answers *rival, co
     v.accuracy = c.n ? (double)(c.n - c.wrong) / (double)c.n : NAN;
     v.its =
         f->chosen.accepted ? ds_cut_at_coverage(&c, f->chosen.coverage) : ds_cut_at_threshold(&c, INFINITY);
-    v.difference = minus(f->areas, v.other);
+    const ds_areas *a = &f->areas, *b = &v.other;
+    v.difference =
+        (ds_areas){a->aurc - b->aurc, a->eaurc - b->eaurc, a->augrc - b->augrc, a->auroc - b->auroc};
     v.boot =
         ds_bootstrap_of(f->answers, rival, f->chosen.coverage, w->replicates, DS_LEVEL, (uint64_t)w->seed);
     return v;

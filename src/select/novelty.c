@@ -75,8 +75,6 @@ static ds_cloud cloud_in(float *memory, size_t c, size_t n)
     return g;
 }
 
-/* ---- scores ---- */
-
 /* x = L^-1 x of some images at once, since L may be larger than a cache; factor: L, n x n, column by
  * column. COLUMNS of them a turn: each loads and stores the rest of x once. */
 FAST static void substitute(const float *factor, size_t n, lanes *x)
@@ -152,20 +150,12 @@ void ds_novelty_scores(const ds_novelty *v, ds_novelty_kind kind, const float *f
     }
 }
 
-/* ---- ranks ---- */
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 void ds_novelty_rank(ds_novelty *v, double *scores, size_t n)
 {
     free(v->scores);
     v->scores = scores;
     v->n_scores = n;
-    qsort(scores, n, sizeof *scores, ascending);
+    qsort(scores, n, sizeof *scores, ds_ascending);
 }
 
 double ds_novelty_p(const ds_novelty *v, double score)
@@ -188,8 +178,6 @@ size_t ds_novelty_ranks(size_t n, double rate)
         k--;
     return k;
 }
-
-/* ---- training images ---- */
 
 int ds_novelty_begin(ds_novelty *v, ds_error *e)
 {
@@ -341,8 +329,6 @@ int ds_novelty_finish(ds_novelty *v, ds_error *e)
                 "trained network for -novelty");
     return DS_OK;
 }
-
-/* ---- in a file ---- */
 
 /* What the kind of score needs: two arrays, or the scores alone. */
 static int list_arrays(const ds_novelty *v, ds_saved arrays[2])

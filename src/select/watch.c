@@ -36,8 +36,6 @@ bool ds_watch_label(ds_watch_risk *w, bool wrong, double alpha, double run_lengt
     return weigh(v, w->images, alpha, run_length);
 }
 
-/* ---- scores without labels ---- */
-
 typedef struct place {
     double value, tie;
 } place;
