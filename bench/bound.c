@@ -57,7 +57,8 @@ static float *room(size_t bytes)
 
 static size_t blocked_bytes(int batch, int c, int h, int w)
 {
-    size_t block = (size_t)ds_kernels_choose()->block, blocks = ((size_t)c + block - 1) / block;
+    size_t block = (size_t)ds_kernels_get((int)ds_dnnl_isa())->block,
+           blocks = ((size_t)c + block - 1) / block;
     return (size_t)batch * blocks * block * (size_t)h * (size_t)w * sizeof(float);
 }
 
@@ -109,7 +110,7 @@ static ds_conv_spec spec_of(const ds_bench *b, int layer, ds_conv_kind kind)
     bool bf16 = is_bf16(b);
     return (ds_conv_spec){.kind = kind,
                           .bf16 = bf16,
-                          .block = ds_kernels_choose()->block,
+                          .block = ds_kernels_get((int)ds_dnnl_isa())->block,
                           .batch = b->batch,
                           .groups = number(s, "groups", 1),
                           .c = in->c,

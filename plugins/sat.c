@@ -257,12 +257,6 @@ static int check_epochs(const sat_state *s, const ds_setup *setup, ds_error *e)
     return DS_OK;
 }
 
-static double machine_memory(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    return pages > 0 && size > 0 ? (double)pages * (double)size : HUGE_VAL;
-}
-
 static int make_history(sat_state *s, size_t samples, ds_error *e)
 {
     const bool one = s->target == ABSTAIN;
@@ -272,7 +266,8 @@ static int make_history(sat_state *s, size_t samples, ds_error *e)
     s->samples = samples;
     if (!samples || s->target == BLEND)
         return DS_OK;
-    void *history = bytes <= machine_memory() ? calloc(samples, size) : NULL;
+    const double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    void *history = bytes <= memory || memory < 0 ? calloc(samples, size) : NULL;
     if (!history)
         return ds_fail(
             e, DS_ENOMEM,

@@ -40,11 +40,6 @@ static int larger_first(const void *x, const void *y)
     return a < b ? -1 : a > b;
 }
 
-static bool meet(const ds_lease *a, const ds_lease *b)
-{
-    return a->from <= b->to && b->from <= a->to;
-}
-
 /* The lowest place where no placed buffer of the same time lies. `placed` is sorted by nothing: after a
  * conflict the search goes on behind it until none is left. */
 static size_t lowest_place(ds_lease *const *placed, int n, const ds_lease *l)
@@ -54,7 +49,8 @@ static size_t lowest_place(ds_lease *const *placed, int n, const ds_lease *l)
         moved = false;
         for (int i = 0; i < n; i++) {
             const ds_lease *p = placed[i];
-            if (meet(p, l) && at < p->offset + p->bytes && p->offset < at + l->bytes) {
+            if (p->from <= l->to && l->from <= p->to && at < p->offset + p->bytes &&
+                p->offset < at + l->bytes) {
                 at = p->offset + p->bytes;
                 moved = true;
             }

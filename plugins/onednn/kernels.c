@@ -189,11 +189,6 @@ const ds_kernels *ds_kernels_get(int i)
     return i >= 0 && i <= (int)ds_dnnl_isa() ? sets[i] : NULL;
 }
 
-const ds_kernels *ds_kernels_choose(void)
-{
-    return sets[ds_dnnl_isa()];
-}
-
 const ds_kernels *ds_kernels_bf16(void)
 {
 #ifdef __x86_64__

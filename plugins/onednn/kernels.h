@@ -100,10 +100,8 @@ typedef struct ds_kernels {
     void (*from_plane)(const void *plane, int channels, ds_extent n, bool add, float *plain);
 } ds_kernels;
 
-/* The fastest set that the machine has and the environment allows (dnnl.h). */
-const ds_kernels *ds_kernels_choose(void);
-/* Set number i = 0, 1, … of those that the machine has and the environment allows, the slowest first; NULL
- * after the last. */
+/* Set number i = 0, 1, … of those that the machine has and the environment allows, the slowest first, that of
+ * ds_dnnl_isa() last; NULL after it. */
 const ds_kernels *ds_kernels_get(int i);
 /* Planes of bfloat16, blocks of 16; NULL where the machine has no instructions for them. */
 const ds_kernels *ds_kernels_bf16(void);

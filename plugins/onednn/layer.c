@@ -230,13 +230,6 @@ static void collect(const ds_plan *p, const ds_step *s, int f)
     array(p, s, C)[f] = (float)-slope;
 }
 
-static void collect_all(const ds_plan *p, const ds_step *s)
-{
-#pragma omp parallel for schedule(static) if (s->product.c * p->graph->batch > 4096)
-    for (int f = 0; f < s->product.c; f++)
-        collect(p, s, f);
-}
-
 /* behind: g is g' already. */
 static void spread(const ds_plan *p, const ds_step *s, const void *g, bool behind, void *dx)
 {
@@ -264,14 +257,6 @@ static void pass_to_other(const ds_plan *p, const ds_step *s, const void *g)
     ds_target_close(p, &s->to[1]);
 }
 
-/* Where the gradient of the product goes: to the input ([batchnorm]), to a scratch, or over g. */
-static void *product_gradient(const ds_plan *p, const ds_step *s, void *g)
-{
-    if (s->node->op == DS_OP_BATCHNORM)
-        return ds_target_open(p, &s->to[0]);
-    return s->scratch_buffer ? ds_arena_at(&p->arena, s->scratch_buffer) : g;
-}
-
 static int backward(const ds_plan *p, ds_step *s)
 {
     const ds_node *node = s->node;
@@ -281,9 +266,14 @@ static int backward(const ds_plan *p, ds_step *s)
     ds_odd_gradient(p, s, g);
     bool keep = !s->pooled && (g2 || s->inputs[1] || (!node->normalized && s->slope != 1));
     reduce(p, s, g, g2, keep);
-    collect_all(p, s);
+#pragma omp parallel for schedule(static) if (s->product.c * p->graph->batch > 4096)
+    for (int f = 0; f < s->product.c; f++)
+        collect(p, s, f);
     pass_to_other(p, s, g);
-    void *dx = product_gradient(p, s, g);
+    /* to the input, to a scratch, or over g */
+    void *dx = node->op == DS_OP_BATCHNORM ? ds_target_open(p, &s->to[0])
+               : s->scratch_buffer         ? ds_arena_at(&p->arena, s->scratch_buffer)
+                                           : g;
     if (dx && (node->normalized || s->pooled))
         spread(p, s, g, keep, dx);
     if (node->op != DS_OP_BATCHNORM)

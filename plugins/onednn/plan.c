@@ -10,12 +10,6 @@ static const ds_step_kind *const kinds[] = {
     [DS_OP_ACTIVATION] = &ds_step_activation,
 };
 
-static bool can_own(const ds_node *node)
-{
-    bool fits = node->op != DS_OP_MAXPOOL || node->size <= 15; /* a place in the window is a byte */
-    return fits && node->op != DS_OP_HOST;
-}
-
 static void shape_tensors(ds_plan *p)
 {
     const ds_graph *g = p->graph;
@@ -157,13 +151,6 @@ static ds_step *make_step(ds_plan *p, int i)
     return s;
 }
 
-static void make_steps(ds_plan *p)
-{
-    for (int i = 0; i < p->graph->n; i++)
-        if (p->owned[i] && !is_alias(p, i))
-            i = make_step(p, i)->tail;
-}
-
 /* A pooling that reads a tensor anyway takes its features plane by plane; where there is none, who writes it
  * does. */
 static void share_measuring(ds_plan *p)
@@ -290,7 +277,7 @@ int ds_plan_make(ds_plan *p, const ds_graph *g, bool train, const bool *refused,
     p->graph = g;
     p->train = train;
     p->culprit = -1;
-    p->k = ds_kernels_choose();
+    p->k = ds_kernels_get((int)ds_dnnl_isa());
     p->bf16 = g->precision == DS_BF16 ? ds_kernels_bf16() : NULL;
     p->block = (size_t)p->k->block;
     DS_ZALLOC(p->tensors, n + 1);
@@ -298,12 +285,15 @@ int ds_plan_make(ds_plan *p, const ds_graph *g, bool train, const bool *refused,
     DS_ZALLOC(p->steps, n);
     DS_ZALLOC(p->step_of, n);
     DS_ZALLOC(p->owned, n);
-    for (size_t i = 0; i < n; i++)
-        p->owned[i] = can_own(&g->nodes[i]) && !refused[i];
+    for (size_t i = 0; i < n; i++) /* a place in a window is a byte */
+        p->owned[i] = !refused[i] && g->nodes[i].op != DS_OP_HOST &&
+                      (g->nodes[i].op != DS_OP_MAXPOOL || g->nodes[i].size <= 15);
     shape_tensors(p);
     alias_routes(p);
     mark_borders(p);
-    make_steps(p);
+    for (int i = 0; i < g->n; i++)
+        if (p->owned[i] && !is_alias(p, i))
+            i = make_step(p, i)->tail;
     share_measuring(p);
     widen(p);
     lease_values(p);

@@ -43,13 +43,6 @@ static ds_conv_spec spec_of(const ds_plan *p, const ds_step *s, ds_conv_kind kin
                           .slope = s->slope};
 }
 
-/* Places that tiles of 4 x 4 cover, over the places that there are. */
-static double waste(const ds_conv_spec *s)
-{
-    int tiles = ((s->out_h + 3) / 4) * ((s->out_w + 3) / 4);
-    return 16.0 * tiles / (s->out_h * s->out_w);
-}
-
 /* Winograd's F(4x4, 3x3) needs 4 times fewer multiplications and, measured with oneDNN 2.6 and AVX-512, up to
  * 2.6 times less time. It loses where tiles stick out far, and, but for the gradient of the weights, where
  * few channels are summed or one tile is the whole picture. */
@@ -57,9 +50,10 @@ static bool winograd_pays(const ds_conv_spec *s)
 {
     enum { FEW_IMAGES = 8, FEW_CHANNELS = 32 };
     int summed = s->kind == DS_CONV_GRAD_DATA ? s->n : s->c;
+    int tiles = ((s->out_h + 3) / 4) * ((s->out_w + 3) / 4); /* of 4 x 4 places */
     bool possible = s->size == 3 && s->stride == 1 && s->pad <= 1 && s->groups == 1 && s->c % 16 == 0 &&
                     s->n % 16 == 0 && !s->bf16;
-    if (!possible || waste(s) > 1.8)
+    if (!possible || 16.0 * tiles / (s->out_h * s->out_w) > 1.8)
         return false;
     /* a few images do not pay for transforming the weights beforehand */
     if (s->kind == DS_CONV_INFER && s->batch < FEW_IMAGES)

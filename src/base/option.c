@@ -281,8 +281,7 @@ void ds_option_clear(const ds_option *table, void *state)
 char *ds_option_describe(const ds_option *o)
 {
     char *text;
-    size_t size;
-    FILE *out = ds_memstream(&text, &size);
+    FILE *out = ds_memstream(&text, NULL);
     fputs(types[o->type].kind, out);
     for (int i = 0; o->type == DS_ENUM && o->names[i]; i++)
         fprintf(out, "%s%s", i ? "|" : "", o->names[i]);

@@ -211,7 +211,8 @@ char *ds_format(const char *format, ...)
 
 FILE *ds_memstream(char **text, size_t *size)
 {
-    FILE *f = open_memstream(text, size);
+    static _Thread_local size_t unasked;
+    FILE *f = open_memstream(text, size ? size : &unasked);
     if (!f)
         ds_out_of_memory();
     return f;

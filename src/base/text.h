@@ -59,5 +59,6 @@ char *ds_strndup(const char *s, size_t n);
 void ds_free_texts(char **texts, size_t n);
 /* printf into fresh memory. */
 DS_PUBLIC char *ds_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* A stream that writes into *text (fresh memory, there after fclose or fflush), of *size bytes. */
+/* A stream that writes into *text (fresh memory, there after fclose or fflush), of *size bytes; size NULL:
+ * nobody asks, and the thread that opens it closes it. */
 FILE *ds_memstream(char **text, size_t *size);

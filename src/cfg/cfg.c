@@ -139,8 +139,7 @@ static void lower_layer(const ds_section *s, FILE *out)
 char *ds_cfg_lower(const ds_cfg *cfg, int batch, int subdivisions)
 {
     char *text;
-    size_t size;
-    FILE *out = ds_memstream(&text, &size);
+    FILE *out = ds_memstream(&text, NULL);
     lower_net(&cfg->sections[0], batch, subdivisions, out);
     for (int i = 1; i < cfg->n; i++)
         lower_layer(&cfg->sections[i], out);

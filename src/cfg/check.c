@@ -112,21 +112,15 @@ const ds_pair *ds_softmax_obstacle(const ds_section *s)
     return NULL;
 }
 
-/* May the section after a [softmax] stand there if the softmax is the cost of the network? */
-static bool may_follow(const ds_cfg *cfg, int i)
-{
-    const ds_section *next = &cfg->sections[i];
-    return i == cfg->n || ds_section_has_role(next, DS_REJECT) ||
-           (i + 1 == cfg->n && ds_section_is(next, "cost"));
-}
-
 /* A [softmax] at the end becomes the plugin's, if that can do all that it asks for. It has no weights, so
  * their keys mean nothing, and neither do the host's own words at their defaults. */
 static int adopt_softmax(const ds_cfg *cfg, int i, ds_error *e)
 {
-    ds_section *s = &cfg->sections[i];
+    ds_section *s = &cfg->sections[i], *next = s + 1;
     const ds_layer *layer = ds_layer_find("softmax");
-    if (!layer || !ds_section_is(s, "softmax") || !may_follow(cfg, i + 1) || ds_softmax_obstacle(s))
+    const bool last = i + 1 == cfg->n || ds_section_has_role(next, DS_REJECT) ||
+                      (i + 2 == cfg->n && ds_section_is(next, "cost"));
+    if (!layer || !ds_section_is(s, "softmax") || !last || ds_softmax_obstacle(s))
         return DS_OK;
     for (int k = s->n - 1; k >= 0; k--)
         if (strcmp(s->pairs[k].key, "groups") == 0 || !ds_option_find(layer->options, s->pairs[k].key))

@@ -92,18 +92,14 @@ static int open_places(found *g, const audit_flags *s, const char *const *operan
     return ds_place_open(&g->page, g->page_path, e);
 }
 
-static const char *label_of(const ds_audit *a, const ds_suspect *s)
-{
-    return a->data.labels[a->images.labels[s->image]];
-}
-
 static void write_csv(const found *g, bool safe)
 {
     const ds_audit *a = &g->audit;
     fputs("path,given,proposed,score\n", g->csv.f);
     for (int k = 0; k < a->n; k++) {
         const ds_suspect *s = &a->v[k];
-        const char *const texts[] = {g->listed[s->image], label_of(a, s), a->data.labels[s->proposed]};
+        const char *const texts[] = {g->listed[s->image], a->data.labels[a->images.labels[s->image]],
+                                     a->data.labels[s->proposed]};
         for (int i = 0; i < 3; i++) {
             ds_csv_put_field(g->csv.f, texts[i], safe);
             putc(',', g->csv.f);

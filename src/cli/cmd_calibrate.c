@@ -309,8 +309,7 @@ static char *aim_text(const calibrate_flags *s)
         double value;
     } all[] = {{"risk", s->risk}, {"delta", s->delta}, {"coverage", s->coverage}, {"cost", s->cost}};
     char *text, number[DS_NUMBER_TEXT];
-    size_t size;
-    FILE *f = ds_memstream(&text, &size);
+    FILE *f = ds_memstream(&text, NULL);
     const char *comma = "";
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!isnan(all[i].value)) {

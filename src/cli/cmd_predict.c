@@ -106,25 +106,18 @@ static void put_image(predictor *p, const char *path, int row)
                                        .verdict = a.verdict});
 }
 
-/* People see what went wrong beside the answers too. */
-static void put_error(const predictor *p, const char *path, const ds_error *problem)
-{
-    if (p->to.format == DS_ANSWER_TEXT)
-        ds_error_print(problem, stderr);
-    ds_answer_put(&p->to, &(ds_answer){.path = path, .error = problem->text});
-}
-
 static int put_batch(predictor *p, const ds_stream_batch *b, ds_error *e)
 {
     if (b->images)
         DS_TRY(ds_ensemble_forward(p->nets, b->pixels, b->images, e));
     for (int i = 0, row = 0; i < b->n; i++) {
         const ds_stream_item *item = b->items[i];
-        if (item->error.code) {
-            put_error(p, item->path, &item->error);
-            continue;
-        }
-        put_image(p, item->path, row++);
+        if (item->error.code && p->to.format == DS_ANSWER_TEXT) /* people see it beside the answers too */
+            ds_error_print(&item->error, stderr);
+        if (item->error.code)
+            ds_answer_put(&p->to, &(ds_answer){.path = item->path, .error = item->error.text});
+        else
+            put_image(p, item->path, row++);
     }
     p->images += (size_t)b->n;
     p->bad += (size_t)(b->n - b->images);

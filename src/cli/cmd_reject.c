@@ -182,14 +182,6 @@ static int set_score(found *g, const reject_flags *s, ds_error *e)
                : DS_OK;
 }
 
-/* A list of images without labels is a common slip. */
-static void add_hint(const char *name, const char *file, ds_error *e)
-{
-    size_t at = strlen(e->text);
-    snprintf(e->text + at, sizeof e->text - at, "; -list %s=%s:unlabelled takes images without labels", name,
-             file);
-}
-
 static int read_images(const found *g, ds_answers *a, bool labelled, ds_error *e)
 {
     char *file = a->file;
@@ -197,8 +189,10 @@ static int read_images(const found *g, ds_answers *a, bool labelled, ds_error *e
     e->all = NULL; /* the hint is worth more than a message for each line */
     int rc = ds_model_read_list(&g->model, file, labelled, a, e);
     e->all = all;
-    if (rc == DS_EINPUT && labelled && e->line)
-        add_hint(a->name, file, e);
+    const size_t at = strlen(e->text);
+    if (rc == DS_EINPUT && labelled && e->line) /* a common slip */
+        snprintf(e->text + at, sizeof e->text - at, "; -list %s=%s:unlabelled takes images without labels",
+                 a->name, file);
     if (!rc) /* it has its full path now */
         free(file);
     return rc;

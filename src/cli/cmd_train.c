@@ -59,8 +59,7 @@ static bool is_of_beginning(const char *word, bool *value)
 static char *command_of(int argc, char **argv, bool again)
 {
     char *text;
-    size_t size;
-    FILE *f = ds_memstream(&text, &size);
+    FILE *f = ds_memstream(&text, NULL);
     ds_put_word(f, program_invocation_name);
     fputs(" classifier train", f);
     for (int i = 0; i < argc; i++) {

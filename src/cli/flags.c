@@ -6,13 +6,6 @@ static bool looks_like_flag(const char *word)
     return word[0] == '-' && word[1];
 }
 
-/* A word that can be the value of a flag: not another flag, but a negative number may be one. */
-static bool can_be_value(const char *word)
-{
-    double number;
-    return !looks_like_flag(word) || ds_parse_double(word, &number);
-}
-
 static int unknown_flag(const ds_option *table, const char *word, const char *name, ds_error *e)
 {
     const char *near = ds_option_nearest(table, name);
@@ -60,7 +53,8 @@ static int take_flag(cursor *c, ds_error *e)
     if (o->type == DS_FLAG)
         return store(o, c->words->state, "1", e);
     for (int left = ds_option_values(o); left > 0; left--) {
-        if (c->i == c->argc || !can_be_value(c->argv[c->i]))
+        double number; /* a negative one is no flag */
+        if (c->i == c->argc || (looks_like_flag(c->argv[c->i]) && !ds_parse_double(c->argv[c->i], &number)))
             return missing_value(o, e);
         DS_TRY(store(o, c->words->state, c->argv[c->i++], e));
     }

@@ -172,12 +172,6 @@ static bool is_host_word(const char *word)
     return false;
 }
 
-static const char *last_word(const char *words)
-{
-    const char *space = strrchr(words, ' ');
-    return space ? space + 1 : words;
-}
-
 /* `word` (NULL: nothing) stands where a command of the group (NULL: any) should. */
 static int no_command(const command *group, const char *word, ds_error *e)
 {
@@ -194,9 +188,11 @@ static int no_command(const command *group, const char *word, ds_error *e)
     }
     for (int i = 0; !group && ds_host_words[i] && i < 64; i++)
         all[n++] = ds_host_words[i];
-    if (!word)
-        return ds_fail(e, DS_EUSAGE, "'%s' without a command, expected one of: %s", last_word(group->words),
-                       list);
+    if (!word) {
+        const char *space = strrchr(group->words, ' ');
+        return ds_fail(e, DS_EUSAGE, "'%s' without a command, expected one of: %s",
+                       space ? space + 1 : group->words, list);
+    }
     const int own = n; /* behind them those of `classifier`, without that word */
     for (int i = 0; !group && i < N_COMMANDS; i++)
         all[n++] = words_in(&commands[i], &commands[0]);

@@ -59,12 +59,11 @@ int ds_per_class_read(ds_per_class *p, const ds_texts *risks, const ds_answers *
 
 int ds_per_class_find(ds_per_class *p, double delta, ds_answers *a, ds_error *e)
 {
-    size_t size;
     double least = INFINITY;
     char number[DS_NUMBER_TEXT];
     DS_ALLOC(p->thresholds, (size_t)a->classes);
     int kept = ds_promise_by_class(a, delta, p->promises, p->thresholds);
-    FILE *f = ds_memstream(&p->text, &size);
+    FILE *f = ds_memstream(&p->text, NULL);
     for (int c = 0; c < a->classes; c++) {
         least = fmin(least, p->promises[c].found.feasible_risk);
         fprintf(f, "%s%s", c ? "," : "", ds_number_text(p->thresholds[c], number));

@@ -6,12 +6,7 @@
 #endif
 #include "data/image.h"
 
-static void expose(float *v, size_t n, float exposure)
-{
-    for (size_t i = 0; i < n; i++)
-        v[i] = ds_unit(v[i] * exposure);
-}
-
+/* Saturation and exposure in HSV with the hue kept: each channel moves away from or to the largest one. */
 static void saturate(float *restrict r, float *restrict g, float *restrict b, size_t n, float saturation,
                      float exposure)
 {
@@ -34,5 +29,6 @@ void ds_distort(float *out, int c, size_t n, const ds_draw *d)
     else if (c == 3 && d->saturation != 1)
         saturate(r, g, b, n, d->saturation, d->exposure);
     else if (d->exposure != 1)
-        expose(out, (size_t)c * n, d->exposure);
+        for (size_t i = 0; i < (size_t)c * n; i++)
+            out[i] = ds_unit(out[i] * d->exposure);
 }

@@ -21,8 +21,7 @@ static int refuse(const ds_datafile *d, const char *path, const ds_matches *m, d
         return ds_fail(e, DS_EINPUT, "image '%s' has none of the %d labels (%s%s), expected %s", path,
                        d->classes, d->labels[0], d->classes > 1 ? ", …" : "", wanted[d->labels_from]);
     DS_FREED char *names = NULL;
-    size_t size;
-    FILE *f = ds_memstream(&names, &size);
+    FILE *f = ds_memstream(&names, NULL);
     for (int i = 0; i < m->count && i < DS_MATCHES; i++)
         fprintf(f, "%s%.60s", i ? ", " : "", d->labels[m->label[i]]);
     fputs(m->count > DS_MATCHES ? ", …" : "", f);

@@ -19,13 +19,6 @@ const char *ds_webp_size(const unsigned char *bytes, size_t n, int *w, int *h, i
     return f.has_animation ? "WebP with an animation" : NULL;
 }
 
-/* The grey of stb_image, which the other formats get. */
-static void to_grey(unsigned char *px, size_t pixels)
-{
-    for (size_t i = 0; i < pixels; i++)
-        px[i] = (unsigned char)((px[3 * i] * 77 + px[3 * i + 1] * 150 + px[3 * i + 2] * 29) >> 8);
-}
-
 const char *ds_webp_decode(const unsigned char *bytes, size_t n, int channels, ds_image *im)
 {
     const size_t row = 3 * (size_t)im->w, all = row * (size_t)im->h;
@@ -34,8 +27,8 @@ const char *ds_webp_decode(const unsigned char *bytes, size_t n, int channels, d
         return "WebP of more pixels than there is memory for";
     if (!WebPDecodeRGBInto(bytes, n, px, all, (int)row))
         return "WebP that is cut off or damaged";
-    if (channels == 1)
-        to_grey(px, (size_t)im->w * (size_t)im->h);
+    for (size_t i = 0; channels == 1 && i < all / 3; i++) /* stb_image's grey, as of the other formats */
+        px[i] = (unsigned char)((px[3 * i] * 77 + px[3 * i + 1] * 150 + px[3 * i + 2] * 29) >> 8);
     im->px = px;
     im->c = channels;
     px = NULL;

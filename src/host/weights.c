@@ -3,17 +3,12 @@
 #include "host/private.h"
 #include "base/file.h"
 
-static bool is_average(const ds_param *p)
-{
-    return !strcmp(p->name, "scales") || !strcmp(p->name, "means") || !strcmp(p->name, "variances");
-}
-
 /* Numbers of a parameter that a file holds for reading: dontload=, dontloadscales=, numload= as in the
  * host. */
 static size_t stored(const ds_net *n, const ds_param *p)
 {
     const layer *l = &n->net->layers[p->layer];
-    if (l->dontload || (l->dontloadscales && is_average(p)))
+    if (l->dontload || (l->dontloadscales && ds_has_word("scales|means|variances", p->name)))
         return 0;
     return l->numload && l->type == CONVOLUTIONAL ? p->n / (size_t)l->n * (size_t)l->numload : p->n;
 }

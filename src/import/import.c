@@ -98,21 +98,17 @@ int ds_import_add_pixels(const ds_import_job *job, ds_import_set *set, const uns
     return DS_OK;
 }
 
-static void release_set(ds_import_set *set)
-{
-    ds_free_texts(set->paths, set->n);
-    free(set->labels);
-    free(set->pixels);
-}
-
 static void release(ds_import_job *job)
 {
     for (int i = 0; i < DS_IMPORT_FILES; i++) {
         free(job->files[i].path);
         free(job->files[i].bytes);
     }
-    for (int p = 0; p < DS_PARTS; p++)
-        release_set(&job->sets[p]);
+    for (ds_import_set *set = job->sets; set < job->sets + DS_PARTS; set++) {
+        ds_free_texts(set->paths, set->n);
+        free(set->labels);
+        free(set->pixels);
+    }
     ds_free_texts(job->labels, job->classes);
     ds_free_texts(job->names, job->classes);
     free(job->data_path);

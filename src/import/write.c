@@ -163,14 +163,6 @@ static int make_folders(const ds_import_job *job, const char *part, ds_error *e)
     return DS_OK;
 }
 
-/* c planes of n bytes into n pixels of c bytes. */
-static void interleave(const unsigned char *planes, int c, size_t n, unsigned char *px)
-{
-    for (size_t i = 0; i < n; i++)
-        for (int k = 0; k < c; k++)
-            *px++ = planes[(size_t)k * n + i];
-}
-
 /* Not written beside its final name as other files are: the lists that make it count come last. A link in its
  * place goes. */
 static int write_file(const char *path, const unsigned char *bytes, size_t n, ds_error *e)
@@ -191,7 +183,8 @@ static int write_images(const ds_import_job *job, ds_import_set *set, const char
     for (int i = 0; i < set->n; i++) {
         set->paths[i] = ds_format("%s/%s/%06d.png", part, job->labels[set->labels[i]], i);
         DS_FREED char *path = path_in(job, set->paths[i], "");
-        interleave(set->pixels[i], set->c, area, px);
+        for (size_t k = 0, c = (size_t)set->c; k < area * c; k++) /* planes become pixels */
+            px[k] = set->pixels[i][k % c * area + k / c];
         DS_FREED unsigned char *png = ds_png_encode(px, set->w, set->h, set->c, &n);
         DS_TRY(write_file(path, png, n, e));
     }

@@ -16,17 +16,12 @@ typedef struct reader {
     bool last; /* the field just read was the last of its row */
 } reader;
 
-static bool ends_quoted(const char *p)
-{
-    return *p == '\0' || (*p == '"' && p[1] != '"');
-}
-
 static int read_field(reader *r, char **field, ds_error *e)
 {
     const bool quoted = *r->p == '"';
     const int line = r->line;
     char *in = r->p + quoted, *out = *field = in;
-    for (; quoted ? !ends_quoted(in) : !strchr(",\"", *in); *out++ = *in++) {
+    for (; quoted ? *in && (*in != '"' || in[1] == '"') : !strchr(",\"", *in); *out++ = *in++) {
         in += quoted && *in == '"';
         r->line += *in == '\n';
     }

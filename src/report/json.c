@@ -18,9 +18,8 @@ json_t *ds_json_text(const char *s)
     if (!s)
         return json_null();
     DS_FREED char *text = NULL;
-    size_t size;
     uint32_t code;
-    FILE *f = ds_memstream(&text, &size);
+    FILE *f = ds_memstream(&text, NULL);
     for (int n; *s; s += n) {
         n = ds_letter(s, &code);
         if (n && code != 0xFFFD) {
@@ -197,9 +196,9 @@ static json_t *figures(const ds_figures *r)
                   ds_json_number(ds_reject_rate(r, &r->chosen)), "risk", ds_json_number(r->chosen.risk),
                   "threshold", ds_json_number(r->chosen.threshold));
     json_t *quality = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "unknown_rate",
-                                unknown_rate(r->answers, &r->rates), "nll", ds_json_number(r->nll), "brier",
-                                ds_json_number(r->brier), "ece", ds_json_number(r->ece), "confidence",
-                                ds_json_text(r->confidence), "model", ds_json_text(r->model));
+                                unknown_rate(r->answers, &r->rates), "nll", ds_json_number(r->means.nll),
+                                "brier", ds_json_number(r->means.brier), "ece", ds_json_number(r->means.ece),
+                                "confidence", ds_json_text(r->confidence), "model", ds_json_text(r->model));
     return ds_json_join(ds_json_join(rates, areas(&r->areas)), quality);
 }
 

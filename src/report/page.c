@@ -81,8 +81,7 @@ static int put_html(FILE *f, const ds_page *p, ds_error *e)
     const ds_figures *r = p->figures;
     const char *origin = r->model ? r->model : r->answers->file;
     DS_FREED char *chart = read_chart(p->chart_js, p->notes), *json = NULL;
-    size_t n;
-    FILE *memory = ds_memstream(&json, &n);
+    FILE *memory = ds_memstream(&json, NULL);
     ds_json_write(memory, ds_page_json(p), JSON_COMPACT);
     fclose(memory);
     const ds_slot slots[] = {

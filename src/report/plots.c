@@ -41,8 +41,7 @@ void ds_page_plots(const char *dir, const ds_page *p)
     const ds_page_bins b = ds_page_bins_of(p->figures->answers);
     const ds_curve *c = &p->figures->curve;
     DS_FREED char *data = NULL;
-    size_t n;
-    FILE *f = ds_memstream(&data, &n);
+    FILE *f = ds_memstream(&data, NULL);
     put_curve(f, c, &p->figures->chosen);
     /* gnuplot stops at a plot without a point */
     const struct {

@@ -8,8 +8,7 @@
 static void put_text(FILE *f, const char *text)
 {
     DS_FREED char *shown = NULL;
-    size_t n;
-    FILE *memory = ds_memstream(&shown, &n);
+    FILE *memory = ds_memstream(&shown, NULL);
     ds_put_name(memory, text, 0);
     fclose(memory);
     ds_put_escaped(f, shown, DS_AS_HTML);
@@ -39,8 +38,7 @@ static void put_item(FILE *f, const ds_suspicion *s, ds_thumb *thumb)
 int ds_report_suspects(FILE *f, const char *list, const ds_suspicion *v, int n, ds_thumb *thumb, ds_error *e)
 {
     DS_FREED char *items = NULL, *count = ds_format("%d", n);
-    size_t size;
-    FILE *memory = ds_memstream(&items, &size);
+    FILE *memory = ds_memstream(&items, NULL);
     for (int i = 0; i < n; i++)
         put_item(memory, &v[i], thumb);
     fclose(memory);

@@ -103,7 +103,7 @@ static void figures(FILE *f, const ds_figures *r)
     area(f, "E-AURC", r->areas.eaurc, r->boot.eaurc);
     area(f, "AUGRC", r->areas.augrc, r->boot.augrc);
     area(f, "AUROC", r->areas.auroc, r->boot.auroc);
-    const double quality[] = {r->nll, r->brier, r->ece};
+    const double quality[] = {r->means.nll, r->means.brier, r->means.ece};
     static const char *const names[] = {"NLL", "Brier", "ECE"};
     for (int i = 0; i < 3; i++)
         if (!isnan(quality[i]))

@@ -106,10 +106,7 @@ ds_figures ds_figures_at(const ds_answers *a, const ds_wish *w)
     f.rates = ds_rates_of(&all, true);
     f.unknown = all.unknown;
     f.accuracy = f.rates.accuracy.value;
-    const ds_means means = ds_quality_means(&a->quality);
-    f.nll = means.nll;
-    f.brier = means.brier;
-    f.ece = means.ece;
+    f.means = ds_quality_means(&a->quality);
     f.boot = ds_bootstrap_of(a, NULL, 1, 0, DS_LEVEL, 0);
     return f;
 }

@@ -90,7 +90,7 @@ typedef struct ds_figures {
     ds_cut chosen; /* threshold NAN: none was set */
     ds_control control;
     double accuracy;          /* share of all images that are right */
-    double nll, brier, ece;   /* NAN without probabilities */
+    ds_means means;           /* NAN without probabilities */
     ds_rates rates;           /* at `chosen` */
     size_t unknown;           /* images */
     ds_bootstrap boot;        /* intervals of the areas */

@@ -345,8 +345,7 @@ static int list_arrays(const ds_novelty *v, ds_saved arrays[2])
 static char *shape_text(const ds_novelty *v)
 {
     char *text;
-    size_t size;
-    FILE *f = ds_memstream(&text, &size);
+    FILE *f = ds_memstream(&text, NULL);
     for (int k = 0; k < v->depths.n; k++)
         fprintf(f, "%s %d (%d)", k ? "," : "layers", v->depths.layer[k], v->depths.channels[k]);
     fprintf(f, "; %d classes", v->classes);

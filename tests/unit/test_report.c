@@ -372,7 +372,7 @@ static void json_has_every_key(void **state)
     ds_figures r = simple_figures(1 / 3.0);
     r.confidence = "msp";
     r.model = "back\xFFup/\xC3\xA9.weights";
-    r.nll = 0.1;
+    r.means.nll = 0.1;
     char *text = written(ds_report_json, &r);
     json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(o);
