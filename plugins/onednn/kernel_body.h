@@ -21,17 +21,6 @@ INLINE void K(store)(float *p, VEC v)
     *(VEC *)p = v;
 }
 
-/* The numbers of a place in a plane */
-INLINE VEC K(get)(const NUM *p)
-{
-    return GET(p);
-}
-
-INLINE void K(put)(NUM *p, VEC v)
-{
-    PUT(p, v);
-}
-
 INLINE VEC K(all)(float v)
 {
     return v - (VEC){0};
@@ -84,9 +73,9 @@ INLINE VEC K(sum)(const NUM *x, ds_extent n, VEC from, bool square)
     for (; i + UNROLL <= n.places; i += UNROLL)
 #pragma GCC unroll 8
         for (int u = 0; u < UNROLL; u++)
-            s[u] = K(plus)(s[u], K(get)(x + (i + u) * n.next) - from, square);
+            s[u] = K(plus)(s[u], GET(x + (i + u) * n.next) - from, square);
     for (; i < n.places; i++)
-        s[0] = K(plus)(s[0], K(get)(x + i * n.next) - from, square);
+        s[0] = K(plus)(s[0], GET(x + i * n.next) - from, square);
     return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
 }
 
@@ -104,10 +93,10 @@ static void K(normalize)(const void *from, const void *other, ds_extent n, const
     LINE line = K(line_of)(f);
 #pragma GCC unroll 4
     for (size_t i = 0; i < n.places * n.next; i += n.next) {
-        VEC v = K(affine)(&line, K(get)(x + i));
+        VEC v = K(affine)(&line, GET(x + i));
         if (add)
-            v += K(get)(add + i);
-        K(put)(y + i, K(active)(&line, v));
+            v += GET(add + i);
+        PUT(y + i, K(active)(&line, v));
     }
 }
 
@@ -122,12 +111,12 @@ typedef struct FLOW {
 INLINE void K(reduce_place)(const FLOW *q, size_t i, VEC *sum, VEC *dot, bool has_y, bool has_g2,
                             bool has_keep)
 {
-    VEC x = K(get)(q->x + i), g = K(get)(q->g + i);
+    VEC x = GET(q->x + i), g = GET(q->g + i);
     if (has_g2)
-        g += K(get)(q->g2 + i);
-    g = GATE(has_y ? K(get)(q->y + i) : K(affine)(&q->f, x), g, q->f.slope);
+        g += GET(q->g2 + i);
+    g = GATE(has_y ? GET(q->y + i) : K(affine)(&q->f, x), g, q->f.slope);
     if (has_keep)
-        K(put)(q->keep + i, g);
+        PUT(q->keep + i, g);
     *sum += g;
     *dot = FMA(g, x - q->mean, *dot);
 }
@@ -177,9 +166,9 @@ static void K(gradient)(const void *from, const void *out, const void *grad, ds_
     MIX m = K(mix_of)(mix);
 #pragma GCC unroll 4
     for (size_t i = 0; i < n.places * n.next; i += n.next) {
-        VEC v = K(get)(x + i), rest = FMA(m.c, v, m.b);
-        VEC sign = y ? K(get)(y + i) : K(affine)(&line, v);
-        K(put)(dx + i, FMA(m.a, GATE(sign, K(get)(g + i), line.slope), rest));
+        VEC v = GET(x + i), rest = FMA(m.c, v, m.b);
+        VEC sign = y ? GET(y + i) : K(affine)(&line, v);
+        PUT(dx + i, FMA(m.a, GATE(sign, GET(g + i), line.slope), rest));
     }
 }
 
@@ -207,7 +196,7 @@ INLINE BEST K(best_of)(const NUM *x, const ds_pool *p, const window *w, const LI
     bool first = true;
     EACH_PLACE(w, i, j)
     {
-        VEC v = K(active)(f, K(affine)(f, K(get)(x + K(place)(p, w, i, j))));
+        VEC v = K(active)(f, K(affine)(f, GET(x + K(place)(p, w, i, j))));
         int which = i * w->size + j;
         MASK larger = GREATER(v, b.value);
         b = first ? (BEST){v, (INTS){0} + which} : (BEST){MAX(v, b.value), LATER(larger, which, b.which)};
@@ -224,7 +213,7 @@ INLINE void K(pool_row)(const NUM *x, const ds_pool *p, int oy, int ox, int end,
         size_t at = (size_t)oy * p->out_w + ox;
         window w = window_at(p, oy, ox, pair);
         BEST b = K(best_of)(x, p, &w, f);
-        K(put)(y + at * p->next, b.value);
+        PUT(y + at * p->next, b.value);
         if (index)
             STORE_BYTES(index + at * BLOCK, b.which);
     }
@@ -248,7 +237,7 @@ INLINE VEC K(chosen)(const NUM *x, const ds_pool *p, const window *w, INTS which
     bool first = true;
     EACH_PLACE(w, i, j)
     {
-        VEC v = K(get)(x + K(place)(p, w, i, j));
+        VEC v = GET(x + K(place)(p, w, i, j));
         chosen = first ? v : (VEC)BLEND(IS(which, i * w->size + j), v, chosen);
         first = false;
     }
@@ -264,7 +253,7 @@ INLINE void K(reduce_row)(const NUM *x, const NUM *g, const uint8_t *index, cons
         if (w.y0 >= w.y1 || w.x0 >= w.x1)
             continue;
         VEC v = K(chosen)(x, p, &w, LOAD_BYTES(index + at * BLOCK));
-        VEC passed = GATE(K(affine)(f, v), K(get)(g + at * p->next), f->slope);
+        VEC passed = GATE(K(affine)(f, v), GET(g + at * p->next), f->slope);
         *sum += passed;
         *dot = FMA(passed, v - mean, *dot);
     }
@@ -308,12 +297,12 @@ INLINE void K(gradient_half)(const NUM *x, const NUM *g, const uint8_t *index, c
         size_t at = (size_t)oy * p->out_w + ox;
         window w = window_at(p, oy, ox, true);
         INTS which = LOAD_BYTES(index + at * BLOCK);
-        VEC h = K(arriving)(x, K(get)(g + at * p->next), which, p, &w, f, m);
+        VEC h = K(arriving)(x, GET(g + at * p->next), which, p, &w, f, m);
 #pragma GCC unroll 2
         for (int j = 0; j < 2; j++) {
             size_t to = K(place)(p, &w, half, j);
             VEC here = BLEND(IS(which, 2 * half + j), h, (VEC){0});
-            K(put)(dx + to, FMA(m->c, K(get)(x + to), m->b) + here);
+            PUT(dx + to, FMA(m->c, GET(x + to), m->b) + here);
         }
     }
 }
@@ -324,7 +313,7 @@ INLINE void K(spread)(VEC v, INTS which, const ds_pool *p, const window *w, NUM 
     EACH_PLACE(w, i, j)
     {
         NUM *place = to + K(place)(p, w, i, j);
-        K(put)(place, K(get)(place) + BLEND(IS(which, i * w->size + j), v, (VEC){0}));
+        PUT(place, GET(place) + BLEND(IS(which, i * w->size + j), v, (VEC){0}));
     }
 }
 
@@ -334,7 +323,7 @@ INLINE void K(gradient_rest)(const NUM *x, const ds_pool *p, const MIX *m, NUM *
     for (int y = 0; y < p->h; y++)
         for (int i = 2 * pairs_in(p, y / 2); i < p->w; i++) {
             size_t at = ((size_t)y * p->w + i) * p->next;
-            K(put)(dx + at, FMA(m->c, K(get)(x + at), m->b));
+            PUT(dx + at, FMA(m->c, GET(x + at), m->b));
         }
 }
 
@@ -353,7 +342,7 @@ static void K(gradient_pool)(const void *x, const void *g, const uint8_t *index,
             size_t at = (size_t)oy * p.out_w + ox;
             window w = window_at(&p, oy, ox, false);
             INTS which = LOAD_BYTES(index + at * BLOCK);
-            VEC in = K(get)((const NUM *)g + at * p.next);
+            VEC in = GET((const NUM *)g + at * p.next);
             K(spread)(K(arriving)(x, in, which, &p, &w, &line, &m), which, &p, &w, dx);
         }
     }
@@ -366,7 +355,7 @@ static void K(pool_gradient)(const void *grad, const uint8_t *index, const ds_po
     for (int oy = 0; oy < p.out_h; oy++)
         for (int ox = 0; ox < p.out_w; ox++, g += p.next, index += BLOCK) {
             window w = window_at(&p, oy, ox, false);
-            K(spread)(K(get)(g), LOAD_BYTES(index), &p, &w, dx);
+            K(spread)(GET(g), LOAD_BYTES(index), &p, &w, dx);
         }
 }
 
@@ -377,8 +366,8 @@ static void K(gate)(const void *out, const void *grad, ds_extent n, float slope,
     const NUM *y = out, *g = grad;
     NUM *dx = to;
     for (size_t i = 0; i < n.places * n.next; i += n.next) {
-        VEC passed = GATE(K(get)(y + i), K(get)(g + i), K(all)(slope));
-        K(put)(dx + i, add ? K(get)(dx + i) + passed : passed);
+        VEC passed = GATE(GET(y + i), GET(g + i), K(all)(slope));
+        PUT(dx + i, add ? GET(dx + i) + passed : passed);
     }
 }
 
@@ -387,7 +376,7 @@ static void K(move)(const void *from, ds_extent n, bool add, void *to, size_t ne
     const NUM *x = from;
     NUM *y = to;
     for (size_t i = 0; i < n.places; i++, x += n.next, y += next)
-        K(put)(y, add ? K(get)(y) + K(get)(x) : K(get)(x));
+        PUT(y, add ? GET(y) + GET(x) : GET(x));
 }
 
 static void K(add)(const void *from, int n, void *to)
@@ -395,7 +384,7 @@ static void K(add)(const void *from, int n, void *to)
     _Alignas(64) NUM x[BLOCK] = {0}, y[BLOCK] = {0};
     memcpy(x, from, (size_t)n * sizeof *x);
     memcpy(y, to, (size_t)n * sizeof *y);
-    K(put)(y, K(get)(x) + K(get)(y));
+    PUT(y, GET(x) + GET(y));
     memcpy(to, y, (size_t)n * sizeof *y);
 }
 
@@ -404,7 +393,7 @@ static void K(average_gradient)(const float *g, ds_extent n, bool add, void *to)
     NUM *dx = to;
     VEC share = K(load)(g) / (float)n.places;
     for (size_t i = 0; i < n.places * n.next; i += n.next)
-        K(put)(dx + i, add ? K(get)(dx + i) + share : share);
+        PUT(dx + i, add ? GET(dx + i) + share : share);
 }
 
 static void K(dropped)(const void *from, const uint8_t *keep, ds_extent n, float scale, bool add, void *to)
@@ -412,8 +401,8 @@ static void K(dropped)(const void *from, const uint8_t *keep, ds_extent n, float
     const NUM *x = from;
     NUM *y = to;
     for (size_t i = 0; i < n.places; i++, x += n.next, y += n.next) {
-        VEC v = BLEND(IS(LOAD_BYTES(keep + i * BLOCK), 0), (VEC){0}, scale * K(get)(x));
-        K(put)(y, add ? K(get)(y) + v : v);
+        VEC v = BLEND(IS(LOAD_BYTES(keep + i * BLOCK), 0), (VEC){0}, scale * GET(x));
+        PUT(y, add ? GET(y) + v : v);
     }
 }
 
@@ -424,7 +413,7 @@ static void K(to_plane)(const float *plain, int channels, ds_extent n, void *pla
         VEC v = {0};
         for (int c = 0; c < channels; c++)
             v[c] = plain[(size_t)c * n.places + i];
-        K(put)(to, v);
+        PUT(to, v);
     }
 }
 
@@ -432,7 +421,7 @@ static void K(from_plane)(const void *plane, int channels, ds_extent n, bool add
 {
     const NUM *from = plane;
     for (size_t i = 0; i < n.places; i++, from += n.next) {
-        VEC v = K(get)(from);
+        VEC v = GET(from);
         for (int c = 0; c < channels; c++)
             plain[(size_t)c * n.places + i] = (add ? plain[(size_t)c * n.places + i] : 0) + v[c];
     }

@@ -63,25 +63,15 @@ static bool in_range(const ds_option *o, double v)
 static bool set_int(const ds_option *o, int *target, const char *value)
 {
     long long v;
-    for (int i = 0; o->names && o->names[i]; i++)
-        if (strcmp(o->names[i], value) == 0) {
-            *target = -1 - i;
-            return true;
-        }
+    const int word = o->names ? ds_word_index(o->names, -1, value) : -1;
+    if (word >= 0) {
+        *target = -1 - word;
+        return true;
+    }
     if (!ds_parse_int(value, &v) || v < INT_MIN || v > INT_MAX || !in_range(o, (double)v))
         return false;
     *target = (int)v;
     return true;
-}
-
-static bool set_enum(const ds_option *o, int *target, const char *value)
-{
-    int i = 0;
-    while (o->names[i] && strcmp(o->names[i], value) != 0)
-        i++;
-    if (o->names[i]) /* else what follows a refused value would use it as an index */
-        *target = i;
-    return o->names[i];
 }
 
 /* "1,2,3" into fresh numbers; blanks around a number are allowed. */
@@ -118,6 +108,7 @@ static bool set(const ds_option *o, void *target, const char *value)
     ds_texts *texts = target;
     double *real = target;
     char *text;
+    int word;
     switch (o->type) {
     case DS_FLAG:
     case DS_BOOL:
@@ -130,7 +121,10 @@ static bool set(const ds_option *o, void *target, const char *value)
     case DS_INTS:
         return set_numbers(o, target, value);
     case DS_ENUM:
-        return set_enum(o, target, value);
+        word = ds_word_index(o->names, -1, value);
+        if (word >= 0) /* else what follows a refused value would use it as an index */
+            *(int *)target = word;
+        return word >= 0;
     case DS_TEXT:
         text = ds_option_values(o) > 1 && *(char **)target ? ds_format("%s,%s", *(char **)target, value)
                                                            : ds_strdup(value);

@@ -83,6 +83,14 @@ const char *ds_nearest(const char *word, const char *const *words, int n)
     return best;
 }
 
+int ds_word_index(const char *const *words, int n, const char *word)
+{
+    for (int i = 0; i != n && words[i]; i++)
+        if (strcmp(words[i], word) == 0)
+            return i;
+    return -1;
+}
+
 bool ds_has_word(const char *words, const char *word)
 {
     size_t n = strlen(word);

@@ -29,6 +29,8 @@ int ds_ascending(const void *a, const void *b);
  * or NULL when none is near enough to be what was meant. */
 const char *ds_nearest(const char *word, const char *const *words, int n);
 
+/* Where `word` stands among n words, or with n = -1 up to a NULL; -1: it does not. */
+int ds_word_index(const char *const *words, int n, const char *word);
 /* Is it one of "words|with|bars|between"? */
 bool ds_has_word(const char *words, const char *word);
 

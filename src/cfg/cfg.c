@@ -106,10 +106,8 @@ const ds_layer *ds_cfg_file_plugin(const char *path, int *line)
 
 static bool is_replaced(const ds_pair *p, int batch)
 {
-    for (const char *const *own = ds_net_own_keys; *own; own++)
-        if (strcmp(p->key, *own) == 0)
-            return true;
-    return strcmp(p->key, "seen") == 0 || strcmp(p->value, ds_policy_names[DS_COSINE]) == 0 ||
+    return ds_word_index(ds_net_own_keys, -1, p->key) >= 0 || strcmp(p->key, "seen") == 0 ||
+           strcmp(p->value, ds_policy_names[DS_COSINE]) == 0 ||
            (batch > 0 && (strcmp(p->key, "batch") == 0 || strcmp(p->key, "subdivisions") == 0));
 }
 

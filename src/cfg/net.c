@@ -106,36 +106,6 @@ static int check_input(const ds_cfg *cfg, ds_error *e)
     return DS_OK;
 }
 
-static int check_batch(const ds_cfg *cfg, ds_error *e)
-{
-    const ds_net_options *n = &cfg->net;
-    if (n->batch % n->subdivisions == 0)
-        return DS_OK;
-    return ds_section_fail(cfg, cfg->sections, "subdivisions", e,
-                           "batch=%d is no multiple of subdivisions=%d, expected a number that divides it",
-                           n->batch, n->subdivisions);
-}
-
-static int check_policy(const ds_cfg *cfg, ds_error *e)
-{
-    int steps = cfg->net.steps.n, scales = cfg->net.scales.n;
-    if (cfg->net.policy != DS_STEPS || (steps && steps == scales))
-        return DS_OK;
-    return ds_section_fail(cfg, cfg->sections, steps && scales ? "scales" : "policy", e,
-                           "policy=steps with %d steps and %d scales, expected as many scales as steps",
-                           steps, scales);
-}
-
-static int check_cutout(const ds_cfg *cfg, ds_error *e)
-{
-    const ds_net_options *n = &cfg->net;
-    if (!n->cutout || !n->width || (n->cutout < n->width && n->cutout < n->height))
-        return DS_OK;
-    return ds_section_fail(cfg, cfg->sections, "cutout", e,
-                           "cutout=%d of images of %d x %d, expected a smaller square", n->cutout, n->width,
-                           n->height);
-}
-
 int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e)
 {
     const int before = ds_failures(e);
@@ -149,8 +119,21 @@ int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e)
     int input = check_input(cfg, whole ? e : NULL);
     s->broken = input != DS_OK;
     DS_TRY(whole ? ds_keep(e, input) : DS_OK);
-    DS_TRY(ds_keep(e, check_batch(cfg, e)));
-    DS_TRY(ds_keep(e, check_policy(cfg, e)));
-    DS_TRY(ds_keep(e, check_cutout(cfg, e)));
+    if (n->batch % n->subdivisions)
+        DS_TRY(
+            ds_keep(e, ds_section_fail(cfg, s, "subdivisions", e,
+                                       "batch=%d is no multiple of subdivisions=%d, expected a number that "
+                                       "divides it",
+                                       n->batch, n->subdivisions)));
+    if (n->policy == DS_STEPS && (!n->steps.n || n->steps.n != n->scales.n))
+        DS_TRY(
+            ds_keep(e, ds_section_fail(cfg, s, n->steps.n && n->scales.n ? "scales" : "policy", e,
+                                       "policy=steps with %d steps and %d scales, expected as many scales as "
+                                       "steps",
+                                       n->steps.n, n->scales.n)));
+    if (n->cutout && n->width && (n->cutout >= n->width || n->cutout >= n->height))
+        DS_TRY(ds_keep(e, ds_section_fail(cfg, s, "cutout", e,
+                                          "cutout=%d of images of %d x %d, expected a smaller square",
+                                          n->cutout, n->width, n->height)));
     return ds_failed_since(e, before);
 }

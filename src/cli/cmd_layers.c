@@ -29,19 +29,11 @@ static void list_layers(void)
         program_invocation_name);
 }
 
-static bool has_confidence(const ds_option *table)
-{
-    for (const ds_option *o = table; o->type != DS_END; o++)
-        if (o->type == DS_ENUM && o->names == ds_confidence_names)
-            return true;
-    return false;
-}
-
 static void print_layer(const ds_layer *layer)
 {
     printf("[%s]: %s\n\nkeys:\n", layer->name, layer->help);
     ds_option_print(layer->options, "", stdout);
-    if (!has_confidence(layer->options))
+    if (layer->role != DS_REJECT)
         return;
     puts("\nconfidences (higher: surer):");
     for (int i = 0; ds_confidence_names[i]; i++)

@@ -164,14 +164,6 @@ static void print_command(const command *c, FILE *out)
 
 /* ---- words that are no command ---- */
 
-static bool is_host_word(const char *word)
-{
-    for (int i = 0; ds_host_words[i]; i++)
-        if (strcmp(word, ds_host_words[i]) == 0)
-            return true;
-    return false;
-}
-
 /* `word` (NULL: nothing) stands where a command of the group (NULL: any) should. */
 static int no_command(const command *group, const char *word, ds_error *e)
 {
@@ -259,7 +251,7 @@ static int run(int argc, char **argv, ds_error *e)
         puts("darknet-sat " DS_VERSION);
         return DS_OK;
     }
-    if (is_host_word(argv[1]))
+    if (ds_word_index(ds_host_words, -1, argv[1]) >= 0)
         return ds_forward(argc, argv, e);
     int depth;
     const command *c = find_command(argc - 1, argv + 1, &depth);

@@ -6,7 +6,6 @@
 #endif
 #include "data/image.h"
 
-/* Saturation and exposure in HSV with the hue kept: each channel moves away from or to the largest one. */
 static void saturate(float *restrict r, float *restrict g, float *restrict b, size_t n, float saturation,
                      float exposure)
 {

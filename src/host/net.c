@@ -257,9 +257,9 @@ static void move_rows(float *rows, size_t row, int first, int images)
         memmove(rows + (size_t)first * row, rows, (size_t)images * row * sizeof *rows);
 }
 
-static float *logits_of(const ds_net *n)
+const float *ds_net_logits(const ds_net *n)
 {
-    float *own = ds_attached_of(&n->net->layers[n->info.cost])->it.logits;
+    const float *own = ds_attached_of(&n->net->layers[n->info.cost])->it.logits;
     return own ? own : n->net->layers[n->info.cost - 1].output;
 }
 
@@ -274,7 +274,7 @@ static int forward_piece(ds_net *n, const float *pixels, int first, int images, 
         set_batch(n, n->info.batch);
     ds_backend_select(n, n->info.batch, e);
     if (n->info.cost > 0)
-        move_rows(logits_of(n), (size_t)n->info.logits, first, images);
+        move_rows((float *)ds_net_logits(n), (size_t)n->info.logits, first, images);
     move_rows(n->features, n->depths.row, first, images);
     memmove(n->novelty + first, n->novelty, (size_t)images * sizeof *n->novelty);
     return n->context.code;
@@ -302,18 +302,13 @@ int ds_net_forward(ds_net *n, const float *pixels, int images, ds_error *e)
     return DS_OK;
 }
 
-const float *ds_net_logits(const ds_net *n)
-{
-    return logits_of(n);
-}
-
 ds_trained_images ds_net_trained(const ds_net *n)
 {
-    ds_trained_images t = {n->info.batch, logits_of(n), n->context.labels, n->context.ids};
+    ds_trained_images t = {n->info.batch, ds_net_logits(n), n->context.labels, n->context.ids};
     if (n->context.whole)
         t = ds_whole_images(n->context.whole);
     if (ds_attached_of(&n->net->layers[n->info.cost])->it.logits)
-        t.logits = logits_of(n);
+        t.logits = ds_net_logits(n);
     return t;
 }
 

@@ -35,11 +35,11 @@ static int check_class_name(const char *dir, const char *name, ds_error *e)
 
 static int find_class(walk *w, const char *name, ds_error *e)
 {
-    char **labels = w->job->labels;
-    for (w->label = 0; w->label < w->job->classes; w->label++)
-        if (strcmp(labels[w->label], name) == 0)
-            return DS_OK;
-    const char *near = ds_nearest(name, (const char *const *)labels, w->job->classes);
+    const char *const *labels = (const char *const *)w->job->labels;
+    w->label = ds_word_index(labels, w->job->classes, name);
+    if (w->label >= 0)
+        return DS_OK;
+    const char *near = ds_nearest(name, labels, w->job->classes);
     return ds_fail_at(e, DS_EINPUT, w->dir, 0, "folder '%s' is no class of the training folder, %s%s%s", name,
                       near ? "did you mean '" : "expected one of its folders", near ? near : "",
                       near ? "'?" : "");

@@ -52,14 +52,6 @@ static int take_splits(ds_import_job *job, ds_error *e)
 
 /* ---- labels of classes, which have names ---- */
 
-static bool is_taken(char **labels, int n, const char *label)
-{
-    for (int c = 0; c < n; c++)
-        if (strcmp(labels[c], label) == 0)
-            return true;
-    return false;
-}
-
 /* As a folder can be called; what a list or the shell would misread becomes '_'. Then "a_b", and "a_b_2",
  * "a_b_3" for further classes that would be called the same. */
 static char *free_label(char **labels, int n, const char *name)
@@ -72,7 +64,7 @@ static char *free_label(char **labels, int n, const char *name)
         if (*p == '/' || (unsigned char)*p < 32 || *p == 127)
             *p = '_';
     label = ds_strdup(plain);
-    for (int k = 2; is_taken(labels, n, label); k++) {
+    for (int k = 2; ds_word_index((const char *const *)labels, n, label) >= 0; k++) {
         free(label);
         label = ds_format("%s_%d", plain, k);
     }

@@ -323,7 +323,7 @@ static void the_table_says_it_all(void **state)
     r.confidence = "msp";
     simple.file = (char[]){"valid.list"};
     r.threshold_note = "given";
-    r.ece = 0.25;
+    r.means.ece = 0.25;
     char *text = written(ds_report_text, &r);
     assert_has(text, "list             valid.list\n");
     assert_has(
