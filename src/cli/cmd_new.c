@@ -105,7 +105,7 @@ static int by_number(const void *a, const void *b)
 }
 
 /* Of up to some hundred images all over the list: the median short side, and whether one has colours. */
-static int probe(work *w, const ds_import_seen *seen, int *side, ds_error *e)
+static int probe(work *w, const ds_import_set *seen, int *side, ds_error *e)
 {
     enum { MOST = 256, SHOWN = 3 };
     char *paths[MOST];
@@ -135,13 +135,13 @@ static int probe(work *w, const ds_import_seen *seen, int *side, ds_error *e)
     return DS_OK;
 }
 
-static bool are_unequal(const ds_import_seen *seen)
+static bool are_unequal(const ds_import_set *seen, int classes)
 {
-    DS_FREED int *counts = DS_ZALLOC(counts, (size_t)seen->classes);
+    DS_FREED int *counts = DS_ZALLOC(counts, (size_t)classes);
     int least = INT_MAX, most = 0;
     for (int i = 0; i < seen->n; i++)
         counts[seen->labels[i]]++;
-    for (int c = 0; c < seen->classes; c++) {
+    for (int c = 0; c < classes; c++) {
         least = counts[c] < least ? counts[c] : least;
         most = counts[c] > most ? counts[c] : most;
     }
@@ -149,17 +149,17 @@ static bool are_unequal(const ds_import_seen *seen)
 }
 
 /* Before anything is written: can a network be fitted to these images at all? */
-static int look(void *arg, const ds_import_seen *seen, ds_error *e)
+static int look(void *arg, const ds_import_set *seen, int classes, ds_error *e)
 {
     work *w = arg;
     DS_FREED char *made = NULL;
     int side = seen->w < seen->h ? seen->w : seen->h;
     w->recipe = (ds_recipe){.images = seen->n,
-                            .classes = seen->classes,
+                            .classes = classes,
                             .channels = seen->c,
                             .flip = !w->state->no_flip,
                             .pools = w->network && w->network->pools,
-                            .unequal = are_unequal(seen)};
+                            .unequal = are_unequal(seen, classes)};
     if (seen->paths[0])
         DS_TRY(probe(w, seen, &side, e));
     DS_TRY(choose_size(w, side, e));

@@ -76,7 +76,7 @@ static void close_all(open_all *o)
 /* The file's name up to its first dot, as addresses may have it. */
 static char *name_of(const char *cfg)
 {
-    const char *base = strrchr(cfg, '/') ? strrchr(cfg, '/') + 1 : cfg;
+    const char *base = ds_path_base(cfg);
     char *name = ds_strndup(base, strcspn(base, "."));
     for (char *c = name; *c; c++)
         if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '-'))
@@ -168,7 +168,6 @@ static int serve(open_all *o, const serve_flags *s, const char *const *files, ds
     o->name = name_of(files[1]);
     const ds_serve_setup setup = {.model = o->model,
                                   .name = o->name,
-                                  .version = DS_VERSION,
                                   .decoder = o->decoder,
                                   .address = o->address,
                                   .port = port,

@@ -51,24 +51,21 @@ static ds_value input_of(const walk *w, int k)
 
 /* ---- activations ---- */
 
-static ds_value leaky(ds_onnx *o, ds_value v, float slope)
-{
-    v = ds_onnx_op(o, "LeakyRelu", v, NULL, NULL);
-    ds_onnx_float(o, "alpha", slope);
-    return v;
-}
-
 /* NULL: there is none of that name. */
 static ds_value activate(ds_onnx *o, ds_value v, const char *name)
 {
     static const struct {
         const char *name, *op;
-    } same[] = {{"logistic", "Sigmoid"}, {"relu", "Relu"}, {"elu", "Elu"}, {"tanh", "Tanh"}};
+        float slope;
+    } same[] = {{"logistic", "Sigmoid", 0}, {"relu", "Relu", 0},         {"elu", "Elu", 0},
+                {"tanh", "Tanh", 0},        {"leaky", "LeakyRelu", .1f}, {"relie", "LeakyRelu", .01f}};
     for (size_t k = 0; k < sizeof same / sizeof *same; k++)
-        if (strcmp(name, same[k].name) == 0)
-            return ds_onnx_op(o, same[k].op, v, NULL, NULL);
-    if (strcmp(name, "leaky") == 0 || strcmp(name, "relie") == 0)
-        return leaky(o, v, strcmp(name, "leaky") == 0 ? .1f : .01f);
+        if (strcmp(name, same[k].name) == 0) {
+            v = ds_onnx_op(o, same[k].op, v, NULL, NULL);
+            if (same[k].slope > 0)
+                ds_onnx_float(o, "alpha", same[k].slope);
+            return v;
+        }
     if (strcmp(name, "hardtan") == 0)
         return ds_onnx_op(o, "Clip", v, ds_onnx_number(o, -1), ds_onnx_number(o, 1));
     if (strcmp(name, "ramp") == 0)

@@ -116,11 +116,8 @@ static int run(ds_import_job *job, ds_error *e)
            : kind == DS_FOLDERS ? ds_import_read_folders(job, e)
                                 : ds_import_read_cifar(job, e));
     DS_TRY(take_splits(job, e));
-    const ds_import_set *s = &job->sets[DS_PART_TRAIN];
     if (job->setup->look)
-        DS_TRY(job->setup->look(job->setup->arg,
-                                &(ds_import_seen){s->n, job->classes, s->paths, s->w, s->h, s->c, s->labels},
-                                e));
+        DS_TRY(job->setup->look(job->setup->arg, &job->sets[DS_PART_TRAIN], job->classes, e));
     for (int c = 0; c < job->classes && job->names; c++) {
         int n = c;
         DS_PUSH(job->labels, n, free_label(job->labels, c, job->names[c]));

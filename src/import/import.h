@@ -22,13 +22,14 @@ typedef enum ds_import_kind {
     DS_FOLDERS
 } ds_import_kind;
 
-/* The images for training, splits included, before anything is written. */
-typedef struct ds_import_seen {
-    int n, classes;
-    char *const *paths; /* n; those in memory have none, but one size: */
-    int w, h, c;
-    const int *labels; /* n */
-} ds_import_seen;
+/* The images of a part. */
+typedef struct ds_import_set {
+    int n;
+    int *labels;  /* n: class of each */
+    char **paths; /* n, owned: as the lists shall name them; NULL until an image in memory is written */
+    int w, h, c;  /* of images in memory */
+    const unsigned char **pixels; /* n: c planes (1 or 3) of h rows of w bytes; NULL: a file where it is */
+} ds_import_set;
 
 typedef struct ds_import {
     ds_import_kind kind;
@@ -45,7 +46,8 @@ typedef struct ds_import {
     bool together;  /* folders: images of the same bytes stay together, whatever the splits drew */
     char *out;      /* folder */
     bool untrusted; /* unpack archives in a child without rights: for a program of one thread */
-    int (*look)(void *arg, const ds_import_seen *seen, ds_error *e); /* may refuse them; NULL: nobody does */
+    /* Before anything is written: may refuse the images for training, those of splits among them; or NULL */
+    int (*look)(void *arg, const ds_import_set *train, int classes, ds_error *e);
     void *arg;
 } ds_import;
 

@@ -5,15 +5,6 @@
 
 #include "import/import.h"
 
-/* The images of a part. */
-typedef struct ds_import_set {
-    int n;
-    int *labels;  /* n: class of each */
-    char **paths; /* n, owned: as the lists shall name them; NULL until an image in memory is written */
-    int w, h, c;  /* of images in memory */
-    const unsigned char **pixels; /* n: c planes (1 or 3) of h rows of w bytes; NULL: a file where it is */
-} ds_import_set;
-
 /* A file of an archive, in memory. */
 typedef struct ds_import_file ds_import_file;
 struct ds_import_file {

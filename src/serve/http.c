@@ -63,7 +63,7 @@ struct request {
     guest *guest;
     const route *route;
     double begin;
-    bool of_images, last, suspended; /* last: of its connection */
+    bool last, suspended; /* last: of its connection */
     unsigned char *body;
     size_t n, room;
     struct MHD_PostProcessor *form;
@@ -177,7 +177,7 @@ static void model(request *r)
 
 static void server(request *r)
 {
-    say(r, 200, ds_reply_server(&r->server->setup));
+    say(r, 200, ds_reply_server());
 }
 
 static void metrics(request *r)
@@ -232,7 +232,6 @@ static void find_route(request *r, const char *method, const char *path)
         }
     if (!r->route)
         refuse(r, known ? 405 : 404, known ? "this address knows another method" : "no such address");
-    r->of_images = r->route && r->route->read;
 }
 
 /* ---- requests as they arrive ---- */
@@ -302,7 +301,7 @@ static request *begin_request(ds_server *s, struct MHD_Connection *connection, c
                *type = header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
     if (length && strtod(length, NULL) > (double)s->setup.max_body)
         refuse(r, 413, "the request is too large");
-    if (r->of_images && type && strncasecmp(type, "multipart/form-data", 19) == 0)
+    if (r->route && r->route->read && type && strncasecmp(type, "multipart/form-data", 19) == 0)
         r->form = MHD_create_post_processor(connection, 4096, part, r);
     return r;
 }
@@ -333,7 +332,7 @@ static enum MHD_Result send_reply(request *r)
     if (r->last || r->server->draining)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     ds_metrics_request(&r->server->metrics, r->status,
-                       r->of_images && r->status == 200 ? ds_now() - r->begin : -1);
+                       r->route && r->route->read && r->status == 200 ? ds_now() - r->begin : -1);
     set_patience(r, r->server->setup.patience, true); /* to take it */
     enum MHD_Result sent = MHD_queue_response(r->connection, (unsigned)r->status, response);
     MHD_destroy_response(response);

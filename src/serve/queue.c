@@ -20,7 +20,7 @@ struct ds_queue {
     pthread_cond_t requests_came, pixels_came;
     list requests, pixels; /* to read, to answer */
     int images;            /* in both, and at work */
-    bool closing, all_read;
+    bool closing;
     pthread_t *threads;
     int n_threads;
 };
@@ -45,6 +45,8 @@ static void finish(ds_queue *q, ds_job *job, const struct darknet_sat_answer *an
 {
     pthread_mutex_lock(&q->lock);
     q->images -= job->images;
+    if (q->closing && q->images == 0)
+        pthread_cond_broadcast(&q->pixels_came);
     pthread_mutex_unlock(&q->lock);
     job->answered(job, answers, why);
 }
@@ -86,14 +88,14 @@ static void *read_all(void *arg)
 /* Until there is a batch, or the first of it has waited long enough. False: nothing will come. */
 static bool gather(ds_queue *q)
 {
-    while (!q->pixels.first && !q->all_read)
+    while (!q->pixels.first && !(q->closing && q->images == 0))
         pthread_cond_wait(&q->pixels_came, &q->lock);
     const double end = ds_now() + q->setup->max_wait;
     const struct timespec until = {(time_t)end, (long)(1e9 * (end - (double)(time_t)end))};
     while (q->pixels.first && q->pixels.images < q->setup->max_batch && !q->closing)
         if (pthread_cond_timedwait(&q->pixels_came, &q->lock, &until))
             break;
-    return q->pixels.first || !q->all_read;
+    return q->pixels.first || !q->closing || q->images;
 }
 
 /* Jobs, the first of them whatever its size. */
@@ -215,27 +217,15 @@ int ds_queue_new(const ds_serve_setup *setup, ds_metrics *metrics, ds_queue **qu
     return rc;
 }
 
-static void join(ds_queue *q, int first, int end)
-{
-    for (int i = first; i < end; i++)
-        pthread_join(q->threads[i], NULL);
-}
-
-/* The readers end first: what they have read is answered. */
 void ds_queue_close(ds_queue *q)
 {
-    const int readers = q->n_threads < q->setup->readers ? q->n_threads : q->setup->readers;
     pthread_mutex_lock(&q->lock);
     q->closing = true;
     pthread_cond_broadcast(&q->requests_came);
-    pthread_mutex_unlock(&q->lock);
-    join(q, 0, readers);
-    pthread_mutex_lock(&q->lock);
-    q->all_read = true;
     pthread_cond_broadcast(&q->pixels_came);
     pthread_mutex_unlock(&q->lock);
-    join(q, readers, q->n_threads);
-    q->n_threads = 0;
+    while (q->n_threads)
+        pthread_join(q->threads[--q->n_threads], NULL);
 }
 
 void ds_queue_free(ds_queue *q)

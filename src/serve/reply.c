@@ -125,9 +125,10 @@ char *ds_reply_model(const ds_serve_setup *setup)
                              ds_json_number(info->novelty_rate), "backend", info->backend));
 }
 
-char *ds_reply_server(const ds_serve_setup *setup)
+char *ds_reply_server(void)
 {
-    return text_of(json_pack("{ss ss s[]}", "name", "darknet-sat", "version", setup->version, "extensions"));
+    return text_of(
+        json_pack("{ss ss s[]}", "name", "darknet-sat", "version", darknet_sat_version(), "extensions"));
 }
 
 /* ---- reading ---- */

@@ -8,7 +8,7 @@ char *ds_reply_error(const char *text);
 /* Of one image, for people and scripts. */
 char *ds_reply_answer(const struct darknet_sat_info *info, const struct darknet_sat_answer *a);
 char *ds_reply_model(const ds_serve_setup *setup);
-char *ds_reply_server(const ds_serve_setup *setup);
+char *ds_reply_server(void);
 
 /* A request of the protocol. Zero-initialise; id and pixels are the caller's to free. */
 typedef struct ds_question {

@@ -12,7 +12,7 @@ typedef struct ds_server ds_server; /* opaque */
 
 typedef struct ds_serve_setup {
     darknet_sat_model *model;
-    const char *name, *version;     /* of the model, in addresses; of this program */
+    const char *name;               /* of the model, in addresses */
     struct ds_sandbox *decoder;     /* of images (data/image.h) */
     const char *address;            /* of an interface, in numbers */
     int port;                       /* 0: any that is free */
