@@ -59,6 +59,7 @@ typedef struct ds_graph {
     int n, batch;
     int device; /* N of `-backend NAME:N` */
     bool train; /* training passes will come, besides inference */
+    bool tune;  /* choose by measuring, and keep what was chosen; of backends that have `tunes` */
     ds_precision precision;
     int part;  /* of a larger batch, shares of which others compute: this is the part-th; 0 */
     int first; /* first layer that trains: outputs of layers before it need no gradient */
@@ -112,6 +113,7 @@ typedef struct ds_backend {
     const char *name; /* value of -backend */
     const char *help; /* one line */
     bool devices;     /* there may be several: `-backend NAME:N` */
+    bool tunes;       /* knows ds_graph.tune */
     /* Fewer images than a batch are no states of their own: a whole batch is computed, in which the others
      * mean nothing. */
     bool whole;

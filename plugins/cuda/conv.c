@@ -1,8 +1,8 @@
 #include "plugins/cuda/conv.h"
 
-#include "base/memory.h"
-
-#include <stdlib.h>
+#include "base/clock.h"
+#include "base/text.h"
+#include "plugins/cuda/kept.h"
 
 /* Of cudnn.h. */
 enum {
@@ -32,7 +32,7 @@ enum {
 };
 enum { FLOAT_TYPE = 0, BFLOAT16_TYPE = 9, CROSS_CORRELATION = 1, MODE_A = 3, MODE_FALLBACK = 2 };
 enum { NOTE_TENSOR_CORE = 0, NOTE_NARROWED = 1, NOTE_REDUCED_SUMS = 2, NOTE_VARIES = 4 };
-enum { MOST_CONFIGS = 64 };
+enum { MOST_CONFIGS = 64, MOST_MEASURED = 8 };
 static const size_t most_workspace = (size_t)512 << 20;
 
 /* What a plan is made from; gone with it. */
@@ -140,73 +140,37 @@ static bool is_wanted(const ds_gpu *g, int notes)
     return notes >= 0 && !(notes & forbidden);
 }
 
-/* NULL: the engine will not, or needs too much memory. */
-static void *try_config(ds_gpu *g, void *config)
-{
-    void *plan = NULL;
-    int64_t bytes = 0, n = 0;
-    const ds_cuda_library *f = &g->f;
-    if (!is_wanted(g, notes_of(g, config)) || f->cudnnBackendCreateDescriptor(PLAN, &plan))
-        return NULL;
-    if (f->cudnnBackendSetAttribute(plan, 401, TYPE_DESCRIPTOR, 1, &config) ||
-        f->cudnnBackendSetAttribute(plan, 400, TYPE_HANDLE, 1, &g->dnn[0]) || f->cudnnBackendFinalize(plan) ||
-        f->cudnnBackendGetAttribute(plan, 402, TYPE_INT64, 1, &n, &bytes) || (size_t)bytes > most_workspace) {
-        f->cudnnBackendDestroyDescriptor(plan);
-        return NULL;
-    }
-    if ((size_t)bytes > g->workspace_bytes)
-        g->workspace_bytes = (size_t)bytes;
-    return plan;
-}
+/* A plan that will do, and the workspace that it needs. */
+typedef struct candidate {
+    void *plan;
+    int64_t bytes;
+} candidate;
 
-/* The first plan that will do, best first by the library's own judgement. */
-static int search(ds_gpu *g, parts *m, void *graph, int mode, void **plan, ds_error *e)
+/* False: the engine will not, or needs too much memory. */
+static bool try_config(ds_gpu *g, void *config, candidate *c)
 {
-    void *heuristics, *configs[MOST_CONFIGS];
     int64_t n = 0;
-    const attribute a[] = {{201, TYPE_DESCRIPTOR, 1, &graph}, {200, TYPE_HEUR_MODE, 1, &mode}};
-    parts own = {.g = g};
-    int rc = make_of(m, HEURISTICS, a, COUNT(a), &heuristics, e);
-    for (int i = 0; i < MOST_CONFIGS && !rc; i++)
-        rc = make(&own, CONFIG, &configs[i], e);
-    if (!rc)
-        rc = DS_DNN(g, cudnnBackendGetAttribute, heuristics, 202, TYPE_DESCRIPTOR, MOST_CONFIGS, &n, configs);
-    for (int64_t i = 0; i < n && !rc && !*plan; i++)
-        *plan = try_config(g, configs[i]);
-    clear(&own);
-    return rc;
+    const ds_cuda_library *f = &g->f;
+    if (!is_wanted(g, notes_of(g, config)) || f->cudnnBackendCreateDescriptor(PLAN, &c->plan))
+        return false;
+    if (!f->cudnnBackendSetAttribute(c->plan, 401, TYPE_DESCRIPTOR, 1, &config) &&
+        !f->cudnnBackendSetAttribute(c->plan, 400, TYPE_HANDLE, 1, &g->dnn[0]) &&
+        !f->cudnnBackendFinalize(c->plan) &&
+        !f->cudnnBackendGetAttribute(c->plan, 402, TYPE_INT64, 1, &n, &c->bytes) &&
+        (size_t)c->bytes <= most_workspace)
+        return true;
+    f->cudnnBackendDestroyDescriptor(c->plan);
+    return false;
 }
 
-static const char *const direction_names[] = {"forward", "data gradient", "filter gradient"};
-
-int ds_gpu_conv_plan(ds_gpu *g, const ds_gpu_shape *s, int direction, ds_gpu_conv *c, ds_error *e)
-{
-    parts m = {.g = g};
-    void *graph = NULL, **plan = &c->plan[direction];
-    ds_error why = {0};
-    int made = make_graph(&m, s, direction, &graph, &why), rc = made;
-    if (!made)
-        rc = search(g, &m, graph, MODE_A, plan, &why);
-    if (!made && !*plan)
-        rc = search(g, &m, graph, MODE_FALLBACK, plan, &why);
-    clear(&m);
-    if (*plan)
-        return DS_OK;
-    return ds_fail(e, DS_EHOST,
-                   "cuDNN has no %s of %d x %d / %d, %d to %d channels at %d x %d, %d images%s%s",
-                   direction_names[direction], s->r, s->s, s->stride, s->c, s->k, s->h, s->w, s->n,
-                   rc ? ": " : "", rc ? why.text : "");
-}
-
-static int make_pack(const ds_gpu *g, int stream, const void *x, const void *w, const void *y, void **pack,
-                     ds_error *e)
+static int make_pack(const ds_gpu *g, void *workspace, const void *x, const void *w, const void *y,
+                     void **pack, ds_error *e)
 {
     const int64_t ids[] = {1, 2, 3};
     const void *places[] = {x, w, y};
     parts m = {.g = g};
-    const attribute a[] = {{1000, TYPE_INT64, 3, ids},
-                           {1001, TYPE_POINTER, 3, places},
-                           {1003, TYPE_POINTER, 1, &g->workspace[stream]}};
+    const attribute a[] = {
+        {1000, TYPE_INT64, 3, ids}, {1001, TYPE_POINTER, 3, places}, {1003, TYPE_POINTER, 1, &workspace}};
     int rc = make_of(&m, PACK, a, COUNT(a), pack, e);
     if (rc) {
         clear(&m);
@@ -215,11 +179,174 @@ static int make_pack(const ds_gpu *g, int stream, const void *x, const void *w, 
     return rc;
 }
 
+/* ---- measured ---- */
+
+/* What a plan of this shape is measured with: its three tensors, and as much workspace as may be. */
+typedef struct bench {
+    void *places[3], *workspace;
+} bench;
+
+static int open_bench(ds_gpu *g, const ds_gpu_shape *s, bench *b, ds_error *e)
+{
+    const size_t sizes[] = {(size_t)s->n * (size_t)s->c * (size_t)(s->h * s->w),
+                            (size_t)s->k * (size_t)(s->c / s->groups) * (size_t)(s->r * s->s),
+                            (size_t)s->n * (size_t)s->k * (size_t)(s->oh * s->ow)};
+    for (int i = 0; i < 3; i++) {
+        DS_TRY(DS_CU(g, cuMemAlloc_v2, &b->places[i], sizes[i] * g->size));
+        DS_TRY(DS_CU(g, cuMemsetD8Async, b->places[i], 0, sizes[i] * g->size, g->streams[DS_GPU_MAIN]));
+    }
+    return DS_CU(g, cuMemAlloc_v2, &b->workspace, most_workspace);
+}
+
+static void close_bench(ds_gpu *g, bench *b)
+{
+    for (int i = 0; i < 3; i++)
+        if (b->places[i])
+            g->f.cuMemFree_v2(b->places[i]);
+    if (b->workspace)
+        g->f.cuMemFree_v2(b->workspace);
+}
+
+/* Seconds of ten calls in a graph, the second time. */
+static int time_plan(ds_gpu *g, void *plan, void *pack, double *seconds, ds_error *e)
+{
+    void *graph = NULL;
+    DS_TRY(DS_DNN(g, cudnnBackendExecute, g->dnn[0], plan, pack)); /* code is loaded at its first call */
+    DS_TRY(ds_gpu_record(g, e));
+    int rc = DS_OK;
+    for (int i = 0; i < 10 && !rc; i++)
+        rc = DS_DNN(g, cudnnBackendExecute, g->dnn[0], plan, pack);
+    const int end = ds_gpu_recorded(g, &graph, rc ? NULL : e);
+    rc = rc ? rc : end;
+    for (int i = 0; i < 2 && !rc; i++) {
+        const double start = ds_now();
+        rc = ds_gpu_replay(g, graph, e);
+        rc = rc ? rc : ds_gpu_wait(g, e);
+        *seconds = ds_now() - start;
+    }
+    if (graph)
+        g->f.cuGraphExecDestroy(graph);
+    return rc;
+}
+
+/* INFINITY: it cannot be run after all. */
+static double measure(ds_gpu *g, const bench *b, void *plan)
+{
+    void *pack = NULL;
+    double seconds = INFINITY;
+    if (make_pack(g, b->workspace, b->places[0], b->places[1], b->places[2], &pack, NULL) ||
+        time_plan(g, plan, pack, &seconds, NULL))
+        seconds = INFINITY;
+    if (pack)
+        g->f.cudnnBackendDestroyDescriptor(pack);
+    return seconds;
+}
+
+/* ---- chosen ---- */
+
+static void take(const ds_gpu *g, candidate *to, candidate c)
+{
+    if (to->plan)
+        g->f.cudnnBackendDestroyDescriptor(to->plan);
+    *to = c;
+}
+
+/* Of the configurations, best first by the library's own judgement, the first that will do; on a bench the
+ * fastest of some, and *number says which. That may be known before, else it is negative. */
+static int search(ds_gpu *g, parts *m, void *graph, int mode, const bench *b, int *number, candidate *best,
+                  ds_error *e)
+{
+    void *heuristics, *configs[MOST_CONFIGS];
+    const int only = *number, most = b ? MOST_MEASURED : 1;
+    int64_t n = 0;
+    double least = INFINITY;
+    const attribute a[] = {{201, TYPE_DESCRIPTOR, 1, &graph}, {200, TYPE_HEUR_MODE, 1, &mode}};
+    parts own = {.g = g};
+    int rc = make_of(m, HEURISTICS, a, COUNT(a), &heuristics, e);
+    for (int i = 0; i < MOST_CONFIGS && !rc; i++)
+        rc = make(&own, CONFIG, &configs[i], e);
+    if (!rc)
+        rc = DS_DNN(g, cudnnBackendGetAttribute, heuristics, 202, TYPE_DESCRIPTOR, MOST_CONFIGS, &n, configs);
+    for (int i = 0, tried = 0; i < n && tried < most && !rc; i++) {
+        candidate c = {0};
+        if ((only >= 0 && i != only) || !try_config(g, configs[i], &c))
+            continue;
+        tried++;
+        const double seconds = b ? measure(g, b, c.plan) : 0;
+        if (seconds < least) {
+            take(g, best, c);
+            least = seconds;
+            *number = i;
+        } else {
+            take(g, &c, (candidate){0});
+        }
+    }
+    clear(&own);
+    return rc;
+}
+
+static int measured(ds_gpu *g, const ds_gpu_shape *s, parts *m, void *graph, int *number, candidate *best,
+                    ds_error *e)
+{
+    bench b = {0};
+    int rc = open_bench(g, s, &b, e);
+    rc = rc ? rc : search(g, m, graph, MODE_A, &b, number, best, e);
+    close_bench(g, &b);
+    return rc;
+}
+
+/* With -tune: what was the fastest before, or is now. */
+static int tuned(ds_gpu *g, const ds_gpu_shape *s, int direction, parts *m, void *graph, candidate *best,
+                 ds_error *e)
+{
+    DS_FREED char *key = ds_format("%s %d %d %d: %d %d %d %d, %d %d %d, %d %d, %d %d %d, %d", g->name, g->sm,
+                                   (int)g->f.cudnnGetVersion(), (int)g->precision, s->n, s->c, s->h, s->w,
+                                   s->k, s->r, s->s, s->oh, s->ow, s->stride, s->pad, s->groups, direction);
+    size_t n = 0;
+    int number = -1;
+    DS_FREED unsigned char *kept = ds_kept_read(key, &n);
+    if (kept && n == sizeof number)
+        memcpy(&number, kept, n);
+    if (number >= 0)
+        return search(g, m, graph, MODE_A, NULL, &number, best, e);
+    DS_TRY(measured(g, s, m, graph, &number, best, e));
+    if (best->plan)
+        ds_kept_write(key, &number, sizeof number);
+    return DS_OK;
+}
+
+static const char *const direction_names[] = {"forward", "data gradient", "filter gradient"};
+
+int ds_gpu_conv_plan(ds_gpu *g, const ds_gpu_shape *s, int direction, ds_gpu_conv *c, ds_error *e)
+{
+    parts m = {.g = g};
+    void *graph = NULL;
+    candidate best = {0};
+    ds_error why = {0};
+    int any = -1;
+    int made = make_graph(&m, s, direction, &graph, &why), rc = made;
+    if (!made)
+        rc = g->tune ? tuned(g, s, direction, &m, graph, &best, &why)
+                     : search(g, &m, graph, MODE_A, NULL, &any, &best, &why);
+    if (!made && !best.plan)
+        rc = search(g, &m, graph, MODE_FALLBACK, NULL, &any, &best, &why);
+    clear(&m);
+    c->plan[direction] = best.plan;
+    if ((size_t)best.bytes > g->workspace_bytes)
+        g->workspace_bytes = (size_t)best.bytes;
+    if (best.plan)
+        return DS_OK;
+    return ds_fail(e, DS_EHOST,
+                   "cuDNN has no %s of %d x %d / %d, %d to %d channels at %d x %d, %d images%s%s",
+                   direction_names[direction], s->r, s->s, s->stride, s->c, s->k, s->h, s->w, s->n,
+                   rc ? ": " : "", rc ? why.text : "");
+}
+
 int ds_gpu_conv_run(const ds_gpu *g, ds_gpu_conv *c, int direction, int stream, const void *x, const void *w,
                     const void *y, ds_error *e)
 {
     if (!c->pack[direction])
-        DS_TRY(make_pack(g, stream, x, w, y, &c->pack[direction], e));
+        DS_TRY(make_pack(g, g->workspace[stream], x, w, y, &c->pack[direction], e));
     return DS_DNN(g, cudnnBackendExecute, g->dnn[stream], c->plan[direction], c->pack[direction]);
 }
 

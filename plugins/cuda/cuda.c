@@ -201,7 +201,7 @@ static int make(ds_engine **state, const ds_graph *g, const bool *refused, ds_er
     ds_engine *x = *state = ds_xcalloc(1, sizeof *x);
     x->graph = *g;
     x->culprit = -1;
-    DS_TRY(ds_gpu_open(&x->gpu, g->device, g->precision, e));
+    DS_TRY(ds_gpu_open(&x->gpu, g, e));
     return ds_engine_plan(x, refused, e);
 }
 
@@ -296,20 +296,21 @@ static void engine_changed(void *state)
 static const char *engine_describe(ds_precision precision, int device)
 {
     static char text[80];
-    ds_gpu_facts f = {0};
+    ds_gpu g;
     (void)precision;
-    if (ds_gpu_look(device, &f, NULL)) /* `create` says why */
+    if (ds_gpu_look(&g, device, NULL)) /* `create` says why */
         return "no device";
-    snprintf(text, sizeof text, "%s, cuDNN %d.%d", f.name, f.dnn / 10000, f.dnn / 100 % 100);
+    const int dnn = (int)g.f.cudnnGetVersion();
+    snprintf(text, sizeof text, "%s, cuDNN %d.%d", g.name, dnn / 10000, dnn / 100 % 100);
     return text;
 }
 
 static const char *engine_lacks(ds_precision precision, int device)
 {
-    ds_gpu_facts f = {0};
-    if (precision == DS_F32 || ds_gpu_look(device, &f, NULL))
+    ds_gpu g;
+    if (precision == DS_F32 || ds_gpu_look(&g, device, NULL))
         return NULL;
-    return f.sm >= 80 ? NULL : "the device has no fast bf16 and tf32, which compute capability 8.0 brings";
+    return g.sm >= 80 ? NULL : "the device has no fast bf16 and tf32, which compute capability 8.0 brings";
 }
 
 static bool engine_prepares(const void *state)
@@ -332,6 +333,7 @@ const ds_backend ds_backend_cuda = {
     .name = "cuda",
     .help = "cuDNN's convolutions on an NVIDIA GPU, kernels of our own between them",
     .devices = true,
+    .tunes = true,
     .whole = true,
     .describe = engine_describe,
     .lacks = engine_lacks,

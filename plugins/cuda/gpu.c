@@ -34,34 +34,23 @@ int ds_gpu_check_dnn(const ds_gpu *g, int code, const char *call, ds_error *e)
 
 /* ---- opening ---- */
 
-/* The driver, and its number `device`. */
-static int find_device(ds_gpu *g, int device, int *handle, ds_error *e)
+int ds_gpu_look(ds_gpu *g, int device, ds_error *e)
 {
-    int count = 0;
+    int count = 0, major = 0, minor = 0;
+    *g = (ds_gpu){0};
     DS_TRY(ds_cuda_open_driver(&g->f, e));
     DS_TRY(DS_CU(g, cuInit, 0));
     DS_TRY(DS_CU(g, cuDeviceGetCount, &count));
     if (device >= count)
         return ds_fail(e, DS_EUSAGE, "backend cuda:%d: there are %d devices, expected a number below that",
                        device, count);
-    DS_TRY(DS_CU(g, cuDeviceGet, handle, device));
-    int major = 0, minor = 0;
-    DS_TRY(DS_CU(g, cuDeviceGetAttribute, &major, ATTRIBUTE_MAJOR, *handle));
-    DS_TRY(DS_CU(g, cuDeviceGetAttribute, &minor, ATTRIBUTE_MINOR, *handle));
+    DS_TRY(DS_CU(g, cuDeviceGet, &g->device, device));
+    DS_TRY(DS_CU(g, cuDeviceGetAttribute, &major, ATTRIBUTE_MAJOR, g->device));
+    DS_TRY(DS_CU(g, cuDeviceGetAttribute, &minor, ATTRIBUTE_MINOR, g->device));
+    DS_TRY(DS_CU(g, cuDeviceGetAttribute, &g->sms, ATTRIBUTE_SMS, g->device));
     g->sm = 10 * major + minor;
-    return DS_CU(g, cuDeviceGetAttribute, &g->sms, ATTRIBUTE_SMS, *handle);
-}
-
-int ds_gpu_look(int device, ds_gpu_facts *facts, ds_error *e)
-{
-    ds_gpu g = {0};
-    int handle;
-    DS_TRY(find_device(&g, device, &handle, e));
-    facts->sm = g.sm;
-    DS_TRY(DS_CU(&g, cuDeviceGetName, facts->name, sizeof facts->name, handle));
-    DS_TRY(ds_cuda_open_dnn(&g.f, e));
-    facts->dnn = (int)g.f.cudnnGetVersion();
-    return DS_OK;
+    DS_TRY(DS_CU(g, cuDeviceGetName, g->name, sizeof g->name, g->device));
+    return ds_cuda_open_dnn(&g->f, e);
 }
 
 static int load_kernels(ds_gpu *g, ds_error *e)
@@ -80,16 +69,14 @@ static int load_kernels(ds_gpu *g, ds_error *e)
     return DS_OK;
 }
 
-int ds_gpu_open(ds_gpu *g, int device, ds_precision precision, ds_error *e)
+int ds_gpu_open(ds_gpu *g, const ds_graph *graph, ds_error *e)
 {
-    int handle;
-    *g = (ds_gpu){.precision = precision};
-    g->vector = precision == DS_BF16 ? 8 : 4;
-    g->size = precision == DS_BF16 ? 2 : 4;
-    DS_TRY(find_device(g, device, &handle, e));
-    DS_TRY(ds_cuda_open_dnn(&g->f, e));
-    DS_TRY(DS_CU(g, cuDevicePrimaryCtxRetain, &g->context, handle));
-    g->device = handle;
+    DS_TRY(ds_gpu_look(g, graph->device, e));
+    g->precision = graph->precision;
+    g->tune = graph->tune;
+    g->size = g->precision == DS_BF16 ? 2 : 4;
+    g->vector = (int)(16 / g->size);
+    DS_TRY(DS_CU(g, cuDevicePrimaryCtxRetain, &g->context, g->device));
     DS_TRY(ds_gpu_enter(g, e));
     for (int i = 0; i < DS_GPU_STREAMS; i++)
         DS_TRY(DS_CU(g, cuStreamCreate, &g->streams[i], 1)); /* non-blocking */

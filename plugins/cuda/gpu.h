@@ -17,6 +17,8 @@ typedef struct ds_gpu {
     ds_cuda_library f;
     int device, sms, sm; /* multiprocessors; 90: compute capability 9.0 */
     ds_precision precision;
+    bool tune; /* plans are measured */
+    char name[40];
     int vector;  /* numbers in 16 bytes */
     size_t size; /* bytes of an activation */
     void *context, *module, *kernels[DS_GPU_KERNELS];
@@ -39,15 +41,10 @@ typedef struct ds_gpu {
 int ds_gpu_check(const ds_gpu *g, int code, const char *call, ds_error *e);
 int ds_gpu_check_dnn(const ds_gpu *g, int code, const char *call, ds_error *e);
 
-/* Name and compute capability of a device, cuDNN's version. */
-typedef struct ds_gpu_facts {
-    char name[40];
-    int sm, dnn;
-} ds_gpu_facts;
-int ds_gpu_look(int device, ds_gpu_facts *facts, ds_error *e);
-
-/* Close in any case. */
-int ds_gpu_open(ds_gpu *g, int device, ds_precision precision, ds_error *e);
+/* Name and compute capability of a device alone, and the libraries but for the compiler. */
+int ds_gpu_look(ds_gpu *g, int device, ds_error *e);
+/* The graph's device in its precision. Close in any case. */
+int ds_gpu_open(ds_gpu *g, const ds_graph *graph, ds_error *e);
 void ds_gpu_close(ds_gpu *g);
 /* Every thread that calls what follows must have said this once. */
 int ds_gpu_enter(const ds_gpu *g, ds_error *e);

@@ -49,7 +49,6 @@
     X(cuGetErrorName, (int, const char **))
 
 #define DS_CUDA_COMPILER(X)                                                                 \
-    X(nvrtcVersion, (int *, int *))                                                         \
     X(nvrtcCreateProgram,                                                                   \
       (void **, const char *, const char *, int, const char *const *, const char *const *)) \
     X(nvrtcCompileProgram, (void *, int, const char *const *))                              \

@@ -30,6 +30,8 @@ void ds_words_clear(ds_words *w);
              .def = DS_DEFAULT_BACKEND, .unit = "NAME"),                                                  \
         OPT_ENUM("precision", run.precision, ds_precision_flags,                                          \
                  "f32, tf32, bf16, auto (bf16 where that is fast), or cfg: as [net] says", .def = "cfg"), \
+        OPT_FLAG("tune", run.tune,                                                                        \
+                 "choose a GPU's convolutions by measuring; what was chosen is kept for the next run"),   \
         OPT_FLAG("v", run.verbose, "tell which layers the backend leaves to Darknet")
 #define DS_RUN_MEAN                                                                                       \
     OPT_INT("views", run.views,                                                                           \

@@ -159,6 +159,7 @@ static void describe(ds_net *n, const ds_net_setup *setup)
                           .precision = n->graph.precision,
                           .device = n->graph.device,
                           .train = setup->train,
+                          .tune = setup->tune,
                           .part = n->ranks ? n->ranks->rank : 0,
                           .first = n->first,
                           .seed = setup->seed,
@@ -191,14 +192,17 @@ int ds_backend_choose(ds_net *n, const ds_net_setup *setup, ds_error *e)
 {
     const char *name = setup->backend ? setup->backend : DS_DEFAULT_BACKEND;
     DS_TRY(find(name, &n->backend, &n->graph.device, e));
+    if (setup->tune && !(n->backend && n->backend->tunes))
+        return ds_fail(e, DS_EUSAGE, "-tune: backend %s has nothing to measure, expected -backend cuda",
+                       name);
     DS_TRY(choose_precision(n, setup, &n->graph.precision, e));
     if (!n->backend) {
         snprintf(n->backend_name, sizeof n->backend_name, "host");
         return DS_OK;
     }
-    snprintf(n->backend_name, sizeof n->backend_name, "%s (%s, %s)", n->backend->name,
+    snprintf(n->backend_name, sizeof n->backend_name, "%s (%s, %s%s)", n->backend->name,
              n->backend->describe(n->graph.precision, n->graph.device),
-             ds_precision_names[n->graph.precision]);
+             ds_precision_names[n->graph.precision], setup->tune ? ", tuned" : "");
     return DS_OK;
 }
 

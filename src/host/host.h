@@ -30,6 +30,7 @@ typedef struct ds_net_setup {
     /* "f32"; "tf32"; "bf16"; "auto": bf16 where that is faster, else f32; NULL: the cfg's precision= */
     const char *precision;
     const ds_ranks *ranks; /* of a training by several, whose batches are shares; NULL: one */
+    bool tune;             /* see ds_graph; DS_EUSAGE: the backend does not */
     bool verbose;          /* notes about layers that the backend leaves to the host */
     ds_notes *notes;       /* may be NULL */
 } ds_net_setup;

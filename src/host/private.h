@@ -158,7 +158,7 @@ struct ds_net {
     double *novelty; /* batch: p-values of [reject], if it has any, of the last pass */
     /* backend.c */
     const ds_backend *backend; /* NULL: the host computes all */
-    char backend_name[64];
+    char backend_name[96];
     ds_graph graph;                     /* what its states are made from */
     ds_node *nodes;                     /* of the graph */
     const ds_picture *pictures, *mixed; /* see ds_net_set_pictures */

@@ -61,6 +61,7 @@ ds_net_setup ds_net_setup_of(const ds_run_flags *flags)
     return (ds_net_setup){.threads = flags->threads,
                           .backend = flags->backend,
                           .precision = ds_precision_flag(flags->precision),
+                          .tune = flags->tune,
                           .verbose = flags->verbose,
                           .alone = flags->alone,
                           .features = flags->features};

@@ -11,7 +11,7 @@
 typedef struct ds_run_flags {
     int threads, loaders, precision; /* index into ds_precision_flags */
     char *backend;
-    bool verbose, profile;
+    bool tune, verbose, profile;
     bool alone;    /* no flag: of ds_net_setup */
     bool features; /* no flag: the network is to give them */
     int views;     /* 0: not given */

@@ -48,6 +48,11 @@ ls "$T/cache/darknet-sat"/cuda-* >"$T/kept"
 [ "$(cut -d, -f3 "$T/auto"/*/net_results.csv | sort -u | tr '\n' ' ')" = "bf16 precision " ] || complain "$(cat "$T/auto"/*/net_results.csv)"
 end
 
+begin "-tune is a GPU's"
+run "$D" classifier train "$data" "$T/net.cfg" -tune -backend host
+expect_error 2 "-tune: backend host has nothing to measure, expected -backend cuda"
+end
+
 begin "kept kernels need no compiler; a damaged file is made anew"
 train again "$T/some" -epochs 1 -precision bf16
 expect_status 0

@@ -25,6 +25,8 @@ void mock_fail_at(int n);
 const char *mock_failed(void);
 /* Bytes that the device says are free. */
 extern size_t mock_room;
+/* The engine that takes a millisecond more, and the one that computed last. */
+extern int mock_slow, mock_plan;
 /* Memory, streams, descriptors and so on that are not given back. */
 int mock_alive(void);
 void mock_live(int change);

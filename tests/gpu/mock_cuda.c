@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+int mock_slow, mock_plan;
 size_t mock_room = (size_t)1 << 31;
 
 enum { OUT_OF_MEMORY = 2, LAUNCH_FAILED = 719 };
@@ -209,7 +210,7 @@ int cuMemGetInfo_v2(size_t *left, size_t *all)
 static int allocate(void **p, size_t n)
 {
     *p = malloc(n);
-    memset(*p, 0xff, n); /* not a number, until it is cleared */
+    memset(*p, 0xff, n < 1 << 20 ? n : 1 << 20); /* not a number, until it is cleared */
     mock_live(1);
     return 0;
 }

@@ -19,6 +19,7 @@ static void (*fail_at)(int n);
 static const char *(*failed)(void);
 static int (*alive)(void);
 static size_t *room;
+static int *slow, *plan;
 
 /* The emulated libraries lie beside the tests; the loader then finds them by their names. */
 static void open_mocks(void)
@@ -38,6 +39,8 @@ static void open_mocks(void)
     *(void **)&failed = dlsym(h[0], "mock_failed");
     *(void **)&alive = dlsym(h[0], "mock_alive");
     *(void **)&room = dlsym(h[0], "mock_room");
+    *(void **)&slow = dlsym(h[0], "mock_slow");
+    *(void **)&plan = dlsym(h[0], "mock_plan");
 }
 
 static void layers(void **state)
@@ -382,8 +385,8 @@ static void pictures(void **state)
 /* ---- what fails ---- */
 
 /* A step of pixels, one of pictures that are mixed; inference, a fetch, in bf16. */
-static int everything(const ds_cfg *cfg, const float *pixels, const int *labels, const uint32_t *ids,
-                      ds_error *e)
+static int everything(bool tune, const ds_cfg *cfg, const float *pixels, const int *labels,
+                      const uint32_t *ids, ds_error *e)
 {
     ds_net *net;
     double loss[4];
@@ -394,7 +397,8 @@ static int everything(const ds_cfg *cfg, const float *pixels, const int *labels,
                       .epochs = 9,
                       .threads = 1,
                       .backend = "cuda:1",
-                      .precision = "bf16"};
+                      .precision = "bf16",
+                      .tune = tune};
     DS_TRY(ds_net_new(cfg, &s, &net, e));
     const ds_param *p = ds_net_params(net, &n);
     ds_optimizer *o = ds_optimizer_new(&cfg->net, p, n, 4);
@@ -430,28 +434,67 @@ static void every_call_fails(void **state)
     ds_error e = {0};
     ds_cfg *cfg;
 #ifdef DS_SANITIZED
-    const int stride = 31; /* they take their time */
+    const int slower = 31; /* they take their time */
 #else
-    const int stride = 1;
+    const int slower = 1;
 #endif
-    int refused = 0, n = 0;
+    const size_t plenty = *room;
     check(ds_cfg_parse(text, "test.cfg", &cfg, NULL, &e), &e, text);
     const int before = alive();
-    do {
-        e = (ds_error){0};
-        fail_at(n += stride);
-        int rc = everything(cfg, pixels, labels, ids, &e);
-        if (rc && (!strstr(e.text, "cuda") || !failed()))
-            fail_msg("call %d, %s: '%s'", n, failed(), e.text);
-        if (alive() != before)
-            fail_msg("call %d, %s: %d are left behind", n, failed(), alive() - before);
-        refused += rc != 0;
-        *room ^= 1 << 30; /* with room for images, and without */
-    } while (failed());
+    for (int tune = 0; tune < 2; tune++) {
+        const int stride = slower * (tune ? 97 : 1);
+        int refused = 0, n = 0;
+        do {
+            e = (ds_error){0};
+            *room = n % 2 ? plenty : 0;
+            fail_at(n += stride);
+            int rc = everything(tune, cfg, pixels, labels, ids, &e);
+            if (rc && (!strstr(e.text, "cuda") || !failed()))
+                fail_msg("call %d, %s: '%s'", n, failed(), e.text);
+            if (alive() != before)
+                fail_msg("call %d, %s: %d are left behind", n, failed(), alive() - before);
+            refused += rc != 0;
+        } while (failed());
+        assert_true(n > 200);
+        assert_true(refused > 90 / stride);
+    }
     fail_at(0);
-    assert_true(n > 200);
-    assert_true(refused > 100 / stride);
+    *room = plenty;
     ds_cfg_free(cfg);
+}
+
+/* The engine of a network that measures, with what is kept in a folder. */
+static int tuned(const char *cache, bool tune)
+{
+    ds_error e = {0};
+    ds_cfg *cfg;
+    ds_net *net;
+    static float pixels[4 * 48];
+    const ds_net_setup s = {.backend = "cuda", .batch = 4, .tune = tune};
+    setenv("XDG_CACHE_HOME", cache, 1);
+    check(ds_cfg_parse(NET(4, 4, 3) CONV(8, 3, 1, "leaky", PAD) LAST, "test.cfg", &cfg, NULL, &e), &e, "");
+    check(ds_net_new(cfg, &s, &net, &e), &e, "");
+    check(ds_net_forward(net, pixels, 4, &e), &e, "");
+    ds_net_free(net);
+    ds_cfg_free(cfg);
+    unsetenv("XDG_CACHE_HOME");
+    return *plan;
+}
+
+static void the_fastest_is_kept(void **state)
+{
+    (void)state;
+    char first[] = "/tmp/test_cuda_XXXXXX", second[] = "/tmp/test_cuda_XXXXXX";
+    assert_true(mkdtemp(first) && mkdtemp(second));
+    *slow = 1;
+    assert_int_equal(tuned(first, false), 1);
+    assert_int_equal(tuned(first, true), 2);
+    *slow = 2;
+    assert_int_equal(tuned(first, true), 2);
+    assert_int_equal(tuned(second, true), 1);
+    *slow = 0;
+    DS_FREED char *command = ds_format("rm -r %s %s", first, second);
+    assert_int_equal(system(command), 0);
 }
 
 static void no_such_device(void **state)
@@ -517,6 +560,7 @@ int main(int argc, char **argv)
     };
     const struct CMUnitTest emulated[] = {
         cmocka_unit_test_setup_teardown(pictures, write_images, remove_images),
+        cmocka_unit_test(the_fastest_is_kept),
         cmocka_unit_test(no_such_device),
         cmocka_unit_test(every_call_fails),
     };
