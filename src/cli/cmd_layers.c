@@ -88,15 +88,6 @@ static void put_table(const ds_option *table)
         put_row(o);
 }
 
-static void put_confidences(void)
-{
-    puts("\n## Confidences\n\nWords for `confidence=` and `-confidence`; a higher number is a surer "
-         "answer.\n\n"
-         "| word | meaning |\n|---|---|");
-    for (int i = 0; ds_confidence_names[i]; i++)
-        printf("| `%s` | %s |\n", ds_confidence_names[i], ds_confidence_help[i]);
-}
-
 static void print_markdown(void)
 {
     const ds_layer *layer;
@@ -107,7 +98,11 @@ static void print_markdown(void)
         printf("\n## `[%s]`\n\n%s\n\n", layer->name, layer->help);
         put_table(layer->options);
     }
-    put_confidences();
+    puts("\n## Confidences\n\nWords for `confidence=` and `-confidence`; a higher number is a surer "
+         "answer.\n\n"
+         "| word | meaning |\n|---|---|");
+    for (int i = 0; ds_confidence_names[i]; i++)
+        printf("| `%s` | %s |\n", ds_confidence_names[i], ds_confidence_help[i]);
     puts("\n## `[net]`\n\nThe keys of stock Darknet, `policy=cosine` and more:\n");
     put_head();
     for (const char *const *name = ds_net_own_keys; *name; name++)

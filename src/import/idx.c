@@ -79,17 +79,6 @@ static int add_pair(const ds_import_job *job, const ds_import_file *files, ds_im
     return DS_OK;
 }
 
-/* Up to the largest label. */
-static void number_classes(ds_import_job *job, const ds_import_file *labels)
-{
-    int largest = 0;
-    for (size_t i = LABELS_HEAD; i < labels->n; i++)
-        if (labels->bytes[i] > largest)
-            largest = labels->bytes[i];
-    for (int c = 0; c <= largest; c++)
-        DS_PUSH(job->names, job->classes, ds_format("%d", c));
-}
-
 int ds_import_read_idx(ds_import_job *job, ds_error *e)
 {
     const ds_import *s = job->setup;
@@ -100,8 +89,11 @@ int ds_import_read_idx(ds_import_job *job, ds_error *e)
     job->classes_path = s->names ? s->names : train[1].path;
     if (s->names)
         DS_TRY(ds_labels_read(s->names, "class name", &job->names, &job->classes, e));
-    else
-        number_classes(job, &train[1]);
+    for (size_t i = LABELS_HEAD; !s->names && i < train[1].n; i++) /* up to the largest label */
+        while (job->classes <= train[1].bytes[i]) {
+            char *name = ds_format("%d", job->classes);
+            DS_PUSH(job->names, job->classes, name);
+        }
     DS_TRY(add_pair(job, train, &job->sets[DS_PART_TRAIN], e));
     if (s->test[0])
         DS_TRY(add_pair(job, test, &job->sets[DS_PART_TEST], e));

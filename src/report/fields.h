@@ -22,6 +22,8 @@ json_t *ds_json_number(double v);
 json_t *ds_json_interval(ds_interval v);
 /* Any bytes, as ds_report_json puts them; NULL becomes null. */
 json_t *ds_json_text(const char *s);
+/* `value`, which is the array's from here on. */
+void ds_json_append(json_t *array, json_t *value);
 /* The array of one(from, 0) … one(from, n - 1). */
 json_t *ds_json_array(size_t n, json_t *(*one)(const void *from, size_t i), const void *from);
 /* The members of b behind those of a, which it returns; b is gone. */

@@ -33,12 +33,17 @@ json_t *ds_json_text(const char *s)
     return json_string(text);
 }
 
+void ds_json_append(json_t *array, json_t *value)
+{
+    if (json_array_append_new(array, value))
+        ds_out_of_memory();
+}
+
 json_t *ds_json_array(size_t n, json_t *(*one)(const void *from, size_t i), const void *from)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++)
-        if (json_array_append_new(array, one(from, i)))
-            ds_out_of_memory();
+        ds_json_append(array, one(from, i));
     return array;
 }
 

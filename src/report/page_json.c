@@ -7,12 +7,6 @@
  * exact still. Up to LABELLED images the page can count the confusion matrix at each step. */
 enum { ALL = 100000, STEPS = 2000, LABELLED = 1000000 };
 
-static void append(json_t *array, json_t *value)
-{
-    if (json_array_append_new(array, value))
-        ds_out_of_memory();
-}
-
 static json_t *bin_of(const void *from, size_t i)
 {
     const ds_bin *b = (const ds_bin *)from + i;
@@ -82,7 +76,7 @@ static json_t *bounds_of(const ds_curve *c, const ds_steps *s)
         bound(c, c->accepted[s->group[i]], c->errors[s->group[i]], bounds[i + 1]);
     json_t *array = json_array();
     for (size_t i = 0; i < 4 * (s->n + 1); i++)
-        append(array, json_integer(bounds[i / 4][i % 4]));
+        ds_json_append(array, json_integer(bounds[i / 4][i % 4]));
     free(bounds);
     return array;
 }
@@ -94,9 +88,9 @@ static json_t *steps_of(const ds_figures *r)
     json_t *thresholds = json_array(), *accepted = json_array(), *errors = json_array();
     for (size_t i = 0; i < s.n; i++) {
         size_t g = s.group[i];
-        append(thresholds, json_real(fmax(-DBL_MAX, fmin(DBL_MAX, c->threshold[g]))));
-        append(accepted, json_integer((json_int_t)c->accepted[g]));
-        append(errors, json_integer((json_int_t)c->errors[g]));
+        ds_json_append(thresholds, json_real(fmax(-DBL_MAX, fmin(DBL_MAX, c->threshold[g]))));
+        ds_json_append(accepted, json_integer((json_int_t)c->accepted[g]));
+        ds_json_append(errors, json_integer((json_int_t)c->errors[g]));
     }
     json_t *steps = json_pack("{s:b, s:o, s:o, s:o, s:o}", "thinned", s.thinned, "threshold", thresholds,
                               "accepted", accepted, "errors", errors, "bounds", bounds_of(c, &s));
@@ -111,7 +105,7 @@ static json_t *column(const ds_answers *a, const int *classes, const size_t *ord
         return json_null();
     json_t *array = json_array();
     for (size_t i = 0; i < a->n; i++)
-        append(array, json_integer(classes[order[i]]));
+        ds_json_append(array, json_integer(classes[order[i]]));
     return array;
 }
 
@@ -124,7 +118,7 @@ static json_t *unknown_of(const ds_answers *a, const size_t *order)
     json_t *array = json_array();
     for (size_t i = 0; i < a->n; i++)
         if (ds_answers_unknown(a, order[i]))
-            append(array, json_integer((json_int_t)i));
+            ds_json_append(array, json_integer((json_int_t)i));
     return array;
 }
 
@@ -139,8 +133,8 @@ static json_t *own_of(const ds_answers *a)
         if (ds_answers_accepts(a, i, NAN) && a->predictions[i] >= 0)
             as[a->predictions[i]]++;
     for (int c = 0; c < a->classes; c++) {
-        append(thresholds, json_real(fmax(-DBL_MAX, fmin(DBL_MAX, a->thresholds[c]))));
-        append(accepted, json_integer(as[c]));
+        ds_json_append(thresholds, json_real(fmax(-DBL_MAX, fmin(DBL_MAX, a->thresholds[c]))));
+        ds_json_append(accepted, json_integer(as[c]));
     }
     return json_pack("{s:o, s:o}", "threshold", thresholds, "accepted", accepted);
 }
@@ -206,7 +200,7 @@ static json_t *gallery(const ds_page *p, const size_t *order)
     ds_gallery_mark(a, p->figures->chosen.threshold, order, p->thumbs, marks);
     for (size_t k = 0; k < a->n; k++)
         if (marks[k])
-            append(array, item(p, order[k], marks[k] & DS_PICTURED));
+            ds_json_append(array, item(p, order[k], marks[k] & DS_PICTURED));
     return array;
 }
 

@@ -92,9 +92,8 @@ static json_t *top_json(const ds_answer_writer *to, const ds_answer *a)
 {
     json_t *top = json_array();
     for (int k = 0; k < to->top; k++)
-        if (json_array_append_new(top, json_pack("{so so}", "class", ds_json_text(to->names[a->top[k].class]),
-                                                 "probability", ds_json_number(a->top[k].probability))))
-            ds_out_of_memory();
+        ds_json_append(top, json_pack("{so so}", "class", ds_json_text(to->names[a->top[k].class]),
+                                      "probability", ds_json_number(a->top[k].probability)));
     return top;
 }
 

@@ -21,48 +21,41 @@ static row *sorted(const ds_answers *a)
     return rows;
 }
 
-/* Rows without a partner; `first`: that of the smallest number. */
-typedef struct misses {
-    size_t n;
-    const row *first;
-} misses;
-
-static void miss(misses *m, const row *r)
+/* order[i]: where in b the path i of a is, n_b: nowhere. found: n_b flags. */
+static void walk(const row *a, size_t n_a, const row *b, size_t n_b, uint32_t *order, bool *found)
 {
-    if (m->n++ == 0 || r->at < m->first->at)
-        m->first = r;
-}
-
-/* order[i]: where in b the path i of a is. */
-static void walk(const row *a, size_t n_a, const row *b, size_t n_b, uint32_t *order, misses *missing,
-                 misses *extra)
-{
-    size_t i = 0, j = 0;
-    while (i < n_a || j < n_b) {
-        int c = i == n_a ? 1 : j == n_b ? -1 : strcmp(a[i].path, b[j].path);
-        if (c < 0)
-            miss(missing, &a[i++]);
-        else if (c > 0)
-            miss(extra, &b[j++]);
-        else
-            order[a[i++].at] = b[j++].at;
+    for (size_t i = 0, j = 0; i < n_a; i++) {
+        int c = -1;
+        while (j < n_b && (c = strcmp(a[i].path, b[j].path)) > 0)
+            j++;
+        const bool same = j < n_b && c == 0;
+        order[a[i].at] = same ? b[j].at : (uint32_t)n_b;
+        if (same)
+            found[b[j++].at] = true;
     }
 }
 
 static int check_images(const ds_answers *a, const ds_answers *other, uint32_t *order, ds_error *e)
 {
-    misses missing = {0}, extra = {0};
+    size_t missing = 0, extra = 0, first = 0;
     DS_FREED row *mine = sorted(a), *its = sorted(other);
-    walk(mine, a->n, its, other->n, order, &missing, &extra);
-    if (missing.n)
+    DS_FREED bool *found = DS_ZALLOC(found, other->n);
+    walk(mine, a->n, its, other->n, order, found);
+    for (size_t i = 0; i < a->n; i++)
+        if (order[i] == other->n && missing++ == 0)
+            first = i;
+    if (missing)
         return ds_fail_at(e, DS_EINPUT, other->file, 0,
                           "%zu of the %zu images of %s are missing (first: '%s'), expected the same images "
                           "by the same paths",
-                          missing.n, a->n, a->file, missing.first->path);
-    if (extra.n)
+                          missing, a->n, a->file, a->paths[first]);
+    for (size_t i = 0; i < other->n; i++)
+        if (!found[i] && extra++ == 0)
+            first = i;
+    if (extra)
         return ds_fail_at(e, DS_EINPUT, other->file, 0,
-                          "%zu images are not in %s (first: '%s'), expected the same images", extra.n,
-                          a->file, extra.first->path);
+                          "%zu images are not in %s (first: '%s'), expected the same images", extra, a->file,
+                          other->paths[first]);
     return DS_OK;
 }
 

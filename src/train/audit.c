@@ -1,15 +1,9 @@
 #include "train/audit.h"
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "select/select.h"
 #include "train/evaluate.h"
 #include "train/history.h"
 #include "train/job.h"
-
-#include <stdlib.h>
-
-/* ---- what is read ---- */
 
 static int read_inputs(ds_audit *a, const char *data, const char *cfg, ds_notes *notes, ds_error *e)
 {
@@ -47,8 +41,6 @@ static int find_images(const ds_audit *a, const ds_saved_file *f, size_t *rows, 
     return DS_OK;
 }
 
-/* ---- scores ---- */
-
 static int by_score(const void *a, const void *b)
 {
     const ds_suspect *x = a, *y = b;
@@ -84,8 +76,6 @@ static void tell_relabelled(const ds_audit *a, const ds_records *r, ds_notes *no
                 "of them is about those",
                 a->images.list, n);
 }
-
-/* ---- the truth ---- */
 
 static int compare(ds_audit *a, const char *path, ds_error *e)
 {
@@ -128,8 +118,6 @@ int ds_audit_hits(const ds_audit *a, int k)
         hits += a->v[--k].wrong;
     return hits;
 }
-
-/* ---- all of it ---- */
 
 static int audit(ds_audit *a, const ds_saved_file *f, ds_notes *notes, ds_error *e)
 {

@@ -1,9 +1,6 @@
 #include "train/average.h"
 #include "train/schedule.h"
 
-#include <math.h>
-#include <stdlib.h>
-
 enum { COUNT, LAST };
 /* As in optimizer.c. */
 enum { PARALLEL_FROM = 1 << 16 };

@@ -1,9 +1,6 @@
 #include "train/check.h"
-#include "base/text.h"
 #include "data/image.h"
 #include "train/job.h"
-
-#include <stdlib.h>
 
 enum { TRAIN, VALID, CALIB, TEST };
 
@@ -21,8 +18,6 @@ static ds_problems *of_kind(checker *k, const char *kind)
     k->c->problems.kind = kind;
     return &k->c->problems;
 }
-
-/* ---- images ---- */
 
 static void on_tick(void *arg, int done)
 {
@@ -130,8 +125,6 @@ static void look_for_same(checker *k)
     }
 }
 
-/* ---- the network ---- */
-
 /* The program before a network is there: as measured. */
 static const size_t program = (size_t)12 << 20;
 
@@ -202,8 +195,6 @@ static void look_at_network(checker *k)
     look_at_weights(k, net);
     ds_net_free(net);
 }
-
-/* ---- all of it ---- */
 
 static void take_lists(checker *k)
 {

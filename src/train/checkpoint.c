@@ -14,13 +14,10 @@
  *                               those that belong to it */
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/text.h"
 #include "data/lines.h"
 #include "train/job.h"
 
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* X(its place in the array, where it stands in the job). */
 #define COUNTERS_OF(X)                            \
@@ -200,8 +197,6 @@ int ds_cfg_compare(const char *text_now, const char *path, char *kept, const cha
                                "higher max_batches (without -resume a new run begins)",
                                run, text);
 }
-
-/* ---- reading ---- */
 
 /* Each below its limit, the parts at most the whole; an epoch is a step or more. */
 static bool are_possible(const uint64_t *c)

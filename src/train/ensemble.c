@@ -1,8 +1,5 @@
 #include "train/ensemble.h"
-#include "base/memory.h"
 #include "data/image.h"
-
-#include <stdlib.h>
 
 int ds_ensemble_add(ds_ensemble *s, ds_net *net, const ds_cfg *cfg, ds_error *e)
 {

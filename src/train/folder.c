@@ -1,13 +1,10 @@
 /* The folder of a run, BACKUP/BASE-1, -2, …, and the links of BACKUP to the files of the newest. */
 #include "base/file.h"
-#include "base/text.h"
 #include "train/job.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -169,8 +166,6 @@ int ds_folder_begin(ds_job *job, ds_error *e)
     whole = with_whole_paths(&job->data, text);
     return write_text(job, ds_path_base(job->setup.data), whole, e);
 }
-
-/* ---- links ---- */
 
 static const char *const linked[] = {".ckpt",    ".backup",      "_best.weights",
                                      ".weights", "_results.csv", "_results.png"};

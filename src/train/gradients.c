@@ -1,8 +1,5 @@
 #include "train/gradients.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 enum { BUCKET = 1 << 20 };
 
 struct ds_gradients {

@@ -1,10 +1,5 @@
 #include "train/history.h"
-#include "base/memory.h"
 #include "select/select.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 ds_records ds_records_new(size_t n)
 {

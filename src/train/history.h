@@ -5,8 +5,6 @@
 #include "base/safetensors.h"
 #include "data/data.h"
 
-#include <stdint.h>
-
 /* Of n images. A visit is a pass in training, one an epoch; classes are those of the first C logits. */
 typedef struct ds_records {
     size_t n;

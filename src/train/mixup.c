@@ -1,9 +1,5 @@
 #include "train/mixup.h"
-#include "base/memory.h"
 #include "base/rng.h"
-
-#include <math.h>
-#include <stdlib.h>
 
 /* Keeps these numbers apart from those of augmentation; RegMixup's alpha. */
 enum { MIXUP_KEY = 0x6d6978, REGMIXUP_ALPHA = 20 };

@@ -1,8 +1,5 @@
 #include "train/optimizer.h"
 
-#include <math.h>
-#include <stdlib.h>
-
 /* Below this many parameters starting the threads costs more than they save. */
 enum { PARALLEL_FROM = 1 << 16 };
 

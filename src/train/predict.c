@@ -1,8 +1,4 @@
 #include "train/predict.h"
-#include "base/memory.h"
-
-#include <math.h>
-#include <stdlib.h>
 
 int ds_predictor_init(ds_predictor *p, ds_model *m, double threshold, ds_error *e)
 {

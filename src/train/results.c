@@ -1,15 +1,8 @@
 #include "train/results.h"
 #include "base/file.h"
 #include "base/gnuplot.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "cfg/cfg.h"
 #include "train/results.gp.inc"
-
-#include <math.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 
 static const char header[] =
     "epoch,batch,precision,warmup,train_loss,train_accuracy,learning_rate,alpha,valid_top1,"

@@ -4,9 +4,6 @@
 #include "data/data.h"
 #include "train/warmup.h"
 
-#include <stdbool.h>
-#include <stdio.h>
-
 /* One line; a number without meaning (no valid=, no alpha) is NAN and becomes an empty field. */
 typedef struct ds_result {
     int epoch;                         /* epochs begun or completed: 1 after the first */

@@ -1,8 +1,6 @@
 #include "train/schedule.h"
 #include "base/rng.h"
 
-#include <math.h>
-
 /* Keeps the numbers of policy=random apart from those of the images, whose keys are (seed, epoch, sample). */
 enum { RATE_KEY = 0x72617465 };
 

@@ -3,8 +3,6 @@
 
 #include "cfg/cfg.h"
 
-#include <stdint.h>
-
 /* Rate at batch number `b` = images seen / batch. Like the host, the update after the first batch uses b = 1,
  * because the images of a batch count as seen before the update. Computed in the host's mixture of float and
  * double, so that the rates are the same numbers.

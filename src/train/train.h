@@ -21,15 +21,11 @@
  * Every file is written to a temporary name first: a full disk leaves the file of before. */
 #pragma once
 
-#include "base/error.h"
 #include "host/host.h"
 #include "train/evaluate.h"
 #include "train/results.h"
 
 #include <signal.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 typedef struct ds_train_setup {
     const char *data, *cfg, *weights; /* paths; weights NULL: from nothing */

@@ -1,8 +1,6 @@
 #include "train/warmup.h"
 #include "plugins/plugin.h"
 
-#include <math.h>
-
 /* Epochs without a new low. */
 enum { PATIENCE = 2 };
 
