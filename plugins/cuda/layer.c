@@ -2,8 +2,6 @@
  * host's formula; kernels.cu states it. */
 #include "plugins/cuda/engine.h"
 
-/* ---- making ---- */
-
 /* A [connected] layer is a convolution whose filters are as large as the picture. */
 static void set_shape(const ds_engine *x, ds_gpu_step *s)
 {

@@ -2,8 +2,6 @@
  * come with each batch. A kernel makes pixels of them. */
 #include "plugins/cuda/engine.h"
 
-#include <string.h>
-
 /* Of one allocation; what stays free for cuDNN, which loads code as it goes. */
 static const size_t chunk_bytes = (size_t)64 << 20, reserve = (size_t)1 << 30;
 

@@ -1,17 +1,10 @@
 /* From the graph to steps, segments and memory. */
 #include "plugins/cuda/engine.h"
 
-#include "base/memory.h"
-
-#include <math.h>
-#include <stdlib.h>
-
 static const ds_gpu_kind *const kinds[] = {
     [DS_OP_CONVOLUTION] = &ds_gpu_layer, [DS_OP_CONNECTED] = &ds_gpu_layer, [DS_OP_BATCHNORM] = &ds_gpu_layer,
     [DS_OP_MAXPOOL] = &ds_gpu_maxpool,   [DS_OP_AVGPOOL] = &ds_gpu_avgpool, [DS_OP_DROPOUT] = &ds_gpu_dropout,
     [DS_OP_SHORTCUT] = &ds_gpu_sum,      [DS_OP_ROUTE] = &ds_gpu_route,     [DS_OP_ACTIVATION] = &ds_gpu_sum};
-
-/* ---- who reads whom ---- */
 
 static int padded(const ds_engine *x, int c)
 {
@@ -120,8 +113,6 @@ static int readers_of(const ds_engine *x, const ds_gpu_tensor *t)
     return n;
 }
 
-/* ---- steps ---- */
-
 /* Can layer i + 1 be computed together with the step that ends at i? It must be the only reader. */
 static bool goes_along(const ds_engine *x, const ds_gpu_step *s, int i)
 {
@@ -192,8 +183,6 @@ static void make_segments(ds_engine *x)
             x->segments[x->n_segments++] = (ds_gpu_segment){.first = i, .last = i};
     }
 }
-
-/* ---- memory ---- */
 
 static int make_room(ds_engine *x, const ds_gpu_tensor *t, void **place, ds_error *e)
 {
@@ -286,8 +275,6 @@ static int make_common(ds_engine *x, ds_error *e)
         DS_TRY(ds_gpu_room(&x->gpu, features * sizeof(float), &x->levels, e));
     return features ? ds_gpu_pinned(&x->gpu, features * sizeof(float), &x->features, e) : DS_OK;
 }
-
-/* ---- all of it ---- */
 
 int ds_engine_plan(ds_engine *x, const bool *refused, ds_error *e)
 {

@@ -1,13 +1,6 @@
 /* Parameters, their gradients and statistics on the device, and the host's copies of them. */
 #include "plugins/cuda/engine.h"
 
-#include "base/memory.h"
-
-#include <math.h>
-#include <stdlib.h>
-
-/* ---- making ---- */
-
 static void add(ds_gpu_row *r, ds_gpu_array a)
 {
     if (a.values)
@@ -92,8 +85,6 @@ void ds_row_free(ds_gpu_row *r)
     free(r->arrays);
     free(r->runs);
 }
-
-/* ---- copies ---- */
 
 static float *place_of(const ds_gpu_row *r, const ds_gpu_array *a, float *row)
 {
@@ -195,8 +186,6 @@ int ds_row_fetch(ds_engine *x, ds_fetch what, ds_error *e)
     r->device_newer = !all;
     return ds_gpu_wait(&x->gpu, e);
 }
-
-/* ---- learning ---- */
 
 /* Behind the array at `i`, in the order of the row. */
 static size_t end_of(const ds_gpu_row *r, int i)

@@ -1,18 +1,12 @@
 /* darknet-sat.h: a model is a queue of calls and threads that answer them, each with networks of its own. All
  * that a computation sets, OpenMP's number of threads and how denormals are treated, is of those threads. */
 #include "api/darknet-sat.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "data/image.h"
 #include "train/predict.h"
 
 #include <fenv.h>
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 typedef struct darknet_sat_image image;
 typedef struct darknet_sat_answer answer;
@@ -219,8 +213,6 @@ static void *run(void *arg)
     end(w);
     return NULL;
 }
-
-/* ---- on the caller's ---- */
 
 /* Signals are for the threads of the program. */
 static int start(worker *w, ds_error *e)
@@ -440,8 +432,6 @@ int darknet_sat_classify_floats(darknet_sat_model *m, const float *pixels, answe
     return classify_one(m, &(image){DARKNET_SAT_FLOATS, pixels, size, i->width, i->height, i->channels}, a,
                         e);
 }
-
-/* ---- texts ---- */
 
 const char *darknet_sat_version(void)
 {

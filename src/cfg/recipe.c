@@ -1,15 +1,9 @@
 /* A network for images of somebody's own: a cfg whose input, outputs and run are edited to fit them. */
 #include "cfg/sections.h"
 
-#include "base/memory.h"
-#include "base/text.h"
-
 #include "cfg/resnet18_cifar_sat.cfg.inc"
 #include "cfg/small_sat.cfg.inc"
 #include "cfg/vgg16bn_cifar_sat.cfg.inc"
-
-#include <math.h>
-#include <string.h>
 
 static const ds_network networks[] = {
     {"small", small_sat_cfg, 4, true},
@@ -24,8 +18,6 @@ const ds_network *ds_network_find(const char *name)
             return &networks[i];
     return NULL;
 }
-
-/* ---- edits ---- */
 
 enum { MOST_EDITS = 64 };
 typedef struct plan {
@@ -50,8 +42,6 @@ static void set(plan *p, int section, const char *key, double value)
     snprintf(p->numbers[p->n], DS_NUMBER_TEXT, "%.12g", value);
     edit(p, section, key, p->numbers[p->n]);
 }
-
-/* ---- the run ---- */
 
 /* Small batches where there are few images, so that an epoch has some steps. */
 static int batch_for(int images)
@@ -99,8 +89,6 @@ static void set_net(plan *p, const ds_recipe *r)
     for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
         edit(p, 0, gone[i], NULL);
 }
-
-/* ---- the outputs ---- */
 
 /* The layer that the cost section reads, through those that keep the number of outputs. */
 static int set_outputs(plan *p, int cost, const ds_recipe *r, ds_error *e)
@@ -152,8 +140,6 @@ static void drop_pools(plan *p, int side)
         else
             edit(p, i, NULL, NULL);
 }
-
-/* ---- the text ---- */
 
 /* Lines of comments go, which are about another network, and of empty lines all but the first. */
 static char *without_comments(const char *text)

@@ -1,6 +1,4 @@
 /* `classifier export`: a trained network for other programs. */
-#include "base/memory.h"
-#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/place.h"
@@ -10,9 +8,6 @@
 #include "train/model.h"
 
 #include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 typedef struct export_flags {
     int format;

@@ -1,5 +1,4 @@
 /* -plugin FILE.so: layers that were built elsewhere. */
-#include "base/memory.h"
 #include "cli/commands.h"
 #include "plugins/registry.h"
 
@@ -7,7 +6,6 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

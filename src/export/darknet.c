@@ -1,19 +1,11 @@
 /* A cfg and weights without sections of plugins, of what stock Darknet and OpenCV compute alike. */
 #include "export/private.h"
 
-#include "base/text.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
 typedef struct cut {
     int layer;     /* the last with weights; -1: nothing changes */
     int outputs;   /* of it that stay */
     double factor; /* of them */
 } cut;
-
-/* ---- what can be ---- */
 
 static const char *obstacle(const ds_export *x, const ds_node *nodes, int i)
 {
@@ -87,8 +79,6 @@ static int check(const ds_export *x, ds_error *e)
         ds_confidence_names[kind]);
 }
 
-/* ---- sections ---- */
-
 /* All keys of a layer with weights or windows: where one is not given OpenCV assumes others than Darknet. */
 static void put_kernel(const ds_export *x, int i, const cut *c, FILE *f)
 {
@@ -120,8 +110,6 @@ static void put_section(const ds_export *x, int i, const cut *c, FILE *f)
         for (int k = 0; k < s->n; k++)
             fprintf(f, "%s=%s\n", s->pairs[k].key, s->pairs[k].value);
 }
-
-/* ---- parameters ---- */
 
 static void put_parameters(const ds_export *x, const cut *c, FILE *f)
 {

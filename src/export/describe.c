@@ -1,10 +1,7 @@
 /* What a program must know that asks an exported network. */
 #include "export/export.h"
 
-#include "base/text.h"
 #include "select/select.h"
-
-#include <math.h>
 
 static void put_number(FILE *f, double v)
 {

@@ -4,8 +4,6 @@
 
 #include "host/host.h"
 
-#include <stdio.h>
-
 /* What all of them need; nothing is owned. The network's [reject] has neither novelty=, views= nor with=. */
 typedef struct ds_export {
     const ds_cfg *cfg;

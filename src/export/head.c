@@ -5,8 +5,6 @@
 #include "select/select.h"
 
 #include <float.h>
-#include <math.h>
-#include <string.h>
 
 typedef struct head {
     ds_onnx *o;
@@ -147,8 +145,6 @@ static ds_value confidence(const head *h)
         return sum(h, OP("Mul", p, along(h, "LogSoftmax", z)), 1);
     return s->kind == DS_GINI ? sum(h, OP("Mul", p, p), 1) : largest(h, p);
 }
-
-/* ---- verdict ---- */
 
 /* A float is at least a threshold when it is greater than the float before; not a number is neither. Without
  * a threshold (NAN) all numbers are; what is infinite must be finite, for products with 0. */

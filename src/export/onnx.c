@@ -1,11 +1,7 @@
 /* The messages of an ONNX model, and their bytes; all by protobuf-c from Debian's onnx.proto. */
 #include "export/private.h"
 
-#include "base/text.h"
-
 #include <onnx.pb-c.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define OPSET 17
 
@@ -66,8 +62,6 @@ void ds_onnx_free(ds_onnx *o)
     free(o->model.opset_import);
     free(o);
 }
-
-/* ---- nodes ---- */
 
 void ds_onnx_input(ds_onnx *o, ds_value v)
 {
@@ -132,8 +126,6 @@ void ds_onnx_ints(ds_onnx *o, const char *name, int n, const int *v)
     a->ints = wide(o, n, v);
 }
 
-/* ---- constants ---- */
-
 static ds_value constant(ds_onnx *o, int type, int n, const int *dims, const void *bytes, size_t size)
 {
     Onnx__TensorProto *t = MADE(o, Onnx__TensorProto, ONNX__TENSOR_PROTO__INIT);
@@ -168,8 +160,6 @@ ds_value ds_onnx_indices(ds_onnx *o, int n, const int *v)
     return constant(o, ONNX__TENSOR_PROTO__DATA_TYPE__INT64, 1, &n, wide(o, n, v),
                     (size_t)n * sizeof(int64_t));
 }
-
-/* ---- the model ---- */
 
 static void add_dim(ds_onnx *o, Onnx__TensorShapeProto *shape, int length)
 {

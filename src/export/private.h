@@ -1,7 +1,6 @@
 /* Inside src/export: building an ONNX model. */
 #pragma once
 
-#include "base/memory.h"
 #include "export/export.h"
 
 typedef struct ds_onnx ds_onnx;

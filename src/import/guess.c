@@ -2,10 +2,7 @@
 #include "import/parts.h"
 
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 
-#include <string.h>
 #include <sys/stat.h>
 
 static bool holds(const char *dir, const char *name)

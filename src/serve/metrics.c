@@ -1,8 +1,5 @@
 #include "serve/metrics.h"
 
-#include <math.h>
-#include <string.h>
-
 static const double seconds_within[DS_LATENCIES] = {.001, .002, .005, .01, .02, .05, .1,
                                                     .2,   .5,   1,    2,   5,   10,  INFINITY};
 static const double images_within[DS_BATCHES] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, INFINITY};

@@ -5,7 +5,6 @@
 #include "report/watch.h"
 
 #include <pthread.h>
-#include <stdio.h>
 
 enum { DS_LATENCIES = 14, DS_BATCHES = 13, DS_STATUSES = 10 };
 
