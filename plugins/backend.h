@@ -61,7 +61,10 @@ typedef struct ds_graph {
     bool train; /* training passes will come, besides inference */
     bool tune;  /* choose by measuring, and keep what was chosen; of backends that have `tunes` */
     ds_precision precision;
-    int part;  /* of a larger batch, shares of which others compute: this is the part-th; 0 */
+    int part, parts; /* the batch is the part-th of a larger one, of `parts`; 0, 1 */
+    /* Numbers become the sums of those of all parts: batch normalisation is by statistics of the larger batch,
+     * forward and backward; parameters' gradients stay the part's. NULL: by those of its own. */
+    void (*sum)(double *values, size_t n);
     int first; /* first layer that trains: outputs of layers before it need no gradient */
     uint64_t seed;
     /* The host's activations, in place, where `slope` does not do: x = f(x); delta *= f'(y), y = f(x). */
@@ -77,10 +80,10 @@ typedef struct ds_backend_pass {
      * mixed[i]. */
     const ds_picture *pictures, *mixed;
     const float *shares;
-    int images;          /* of the batch that count; fewer than the state's only where `whole` is set */
-    bool train;          /* batch statistics; needed before backward */
-    bool drop;           /* dropout drops */
-    uint64_t step;       /* key of the dropout masks besides the seed */
+    int images;    /* of the batch that count; fewer than the state's only where `whole` is set */
+    bool train;    /* batch statistics; needed before backward */
+    bool drop;     /* dropout drops */
+    uint64_t step; /* key of the dropout masks besides the seed */
 } ds_backend_pass;
 
 /* A trained array, and what Adam remembers of it. */

@@ -92,21 +92,35 @@ static const float *reduced(const ds_plan *p, const ds_step *s, int f, int b)
     return part_of(p, s, plane) + (size_t)f % p->block;
 }
 
-/* Mean and variance of channel f from those of its planes (Chan, Golub, LeVeque 1979). */
-static void pool_moments(const ds_plan *p, const ds_step *s, int f)
+/* Of channel f, its planes' (Chan, Golub, LeVeque 1979): mean, its square, variance. */
+static void pool_moments(const ds_plan *p, const ds_step *s, int f, double *m)
 {
-    const ds_node *node = s->node;
     int batch = p->graph->batch;
-    double places = (double)s->product.extent.places, sum = 0, squares = 0, count = places * batch;
+    double places = (double)s->product.extent.places, sum = 0, squares = 0;
     for (int b = 0; b < batch; b++)
         sum += reduced(p, s, f, b)[0];
-    double mean = sum / batch;
+    m[0] = sum / batch;
+    m[1] = m[0] * m[0];
     for (int b = 0; b < batch; b++) {
         const float *v = reduced(p, s, f, b);
-        squares += v[p->block] + places * (v[0] - mean) * (v[0] - mean);
+        squares += v[p->block] + places * (v[0] - m[0]) * (v[0] - m[0]);
     }
-    node->mean[f] = (float)mean;
-    node->variance[f] = (float)(squares / (count - 1));
+    m[2] = squares / (places * batch - 1);
+}
+
+/* Of the parts of a larger batch, whose sums these are, one sample. */
+static void join_parts(const ds_plan *p, const ds_step *s, double *m)
+{
+    const double k = p->graph->parts, n = (double)s->product.extent.places * p->graph->batch;
+    const double mean = m[0] / k, between = fmax(0, m[1] - k * mean * mean);
+    m[0] = mean;
+    m[2] = ((n - 1) * m[2] + n * between) / (k * n - 1);
+}
+
+static void set_moments(const ds_node *node, int f, const double *m)
+{
+    node->mean[f] = (float)m[0];
+    node->variance[f] = (float)m[2];
     node->rolling_mean[f] = .99f * node->rolling_mean[f] + .01f * node->mean[f];
     node->rolling_variance[f] = .99f * node->rolling_variance[f] + .01f * node->variance[f];
 }
@@ -114,6 +128,8 @@ static void pool_moments(const ds_plan *p, const ds_step *s, int f)
 static void measure(const ds_plan *p, const ds_step *s)
 {
     const ds_tensor *t = &s->product;
+    const size_t n = 3 * (size_t)t->c;
+    DS_FREED double *moments = DS_ALLOC(moments, n);
 #pragma omp parallel
     {
 #pragma omp for schedule(static)
@@ -122,7 +138,14 @@ static void measure(const ds_plan *p, const ds_step *s)
                           part_of(p, s, i) + p->block);
 #pragma omp for schedule(static)
         for (int f = 0; f < t->c; f++)
-            pool_moments(p, s, f);
+            pool_moments(p, s, f, moments + 3 * f);
+    }
+    if (p->graph->sum)
+        p->graph->sum(moments, n);
+    for (int f = 0; f < t->c; f++) {
+        if (p->graph->sum)
+            join_parts(p, s, moments + 3 * f);
+        set_moments(s->node, f, moments + 3 * f);
     }
 }
 
@@ -204,30 +227,49 @@ static void reduce(const ds_plan *p, const ds_step *s, void *g, const void *g2, 
     }
 }
 
-/* Parameters' gradients of channel f, and dx = a g' + b + c x:
- * dx = scale ((g' - sum/N) / d - (x - mean) dot / ((N-1) sqrt(v) d^2)). */
-static void collect(const ds_plan *p, const ds_step *s, int f)
+/* Of channel f: the sums of g' and g' (x - mean), and its parameters' gradients. */
+static void collect(const ds_plan *p, const ds_step *s, int f, double *sums)
 {
     const ds_node *node = s->node;
-    int batch = p->graph->batch;
-    double sum = 0, dot = 0, count = (double)s->product.extent.places * batch;
-    for (int b = 0; b < batch; b++) {
+    sums[0] = sums[1] = 0;
+    for (int b = 0; b < p->graph->batch; b++) {
         const float *v = reduced(p, s, f, b);
-        sum += v[0];
-        dot += v[p->block];
+        sums[0] += v[0];
+        sums[1] += v[p->block];
     }
     if (node->bias_updates)
-        node->bias_updates[f] += (float)sum;
+        node->bias_updates[f] += (float)sums[0];
+    if (node->normalized && node->scale_updates)
+        node->scale_updates[f] += (float)(sums[1] / (sqrt(node->variance[f]) + 1e-6));
+}
+
+/* dx = a g' + b + c x = scale ((g' - sum/N) / d - (x - mean) dot / ((N-1) sqrt(v) d^2)) */
+static void set_mix(const ds_plan *p, const ds_step *s, int f, const double *sums)
+{
+    const ds_node *node = s->node;
+    const double parts = p->graph->sum ? p->graph->parts : 1;
     array(p, s, A)[f] = 1;
     if (!node->normalized)
         return;
+    double count = (double)s->product.extent.places * p->graph->batch * parts;
     double root = sqrt(node->variance[f]), d = root + 1e-6, scale = node->scales[f];
-    double slope = root > 0 ? scale * dot / ((count - 1) * root * d * d) : 0;
-    if (node->scale_updates)
-        node->scale_updates[f] += (float)(dot / d);
+    double slope = root > 0 ? scale * sums[1] / ((count - 1) * root * d * d) : 0;
     array(p, s, A)[f] = (float)(scale / d);
-    array(p, s, B)[f] = (float)(slope * node->mean[f] - scale * sum / count / d);
+    array(p, s, B)[f] = (float)(slope * node->mean[f] - scale * sums[0] / count / d);
     array(p, s, C)[f] = (float)-slope;
+}
+
+static void collect_all(const ds_plan *p, const ds_step *s)
+{
+    const size_t n = 2 * (size_t)s->product.c;
+    DS_FREED double *sums = DS_ALLOC(sums, n);
+#pragma omp parallel for schedule(static) if (s->product.c * p->graph->batch > 4096)
+    for (int f = 0; f < s->product.c; f++)
+        collect(p, s, f, sums + 2 * f);
+    if (p->graph->sum && s->node->normalized)
+        p->graph->sum(sums, n);
+    for (int f = 0; f < s->product.c; f++)
+        set_mix(p, s, f, sums + 2 * f);
 }
 
 /* behind: g is g' already. */
@@ -266,9 +308,7 @@ static int backward(const ds_plan *p, ds_step *s)
     ds_odd_gradient(p, s, g);
     bool keep = !s->pooled && (g2 || s->inputs[1] || (!node->normalized && s->slope != 1));
     reduce(p, s, g, g2, keep);
-#pragma omp parallel for schedule(static) if (s->product.c * p->graph->batch > 4096)
-    for (int f = 0; f < s->product.c; f++)
-        collect(p, s, f);
+    collect_all(p, s);
     pass_to_other(p, s, g);
     /* to the input, to a scratch, or over g */
     void *dx = node->op == DS_OP_BATCHNORM ? ds_target_open(p, &s->to[0])

@@ -41,7 +41,7 @@ typedef struct ds_net_options {
     bool center, flip, random;
     double angle, aspect, saturation, exposure, hue;
     int cutout;
-    bool mixup, regmixup;
+    bool mixup, regmixup, sync_batchnorm;
     double mixup_alpha;                           /* NAN: see ds_net_keys */
     int sampling;                                 /* 0: each image once an epoch, 1: balanced */
     int average;                                  /* ds_average_kind */

@@ -8,9 +8,9 @@ const char *const ds_policy_names[] = {
     [DS_POLY] = "poly",         [DS_STEPS] = "steps",   [DS_SIGMOID] = "sigmoid",
     [DS_RANDOM] = "random",     [DS_COSINE] = "cosine", NULL};
 
-const char *const ds_net_own_keys[] = {"flip",        "precision",    "cutout",       "mixup",
-                                       "mixup_alpha", "regmixup",     "sampling",     "average",
-                                       "ema_alpha",   "average_from", "average_rate", NULL};
+const char *const ds_net_own_keys[] = {
+    "flip",    "precision",      "cutout",    "mixup",        "mixup_alpha",  "regmixup", "sampling",
+    "average", "sync_batchnorm", "ema_alpha", "average_from", "average_rate", NULL};
 
 static const char *const sampling_names[] = {"plain", "balanced", NULL};
 static const char *const average_names[] = {"none", "ema", "swa", NULL};
@@ -70,6 +70,8 @@ const ds_option ds_net_keys[] = {
         OPT_RANGE(0.001, 1e6)),
     OPT_ENUM("sampling", sampling, sampling_names,
              "which images an epoch has: each once, or each class equally often", .def = "plain"),
+    OPT_BOOL("sync_batchnorm", sync_batchnorm,
+             "of several ranks: batch normalisation by mean and variance of all their images"),
     OPT_ENUM("average", average, average_names,
              "validate and save an average of the weights: of all steps, fading, or of the last epochs",
              .def = "none"),

@@ -161,6 +161,8 @@ static void describe(ds_net *n, const ds_net_setup *setup)
                           .train = setup->train,
                           .tune = setup->tune,
                           .part = n->ranks ? n->ranks->rank : 0,
+                          .parts = n->ranks ? n->ranks->size : 1,
+                          .sum = n->ranks && n->cfg->net.sync_batchnorm ? n->ranks->pass->sum : NULL,
                           .first = n->first,
                           .seed = setup->seed,
                           .activate = activate,

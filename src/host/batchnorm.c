@@ -110,13 +110,13 @@ static void pool(const double *s, double k, double m, float *mean, float *varian
 void ds_net_statistics_finish(ds_net *n)
 {
     const double *s = n->statistics;
-    if (n->ranks) {
+    if (n->ranks && !n->graph.sum) {
         n->ranks->pass->sum(n->statistics, 3 * all_channels(n));
         n->statistics_calls *= (size_t)n->ranks->size;
     }
     for (int i = 0; n->statistics_calls && i < n->net->n; i++) {
         layer *l = &n->net->layers[i];
-        double m = (double)l->batch * l->out_w * l->out_h;
+        double m = (double)l->batch * l->out_w * l->out_h * (n->graph.sum ? n->graph.parts : 1);
         for (size_t c = 0; c < channels(l); c++, s += 3)
             pool(s, (double)n->statistics_calls, m, &l->rolling_mean[c], &l->rolling_variance[c]);
     }

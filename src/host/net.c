@@ -36,13 +36,18 @@ static int parse(ds_net *n, const ds_net_setup *setup, ds_error *e)
     return ds_host_parse(n->host, text, ds_host_guard, &n->net, e);
 }
 
-/* The variance of a single value is 0 / 0. */
+/* The variance of a single value is 0 / 0; only a backend knows of those of other ranks. */
 static int check_values(const ds_net *n, ds_error *e)
 {
     for (int i = 0; i < n->net->n; i++) {
         const layer *l = &n->net->layers[i];
         const ds_section *s = &n->cfg->sections[i + 1];
         bool normalizes = l->type == BATCHNORM || (l->batch_normalize && l->rolling_mean);
+        if (normalizes && n->graph.sum && !n->slots[i].owned)
+            return ds_fail_at(e, DS_EINPUT, n->cfg->path, ds_section_line(n->cfg->sections, "sync_batchnorm"),
+                              "sync_batchnorm=1, but layer %d is computed by Darknet's own code, expected 0, "
+                              "or backend onednn",
+                              i);
         if (normalizes && l->batch == 1 && l->out_h * l->out_w == 1)
             return ds_fail_at(e, DS_EINPUT, n->cfg->path, ds_section_line(s, "batch_normalize"),
                               "layer %d: [%s] cannot be trained with batch normalisation over a single value "
@@ -74,14 +79,13 @@ static int equip(ds_net *n, const ds_net_setup *setup, ds_error *e)
         if (setup->ranks)
             n->context.whole = ds_whole_new(setup->ranks, n->net->batch, it->setup.inputs, it->setup.outputs);
     }
-    if (setup->train)
-        DS_TRY(check_values(n, e));
     ds_params_list(n);
     ds_walk_plan(n, setup->train);
     if (setup->features || ds_net_novelty(n))
         ds_features_make(n);
     ds_takeover(n);
-    return ds_backend_attach(n, setup, e);
+    DS_TRY(ds_backend_attach(n, setup, e));
+    return setup->train ? check_values(n, e) : DS_OK;
 }
 
 /* The network and all that was made for it. */

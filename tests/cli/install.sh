@@ -12,7 +12,7 @@ ROOT=$T/root
 begin "make install puts all below DESTDIR, for PREFIX"
 run make -s install -o all PREFIX="$PREFIX" DESTDIR="$ROOT"
 expect_status 0
-for file in bin/darknet-sat lib/libdarknet_sat.so.1 lib/libdarknet_sat.so lib/darknet-sat/libdarknet-sat.so include/darknet-sat.h \
+for file in bin/darknet-sat lib/libdarknet_sat.so.1 lib/libdarknet_sat.so lib/darknet-sat/libdarknet-sat.so lib/darknet-sat/libdarknet-sat-mpi.so include/darknet-sat.h \
     include/darknet-sat/plugins/plugin.h lib/pkgconfig/darknet-sat.pc share/darknet-sat/cfg/small_sat.cfg \
     share/man/man1/darknet-sat.1 share/man/man5/darknet-sat.5 share/bash-completion/completions/darknet-sat; do
     expect_file "$ROOT$PREFIX/$file"

@@ -53,7 +53,10 @@ sed 's/^decay=.*/&\nmixup=1/' "$T/plain.cfg" >"$T/mixup.cfg"
 sed 's/^decay=.*/&\nregmixup=1\nsampling=balanced\naverage=ema/' "$T/ema.cfg" >"$T/regmixup.cfg"
 cp "$T/ema.cfg" "$T/host.cfg"
 
-for kind in ema adam mixup regmixup host; do
+tiny_cfg "$T/sync.cfg" 1 3 '[sat]\ntarget=ema\nwarmup_epochs=1\n'
+sed -i 's/^decay=.*/&\nsync_batchnorm=1/; s/^max_batches=.*/max_batches=50/' "$T/sync.cfg"
+
+for kind in ema adam mixup regmixup host sync; do
     begin "two ranks, $kind: losses and weights of one"
     backend=
     [ $kind = host ] && backend="-backend host"
@@ -119,6 +122,12 @@ expect_err '^error: .*ema.cfg:2: batch=16 subdivisions=2 cannot be shared out to
 [ "$(grep -c ^error: "$T/err")" -eq 1 ] || complain "$(cat "$T/err")"
 end
 
+begin "statistics of all ranks are the backend's alone"
+ranks 2 "$D" classifier train "$T/idx/three.data" "$T/sync.cfg" -threads 1 -backend host
+expect_status 1
+expect_err '^error: .*sync.cfg:[0-9]*: sync_batchnorm=1, but layer 0 is computed by'
+end
+
 begin "a command that one copy does"
 ranks 2 "$D" classifier noise "$data" -rate 0.1 -out "$T/noise"
 expect_status 2
@@ -152,6 +161,39 @@ ranks 2 "$T/differ" "$T/ema.cfg" "$T/missing.cfg" "$T/idx/other.data" "$D"
 expect_status 1
 expect_err "^error: .*missing.cfg: rank 1 on $(hostname): cannot (open|read)"
 expect_no_file "$T/other/ema.ckpt"
+end
+
+# once FILE is there, rank 1 gets the signal
+cat >"$T/die" <<'DIE'
+#!/bin/sh
+file=$1
+signal=$2
+shift 2
+if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then
+    pid=$$
+    (while [ ! -e "$file" ]; do sleep 0.1; done; kill -"$signal" $pid) &
+fi
+exec "$@"
+DIE
+chmod +x "$T/die"
+cp "$T/sync.cfg" "$T/long.cfg"
+to long
+long="classifier train $T/idx/long.data $T/long.cfg -threads 1 -epochs 1000000"
+
+begin "a rank that is killed ends all; the run goes on on one"
+ranks 2 "$T/die" "$T/long/long-1/long.backup" KILL "$D" $long
+[ "$status" -ne 0 ] && [ "$status" -ne 124 ] || complain "status $status"
+run sh -c "\"\$@\" & pid=\$!; sleep 3; kill -TERM \$pid; wait \$pid" sh "$D" $long -resume
+expect_err '^note: the run was computed by onednn .*, 1 thread, 2 ranks so far, by onednn .*, 1 thread from now on'
+expect_err '^error: interrupted after batch [0-9]+ of .*, saved in .*/long/long-1; to go on: '
+end
+
+begin "a signal to any rank saves, on all of them"
+rm "$T/long/long-1/long.backup"
+ranks 2 "$T/die" "$T/long/long-1/long.backup" INT "$D" $long -resume
+expect_status 130
+expect_err '^error: interrupted after batch [0-9]+ of .*, saved in .*/long/long-1; to go on: '
+[ "$(grep -c ^error: "$T/err")" -eq 1 ] || complain "$(cat "$T/err")"
 end
 
 finish
