@@ -41,7 +41,7 @@ SOURCES = $(filter-out $(MAIN_ONLY) $(PRELOAD_ONLY) $(MPI_ONLY),$(wildcard src/*
 PRELOAD_SOURCES = $(PRELOAD_ONLY) src/host/attach.c src/host/features.c src/host/open.c src/host/params.c src/host/parse.c src/host/whole.c \
                   src/select/confidence.c src/select/novelty.c src/select/softmax.c $(wildcard src/base/*.c src/cfg/*.c plugins/*.c)
 TESTS = $(filter-out $(if $(WITH_ONEDNN),,test_kernels test_isa test_onednn%),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
-CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh))) tests/style.sh
+CLI_TESTS = $(sort $(filter-out tests/cli/lib.sh,$(wildcard tests/cli/*.sh))) tests/ranks/hosts.sh tests/style.sh
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 ONNX_OBJECT = $(BUILD)/onnx.pb-c.o
 

@@ -51,7 +51,7 @@ static void print_share(FILE *out, const char *what, double seconds, const ds_ti
 void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out)
 {
     const ds_layer_time *times = ds_net_profile(net);
-    double rest = p->total - p->waiting - p->update, device = 0;
+    double rest = p->total - p->waiting - p->update - p->ranks, device = 0;
     fprintf(out, "profile of %ld passes of %d images, backend %s\n", p->passes, p->images,
             ds_net_get_info(net)->backend);
     fprintf(out, "%5s  %-16s %10s %9s %10s %9s %9s\n", "layer", "name", "forward ms", "GFLOP/s", "backward",
@@ -69,6 +69,8 @@ void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out)
     }
     if (device > 0)
         print_share(out, "of it: device", device, p);
+    if (p->ranks > 0)
+        print_share(out, "gradients of all ranks", p->ranks, p);
     if (p->update > 0)
         print_share(out, "update", p->update, p);
     print_share(out, "waiting for data", p->waiting, p);

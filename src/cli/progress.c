@@ -76,8 +76,12 @@ static void on_ready(void *arg, const ds_net *net, const ds_train_plan *plan)
         ds_put_line(stderr, "valid=", plan->valid);
     fprintf(stderr, "%d training images, %d for validation; batches of %d, %ld of them, %d epochs",
             plan->images, plan->valid_images, plan->batch, plan->max_batches, plan->epochs);
-    if (plan->ranks > 1)
-        fprintf(stderr, "; ranks %d", plan->ranks);
+    if (plan->ranks > 1) {
+        const ds_history h = ds_net_history(net);
+        const double history = (double)h.row * plan->images * (h.wide ? 8 : 4);
+        fprintf(stderr, "; ranks %d, each with %.0f MiB, %.1f MiB of it history of images", plan->ranks,
+                (double)ds_net_memory(net) / (1 << 20), h.values ? history / (1 << 20) : 0);
+    }
     if (plan->seen)
         fprintf(stderr, "; going on after %llu images", (unsigned long long)plan->seen);
     fputc('\n', stderr);

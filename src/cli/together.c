@@ -58,15 +58,14 @@ void ds_together_end(int rc)
 int ds_together_threads(int asked)
 {
     cpu_set_t bound, all;
-    const int local = ranks.local;
-    if (asked || local < 1 || sched_getaffinity(0, sizeof bound, &bound))
+    if (ranks.local < 1 || sched_getaffinity(0, sizeof bound, &bound))
         return asked;
     memset(&all, 0xff, sizeof all);
-    if (sched_setaffinity(0, sizeof all, &all) || sched_getaffinity(0, sizeof all, &all))
-        return 0;
-    const int share = CPU_COUNT(&all) / local > 0 ? CPU_COUNT(&all) / local : 1;
-    if (CPU_COUNT(&bound) < share)
-        return share;
-    sched_setaffinity(0, sizeof bound, &bound);
-    return CPU_COUNT(&bound) < share ? CPU_COUNT(&bound) : share;
+    sched_setaffinity(0, sizeof all, &all);
+    sched_getaffinity(0, sizeof all, &all);
+    const int share = CPU_COUNT(&all) / ranks.local > 1 ? CPU_COUNT(&all) / ranks.local : 1;
+    const int wanted = asked ? asked : share;
+    if (CPU_COUNT(&bound) >= wanted) /* as bound is what somebody wanted */
+        sched_setaffinity(0, sizeof bound, &bound);
+    return wanted;
 }

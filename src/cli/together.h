@@ -15,6 +15,6 @@ int ds_together_begin(const char *command, bool several, ds_error *e);
 void ds_together_end(int rc);
 /* Is a failure this rank's to tell? Its own, or the first one's. */
 bool ds_together_tells(int rc);
-/* For -threads 0: this rank's part of the cores of its host, 0: all of them. Launchers may bind a rank to one
- * core. */
+/* The value of -threads: for 0 this rank's part of the cores of its host. Where the launcher has bound it to
+ * fewer cores than threads (mpirun: to one), it may use all of them. */
 int ds_together_threads(int asked);

@@ -229,6 +229,8 @@ static int judge(ds_job *job, ds_result *row, bool warming, bool complete, bool 
 {
     DS_TRY(reestimate(job, e));
     DS_TRY(ds_job_check_finite(job, e));
+    DS_TRY(ds_ranks_compare(job->setup.ranks, "the weights of this epoch",
+                            job->setup.ranks ? ds_net_weights_hash(job->net) : 0, e));
     DS_TRY(validate(job, row, e));
     if (job->setup.ranks) /* a processor's last bit must not part them */
         job->setup.ranks->pass->share(row, sizeof *row);

@@ -14,6 +14,7 @@ typedef struct ds_times {
     long passes;
     int images, views;             /* of a pass, of an image */
     double total, waiting, update; /* all; for images; of the parameters, 0 without training */
+    double ranks;                  /* at the end of a backward pass, for the sums of gradients of all ranks */
 } ds_times;
 
 typedef struct ds_eval_setup {

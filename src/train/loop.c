@@ -57,8 +57,10 @@ static int sub_batch(ds_job *job, const ds_batch *b, int first, int epoch, bool 
 
 static int update(ds_job *job, ds_error *e)
 {
-    const double start = ds_now();
+    const double waiting = ds_now();
     ds_gradients_end(job->gradients, job->net);
+    const double start = ds_now();
+    job->times.ranks += start - waiting;
     job->rate = ds_schedule_rate(&job->cfg->net, (uint64_t)ds_job_batch(job), (uint64_t)job->setup.seed);
     ds_optimizer_step(job->optimizer, (float)job->rate);
     const ds_rule rule = ds_optimizer_rule(job->optimizer, (float)job->rate);
@@ -223,8 +225,11 @@ static int run(ds_job *job, const ds_train_setup *setup, const ds_train_events *
     job->times.images = job->plan.batch;
     job->times.views = 1;
     int rc = train(job, e);
-    if (job->n_lost)
-        ds_note(setup->notes, "note: %d of %d training images were lost in mid-run and left out", job->n_lost,
+    double lost = job->n_lost;
+    if (!rc && setup->ranks)
+        setup->ranks->pass->sum(&lost, 1);
+    if (lost > 0)
+        ds_note(setup->notes, "note: %.0f of %d training images were lost in mid-run and left out", lost,
                 job->train.n);
     if (setup->profile && events->profile && job->times.passes)
         events->profile(events->arg, job->net, &job->times);

@@ -67,7 +67,7 @@ for kind in ema adam mixup regmixup host sync; do
     cp "$T/out" "$T/one"
     ranks 2 "$D" classifier train "$T/idx/two.$kind.data" "$T/$kind.cfg" -threads 1 $backend
     expect_status 0
-    expect_err 'ranks 2$'
+    expect_err 'ranks 2, each with [0-9]+ MiB'
     close "$T/one" "$T/one.$kind/$kind.weights" "$T/out" "$T/two.$kind/$kind.weights"
     end
 done
@@ -186,6 +186,18 @@ ranks 2 "$T/die" "$T/long/long-1/long.backup" KILL "$D" $long
 run sh -c "\"\$@\" & pid=\$!; sleep 3; kill -TERM \$pid; wait \$pid" sh "$D" $long -resume
 expect_err '^note: the run was computed by onednn .*, 1 thread, 2 ranks so far, by onednn .*, 1 thread from now on'
 expect_err '^error: interrupted after batch [0-9]+ of .*, saved in .*/long/long-1; to go on: '
+end
+
+begin "an image that one rank loses in mid-run ends all, saved"
+to lost
+cp -r "$T/idx/train" "$T/idx/train2"
+sed "s|^train/|train2/|" "$T/idx/train.list" >"$T/idx/train2.list"
+sed -i "s|^train *=.*|train=$T/idx/train2.list|" "$T/idx/lost.data"
+(while [ ! -e "$T/lost/long-1/long.backup" ]; do sleep 0.1; done; rm -r "$T/idx/train2/1") &
+ranks 2 "$D" classifier train "$T/idx/lost.data" "$T/long.cfg" -threads 1 -epochs 1000000 -cache 0
+expect_status 1
+expect_err '^error: .*train2/1/.*; saved in .*/lost/long-1 after batch [0-9]+, -resume goes on'
+[ "$(grep -c ^error: "$T/err")" -eq 1 ] || complain "$(cat "$T/err")"
 end
 
 begin "a signal to any rank saves, on all of them"
