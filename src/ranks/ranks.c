@@ -76,7 +76,7 @@ int ds_ranks_open(ds_ranks *r, ds_error *e)
     if (!pass)
         return ds_fail(e, DS_EHOST,
                        "%d ranks were started, and " LIBRARY " %s%s, expected it beside the program or in "
-                       "../lib/darknet-sat (Debian's package darknet-sat-mpi)",
+                       "../lib/darknet-sat, and Open MPI (Debian's package openmpi-bin)",
                        size, why ? "cannot be opened: " : "is missing", why ? why : "");
     pass->start(&r->rank, &r->size);
     r->pass = pass;

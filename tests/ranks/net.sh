@@ -7,7 +7,7 @@ net_down() {
     done
 }
 
-# net_up HOSTS; net_shape RATE: "1gbit delay 50us", for tc netem, in both directions of each host; none: as fast as it goes.
+# net_up HOSTS; net_shape RATE: both directions of each host, by a token bucket, as tc writes rates.
 net_up() {
     ip netns list | grep -q "^${NET}0\\>" && { echo "there are some already" >&2; return 1; }
     ip netns add "${NET}0" || return 1
@@ -33,11 +33,9 @@ AGENT
 }
 
 net_shape() {
-    for i in $(ip netns list | sed -n "s/^$NET\\([1-9]\\).*/\\1/p"); do
-        tc -n "$NET$i" qdisc del dev eth0 root 2>/dev/null
-        tc -n "${NET}0" qdisc del dev "port$i" root 2>/dev/null
-        [ -z "$1" ] || tc -n "$NET$i" qdisc add dev eth0 root netem limit 100000 rate $1 &&
-            tc -n "${NET}0" qdisc add dev "port$i" root netem limit 100000 rate $1
+    for i in $(ip netns list | sed -n "s/^$NET\([1-9]\).*/\1/p"); do
+        tc -n "$NET$i" qdisc replace dev eth0 root tbf rate "$1" burst 512kb latency 100ms
+        tc -n "${NET}0" qdisc replace dev "port$i" root tbf rate "$1" burst 512kb latency 100ms
     done
 }
 
