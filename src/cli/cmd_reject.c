@@ -80,18 +80,6 @@ typedef struct found {
     ds_place json, csv;
 } found;
 
-static int check_from(const reject_flags *s, ds_error *e)
-{
-    if (!s->from)
-        return DS_OK;
-    if (s->confidence >= 0)
-        return ds_fail(e, DS_EUSAGE,
-                       "-from and -confidence, expected one of the two: the file holds the confidences");
-    if (s->csv)
-        return ds_fail(e, DS_EUSAGE, "-from and -csv, expected one of the two: the file is such a table");
-    return DS_OK;
-}
-
 /* One way at most to a threshold. */
 static int check_threshold(const reject_flags *s, ds_error *e)
 {
@@ -111,7 +99,12 @@ static int check_flags(const reject_flags *s, int n_operands, ds_error *e)
     if (s->csv_safe && !s->csv && !s->report)
         return ds_fail(e, DS_EUSAGE, "-csv-safe without a CSV, expected -csv F or -report DIR");
     DS_TRY(ds_check_source(s->from, &s->run, n_operands, e));
-    return check_from(s, e);
+    if (s->from && s->confidence >= 0)
+        return ds_fail(e, DS_EUSAGE,
+                       "-from and -confidence, expected one of the two: the file holds the confidences");
+    if (s->from && s->csv)
+        return ds_fail(e, DS_EUSAGE, "-from and -csv, expected one of the two: the file is such a table");
+    return DS_OK;
 }
 
 /* ---- -list NAME=FILE[:unlabelled] ---- */

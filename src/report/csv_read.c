@@ -187,19 +187,12 @@ typedef struct class
     int number;
 } class;
 
-typedef struct row {
-    char *path;
-    double confidence;
-    const class *label, *prediction; /* prediction NULL: none, as of an answer that is not-a-number */
-} row;
-
 /* What is read; classes are a tree of <search.h> in the natural order of their texts ("2" before "10"). */
 typedef struct table {
     ds_csv in;
     int at[KNOWN]; /* columns; -1: not there, or not wanted */
-    row *rows;     /* n */
-    size_t n;
     void *classes;
+    const class **labels, **predictions; /* of each row; NULL: no prediction, as of a not-a-number */
 } table;
 
 static int by_name(const void *a, const void *b)
@@ -237,24 +230,26 @@ static int find_columns(table *t, bool labelled, const char *expected, ds_error 
     return DS_OK;
 }
 
-static int take_row(table *t, ds_error *e)
+static int take_row(table *t, ds_answers *a, ds_error *e)
 {
     char **fields = t->in.fields;
-    row made = {0};
-    DS_TRY(ds_csv_number(&t->in, t->at[CONFIDENCE], &made.confidence, e));
+    double confidence;
+    size_t n = a->n, m = n;
+    DS_TRY(ds_csv_number(&t->in, t->at[CONFIDENCE], &confidence, e));
     if (t->at[LABEL] >= 0) {
         char *label = fields[t->at[LABEL]], *prediction = fields[t->at[PREDICTION]];
-        made.label = find_class(&t->classes, label);
-        if (*prediction || !isnan(made.confidence) || !*label)
-            made.prediction = find_class(&t->classes, prediction);
+        const bool answered = *prediction || !isnan(confidence) || !*label;
+        DS_PUSH(t->labels, n, find_class(&t->classes, label));
+        DS_PUSH(t->predictions, m, answered ? find_class(&t->classes, prediction) : NULL);
     }
+    n = a->n;
     if (t->at[PATH] >= 0)
-        made.path = ds_strdup(fields[t->at[PATH]]);
-    DS_PUSH(t->rows, t->n, made);
+        DS_PUSH(a->paths, n, ds_strdup(fields[t->at[PATH]]));
+    DS_PUSH(a->confidences, a->n, confidence);
     return DS_OK;
 }
 
-static int read_table(table *t, const char *path, bool labelled, ds_error *e)
+static int read_table(table *t, const char *path, bool labelled, ds_answers *a, ds_error *e)
 {
     const char *expected =
         labelled ? "the columns label, prediction and confidence" : "the column confidence";
@@ -263,9 +258,14 @@ static int read_table(table *t, const char *path, bool labelled, ds_error *e)
     for (bool more = true;;) {
         DS_TRY(ds_csv_next(&t->in, &more, e));
         if (!more)
-            return DS_OK;
-        DS_TRY(take_row(t, e));
+            break;
+        DS_TRY(take_row(t, a, e));
     }
+    /* of no rows, too: NULL means unknown */
+    a->confidences = ds_xrealloc(a->confidences, a->n, sizeof *a->confidences);
+    if (t->at[PATH] >= 0)
+        a->paths = ds_xrealloc(a->paths, a->n, sizeof *a->paths);
+    return DS_OK;
 }
 
 static void number_class(const void *node, VISIT visit, void *arg)
@@ -278,45 +278,36 @@ static void number_class(const void *node, VISIT visit, void *arg)
     DS_PUSH(a->names, a->classes, ds_strdup(c->name));
 }
 
-/* The paths become the answers'. */
-static void take_rows(ds_answers *a, table *t)
+static void take_classes(ds_answers *a, const table *t)
 {
     twalk_r(t->classes, number_class, a);
-    a->n = t->n;
-    DS_ALLOC(a->confidences, t->n);
-    if (t->at[PATH] >= 0)
-        DS_ALLOC(a->paths, t->n);
-    if (t->at[LABEL] >= 0) {
-        DS_ALLOC(a->labels, t->n);
-        DS_ALLOC(a->predictions, t->n);
-        DS_ALLOC(a->wrong, t->n);
-    }
-    for (size_t i = 0; i < t->n; i++) {
-        row *r = &t->rows[i];
-        a->confidences[i] = r->confidence;
-        if (a->paths)
-            a->paths[i] = r->path;
-        r->path = NULL;
-        if (!a->labels)
-            continue;
-        a->labels[i] = r->label->number;
-        a->predictions[i] = r->prediction ? r->prediction->number : -1;
-        a->wrong[i] = r->label != r->prediction;
+    DS_ALLOC(a->labels, a->n);
+    DS_ALLOC(a->predictions, a->n);
+    DS_ALLOC(a->wrong, a->n);
+    for (size_t i = 0; i < a->n; i++) {
+        a->labels[i] = t->labels[i]->number;
+        a->predictions[i] = t->predictions[i] ? t->predictions[i]->number : -1;
+        a->wrong[i] = t->labels[i] != t->predictions[i];
     }
 }
 
 int ds_report_csv_read(const char *path, bool labelled, ds_answers *a, ds_error *e)
 {
     table t = {0};
-    int rc = read_table(&t, path, labelled, e);
-    if (!rc)
-        take_rows(a, &t);
-    if (!rc && !a->file)
-        a->file = ds_strdup(path);
-    for (size_t i = 0; i < t.n; i++)
-        free(t.rows[i].path);
+    ds_answers made = {0};
+    int rc = read_table(&t, path, labelled, &made, e);
+    if (!rc && t.at[LABEL] >= 0)
+        take_classes(&made, &t);
+    if (rc) {
+        ds_answers_clear(&made);
+    } else {
+        made.name = a->name;
+        made.file = a->file ? a->file : ds_strdup(path);
+        *a = made;
+    }
     tdestroy(t.classes, free_class);
-    free(t.rows);
+    free(t.labels);
+    free(t.predictions);
     ds_csv_close(&t.in);
     return rc;
 }
