@@ -15,10 +15,10 @@ typedef struct norm_args {
     void *y, *dx;              /* units x c; places x c */
     void *dother;              /* units x c: gradient of other; NULL: not wanted */
     const float *scale, *bias; /* c; scale NULL: no normalisation; bias NULL: zero */
-    float *mean, *variance;    /* c; of the batch, or in inference the rolling ones */
-    float *rolling_mean, *rolling_variance, *dscale, *dbias; /* c; the last two NULL: not wanted */
-    float *partial;                                          /* blocks x 2 x width of a slice */
-    unsigned *sync; /* for each slice: blocks that arrived, generation; zero at first */
+    float *statistics;     /* c means, c variances: of the batch, then averages; in inference these first */
+    float *dscale, *dbias; /* c; NULL: not wanted */
+    float *partial;        /* blocks x 2 x width of a slice */
+    unsigned *sync;        /* for each slice: blocks that arrived, generation; zero at first */
     int c, places, h, w;
     int units;     /* places, or windows */
     int lanes_log; /* a slice of channels is 2^lanes_log vectors wide */
@@ -97,15 +97,17 @@ typedef struct learn_args {
 } learn_args;
 
 /* Kernels: name, arguments, does it meet barriers? */
-#define DS_CUDA_KERNELS(X)                                                                               \
-    X(norm_forward, norm_args, 1)                                                                        \
-    X(norm_backward, norm_args, 1)                                                                       \
-    X(norm_apply, norm_args, 0)                                                                          \
-    X(prepare, picture_args, 1)                                                                          \
-    X(pooled_forward, norm_args, 1)                                                                      \
-    X(pooled_backward, norm_args, 1) X(pooled_apply, norm_args, 0) X(max_forward, pool_args, 0)          \
-        X(max_backward, pool_args, 0) X(average_forward, pool_args, 1) X(average_backward, pool_args, 0) \
-            X(sum_forward, sum_args, 0) X(sum_backward, sum_args, 0) X(copy_channels, copy_args, 0)      \
-                X(drop, drop_args, 0) X(from_plain, plain_args, 0) X(to_plain, plain_args, 0)            \
-                    X(level, level_args, 0) X(filters_in, filter_args, 0) X(filters_out, filter_args, 0) \
-                        X(learn, learn_args, 0) X(gather, learn_args, 0) X(narrow, learn_args, 0)
+#define DS_CUDA_KERNELS(X)                                                                          \
+    X(norm_forward, norm_args, 1)                                                                   \
+    X(norm_backward, norm_args, 1)                                                                  \
+    X(norm_apply, norm_args, 0)                                                                     \
+    X(prepare, picture_args, 1)                                                                     \
+    X(pooled_forward, norm_args, 1)                                                                 \
+    X(pooled_backward, norm_args, 1)                                                                \
+    X(pooled_apply, norm_args, 0)                                                                   \
+    X(max_forward, pool_args, 0) X(max_backward, pool_args, 0) X(average_forward, pool_args, 1)     \
+        X(average_backward, pool_args, 0) X(sum_forward, sum_args, 0) X(sum_backward, sum_args, 0)  \
+            X(copy_channels, copy_args, 0) X(drop, drop_args, 0) X(from_plain, plain_args, 0)       \
+                X(to_plain, plain_args, 0) X(level, level_args, 0) X(filters_in, filter_args, 0)    \
+                    X(filters_out, filter_args, 0) X(learn, learn_args, 0) X(gather, learn_args, 0) \
+                        X(narrow, learn_args, 0)

@@ -1,35 +1,22 @@
 #include "plugins/cuda/conv.h"
 
 #include "base/clock.h"
-#include "base/text.h"
 #include "plugins/cuda/kept.h"
 
 /* Of cudnn.h. */
-enum {
-    TYPE_HANDLE = 0,
-    TYPE_DATA = 1,
-    TYPE_BOOLEAN = 2,
-    TYPE_INT64 = 3,
-    TYPE_FLOAT = 4,
-    TYPE_POINTER = 6,
-    TYPE_CONVOLUTION_MODE = 7,
-    TYPE_HEUR_MODE = 8,
-    TYPE_NOTE = 11,
-    TYPE_DESCRIPTOR = 15
-};
+enum { TYPE_HANDLE = 0, TYPE_DATA = 1, TYPE_INT64 = 3, TYPE_FLOAT = 4, TYPE_POINTER = 6 };
+enum { TYPE_CONVOLUTION_MODE = 7, TYPE_HEUR_MODE = 8, TYPE_NOTE = 11, TYPE_DESCRIPTOR = 15 };
 enum {
     CONVOLUTION = 1,
     ENGINE = 2,
     CONFIG = 3,
     HEURISTICS = 4,
     PLAN = 5,
-    OP_FORWARD = 10,
-    OP_FILTER = 11,
-    OP_DATA = 12,
     GRAPH = 15,
     PACK = 16,
     TENSOR = 17
 };
+enum { OP_FORWARD = 10, OP_FILTER = 11, OP_DATA = 12 };
 enum { FLOAT_TYPE = 0, BFLOAT16_TYPE = 9, CROSS_CORRELATION = 1, MODE_A = 3, MODE_FALLBACK = 2 };
 enum { NOTE_TENSOR_CORE = 0, NOTE_NARROWED = 1, NOTE_REDUCED_SUMS = 2, NOTE_VARIES = 4 };
 enum { MOST_CONFIGS = 64, MOST_MEASURED = 8 };
@@ -181,9 +168,10 @@ static int make_pack(const ds_gpu *g, void *workspace, const void *x, const void
 
 /* ---- measured ---- */
 
-/* What a plan of this shape is measured with: its three tensors, and as much workspace as may be. */
+/* Memory that a plan of this shape is measured with: its three tensors, and as much workspace as may be. */
 typedef struct bench {
-    void *places[3], *workspace;
+    char *all;
+    size_t at[4];
 } bench;
 
 static int open_bench(ds_gpu *g, const ds_gpu_shape *s, bench *b, ds_error *e)
@@ -191,20 +179,10 @@ static int open_bench(ds_gpu *g, const ds_gpu_shape *s, bench *b, ds_error *e)
     const size_t sizes[] = {(size_t)s->n * (size_t)s->c * (size_t)(s->h * s->w),
                             (size_t)s->k * (size_t)(s->c / s->groups) * (size_t)(s->r * s->s),
                             (size_t)s->n * (size_t)s->k * (size_t)(s->oh * s->ow)};
-    for (int i = 0; i < 3; i++) {
-        DS_TRY(DS_CU(g, cuMemAlloc_v2, &b->places[i], sizes[i] * g->size));
-        DS_TRY(DS_CU(g, cuMemsetD8Async, b->places[i], 0, sizes[i] * g->size, g->streams[DS_GPU_MAIN]));
-    }
-    return DS_CU(g, cuMemAlloc_v2, &b->workspace, most_workspace);
-}
-
-static void close_bench(ds_gpu *g, bench *b)
-{
     for (int i = 0; i < 3; i++)
-        if (b->places[i])
-            g->f.cuMemFree_v2(b->places[i]);
-    if (b->workspace)
-        g->f.cuMemFree_v2(b->workspace);
+        b->at[i + 1] = b->at[i] + (sizes[i] * g->size + 255) / 256 * 256;
+    DS_TRY(DS_CU(g, cuMemAlloc_v2, (void **)&b->all, b->at[3] + most_workspace));
+    return DS_CU(g, cuMemsetD8Async, b->all, 0, b->at[3], g->streams[DS_GPU_MAIN]);
 }
 
 /* Seconds of ten calls in a graph, the second time. */
@@ -234,7 +212,7 @@ static double measure(ds_gpu *g, const bench *b, void *plan)
 {
     void *pack = NULL;
     double seconds = INFINITY;
-    if (make_pack(g, b->workspace, b->places[0], b->places[1], b->places[2], &pack, NULL) ||
+    if (make_pack(g, b->all + b->at[3], b->all, b->all + b->at[1], b->all + b->at[2], &pack, NULL) ||
         time_plan(g, plan, pack, &seconds, NULL))
         seconds = INFINITY;
     if (pack)
@@ -285,16 +263,6 @@ static int search(ds_gpu *g, parts *m, void *graph, int mode, const bench *b, in
     return rc;
 }
 
-static int measured(ds_gpu *g, const ds_gpu_shape *s, parts *m, void *graph, int *number, candidate *best,
-                    ds_error *e)
-{
-    bench b = {0};
-    int rc = open_bench(g, s, &b, e);
-    rc = rc ? rc : search(g, m, graph, MODE_A, &b, number, best, e);
-    close_bench(g, &b);
-    return rc;
-}
-
 /* With -tune: what was the fastest before, or is now. */
 static int tuned(ds_gpu *g, const ds_gpu_shape *s, int direction, parts *m, void *graph, candidate *best,
                  ds_error *e)
@@ -309,10 +277,14 @@ static int tuned(ds_gpu *g, const ds_gpu_shape *s, int direction, parts *m, void
         memcpy(&number, kept, n);
     if (number >= 0)
         return search(g, m, graph, MODE_A, NULL, &number, best, e);
-    DS_TRY(measured(g, s, m, graph, &number, best, e));
+    bench b = {0};
+    int rc = open_bench(g, s, &b, e);
+    rc = rc ? rc : search(g, m, graph, MODE_A, &b, &number, best, e);
+    if (b.all)
+        g->f.cuMemFree_v2(b.all);
     if (best->plan)
         ds_kept_write(key, &number, sizeof number);
-    return DS_OK;
+    return rc;
 }
 
 static const char *const direction_names[] = {"forward", "data gradient", "filter gradient"};

@@ -1,12 +1,6 @@
 /* The backend: passes over segments, and the door to them. */
 #include "plugins/cuda/engine.h"
 
-#include "base/memory.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 enum { TRAIN, INFER, BACKWARD };
 
 /* ---- a segment ---- */
@@ -16,35 +10,34 @@ static bool is_inside(const ds_gpu_segment *g, int layer)
     return layer >= g->first && layer <= g->last;
 }
 
-static plain_args plain_of(const ds_engine *x, const ds_gpu_tensor *t, void *tensor)
+static ds_gpu_segment *segment_of(ds_engine *x, int layer)
 {
-    return (plain_args){t->plain, tensor, x->graph.batch, t->c, t->h * t->w, t->cp};
+    ds_gpu_segment *g = x->segments;
+    while (!is_inside(g, layer))
+        g++;
+    return g;
 }
 
-static int from_plain(ds_engine *x, const ds_gpu_tensor *t, void *tensor, ds_error *e)
+/* Kernel from_plain or to_plain. */
+static int border(ds_engine *x, int kernel, const ds_gpu_tensor *t, void *tensor, ds_error *e)
 {
-    const plain_args a = plain_of(x, t, tensor);
-    return ds_gpu_run(&x->gpu, DS_K_from_plain, ds_gpu_numbers(t) / (size_t)x->gpu.vector, &a, e);
-}
-
-static int to_plain(ds_engine *x, const ds_gpu_tensor *t, void *tensor, ds_error *e)
-{
-    const plain_args a = plain_of(x, t, tensor);
-    return ds_gpu_run(&x->gpu, DS_K_to_plain, t->places * (size_t)t->c, &a, e);
+    const plain_args a = {t->plain, tensor, x->graph.batch, t->c, t->h * t->w, t->cp};
+    return ds_gpu_run(&x->gpu, kernel, ds_gpu_numbers(t) / (size_t)x->gpu.vector, &a, e);
 }
 
 static int walk_forward(ds_engine *x, const ds_gpu_segment *g, bool train, ds_error *e)
 {
+    x->training = train;
     for (int i = 1; i <= x->graph.n; i++)
         if (x->tensors[i].plain && is_inside(g, x->tensors[i].reader))
-            DS_TRY(from_plain(x, &x->tensors[i], x->tensors[i].value, e));
+            DS_TRY(border(x, DS_K_from_plain, &x->tensors[i], x->tensors[i].value, e));
     for (int k = 0; k < x->n_steps; k++) {
         ds_gpu_step *s = &x->steps[k];
         if (!is_inside(g, s->layer))
             continue;
-        DS_TRY(s->kind->forward(x, s, train, e));
+        DS_TRY(s->kind->forward(x, s, e));
         if (s->out->to_host && s->kind != &ds_gpu_avgpool)
-            DS_TRY(to_plain(x, s->out, s->out->value, e));
+            DS_TRY(border(x, DS_K_to_plain, s->out, s->out->value, e));
     }
     return DS_OK;
 }
@@ -54,7 +47,7 @@ static int walk_backward(ds_engine *x, const ds_gpu_segment *g, ds_error *e)
     for (int k = x->n_steps - 1; k >= 0; k--) {
         ds_gpu_step *s = &x->steps[k];
         if (is_inside(g, s->layer) && s->from_host.t) {
-            DS_TRY(from_plain(x, s->out, ds_gpu_place(x, &s->from_host), e));
+            DS_TRY(border(x, DS_K_from_plain, s->out, ds_gpu_place(x, &s->from_host), e));
             DS_TRY(ds_gpu_deliver(x, &s->from_host, e));
         }
     }
@@ -71,7 +64,7 @@ static int walk_backward(ds_engine *x, const ds_gpu_segment *g, ds_error *e)
         if (!t->from_host || !t->contributions || !is_inside(g, t->reader))
             continue;
         DS_TRY(ds_gpu_join(x, t, e));
-        DS_TRY(to_plain(x, t, t->grad[0], e));
+        DS_TRY(border(x, DS_K_to_plain, t, t->grad[0], e));
     }
     DS_TRY(ds_gpu_order(&x->gpu, DS_GPU_MAIN, DS_GPU_SIDE,
                         e)); /* a stream that nothing forked is no part of a graph */
@@ -113,7 +106,7 @@ static int send_pixels(ds_engine *x, const ds_backend_pass *pass, ds_error *e)
     memcpy(x->pixels, pass->pixels, bytes);
     DS_TRY(DS_CU(&x->gpu, cuMemcpyHtoDAsync_v2, t->plain, x->pixels, bytes, x->gpu.streams[DS_GPU_COPY]));
     DS_TRY(ds_gpu_order(&x->gpu, DS_GPU_COPY, DS_GPU_MAIN, e));
-    return from_plain(x, t, t->value, e);
+    return border(x, DS_K_from_plain, t, t->value, e);
 }
 
 static int send_inputs(ds_engine *x, const ds_gpu_segment *g, const ds_backend_pass *pass, ds_error *e)
@@ -232,10 +225,8 @@ static int engine_create(const ds_graph *g, bool *owned, void **state, ds_error 
 static int engine_forward(void *state, int i, const ds_backend_pass *pass, ds_error *e)
 {
     ds_engine *x = state;
-    ds_gpu_segment *g = x->segments;
-    while (g < x->segments + x->n_segments && g->first != i)
-        g++;
-    if (g == x->segments + x->n_segments)
+    ds_gpu_segment *g = segment_of(x, i);
+    if (g->first != i)
         return DS_OK;
     DS_TRY(ds_gpu_enter(&x->gpu, e));
     if (g == x->segments) {
@@ -252,10 +243,8 @@ static int engine_forward(void *state, int i, const ds_backend_pass *pass, ds_er
 static int engine_backward(void *state, int i, const ds_backend_pass *pass, ds_error *e)
 {
     ds_engine *x = state;
-    ds_gpu_segment *g = x->segments;
+    ds_gpu_segment *g = segment_of(x, i);
     (void)pass;
-    while (g < x->segments + x->n_segments && !is_inside(g, i))
-        g++;
     DS_TRY(ds_gpu_enter(&x->gpu, e));
     if (i == g->last) {
         for (int k = 0; k < x->n_steps; k++) {

@@ -31,8 +31,7 @@ typedef struct ds_engine ds_engine;
 typedef struct ds_gpu_step ds_gpu_step;
 
 typedef struct ds_gpu_kind {
-    const char *name;
-    int (*forward)(ds_engine *x, ds_gpu_step *s, bool train, ds_error *e);
+    int (*forward)(ds_engine *x, ds_gpu_step *s, ds_error *e);
     int (*backward)(ds_engine *x, ds_gpu_step *s, ds_error *e);
     bool only_writes; /* its gradient of an input cannot be added */
 } ds_gpu_kind;
@@ -113,6 +112,7 @@ typedef struct ds_gpu_store {
 struct ds_engine {
     ds_graph graph;
     ds_gpu gpu;
+    bool training;             /* the forward pass */
     ds_gpu_tensor *tensors;    /* n + 1: [i + 1] is written by layer i, [0] the pixels */
     ds_gpu_tensor **output_of; /* n + 1: a [route] to one layer has no tensor of its own */
     bool *owned;               /* n */

@@ -1,11 +1,6 @@
 #include "plugins/cuda/gpu.h"
 
-#include "base/memory.h"
 #include "base/clock.h"
-#include "plugins/cuda/kernels.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum { THREADS = 256, ATTRIBUTE_SMS = 16, ATTRIBUTE_MAJOR = 75, ATTRIBUTE_MINOR = 76, OUT_OF_MEMORY = 2 };
 

@@ -66,3 +66,6 @@ int ds_gpu_launch(const ds_gpu *g, int kernel, int blocks, int threads, bool tog
 int ds_gpu_record(const ds_gpu *g, ds_error *e);
 int ds_gpu_recorded(const ds_gpu *g, void **graph, ds_error *e);
 int ds_gpu_replay(const ds_gpu *g, void *graph, ds_error *e);
+
+/* kernels.c: the kernels for compute capability `sm`, compiled, or as they were kept; fresh memory. */
+int ds_kernels_image(ds_cuda_library *l, int sm, bool bf16, unsigned char **image, ds_error *e);

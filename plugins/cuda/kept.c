@@ -1,11 +1,6 @@
 #include "plugins/cuda/kept.h"
 
 #include "base/file.h"
-#include "base/text.h"
-
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* FNV-1a. */
 static uint64_t hash_of(const void *bytes, size_t n)

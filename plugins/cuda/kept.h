@@ -3,8 +3,6 @@
 
 #include "base/error.h"
 
-#include <stddef.h>
-
 /* Fresh memory with the *n bytes that were kept under the key, a text of any length; NULL: none, or not
  * whole. */
 unsigned char *ds_kept_read(const char *key, size_t *n);

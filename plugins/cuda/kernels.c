@@ -1,12 +1,9 @@
-#include "plugins/cuda/kernels.h"
-
+/* The kernels as code of a device. */
 #include "base/pixel.h.inc"
-#include "base/text.h"
 #include "plugins/cuda/args.h.inc"
+#include "plugins/cuda/gpu.h"
 #include "plugins/cuda/kept.h"
 #include "plugins/cuda/kernels.cu.inc"
-
-#include <stdbool.h>
 
 static int failed(const ds_cuda_library *l, void *program, ds_error *e)
 {

@@ -172,7 +172,7 @@ DEVICE void fold_lane(const norm_args *a, int c0, float *f, float *b)
 {
     UNROLL
     for (int k = 0; k < V; k++)
-        fold(a, c0 + k, a->scale ? a->mean[c0 + k] : 0, a->scale ? a->variance[c0 + k] : 0, &f[k], &b[k]);
+        fold(a, c0 + k, a->scale ? a->statistics[c0 + k] : 0, a->scale ? a->statistics[a->c + c0 + k] : 0, &f[k], &b[k]);
 }
 
 /* The output of a unit, and the number x that it came from, and that one's place. */
@@ -275,10 +275,11 @@ DEVICE void keep_statistics(const norm_args *a, int c, double sum, double square
     fold(a, c, mean, variance, f, b);
     if (!writes)
         return;
-    a->mean[c] = mean;
-    a->variance[c] = variance;
-    a->rolling_mean[c] = .99f * a->rolling_mean[c] + .01f * mean;
-    a->rolling_variance[c] = .99f * a->rolling_variance[c] + .01f * variance;
+    float *s = a->statistics + c;
+    s[0] = mean;
+    s[a->c] = variance;
+    s[2 * a->c] = .99f * s[2 * a->c] + .01f * mean;
+    s[3 * a->c] = .99f * s[3 * a->c] + .01f * variance;
 }
 
 DEVICE void forward_pass(const norm_args *a, int q, float *room)
@@ -345,7 +346,7 @@ DEVICE void gradient_at(const norm_args *a, size_t at, const float *y, float *g)
  * dx = f (g - sum / N - (x - mean) dot / ((N - 1) sqrt(v) (sqrt(v) + 1e-6))), dot of g and x - mean. */
 DEVICE void keep_gradients(const norm_args *a, int c, double sum, double dot, int writes, float *k1, float *k2)
 {
-    const float root = a->scale ? sqrtf(a->variance[c]) : 0, e = root + 1e-6f;
+    const float root = a->scale ? sqrtf(a->statistics[a->c + c]) : 0, e = root + 1e-6f;
     const float f = a->scale ? a->scale[c] / e : 1, n = (float)a->places;
     *k1 = a->scale ? f * ((float)sum / n) : 0;
     *k2 = root > 0 ? f * ((float)dot / ((n - 1) * root * e)) : 0;
@@ -367,7 +368,7 @@ DEVICE void backward_pass(const norm_args *a, int q, float *room)
     fold_lane(a, p.c0, f, b);
     UNROLL
     for (int k = 0; k < V; k++)
-        mean[k] = a->scale ? a->mean[p.c0 + k] : 0;
+        mean[k] = a->scale ? a->statistics[p.c0 + k] : 0;
     for (int from = p.first; from < a->units; from += chunk) {
         read_chunk(a, &p, q, held, from, raw);
         UNROLL

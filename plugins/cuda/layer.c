@@ -7,20 +7,13 @@ static void set_shape(const ds_engine *x, ds_gpu_step *s)
 {
     const ds_node *node = s->node;
     const ds_gpu_tensor *in = s->in[0];
-    const bool whole = node->op == DS_OP_CONNECTED;
     s->linear = node->op != DS_OP_BATCHNORM;
-    s->shape = (ds_gpu_shape){.n = x->graph.batch,
-                              .c = in->cp,
-                              .h = in->h,
-                              .w = in->w,
-                              .k = s->product.cp,
-                              .r = whole ? in->h : node->size,
-                              .s = whole ? in->w : node->size,
-                              .oh = s->product.h,
-                              .ow = s->product.w,
-                              .stride = whole ? 1 : node->stride,
-                              .pad = whole ? 0 : node->pad,
-                              .groups = whole ? 1 : node->groups};
+    s->shape =
+        (ds_gpu_shape){x->graph.batch, in->cp,       in->h,        in->w,        s->product.cp, node->size,
+                       node->size,     s->product.h, s->product.w, node->stride, node->pad,     node->groups};
+    if (node->op == DS_OP_CONNECTED)
+        s->shape =
+            (ds_gpu_shape){x->graph.batch, in->cp, in->h, in->w, s->product.cp, in->h, in->w, 1, 1, 1, 0, 1};
 }
 
 int ds_gpu_layer_plan(ds_engine *x, ds_gpu_step *s, ds_error *e)
@@ -47,7 +40,6 @@ int ds_gpu_layer_bind(ds_engine *x, ds_gpu_step *s, ds_error *e)
     ds_gpu_tensor *p = &s->product;
     const size_t c = (size_t)p->cp, bytes = ds_gpu_numbers(p) * x->gpu.size;
     float *others = r->w + r->n_products + s->o_at, *gradients = r->gf ? r->gf + s->o_at : NULL;
-    float *statistics = r->statistics + s->s_at;
     p->value = s->in[0]->value;
     if (s->linear)
         DS_TRY(ds_gpu_room(&x->gpu, bytes, &p->value, e));
@@ -65,10 +57,7 @@ int ds_gpu_layer_bind(ds_engine *x, ds_gpu_step *s, ds_error *e)
                           .bias = node->biases ? others + c : NULL,
                           .dscale = node->normalized && node->scale_updates ? gradients : NULL,
                           .dbias = node->bias_updates ? gradients + c : NULL,
-                          .mean = statistics,
-                          .variance = statistics + c,
-                          .rolling_mean = statistics + 2 * c,
-                          .rolling_variance = statistics + 3 * c,
+                          .statistics = r->statistics + s->s_at,
                           .partial = x->partial,
                           .sync = x->sync,
                           .c = p->cp,
@@ -85,7 +74,7 @@ int ds_gpu_layer_bind(ds_engine *x, ds_gpu_step *s, ds_error *e)
 
 /* Blocks as many as there are chunks of work, but no more than are resident at once where they meet; fewer
  * threads where there is little to do. */
-static int meet(ds_engine *x, const ds_gpu_step *s, int kernel, int held, const norm_args *a, ds_error *e)
+static int meet(ds_engine *x, int kernel, int held, const norm_args *a, ds_error *e)
 {
     const int slices = a->c / (x->gpu.vector << a->lanes_log);
     int threads = 512;
@@ -95,7 +84,6 @@ static int meet(ds_engine *x, const ds_gpu_step *s, int kernel, int held, const 
     const int most = x->gpu.resident[kernel] * x->gpu.sms / slices;
     int parts = want < most ? want : most;
     parts = parts < 1 ? 1 : parts;
-    (void)s;
     return ds_gpu_launch(&x->gpu, kernel, slices * parts, threads, parts > 1, a, e);
 }
 
@@ -104,16 +92,15 @@ static const void *filters_of(const ds_engine *x, const ds_gpu_step *s)
     return (const char *)x->row.copy + s->w_at * x->gpu.size;
 }
 
-static int forward(ds_engine *x, ds_gpu_step *s, bool train, ds_error *e)
+static int forward(ds_engine *x, ds_gpu_step *s, ds_error *e)
 {
     norm_args a = s->norm;
     if (s->linear)
         DS_TRY(ds_gpu_conv_run(&x->gpu, &s->conv, DS_FORWARD, DS_GPU_MAIN, s->in[0]->value, filters_of(x, s),
                                s->product.value, e));
-    if (train && a.scale)
-        return meet(x, s, s->pooled ? DS_K_pooled_forward : DS_K_norm_forward, s->pooled ? 2 : 8, &a, e);
-    a.mean = a.rolling_mean;
-    a.variance = a.rolling_variance;
+    if (x->training && a.scale)
+        return meet(x, s->pooled ? DS_K_pooled_forward : DS_K_norm_forward, s->pooled ? 2 : 8, &a, e);
+    a.statistics += 2 * a.c;
     const size_t work = (size_t)a.units * (size_t)(a.c / x->gpu.vector);
     return ds_gpu_run(&x->gpu, s->pooled ? DS_K_pooled_apply : DS_K_norm_apply, work, &a, e);
 }
@@ -136,12 +123,11 @@ static int backward(ds_engine *x, ds_gpu_step *s, ds_error *e)
 {
     const int kernel = s->pooled ? DS_K_pooled_backward : DS_K_norm_backward;
     if (s->linear || s->to[0].t || s->norm.dbias || s->norm.dscale)
-        DS_TRY(meet(x, s, kernel, s->pooled ? 1 : 8, &s->norm, e));
+        DS_TRY(meet(x, kernel, s->pooled ? 1 : 8, &s->norm, e));
     DS_TRY(ds_gpu_deliver(x, &s->to_other, e));
     if (s->linear)
         DS_TRY(backward_product(x, s, e));
     return ds_gpu_deliver(x, &s->to[0], e);
 }
 
-const ds_gpu_kind ds_gpu_layer = {
-    .name = "layer", .forward = forward, .backward = backward, .only_writes = true};
+const ds_gpu_kind ds_gpu_layer = {.forward = forward, .backward = backward, .only_writes = true};

@@ -2,7 +2,7 @@
 
 #include <dlfcn.h>
 
-/* names: ends with NULL; the first is the one that a message names. */
+/* One of the names, which end with NULL; messages have the first. */
 static int open_one(const char *const *names, const char *what, void **handle, ds_error *e)
 {
     *handle = NULL;
@@ -21,12 +21,11 @@ static int find(void *handle, const char *library, const char *name, void *funct
                : ds_fail(e, DS_EHOST, "backend cuda: %s has no %s, expected a newer version", library, name);
 }
 
-#define FIND(name, args) DS_TRY(find(handle, library, #name, &l->name, e));
+#define FIND(name, args) DS_TRY(find(handle, names[0], #name, &l->name, e));
 
 int ds_cuda_open_driver(ds_cuda_library *l, ds_error *e)
 {
     static const char *const names[] = {"libcuda.so.1", NULL};
-    const char *library = names[0];
     void *handle;
     DS_TRY(open_one(names, "NVIDIA's driver", &handle, e));
     DS_CUDA_DRIVER(FIND)
@@ -36,7 +35,6 @@ int ds_cuda_open_driver(ds_cuda_library *l, ds_error *e)
 int ds_cuda_open_dnn(ds_cuda_library *l, ds_error *e)
 {
     static const char *const names[] = {"libcudnn.so.9", "libcudnn.so", NULL};
-    const char *library = names[0];
     void *handle;
     DS_TRY(open_one(names, "NVIDIA's cuDNN 9 where the loader finds it, by LD_LIBRARY_PATH say", &handle, e));
     DS_CUDA_DNN(FIND)
@@ -48,7 +46,6 @@ int ds_cuda_open_dnn(ds_cuda_library *l, ds_error *e)
 int ds_cuda_open_compiler(ds_cuda_library *l, ds_error *e)
 {
     static const char *const names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", NULL};
-    const char *library = names[0];
     void *handle;
     DS_TRY(open_one(names, "NVIDIA's NVRTC 12 or 13 where the loader finds it, by LD_LIBRARY_PATH say",
                     &handle, e));

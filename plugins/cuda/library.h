@@ -5,9 +5,6 @@
 
 #include "base/error.h"
 
-#include <stddef.h>
-#include <stdint.h>
-
 #define DS_CUDA_DRIVER(X)                                                                                    \
     X(cuInit, (unsigned))                                                                                    \
     X(cuDeviceGetCount, (int *))                                                                             \

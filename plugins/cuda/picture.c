@@ -65,18 +65,11 @@ static void list(ds_engine *x, const ds_picture *p, int n, unsigned char *to, si
             place = to + *used;
             *used += bytes_of(x, &p[i]);
         }
-        if (p[i].lasting)
+        if (p[i].lasting && !s->full)
             *at = place;
         out[i] = p[i];
         out[i].px = place;
     }
-}
-
-static void forget(ds_gpu_store *s, const ds_picture *p, const ds_picture *listed, int n)
-{
-    for (int i = 0; p && i < n; i++)
-        if (p[i].lasting && listed[i].px >= s->passing && listed[i].px < s->passing + s->passing_bytes)
-            *known(s, p[i].id) = NULL;
 }
 
 int ds_gpu_prepare(ds_engine *x, const ds_backend_pass *pass, ds_error *e)
@@ -96,13 +89,8 @@ int ds_gpu_prepare(ds_engine *x, const ds_backend_pass *pass, ds_error *e)
     list(x, pass->mixed, n, to, &used, s->list + batch);
     if (pass->mixed)
         memcpy(s->list + 2 * batch, pass->shares, (size_t)n * sizeof(float));
-    if (s->full) {
-        forget(s, pass->pictures, s->list, n);
-        forget(s, pass->mixed, s->list + batch, n);
-    } else {
-        s->chunk += used;
-        s->left -= used;
-    }
+    s->chunk += s->full ? 0 : used;
+    s->left -= s->full ? 0 : used;
     void *stream = x->gpu.streams[DS_GPU_COPY];
     if (used)
         DS_TRY(DS_CU(&x->gpu, cuMemcpyHtoDAsync_v2, to, s->pinned, used, stream));

@@ -30,12 +30,7 @@ static void add_filters(ds_gpu_row *r, ds_gpu_step *s)
 static void add_channels(ds_gpu_row *r, const ds_gpu_step *s, float *values, float *gradient, int where,
                          size_t at, bool of_batch)
 {
-    add(r, (ds_gpu_array){.values = values,
-                          .gradient = gradient,
-                          .n = (size_t)s->product.c,
-                          .where = where,
-                          .at = at,
-                          .of_batch = of_batch});
+    add(r, (ds_gpu_array){values, gradient, (size_t)s->product.c, where, at, 0, 0, 0, 0, of_batch});
 }
 
 void ds_row_add(ds_engine *x, ds_gpu_step *s)
