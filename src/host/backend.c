@@ -197,6 +197,10 @@ int ds_backend_choose(ds_net *n, const ds_net_setup *setup, ds_error *e)
     if (setup->tune && !(n->backend && n->backend->tunes))
         return ds_fail(e, DS_EUSAGE, "-tune: backend %s has nothing to measure, expected -backend cuda",
                        name);
+    if (setup->ranks && n->backend && n->backend->update)
+        return ds_fail(e, DS_EUSAGE,
+                       "backend %s keeps gradients to itself, which ranks must share, expected another",
+                       name);
     DS_TRY(choose_precision(n, setup, &n->graph.precision, e));
     if (!n->backend) {
         snprintf(n->backend_name, sizeof n->backend_name, "host");

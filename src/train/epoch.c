@@ -134,6 +134,8 @@ static int validate(ds_job *job, ds_result *row, ds_error *e)
 
 /* A picture takes about as long as a short epoch: not more often than this, and at the end. */
 enum { SECONDS_BETWEEN_PLOTS = 10 };
+/* On a GPU an epoch may take less than writing it down. */
+enum { SECONDS_BETWEEN_SAVES = 5 };
 
 /* No picture is no failure. */
 static void plot(ds_job *job, bool last)
@@ -176,7 +178,7 @@ static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_
     const int period = job->setup.save_period;
     DS_TRY(ds_results_add(&job->results, row, e));
     ds_folder_link(job, "_results.csv");
-    DS_TRY(ds_job_save(job, ".backup", e));
+    DS_TRY(job->due ? ds_job_save(job, ".backup", e) : DS_OK);
     if (best) {
         DS_TRY(ds_job_save(job, "_best.weights", e));
         job->best = *row;
@@ -245,6 +247,8 @@ int ds_epoch_end(ds_job *job, ds_error *e)
     const int epoch = (int)(before / n); /* of the batch */
     if (!complete && !ds_job_done(job))
         return DS_OK;
+    job->due =
+        ds_job_done(job) || !ds_net_prepares(job->net) || ds_now() - job->saved >= SECONDS_BETWEEN_SAVES;
     ds_result row = make_row(job, epoch, complete);
     bool best = false;
     DS_TRY(ds_net_fetch(job->net, e));
@@ -253,7 +257,7 @@ int ds_epoch_end(ds_job *job, ds_error *e)
     int rc = judge(job, &row, ds_job_warming(job, epoch), complete, &best, e);
     swap_average(job);
     DS_TRY(rc);
-    DS_TRY(ds_checkpoint_write(job, e)); /* the last: all that it knows of is there */
+    DS_TRY(job->due ? ds_checkpoint_write(job, e) : DS_OK); /* the last: all that it knows of is there */
     if (job->events->epoch)
         job->events->epoch(job->events->arg, &row, best);
     if (ds_job_done(job) && ds_job_batch(job) < job->plan.max_batches)

@@ -56,6 +56,7 @@ typedef struct ds_job {
     bool *lost;     /* train.n: could not be read in mid-run; n_lost of them */
     int n_lost;
     bool stop;      /* a rank was interrupted */
+    bool due;       /* at the end of this epoch a checkpoint is written */
     double saved;   /* when the checkpoint was written last, seconds of the monotonic clock */
     double plotted; /* the same of BASE_results.png; 0: never */
     bool unplotted; /* it cannot be drawn, which is noted */

@@ -2,7 +2,7 @@
 # -backend cuda on libraries that emulate a device, and where one of NVIDIA's libraries is missing.
 . tests/cli/lib.sh
 
-tiny_idx "$T/idx"
+tiny_idx "$T/idx" valid=30 calib=30
 data=$tiny_data
 I=$(dirname "$data")
 tiny_cfg "$T/net.cfg" 1 3 '[softmax]\n' '[reject]\nconfidence=msp\n'
@@ -85,6 +85,50 @@ expect_same "$T/cuda.top1" "$T/host.top1"
 images=$(ls -d "$I"/*/ | head -1)
 run "$D" classifier predict "$data" "$T/net.cfg" "$T/auto/net.weights" "$images" -backend cuda
 expect_status 0
+end
+
+begin "every target and key: an epoch, and an answer that the processor gives too"
+n=0
+for section in 'sat]\ntarget=blend' 'sat]\ntarget=ema' 'sat]\ntarget=abstain' 'sat]\ntarget=elr' 'gambler]\nwarmup_epochs=0' 'selective]' 'softmax]'; do
+    n=$((n + 1))
+    tiny_cfg "$T/t$n.cfg" 1 3 "[$section\n"
+    case $n in
+    1) keys='adam=1\nregmixup=1\ncutout=3\nhue=.1\nsaturation=1.5\nexposure=1.5\nangle=9\naspect=.8' ;;
+    4) keys='average=swa\naverage_from=0\nsampling=balanced' ;;
+    7) keys='mixup=1\naverage=ema\ncenter=1' ;;
+    *) keys='label_smoothing=0' ;;
+    esac
+    [ "$keys" = label_smoothing=0 ] || sed -i "s/^\[net\].*/&\n$keys/" "$T/t$n.cfg"
+    run "$D" classifier train "$data" "$T/t$n.cfg" -epochs 2 -backend cuda -precision f32 -name "t$n"
+    expect_status 0
+    for backend in cuda host; do
+        run "$D" classifier valid "$data" "$T/t$n.cfg" "$I/backup/t$n/t$n.weights" -backend $backend
+        expect_status 0
+        grep '^top-1' "$T/out" >"$T/$backend.answer"
+    done
+    expect_same "$T/cuda.answer" "$T/host.answer"
+done
+end
+
+begin "a threshold, novelty, weights of the first layers"
+W=$T/auto/net.weights
+run "$D" classifier calibrate "$data" "$T/net.cfg" "$W" -coverage .8 -novelty .1 -out "$T/sure.cfg" -backend cuda
+expect_status 0
+for backend in cuda host; do
+    run "$D" classifier reject "$data" "$T/sure.cfg" "$W" -backend $backend -precision f32
+    expect_status 0
+    grep '^coverage' "$T/out" >"$T/$backend.answer"
+done
+expect_same "$T/cuda.answer" "$T/host.answer"
+train upto "$mocks" -epochs 1 "$W" -upto 2
+expect_status 0
+end
+
+begin "images that are kept in memory, or not: the same bits"
+train much "$mocks" -epochs 2 -precision bf16
+train none "$mocks" -epochs 2 -precision bf16 -cache 0 -loaders 3 -profile
+expect_same "$T/much/net.weights" "$T/none/net.weights"
+expect_err "of it: device"
 end
 
 finish

@@ -208,4 +208,10 @@ expect_err '^error: interrupted after batch [0-9]+ of .*, saved in .*/long/long-
 [ "$(grep -c ^error: "$T/err")" -eq 1 ] || complain "$(cat "$T/err")"
 end
 
+begin "ranks do not share a GPU's gradients"
+to gpu
+ranks 2 env LD_LIBRARY_PATH="${BENCH_DIR:-build/bench}/../tests/gpu" "$D" classifier train "$T/idx/gpu.data" "$T/plain.cfg" -backend cuda
+grep -q "backend cuda keeps gradients to itself, which ranks must share" "$T/err" || complain "$(cat "$T/err")"
+end
+
 finish
