@@ -76,8 +76,8 @@ def ratios(numerator, denominator):
 class Race:
     """Programs that compute the same steps. Open, run, close."""
 
-    def __init__(self, mode):
-        self.mode, self.programs, self.first, self.rare = mode, {}, {}, {}
+    def __init__(self, mode, most_steps=MOST_STEPS):
+        self.mode, self.most_steps, self.programs, self.first, self.rare = mode, most_steps, {}, {}, {}
 
     def enter(self, name, command, environment, rare=False):
         """Start and warm up; rare: takes one step in the first two rounds, a slow one in the first alone."""
@@ -94,7 +94,7 @@ class Race:
     def steps(self, name, turn):
         if name in self.rare:
             return 1
-        return max(1, min(MOST_STEPS, round(1e3 * turn / float(self.first[name]["step_ms"]))))
+        return max(1, min(self.most_steps, round(1e3 * turn / float(self.first[name]["step_ms"]))))
 
     def run(self, rounds, turn, seconds):
         """Each program in turn for about `turn` seconds, `rounds` times, fewer (but two) where that would take more than

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 
 sys.dont_write_bytecode = True
+import gpu  # noqa: E402, after the line that it needs
 from peers import Contest, note, torch_version  # noqa: E402, after the line that it needs
 from tables import everything  # noqa: E402
 from waiting import waiting  # noqa: E402
@@ -54,6 +55,9 @@ def parse_arguments():
     parser.add_argument("-threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("-isa", choices=("native", "bf16", "avx2", "all"), default="all",
                         help="all: bfloat16 too where the machine has AMX, AVX2 too where it has AVX-512")
+    parser.add_argument("-gpu", choices=("auto", "no", "only"), default="auto",
+                        help="the tables of a GPU; auto: where nvidia-smi finds one")
+    parser.add_argument("-device", default="cuda", help="PyTorch's name of it")
     parser.add_argument("-quick", action="store_true", help="one network, two rounds, not AVX2 besides")
     parser.add_argument("-python", default="/usr/bin/python3", help="whose PyTorch is the peer (default: Debian's)")
     parser.add_argument("-no-torch", dest="torch", action="store_false", help="without PyTorch")
@@ -104,11 +108,13 @@ def main():
     print(f"{cpu_line('model name')}, {args.threads} threads, PyTorch {version or '-'}, load before: {load:.2f}\n",
           flush=True)
     engines, complete = {}, True
-    for isa in isas_of(args):
+    for isa in [] if args.gpu == "only" else isas_of(args):
         results = measure(args, isa, engines)
         complete &= all("onednn" in columns or "host" in columns for _, _, columns in results)
         print("\n".join(everything(title_of(isa, results), results)), flush=True)
-    if args.waiting and not args.cfgs:
+    if args.gpu == "only" or (args.gpu == "auto" and gpu.present()):
+        complete &= gpu.show(networks_of(args), args)
+    if args.gpu != "only" and args.waiting and not args.cfgs:
         print(waiting(args.darknet, SMALL, 2 if args.quick else 4))
     sys.exit(0 if complete else 1)
 

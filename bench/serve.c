@@ -19,8 +19,9 @@
 #name, DS_INT, AT(name), "0", 0, max, "N", NULL, NULL, help \
     }
 
-/* The first is for programs with a backend only. */
+/* The first two are for programs with a backend only. */
 static const ds_option flags[] = {
+    {"tune", DS_FLAG, AT(tune), NULL, 0, 0, NULL, NULL, NULL, "choose a GPU's convolutions by measuring"},
     {"backend", DS_TEXT, AT(backend), DS_DEFAULT_BACKEND, 0, 0, "NAME", NULL, NULL,
      "who computes the layers"},
     {"precision", DS_ENUM, AT(precision), "cfg", 0, 0, "NAME", ds_precision_flags, NULL, "of the numbers"},
@@ -73,13 +74,13 @@ static int read_cfg(ds_bench *b, const char *path, ds_error *e)
 
 int ds_bench_open(ds_bench *b, int argc, char **argv, bool backend, ds_error *e)
 {
-    ds_words w = {.table = flags + !backend, .state = b};
+    ds_words w = {.table = flags + 2 * !backend, .state = b};
     *b = (ds_bench){0};
     int rc = ds_words_read(&w, argc - 1, argv + 1, 1, e);
     DS_FREED const char **operands = w.operands;
     if (!rc && w.n == 0)
         rc = ds_fail(e, DS_EUSAGE, "CFG is missing, expected %s CFG [-batch N] [-size N] [-threads N]%s",
-                     argv[0], backend ? " [-backend NAME]" : "");
+                     argv[0], backend ? " [-backend NAME] [-tune]" : "");
     if (!rc)
         rc = read_cfg(b, operands[0], e);
     if (rc)

@@ -12,6 +12,7 @@ typedef struct ds_bench {
     int batch, size,
         threads; /* as given; batch is set in any case, size 0: as the cfg says, threads 0: all cores */
     char *backend;
+    bool tune;
     int precision; /* index into ds_precision_flags */
     ds_cfg *cfg;
     ds_notes notes;

@@ -1,4 +1,5 @@
-/* step CFG [-batch N] [-size S] [-backend NAME] [-threads N]: whole steps of a network on random images, without reading files.
+/* step CFG [-batch N] [-size S] [-backend NAME] [-tune] [-threads N]: whole steps of a network on random images, without reading
+ * files; where the backend prepares images itself, training has them as bytes, of which half are mirrored.
  *
  *   train N    forward, backward, update of the parameters; with the shares of the cost section and of the update
  *   infer N    forward of a network that was built for it alone
@@ -23,11 +24,13 @@ typedef struct state {
     ds_bench b;
     ds_net *train, *infer;
     ds_optimizer *optimizer;
-    float *pixels;   /* batch x inputs */
-    int *labels;     /* batch */
-    uint32_t *ids;   /* batch */
-    double *losses;  /* batch */
-    double updating; /* seconds, of the command */
+    float *pixels;        /* batch x inputs */
+    ds_picture *pictures; /* batch; of bytes */
+    unsigned char *bytes; /* batch x inputs */
+    int *labels;          /* batch */
+    uint32_t *ids;        /* batch */
+    double *losses;       /* batch */
+    double updating;      /* seconds, of the command */
 } state;
 
 /* ---- making ------------------------------------------------------------------------------------------------ */
@@ -52,6 +55,7 @@ static int make_net(state *s, bool train, ds_net **net, ds_error *e)
                                 .seed = 1,
                                 .threads = s->b.threads,
                                 .backend = s->b.backend,
+                                .tune = s->b.tune,
                                 .precision = ds_precision_flag(s->b.precision),
                                 .notes = &s->b.notes};
     int rc = ds_net_new(s->b.cfg, &setup, net, e);
@@ -68,13 +72,20 @@ static void make_images(state *s, const ds_net_info *info)
     if (s->pixels)
         return;
     DS_ALLOC(s->pixels, n);
+    DS_ALLOC(s->pictures, batch);
+    DS_ALLOC(s->bytes, n);
     DS_ALLOC(s->labels, batch);
     DS_ALLOC(s->ids, batch);
     DS_ALLOC(s->losses, batch);
     ds_rng r = ds_rng_make(1, 0, 0);
     for (size_t i = 0; i < n; i++)
         s->pixels[i] = (float)ds_rng_uniform(&r);
+    for (size_t i = 0; i < n; i++)
+        s->bytes[i] = (unsigned char)(255 * s->pixels[i]);
     for (size_t i = 0; i < batch; i++) {
+        const ds_draw draw = {.scale = 1, .aspect = 1, .saturation = 1, .exposure = 1, .flip = i % 2};
+        s->pictures[i] =
+            (ds_picture){s->bytes + i * (size_t)info->inputs, info->w, info->h, (unsigned)i, true, draw};
         s->labels[i] = (int)ds_rng_below(&r, (uint64_t)info->classes);
         s->ids[i] = (uint32_t)ds_rng_below(&r, SAMPLES);
     }
@@ -109,6 +120,8 @@ static void release(state *s)
     ds_net_free(s->train);
     ds_net_free(s->infer);
     free(s->pixels);
+    free(s->pictures);
+    free(s->bytes);
     free(s->labels);
     free(s->ids);
     free(s->losses);
@@ -140,7 +153,9 @@ static int update(void *arg, ds_error *e)
 static int train(void *arg, ds_error *e)
 {
     state *s = arg;
-    int rc = ds_net_train(s->train, s->pixels, s->labels, s->ids, EPOCHS - 1, s->losses, e);
+    ds_net_set_pictures(s->train, s->pictures, NULL);
+    int rc = ds_net_train(s->train, ds_net_prepares(s->train) ? NULL : s->pixels, s->labels, s->ids,
+                          EPOCHS - 1, s->losses, e);
     return rc ? rc : update(s, e);
 }
 

@@ -36,12 +36,15 @@ make_bundle() {
     cp darknet build/tests/test_cuda build/bench/step "$darknet" "$T/bundle/"
     cp tests/gpu.sh "$T/bundle/gpu.sh"
     for n in $networks; do cp "cfg/$n.cfg" "$T/bundle/cfg/"; done
-    for l in libdnnl.so.2 libdnnl.so.3 libjansson.so.4 libz.so.1 libgomp.so.1 libcmocka.so.0 libOpenCL.so.1 libstdc++.so.6 libgcc_s.so.1; do
+    mkdir "$T/bundle/bench"
+    cp bench/torch_gpu.py bench/torch_net.py "$T/bundle/bench/"
+    for l in libdnnl.so.2 libdnnl.so.3 libjansson.so.4 libwebp.so.7 libsharpyuv.so.0 libprotobuf-c.so.1 libz.so.1 libgomp.so.1 \
+        libcmocka.so.0 libOpenCL.so.1 libstdc++.so.6 libgcc_s.so.1; do
         [ ! -e "/usr/lib/x86_64-linux-gnu/$l" ] || cp -L "/usr/lib/x86_64-linux-gnu/$l" "$T/bundle/lib/"
     done
     strip -g "$T/bundle/darknet" "$T/bundle/test_cuda" "$T/bundle/step"
     stub "$darknet" "$(readelf -d "$darknet" | sed -n 's/.*\[\(libopencv[^]]*\)\].*/\1/p')" '^_ZN?K?2cv|^cv|^_ZN2cv|^_ZNK2cv|^_ZT'
-    stub darknet "$(readelf -d darknet | sed -n 's/.*\[\(lib\(archive\|seccomp\)[^]]*\)\].*/\1/p')" '^archive_|^seccomp_'
+    stub darknet "$(readelf -d darknet | sed -n 's/.*\[\(lib\(archive\|seccomp\|microhttpd\)[^]]*\)\].*/\1/p')" '^archive_|^seccomp_|^MHD_'
     import_images ./darknet "$T/bundle/set"
     tar -C "$T" -czf "$bundle" bundle
     ls -l "$bundle"
@@ -76,7 +79,8 @@ for how in "cuda bf16" "cuda tf32" "cuda f32" "onednn f32"; do
     set -- $how
     echo "-- $how"
     check timeout 40 ./darknet classifier train "$work/set.data" "$work/net.cfg" -epochs 4 -backend "$1" -precision "$2" -seed 1 \
-        -name "$1-$2" 2>&1 | tail -n 4 | head -n 2
+        -name "$1-$2" -profile >"$work/log" 2>&1
+    grep -E '^epoch|^best|of it: device|waiting for data|^[0-9.]+ images/s' "$work/log" | tail -n 5
 done
 part "answers, a threshold, novelty; a run that is interrupted and goes on"
 weights=$work/backup/cuda-bf16/net_best.weights
@@ -98,12 +102,17 @@ for stop in 60 1.5; do
 done
 check ./darknet classifier train "$work/set.data" "$work/net.cfg" -backend cuda -precision bf16 -name run-1.5 -resume 2>&1 | grep 'going on'
 check cmp "$work/backup/run-60/net.weights" "$work/backup/run-1.5/net.weights"
-part "images a second, batch 128"
+part "images a second, batch 128; tuned; PyTorch as a CUDA graph, where python3 has it"
 for n in $networks; do
     for p in bf16 tf32 f32; do
         printf 'train 30\ntrain 200\ninfer 30\ninfer 200\n' | check timeout 30 "$step" "cfg/$n.cfg" -backend cuda \
             -precision $p -batch 128 -threads 4 | sed "s/^/$n $p: /"
     done
+    printf 'train 30\ntrain 200\ninfer 30\ninfer 200\n' | check timeout 60 "$step" "cfg/$n.cfg" -backend cuda -tune -precision bf16 \
+        -batch 128 -threads 4 | sed "s/^/$n bf16 tuned: /"
+    if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+        printf 'train 200\ninfer 200\n' | timeout 60 python3 bench/torch_gpu.py "cfg/$n.cfg" -engine graph -precision bf16 | sed "s/^/$n: /"
+    fi
 done
 part "done"
 [ ! -s "$work/failed" ] || { cat "$work/failed"; exit 1; }

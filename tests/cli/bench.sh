@@ -80,6 +80,15 @@ expect_status 1
 expect_err "none.cfg"
 end
 
+begin "the tables of a GPU, on libraries that emulate one"
+run env LD_LIBRARY_PATH="$(cd "$P/../tests/gpu" && pwd)" python3 bench/run.py "$T/net.cfg" -batch 4 -turn .01 -quick -gpu only -no-torch -programs "$P"
+expect_status 0
+expect_out "^### cuda \(emulated, cuDNN 9.19\), driver "
+for step in 'train bf16' 'train tf32' 'train f32' 'infer bf16' 'infer tf32' 'infer f32'; do
+    expect_out "^\| net.cfg, batch 4 \| $step \| [0-9,]+ \| [0-9,]+ \| - \| - \| - \| - \|$"
+done
+end
+
 tiny_idx "$T/idx"
 begin "experiments: a line a run, each once; cfgs of the full networks with other cost sections; tables"
 experiment() {
