@@ -48,7 +48,8 @@ static int results_open(results *r, const export_flags *s, const char *const *fi
     const size_t n = strlen(s->out), own = strlen(suffix[0]);
     const size_t base = n > own && strcmp(s->out + n - own, suffix[0]) == 0 ? n - own : n;
     struct stat st;
-    if (base == 0 || s->out[base - 1] == '/' || (stat(s->out, &st) == 0 && !S_ISREG(st.st_mode)))
+    if (base == 0 || s->out[base - 1] == '/' ||
+        (stat(s->out, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
         return ds_fail(e, DS_EUSAGE, "-out %s, expected a file's name", *s->out ? s->out : "''");
     for (int i = 0; i < 3; i++) {
         DS_FREED char *path = suffix[i] ? ds_format("%.*s%s", (int)base, s->out, suffix[i]) : NULL;

@@ -45,9 +45,9 @@ const ds_option ds_new_options[] = {
 /* What is made, step by step. */
 typedef struct work {
     new_state *state;
-    const ds_network *network; /* NULL: a file */
-    char *text;                /* of a file, owned */
-    int own_size;              /* of a file */
+    ds_network network;
+    char *text;   /* of a file, owned */
+    int own_size; /* of a file; 0: it is one of ours */
     ds_datafile data;
     ds_notes notes;
     ds_recipe recipe;
@@ -59,13 +59,15 @@ typedef struct work {
 static int read_network(work *w, ds_error *e)
 {
     const char *name = w->state->network;
+    const ds_network *ours = ds_network_find(name);
     ds_cfg *cfg = NULL;
-    if ((w->network = ds_network_find(name)))
-        return DS_OK;
+    if (ours)
+        return w->network = *ours, DS_OK;
     if (!ds_path_exists(name))
         return ds_fail(e, DS_EUSAGE, "-network %s, expected " DS_NETWORKS " or a .cfg file", name);
     DS_TRY(ds_file_read_text(name, "a network .cfg", &w->text, e));
     DS_TRY(ds_cfg_parse(w->text, name, &cfg, NULL, e));
+    w->network = (ds_network){"your", w->text, 1, false};
     w->own_size = cfg->net.width;
     ds_cfg_free(cfg);
     return DS_OK;
@@ -75,11 +77,11 @@ static int read_network(work *w, ds_error *e)
 static int apply(const work *w, char **made, ds_error *e)
 {
     ds_error inner = {0};
-    if (!w->network)
+    if (w->own_size)
         return ds_recipe_apply(w->text, w->state->network, &w->recipe, made, e);
-    return ds_recipe_apply(w->network->text, "", &w->recipe, made, &inner)
+    return ds_recipe_apply(w->network.text, "", &w->recipe, made, &inner)
                ? ds_fail(e, DS_EUSAGE, "-size %d is not for the network %s: %s", w->recipe.size,
-                         w->network->name, inner.text)
+                         w->network.name, inner.text)
                : DS_OK;
 }
 
@@ -87,14 +89,14 @@ static int apply(const work *w, char **made, ds_error *e)
 static int choose_size(work *w, int side, ds_error *e)
 {
     enum { LARGEST = 224 };
-    const int asked = w->state->size, multiple = w->network ? w->network->multiple : 1;
+    const int asked = w->state->size, multiple = w->network.multiple;
     const int wanted = asked ? asked : w->own_size ? w->own_size : side < LARGEST ? side : LARGEST;
     const int least = multiple < 8 ? 8 : multiple, fitting = (wanted + multiple / 2) / multiple * multiple;
     w->recipe.size = fitting < least ? least : fitting;
     return !asked || asked == w->recipe.size
                ? DS_OK
                : ds_fail(e, DS_EUSAGE, "-size %d, expected a multiple of %d for %s, as %d", asked, multiple,
-                         w->network->name, w->recipe.size);
+                         w->network.name, w->recipe.size);
 }
 
 /* ---- the images ---- */
@@ -158,7 +160,7 @@ static int look(void *arg, const ds_import_set *seen, int classes, ds_error *e)
                             .classes = classes,
                             .channels = seen->c,
                             .flip = !w->state->no_flip,
-                            .pools = w->network && w->network->pools,
+                            .pools = w->network.pools,
                             .unequal = are_unequal(seen, classes)};
     if (seen->paths[0])
         DS_TRY(probe(w, seen, &side, e));
@@ -239,8 +241,8 @@ static int fit(work *w, const ds_imported *done, ds_error *e)
     ds_print_notes(&w->notes, stderr);
     ds_imported_print(done);
     DS_FREED char *what = ds_format(
-        "%s network, %d x %d pixels, %s, %d epochs: ", w->network ? w->network->name : "your", w->recipe.size,
-        w->recipe.size, w->recipe.channels == 1 ? "grey" : "colour", ds_recipe_epochs(w->recipe.images));
+        "%s network, %d x %d pixels, %s, %d epochs: ", w->network.name, w->recipe.size, w->recipe.size,
+        w->recipe.channels == 1 ? "grey" : "colour", ds_recipe_epochs(w->recipe.images));
     ds_put_line(stdout, what, w->cfg);
     return print_next(w, e);
 }

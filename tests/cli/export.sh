@@ -102,6 +102,13 @@ its own cfg|2|would overwrite|$T/reject.cfg $weights -format cfg -out $T/reject
 no folder|1|none/none/x.onnx|$cfg $weights -out $T/none/none/x
 LIST
 
+begin "a name that a folder has"
+mkdir "$T/named"
+run "$D" classifier export "$cfg" "$weights" -out "$T/named"
+expect_status 0
+expect_file "$T/named.onnx"
+end
+
 begin "nothing is left of those"
 [ "$(ls -A "$T/none")" = kept.onnx ] || complain "$(ls -lA "$T/none")"
 [ "$(cat "$T/none/kept.onnx")" = kept ] || complain "kept.onnx has changed"
