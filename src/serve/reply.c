@@ -133,7 +133,7 @@ char *ds_reply_server(void)
 
 /* ---- reading ---- */
 
-/* The numbers of `data`, from 0 to 1, nested or in a row. False: something else is there, or more than `most`. */
+/* The numbers of `data`, nested or in a row. False: others than 0 … 1 are there, or more than `most`. */
 static bool read_numbers(const json_t *data, float *to, size_t *n, size_t most)
 {
     size_t i;
