@@ -1,4 +1,5 @@
 /* -plugin FILE.so: layers that were built elsewhere. */
+#include "base/file.h"
 #include "cli/commands.h"
 #include "plugins/registry.h"
 
@@ -40,9 +41,9 @@ static int check_library(const char *path, ds_error *e)
 /* A file without a slash is here, not where libraries are. */
 int ds_open_plugin(const char *path, ds_error *e)
 {
-    const char *slash = strrchr(path, '/'), *stem = slash ? slash + 1 : path;
-    DS_FREED char *file = ds_format("%s%s", slash ? "" : "./", path),
-                  *symbol = ds_format("ds_layer_%.*s", (int)strcspn(stem, "."), stem);
+    const char *base = ds_path_base(path);
+    DS_FREED char *file = ds_format("%s%s", base == path ? "./" : "", path),
+                  *symbol = ds_format("ds_layer_%.*s", (int)strcspn(base, "."), base);
     DS_TRY(check_library(path, e));
     void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (!handle)

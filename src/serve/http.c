@@ -432,29 +432,36 @@ void ds_server_tick(ds_server *s)
 
 /* ---- from outside ---- */
 
-static int listen_at(ds_server *s, ds_error *e)
+/* The daemon's own way to listen does not say why it could not, in all versions. */
+static int open_socket(const ds_serve_setup *setup, int *fd, ds_error *e)
 {
     const struct addrinfo numbers = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
     struct addrinfo *at;
-    DS_FREED char *port = ds_format("%d", s->setup.port);
-    if (getaddrinfo(s->setup.address, port, &numbers, &at))
+    DS_FREED char *port = ds_format("%d", setup->port);
+    if (getaddrinfo(setup->address, port, &numbers, &at))
         return ds_fail(e, DS_EUSAGE, "'%s' is no address, expected numbers as in 127.0.0.1 or ::1",
-                       s->setup.address);
-    const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
-                           (at->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
-    errno = 0;
-    s->daemon =
-        MHD_start_daemon(flags, 0, has_room, s, handle, s, MHD_OPTION_SOCK_ADDR, at->ai_addr,
-                         MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL, MHD_OPTION_NOTIFY_CONNECTION, greet,
-                         s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(s->setup.max_connections + MORE_GUESTS),
-                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->setup.patience + 1,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(64 << 10), MHD_OPTION_END);
-    const int why = errno;
+                       setup->address);
+    *fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const bool listens = *fd >= 0 && !setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) &&
+                         !bind(*fd, at->ai_addr, at->ai_addrlen) && !listen(*fd, SOMAXCONN);
+    if (!listens)
+        ds_fail(e, DS_EIO, "cannot listen on %s, port %s: %s", setup->address, port, strerror(errno));
     freeaddrinfo(at);
-    if (s->daemon)
-        return DS_OK;
-    return ds_fail(e, DS_EIO, "cannot listen on %s, port %d: %s", s->setup.address, s->setup.port,
-                   why ? strerror(why) : "refused by the system");
+    return listens ? DS_OK : DS_EIO;
+}
+
+static int listen_at(ds_server *s, ds_error *e)
+{
+    int fd = -1;
+    DS_TRY(open_socket(&s->setup, &fd, e));
+    s->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, has_room,
+                         s, handle, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, end_request,
+                         NULL, MHD_OPTION_NOTIFY_CONNECTION, greet, s, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)(s->setup.max_connections + MORE_GUESTS), MHD_OPTION_CONNECTION_TIMEOUT,
+                         (unsigned)s->setup.patience + 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                         (size_t)(64 << 10), MHD_OPTION_END);
+    return s->daemon ? DS_OK : ds_fail(e, DS_EIO, "libmicrohttpd does not begin");
 }
 
 int ds_server_new(const ds_serve_setup *setup, ds_server **server, ds_error *e)
