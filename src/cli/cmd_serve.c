@@ -2,7 +2,6 @@
 #include "api/darknet-sat.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/memory.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
@@ -13,8 +12,6 @@
 #include "serve/serve.h"
 
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -2,8 +2,6 @@
 #include "base/file.h"
 
 #include <sched.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 /* A process is one rank, as it has one standard output: nothing is passed around that could be another. */

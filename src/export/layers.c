@@ -1,12 +1,6 @@
 /* The layers of the host as nodes of an ONNX graph. Every value between them is n x c x h x w. */
 #include "export/private.h"
 
-#include "base/text.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
 typedef struct walk {
     ds_onnx *o;
     const ds_export *x;
@@ -49,8 +43,6 @@ static ds_value input_of(const walk *w, int k)
     return from < 0 ? DS_ONNX_INPUT : w->values[from];
 }
 
-/* ---- activations ---- */
-
 /* NULL: there is none of that name. */
 static ds_value activate(ds_onnx *o, ds_value v, const char *name)
 {
@@ -83,8 +75,6 @@ static int finish(walk *w, ds_value v)
     DS_FREED char *why = ds_format("activation=%s has no counterpart", name);
     return ds_export_refuse(w->x, w->i, why, w->e);
 }
-
-/* ---- layers with parameters ---- */
 
 static ds_value biases(const walk *w, const ds_node *node)
 {
@@ -134,8 +124,6 @@ static int batchnorm(walk *w, const ds_node *node)
     ds_onnx_int(w->o, "group", node->c);
     return DS_OK;
 }
-
-/* ---- layers without ---- */
 
 static ds_value pool(ds_onnx *o, ds_value v, int size, int stride, const int pads[4])
 {

@@ -2,9 +2,6 @@
  * all, whose weights and histories then are the same everywhere; of the gradient a rank keeps its rows. */
 #include "host/private.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 typedef struct tag {
     int label, other;
     uint32_t id;

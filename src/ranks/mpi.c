@@ -2,7 +2,6 @@
 #include "ranks/ranks.h"
 
 #include <mpi.h>
-#include <stdlib.h>
 
 DS_PUBLIC const ds_messages ds_mpi_messages;
 

@@ -1,12 +1,9 @@
 #include "ranks/ranks.h"
 #include "base/file.h"
-#include "base/memory.h"
 
 #include <dlfcn.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #define LIBRARY "libdarknet-sat-mpi.so"

@@ -5,9 +5,6 @@
 
 #include "base/error.h"
 
-#include <stddef.h>
-#include <stdint.h>
-
 /* What all ranks call in the same order. MPI ends all of them, with a message, where it fails. */
 typedef struct ds_messages {
     void (*start)(int *rank, int *size);

@@ -1,10 +1,7 @@
 #include "serve/queue.h"
 #include "base/clock.h"
-#include "base/memory.h"
 
 #include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 typedef struct list {
@@ -51,8 +48,6 @@ static void finish(ds_queue *q, ds_job *job, const struct darknet_sat_answer *an
     job->answered(job, answers, why);
 }
 
-/* ---- reading ---- */
-
 static void *read_all(void *arg)
 {
     ds_queue *q = arg;
@@ -82,8 +77,6 @@ static void *read_all(void *arg)
     pthread_mutex_unlock(&q->lock);
     return NULL;
 }
-
-/* ---- answering ---- */
 
 /* Until there is a batch, or the first of it has waited long enough. False: nothing will come. */
 static bool gather(ds_queue *q)
@@ -156,8 +149,6 @@ static void *answer_all(void *arg)
     pthread_mutex_unlock(&q->lock);
     return NULL;
 }
-
-/* ---- from outside ---- */
 
 bool ds_queue_put(ds_queue *q, ds_job *job)
 {

@@ -5,9 +5,6 @@
 #include "api/darknet-sat.h"
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
 typedef struct ds_server ds_server; /* opaque */
 
 typedef struct ds_serve_setup {

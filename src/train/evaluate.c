@@ -1,9 +1,6 @@
 #include "train/evaluate.h"
 #include "base/clock.h"
-#include "base/memory.h"
 #include "data/stream.h"
-
-#include <string.h>
 
 /* A whole batch is computed in any case: what is behind the last image is of one before. */
 static int next_images(ds_ensemble *nets, ds_stream *stream, const ds_eval_setup *s, ds_stream_batch *b,

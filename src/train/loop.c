@@ -1,14 +1,7 @@
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/text.h"
 #include "train/job.h"
 #include "train/schedule.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* ---- one batch ---- */
 
 static int not_a_number(const ds_job *job, ds_error *e)
 {
@@ -142,8 +135,6 @@ static int step(ds_job *job, ds_error *e)
     return DS_OK;
 }
 
-/* ---- interrupted ---- */
-
 static int save_interrupted(ds_job *job, ds_error *e)
 {
     DS_FREED char *name = NULL;
@@ -156,8 +147,6 @@ static int save_interrupted(ds_job *job, ds_error *e)
                    "interrupted after batch %ld of %ld, saved in %s; to go on: %s -name %s -resume",
                    ds_job_batch(job), job->plan.max_batches, job->folder, job->setup.again, name);
 }
-
-/* ---- the run ---- */
 
 static bool interrupted(const ds_job *job)
 {

@@ -1,12 +1,8 @@
 #include "train/model.h"
 
-#include "base/memory.h"
-#include "base/text.h"
 #include "data/lines.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
 const char *const ds_precision_flags[] = {"cfg", "f32", "tf32", "bf16", "auto", NULL};
 

@@ -2,14 +2,10 @@
 #include "base/file.h"
 #include "base/problem.h"
 #include "base/rng.h"
-#include "base/text.h"
 #include "data/image.h"
 #include "train/evaluate.h"
 
 #include <limits.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* Keeps the numbers that choose these images apart from those of the training stream. */
@@ -92,8 +88,6 @@ int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t 
                                .arg = job};
     return ds_loader_new(&s, loader, e);
 }
-
-/* ---- what is read ---- */
 
 static int read_cfg(ds_job *job, ds_error *e)
 {
@@ -258,8 +252,6 @@ static int read_inputs(ds_job *job, ds_error *e)
     return ds_failed_since(e, before);
 }
 
-/* ---- undecodable images ---- */
-
 int ds_job_probe(const ds_job *job, ds_images *images, ds_error *e)
 {
     const int n = images->n;
@@ -292,8 +284,6 @@ static int check_images(ds_job *job, ds_error *e)
                          bad, job->train.n + job->valid.n)
                : DS_OK;
 }
-
-/* ---- the network ---- */
 
 int ds_job_make_net(ds_job *job, ds_error *e)
 {
@@ -376,8 +366,6 @@ static int make_all(ds_job *job, ds_error *e)
     job->setup.notes = notes;
     return rc;
 }
-
-/* ---- the rest ---- */
 
 /* The host computes these in float and cuts to whole pixels. */
 static double crop_size(double ratio, int crop, int fallback, int w)
@@ -500,8 +488,6 @@ static int make_rest(ds_job *job, ds_error *e)
     DS_ZALLOC(job->lost, (size_t)job->train.n);
     return open_stream(job, e);
 }
-
-/* ---- several ranks ---- */
 
 static uint64_t hash_images(const ds_images *m)
 {
