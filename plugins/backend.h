@@ -62,8 +62,9 @@ typedef struct ds_graph {
     bool tune;  /* choose by measuring, and keep what was chosen; of backends that have `tunes` */
     ds_precision precision;
     int part, parts; /* the batch is the part-th of a larger one, of `parts`; 0, 1 */
-    /* Numbers become the sums of those of all parts: statistics of batch normalisation are those of the larger
-     * batch, forward and backward; parameters' gradients stay the part's. NULL: statistics are its own. */
+    /* Numbers become the sums of those of all parts: statistics of batch normalisation are those of the
+     * larger batch, forward and backward; parameters' gradients stay the part's. NULL: statistics are its
+     * own. */
     void (*sum)(double *values, size_t n);
     int first; /* first layer that trains: outputs of layers before it need no gradient */
     uint64_t seed;
