@@ -26,7 +26,7 @@ measure() {
     shift 7
     case $link in
     none) run "$D" "$@" ;;
-    memory) run mpirun -q --oversubscribe --bind-to none -n "$ranks" "$D" "$@" ;;
+    memory) run mpirun --oversubscribe --bind-to none -n "$ranks" "$D" "$@" ;;
     *)
         net_shape "$link"
         run net_run "$ranks" "$D" "$@"

@@ -11,11 +11,11 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 # those of MPI
 export ASAN_OPTIONS
 
-# ranks N COMMAND…; what mpirun says of a failure goes
+# ranks N COMMAND…
 ranks() {
     count=$1
     shift
-    run timeout 100 mpirun -q --oversubscribe -n "$count" "$@"
+    run timeout 100 mpirun --oversubscribe -n "$count" "$@"
 }
 
 tiny_idx "$T/idx"

@@ -27,7 +27,7 @@ sed -i 's/^decay=.*/&\nsync_batchnorm=1/; s/^max_batches=.*/max_batches=50/' "$T
 begin "two hosts train what two ranks of one do"
 to here
 to hosts
-run timeout 100 env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun -q --oversubscribe -n 2 "$D" classifier train \
+run timeout 100 env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe -n 2 "$D" classifier train \
     "$T/idx/here.data" "$T/net.cfg" -threads 1
 expect_status 0
 run net_run 2 "$D" classifier train "$T/idx/hosts.data" "$T/net.cfg" -threads 1

@@ -43,5 +43,5 @@ net_shape() {
 net_run() {
     ranks=$1
     shift
-    ip netns exec "${NET}1" unshare --uts sh -c "hostname ${NET}1; exec \"\$@\"" sh timeout 100 mpirun -q -n "$ranks" -hostfile "$T/hostfile" "$@"
+    ip netns exec "${NET}1" unshare --uts sh -c "hostname ${NET}1; exec \"\$@\"" sh timeout 100 mpirun -n "$ranks" -hostfile "$T/hostfile" "$@"
 }
