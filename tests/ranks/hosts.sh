@@ -58,9 +58,7 @@ long="classifier train $T/idx/long.data $T/net.cfg -threads 1 -epochs 1000000"
 done) &
 run net_run 2 "$D" $long
 [ "$status" -ne 0 ] && [ "$status" -ne 124 ] || complain "status $status"
-for i in $(seq 100); do
-    pgrep -f "$T/idx/long.data" >/dev/null && sleep 0.1 # mpirun has ended before its ranks
-done
+flock -w 20 "$T/long/net-1" true # mpirun ends before its ranks do
 run sh -c "\"\$@\" & pid=\$!; sleep 3; kill -TERM \$pid; wait \$pid" sh "$D" $long -resume
 expect_err '^error: interrupted after batch [0-9]+ of .*, saved in .*/long/net-1; to go on: '
 end
