@@ -276,7 +276,10 @@ static int tuned(ds_gpu *g, const ds_gpu_shape *s, int direction, parts *m, void
     if (kept && n == sizeof number)
         memcpy(&number, kept, n);
     if (number >= 0)
-        return search(g, m, graph, MODE_A, NULL, &number, best, e);
+        DS_TRY(search(g, m, graph, MODE_A, NULL, &number, best, e));
+    if (best->plan)
+        return DS_OK;
+    number = -1;
     bench b = {0};
     int rc = open_bench(g, s, &b, e);
     rc = rc ? rc : search(g, m, graph, MODE_A, &b, &number, best, e);
