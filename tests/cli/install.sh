@@ -27,7 +27,7 @@ D=$PREFIX/bin/darknet-sat
 export PKG_CONFIG_PATH="$PREFIX/lib/pkgconfig" LD_LIBRARY_PATH="$PREFIX/lib"
 
 begin "pkg-config finds header and library"
-run "${CC:-cc}" -o "$T/classify" examples/classify.c $(pkg-config --cflags --libs darknet-sat)
+run ${CC:-cc} -o "$T/classify" examples/classify.c $(pkg-config --cflags --libs darknet-sat)
 expect_status 0
 run "$T/classify"
 expect_status 2
@@ -38,7 +38,7 @@ end
 # the layer of plugins/README.md, as it stands there
 sed -n '/^\/\* \[smooth\]: label/,/^```/p' plugins/README.md | grep -v '^```' >"$T/smooth.c"
 build() {
-    run "${CC:-cc}" -shared -fPIC $2 $(pkg-config --cflags darknet-sat-plugin) -o "$T/$1.so" "$T/$1.c"
+    run ${CC:-cc} -shared -fPIC $2 $(pkg-config --cflags darknet-sat-plugin) -o "$T/$1.so" "$T/$1.c"
     expect_status 0
     expect_quiet
 }

@@ -70,7 +70,7 @@ awk '/^```c$/ { n++; inside = 1; next } /^```$/ { inside = 0 } inside { print > 
 { cat plugins/list.h; echo "DS_LAYER(smooth)"; } >"$T/plugins/list.h"
 
 begin "the example of plugins/README.md compiles without a warning"
-run "${CC:-gcc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -fopenmp -I"$T" -Isrc -I. \
+run ${CC:-gcc} -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -fopenmp -I"$T" -Isrc -I. \
     -o "$T/test_smooth" "$T/example1.c" "$T/example2.c" plugins/*.c src/base/*.c src/select/confidence.c \
     src/select/novelty.c src/select/softmax.c -lcmocka -ljansson -lz -lm
 expect_status 0
