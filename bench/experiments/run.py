@@ -6,7 +6,7 @@
     python3 bench/experiments/run.py -scale small -runs "softmax ema ema+warmup_epochs=4" -noise 0.2,0.4 -images 2000
 
 A run is a cost section or a target of [sat], and keys of it or of [net] joined by +. Lists of images and labels depend on the seed
-alone. A run ends with a line of OUT/results.csv and is not made again; one that was stopped goes on (train -resume). Weights are those of
+alone. A run ends with a line of OUT/results.csv and is not made again; one that was stopped goes on (train -resume), one that fails is left out. Weights are those of
 the end; the line has figures of test= and, to choose by, of valid=, whose labels are as wrong as those of train=.
 """
 import argparse, collections, csv, json, os, random, re, statistics, subprocess, sys
@@ -28,10 +28,14 @@ COLUMNS = ("scale data images epochs batch shift noise ratio run seed error risk
 KEY = COLUMNS[:10]
 
 
+class Failed(Exception):
+    pass
+
+
 def call(*command, log=None):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log or subprocess.PIPE, text=True)
     if done.returncode:
-        sys.exit("error: %s: status %d\n%s" % (" ".join(command), done.returncode, done.stderr or "see " + log.name))
+        raise Failed("%s: status %d\n%s" % (" ".join(command), done.returncode, done.stderr or "see " + log.name))
     return done.stdout
 
 
@@ -164,7 +168,7 @@ def make(a):
     if not known:
         with open(path, "w") as f:
             csv.writer(f, lineterminator="\n").writerow(COLUMNS)
-    missing = set()
+    missing, failed = set(), []
     for spec in specs(a):
         source = getattr(a, spec["data"])
         key = tuple(str(spec[k]) for k in KEY)
@@ -181,12 +185,18 @@ def make(a):
         text = open(spec["cfg"]).read() if spec["cfg"] else small_network(spec["data"], spec["batch"], spec["shift"])
         with open("%s/%s.cfg" % (folder, name), "w") as f:
             f.write(network(text, spec["run"], sum(1 for _ in open(listed(source, "train")[1]))))
-        row = train(a, folder, name, spec)
+        try:
+            row = train(a, folder, name, spec)
+        except Failed as e:  # diverged, say: the others are made all the same
+            failed.append(e)
+            print("error: %s" % e, file=sys.stderr)
+            continue
         with open(path, "a") as f:
             csv.DictWriter(f, COLUMNS, extrasaction="ignore", lineterminator="\n").writerow(row)
         print("%(data)s noise %(noise)s ratio %(ratio)s %(run)s seed %(seed)s: error %(error)s %%, AURC %(aurc)s" % row, flush=True)
     for source in sorted(missing):
         print("note: %s is missing, its runs are left out" % source, file=sys.stderr)
+    return failed
 
 
 # ---- tables ----
@@ -238,10 +248,10 @@ def main():
     p.add_argument("-only-tables", action="store_true", help="print tables of what there is")
     a = p.parse_args()
     a.out = os.path.abspath(a.out)
-    if not a.only_tables:
-        make(a)
+    failed = [] if a.only_tables else make(a)
     tables(os.path.join(a.out, "results.csv"), sys.stdout)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
