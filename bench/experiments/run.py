@@ -179,7 +179,7 @@ def make(a):
             continue
         known.add(key)
         folder = os.path.join(a.out, "-".join(str(spec[k]) for k in KEY if k not in ("run", "batch", "shift")))
-        name = "%s-%d-%d" % (re.sub(r"[+=,]", "_", spec["run"]), spec["batch"], spec["shift"])
+        name = "%s-%d-%d" % (re.sub(r"[+=,.]", "_", spec["run"]), spec["batch"], spec["shift"])
         if not os.path.exists(folder + "/set.data"):
             write_lists(folder, source, spec)
         text = open(spec["cfg"]).read() if spec["cfg"] else small_network(spec["data"], spec["batch"], spec["shift"])
