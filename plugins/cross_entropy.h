@@ -60,11 +60,11 @@ static inline double ds_softplus(double x)
 }
 
 /* The key `class_weights`, a text, of a cost's table. */
-#define OPT_CLASS_WEIGHTS                                                                                  \
-    OPT_TEXT(                                                                                              \
-        "class_weights", class_weights,                                                                    \
-        "factor of the loss of each class, W1,W2,...; balanced: images / (classes x images of the class)", \
-        .unit = "balanced|W,...")
+#define OPT_CLASS_WEIGHTS                                                                                   \
+    OPT_TEXT(                                                                                               \
+        "class_weights", class_weights,                                                                     \
+        "factor of the loss of each class, W1,W2,...; balanced, sqrt: like 1/n, 1/sqrt(n) of its n images", \
+        .unit = "balanced|sqrt|W,...")
 /* Its value (NULL: none) into setup->weights, once setup->classes is known. DS_EINPUT: no list of as many
  * numbers from 0 on, of which one is more. */
 DS_PUBLIC int ds_weigh(ds_setup *setup, const char *class_weights, ds_error *e);

@@ -127,13 +127,18 @@ void ds_instance_release(ds_instance *it)
 
 /* ---- weights of the classes ---- */
 
-static void balance(ds_setup *s)
+/* Of mean 1 over the images: as 1/n of a class of n images, or as 1/sqrt(n). */
+static void balance(ds_setup *s, bool root)
 {
-    double images = 0;
-    for (int c = 0; s->counts && c < s->classes; c++)
+    double images = 0, all = root ? 0 : s->classes;
+    for (int c = 0; s->counts && c < s->classes; c++) {
         images += s->counts[c];
-    for (int c = 0; c < s->classes; c++)
-        s->weights[c] = images > 0 && s->counts[c] ? images / s->classes / s->counts[c] : 1;
+        all += root ? sqrt(s->counts[c]) : 0;
+    }
+    for (int c = 0; c < s->classes; c++) {
+        const double n = s->counts ? s->counts[c] : 0;
+        s->weights[c] = n > 0 ? images / all / (root ? sqrt(n) : n) : 1;
+    }
 }
 
 int ds_weigh(ds_setup *s, const char *class_weights, ds_error *e)
@@ -145,9 +150,10 @@ int ds_weigh(ds_setup *s, const char *class_weights, ds_error *e)
     if (!class_weights || s->classes < 2)
         return DS_OK;
     s->key = "class_weights";
-    if (strcmp(class_weights, "balanced") == 0) {
+    const bool root = strcmp(class_weights, "sqrt") == 0;
+    if (root || strcmp(class_weights, "balanced") == 0) {
         DS_ALLOC(s->weights, (size_t)s->classes);
-        balance(s);
+        balance(s, root);
         s->key = NULL;
         return DS_OK;
     }
@@ -157,7 +163,7 @@ int ds_weigh(ds_setup *s, const char *class_weights, ds_error *e)
     s->weights = w.v;
     if (rc || w.n != s->classes || most == 0)
         return ds_fail(e, DS_EINPUT,
-                       "class_weights=%s, expected balanced, or a number from 0 for each of %d classes",
+                       "class_weights=%s, expected balanced, sqrt, or a number from 0 for each of %d classes",
                        class_weights, s->classes);
     s->key = NULL;
     return DS_OK;

@@ -123,7 +123,7 @@ static int set_cost(plan *p, const ds_recipe *r, ds_error *e)
     if (ds_section_get(s, "classes"))
         set(p, cost, "classes", r->classes);
     if (r->unequal && ds_option_find(s->plugin->options, "class_weights"))
-        edit(p, cost, "class_weights", "balanced");
+        edit(p, cost, "class_weights", "sqrt");
     edit(p, cost, "warmup_epochs", NULL);
     return set_outputs(p, cost, r, e);
 }

@@ -484,11 +484,12 @@ static void temperature(void **unused)
 }
 
 /* Loss and gradient of each image are those without weights times that of its class; outputs are the same. */
-static void class_weights(const char *name, const char *options, const int *counts, const double *want)
+static void class_weights(const char *name, const char *options, const char *weights, const int *counts,
+                          const double *want)
 {
     char with[120];
     bench *plain = open_layer(name, options, 5, 9, 10);
-    snprintf(with, sizeof with, "%s class_weights=%s", options, counts ? "balanced" : "0.25,3,0,1,2");
+    snprintf(with, sizeof with, "%s class_weights=%s", options, weights);
     char *text;
     ds_pair pairs[8];
     const int n = pairs_of(with, 11, pairs, &text);
@@ -516,11 +517,14 @@ static void weights_of_classes(void **unused)
 {
     (void)unused;
     static const int counts[5] = {8, 1, 2, 0, 5}; /* 16 images, 5 classes */
+    static const int squares[5] = {16, 1, 4, 0, 9}; /* roots: 4, 1, 2, 0, 3 */
     static const double balanced[5] = {.4, 3.2, 1.6, 1, .64}, list[5] = {.25, 3, 0, 1, 2};
-    class_weights("softmax", "", counts, balanced);
-    class_weights("softmax", "", NULL, list);
-    class_weights("sat", "target=ema warmup_epochs=1", counts, balanced);
-    class_weights("sat", "target=elr", NULL, list);
+    static const double root[5] = {.75, 3, 1.5, 1, 1};
+    class_weights("softmax", "", "balanced", counts, balanced);
+    class_weights("softmax", "", "sqrt", squares, root);
+    class_weights("softmax", "", "0.25,3,0,1,2", NULL, list);
+    class_weights("sat", "target=ema warmup_epochs=1", "balanced", counts, balanced);
+    class_weights("sat", "target=elr", "0.25,3,0,1,2", NULL, list);
 }
 
 /* ±1e4: everything finite, the losses exact. */
@@ -652,7 +656,7 @@ static void bad_options(void **unused)
     refused("sat", "target=elr beta=1", 5, 9, 10, 12, "beta=1");
     refused("sat", "target=elr lambda=-1", 5, 9, 10, 12, "lambda=-1");
     refused("softmax", "class_weights=1,2", 5, 9, 10, 11,
-            "class_weights=1,2, expected balanced, or a number from 0 for each of 5");
+            "class_weights=1,2, expected balanced, sqrt, or a number from 0 for each of 5");
     refused("softmax", "class_weights=1,2,3,4,-5", 5, 9, 10, 11, "class_weights=1,2,3,4,-5");
     refused("softmax", "class_weights=0,0,0,0,0", 5, 9, 10, 11, "class_weights=0,0,0,0,0");
     refused("softmax", "class_weights=even", 5, 9, 10, 11, "class_weights=even");
