@@ -14,7 +14,7 @@ import argparse, collections, csv, json, os, random, re, statistics, subprocess,
 TABLES = {  # runs, shares of wrong labels, ratio of the larger classes to the smaller
     "clean": (["%s%s" % (cost, swa) for cost in "softmax blend ema abstain gambler selective".split() for swa in ("", "+average=swa")], [0], 1),
     "noise": ("softmax ema elr abstain".split(), [0, .2, .4, .6], 1),
-    "unequal": ("softmax softmax+sampling=balanced softmax+class_weights=balanced".split(), [0], 20),
+    "unequal": ("softmax softmax+sampling=balanced softmax+class_weights=balanced softmax+class_weights=sqrt".split(), [0], 20),
 }
 SCALES = {  # of each image set: training and held-out images (0: those of its .data file), epochs, cfg (None: network below)
     "small": {"fashion": (2000, 500, 30, None), "cifar10": (4000, 500, 20, None)},
