@@ -13,8 +13,8 @@
  *   BASE_<epoch>.weights  every so many epochs, when asked for
  *   BASE.weights          the end
  *   BASE_results.png      a picture of that table: now and then, and at the end
- *   BASE.ckpt             last of all, and every save_minutes: what -resume reads (on a GPU, as BASE.backup, at
- *                         most every 5 seconds); BASE.ckpt.1: one older
+ *   BASE.ckpt             last of all, and every save_minutes: what -resume reads; BASE.ckpt.1: one older
+ *                         (on a GPU this and BASE.backup at most every 5 seconds)
  *
  * with copies of the cfg and .data file and run.txt (command, versions, seed). BACKUP has links
  * to the files above, but the epochs' and the older checkpoint, of the run that wrote there last.
