@@ -8,8 +8,8 @@ DS_PUBLIC const ds_messages ds_mpi_messages;
 static void start(int *rank, int *size)
 {
     int level;
-    /* Sums go round a ring, half of the numbers' bytes at a time: Open MPI's own choice for two or three ranks
-     * sends all of them there, then all of them back. */
+    /* Sums go round a ring, half of the numbers' bytes at a time: Open MPI's own choice for two or three
+     * ranks sends all of them there, then all of them back. */
     setenv("OMPI_MCA_coll_libnbc_iallreduce_algorithm", "1", 0);
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
     MPI_Comm_rank(MPI_COMM_WORLD, rank);
