@@ -1,6 +1,5 @@
 /* Selective prediction on plain arrays: confidences, metrics, thresholds. Knows nothing of networks.
- * Conventions (ties, empty sets, NaN) are stated at each function; formulas are in README.md, section
- * "Formulas". */
+ * Conventions (ties, empty sets, NaN) are stated at each function; formulas are in docs/formulas.md. */
 #pragma once
 
 #include "base/error.h"

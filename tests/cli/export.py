@@ -3,7 +3,7 @@
 export.py [networks] DIR DARKNET CFG...: lines "KIND NAME: what came of it", KIND being
   network: each CFG made small, exported, compared or refused
   answer: confidences and thresholds of many kinds
-  pixels: what README's example makes of images, and what the program does
+  pixels: what the manual's example makes of images, and what the program does
 """
 import json
 import os
@@ -251,7 +251,7 @@ def answers(folder, darknet):
 
 def pixels(folder, darknet):
     """A network whose logits are the pixels, and 0: log(p / p of the 0) are they."""
-    example = re.search(r"### Export\n.*?```python\n(.*?)```", open("README.md").read(), re.S)[1]
+    example = re.search(r"## Export\n.*?```python\n(.*?)```", open("docs/manual.md").read(), re.S)[1]
     names = {}
     exec(example, names)
     w, h = 7, 5

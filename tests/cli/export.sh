@@ -25,7 +25,7 @@ layers that neither has~network go~: onnx error: .*\[reorg\], cannot be exported
 a softmax that is no cost section~network darknet9000~: onnx error: .*no cost section.*; cfg error: .*no cost section
 a network that is no classifier~network rnn~: onnx error: .*\[rnn\] has no place.*; cfg error: .*\[rnn\] has no place
 confidences and verdicts are the same~answer~\[False, True\]: onnx equal; cfg (equal|error: .*confidence=(abstain|energy|maxlogit) cannot be told)
-README's example makes the pixels that the program makes~pixels~: equal$
+the manual's example makes the pixels that the program makes~pixels~: equal$
 LIST
 fi
 
