@@ -106,5 +106,5 @@ done
 core=$(count src/base/*.[ch] src/cfg/*.[ch] src/data/*.[ch] src/host/*.[ch] plugins/*.[ch] src/select/*.[ch] src/train/*.[ch])
 shown=$(count src/api/*.[ch] src/cli/*.[ch] src/report/*.[ch] src/import/*.[ch])
 printf '# %7d  base, cfg, data, host, plugins, select, train\n# %7d  api, cli, report, import\n# %7d  all\n' \
-    "$core" "$shown" $((core + shown + $(count plugins/onednn/*.[ch] plugins/cuda/*)))
+    "$core" "$shown" "$(count src/*/*.[ch] plugins/*.[ch] plugins/*/*.[ch] plugins/*/*.cu)"
 finish
