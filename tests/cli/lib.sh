@@ -173,6 +173,12 @@ tiny_idx() {
     grep -v '^ *backup' "$tiny_data" >"$T/data" && echo "backup=$tiny_folder/backup" >>"$T/data" && cp "$T/data" "$tiny_data"
 }
 
+# to FOLDER: $T/idx/FOLDER.data, tiny_idx's with its weights going to $T/FOLDER
+to() {
+    sed '/^ *backup/d' "$tiny_data" >"$T/idx/$1.data"
+    echo "backup=$T/$1" >>"$T/idx/$1.data"
+}
+
 # tiny_png DIR: colour PNG files that stock Darknet reads too; the .data file is in $tiny_data.
 tiny_png() {
     python3 tests/cli/tiny.py png "$1" || exit 1

@@ -21,12 +21,6 @@ ranks() {
 tiny_idx "$T/idx"
 data=$tiny_data
 
-# to FOLDER: $T/idx/FOLDER.data, whose weights go to $T/FOLDER
-to() {
-    sed '/^ *backup/d' "$data" >"$T/idx/$1.data"
-    echo "backup=$T/$1" >>"$T/idx/$1.data"
-}
-
 # close LOG WEIGHTS LOG WEIGHTS: the losses of both, the weights
 close() {
     python3 -c 'import re, struct, sys

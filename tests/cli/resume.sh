@@ -8,12 +8,6 @@ tiny_idx "$T/idx"
 I=$T/idx
 data=$tiny_data
 
-# to FOLDER: $I/FOLDER.data, whose weights go to $T/FOLDER
-to() {
-    sed '/^ *backup/d' "$data" >"$I/$1.data"
-    echo "backup=$T/$1" >>"$I/$1.data"
-}
-
 # after_batch N SIGNAL COMMAND…: sends a signal after N lines of batches. A shell's background jobs would ignore some.
 after_batch() {
     python3 -c 'import signal, subprocess, sys
