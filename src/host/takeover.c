@@ -84,6 +84,7 @@ static void stride_backward(const ds_net *n, layer l, network net)
     float *delta = net.delta, *taken_delta = n->taken + taken_size(&l);
     move_pixels(&l, net.input, n->taken, false);
     net.input = n->taken;
+    memset(taken_delta, 0, taken_size(&l) * sizeof(float)); /* the host multiplies what is there by 0 */
     net.delta = delta ? taken_delta : NULL;
     l.backward(without_stride(l), net);
     if (delta)

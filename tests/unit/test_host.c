@@ -198,6 +198,30 @@ static void gradients_sections(void **state)
                     6e-3);
 }
 
+/* The host multiplies what a buffer holds by 0, which leaves what is not a number. */
+static void memory_of_others_counts_nothing(void **state)
+{
+    (void)state;
+    enum { READ = 6 * 4 * 4 * 4 }; /* pixels: batch x c x out_h x out_w of the second layer */
+    struct bench b = setup_text(NET CONV(4, 3, "") "[convolutional]\nfilters=3\nsize=1\nstride=2\nactivation="
+                                                   "logistic\n" HEAD(4) "[softmax]\n",
+                                true);
+    if (b.net->taken)
+        for (int i = 0; i < 2 * READ; i++)
+            b.net->taken[i] = NAN;
+    ds_error e = {0};
+    double loss[6];
+    int arrays;
+    check(ds_net_train(b.net, b.pixels, b.labels, b.ids, 0, loss, &e), &e);
+    check(ds_net_fetch(b.net, &e), &e);
+    const ds_param *p = ds_net_params(b.net, &arrays);
+    for (int k = 0; k < arrays; k++)
+        for (size_t i = 0; p[k].gradient && i < p[k].n; i++)
+            if (!isfinite(p[k].gradient[i]))
+                fail_msg("layer %d %s: gradient %zu is not a number", p[k].layer, p[k].name, i);
+    teardown(&b);
+}
+
 static void gradients_targets(void **state)
 {
     (void)state;
@@ -639,6 +663,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(gradients_darknet53_block),
         cmocka_unit_test(gradients_route),
         cmocka_unit_test(gradients_sections),
+        cmocka_unit_test(memory_of_others_counts_nothing),
         cmocka_unit_test(gradients_targets),
         cmocka_unit_test(statistics_follow_training),
         cmocka_unit_test(weights_round_trip),
