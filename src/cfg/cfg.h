@@ -40,7 +40,7 @@ typedef struct ds_net_options {
     double max_ratio, min_ratio; /* NAN: from max_crop, min_crop */
     bool center, flip, random;
     double angle, aspect, saturation, exposure, hue;
-    int cutout;
+    int cutout, shift;
     bool mixup, regmixup, sync_batchnorm;
     double mixup_alpha;                           /* NAN: see ds_net_keys */
     int sampling;                                 /* 0: each image once an epoch, 1: balanced */

@@ -9,8 +9,8 @@ const char *const ds_policy_names[] = {
     [DS_RANDOM] = "random",     [DS_COSINE] = "cosine", NULL};
 
 const char *const ds_net_own_keys[] = {
-    "flip",    "precision",      "cutout",    "mixup",        "mixup_alpha",  "regmixup", "sampling",
-    "average", "sync_batchnorm", "ema_alpha", "average_from", "average_rate", NULL};
+    "flip",     "precision", "cutout",         "shift",     "mixup",        "mixup_alpha",  "regmixup",
+    "sampling", "average",   "sync_batchnorm", "ema_alpha", "average_from", "average_rate", NULL};
 
 static const char *const sampling_names[] = {"plain", "balanced", NULL};
 static const char *const average_names[] = {"none", "ema", "swa", NULL};
@@ -57,6 +57,8 @@ const ds_option ds_net_keys[] = {
     OPT_REAL("exposure", exposure, "largest factor of the brightness", .def = "1", OPT_RANGE(0.01, 100)),
     OPT_REAL("hue", hue, "largest shift of the hue", .def = "0", OPT_RANGE(0, 1)),
     OPT_INT("cutout", cutout, "side in pixels of a square of each training image that is hidden, 0: none",
+            .def = "0", OPT_FROM(0)),
+    OPT_INT("shift", shift, "training images move by up to that many whole pixels, black comes in; 0: none",
             .def = "0", OPT_FROM(0)),
     OPT_BOOL("mixup", mixup,
              "mix training images of a batch, and the loss of their labels, two by two; not where a target "
@@ -137,5 +139,12 @@ int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e)
         DS_TRY(ds_keep(e, ds_section_fail(cfg, s, "cutout", e,
                                           "cutout=%d of images of %d x %d, expected a smaller square",
                                           n->cutout, n->width, n->height)));
+    if (n->shift && n->width && (n->shift >= n->width || n->shift >= n->height))
+        DS_TRY(ds_keep(e, ds_section_fail(cfg, s, "shift", e,
+                                          "shift=%d of images of %d x %d, expected less than a side",
+                                          n->shift, n->width, n->height)));
+    if (n->shift && n->center)
+        DS_TRY(ds_keep(e, ds_section_fail(cfg, s, "shift", e, "shift=%d with center=1, expected one of them",
+                                          n->shift)));
     return ds_failed_since(e, before);
 }

@@ -40,6 +40,10 @@ ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r)
     d.hue = uniform(r, -a->hue, a->hue);
     d.saturation = uniform_factor(r, a->saturation);
     d.exposure = uniform_factor(r, a->exposure);
+    if (a->shift) {
+        d.dx += (float)ds_rng_below(r, 2 * (uint64_t)a->shift + 1) - (float)a->shift;
+        d.dy += (float)ds_rng_below(r, 2 * (uint64_t)a->shift + 1) - (float)a->shift;
+    }
     if (a->cutout) {
         d.cut_x = (int)ds_rng_below(r, (uint64_t)a->w);
         d.cut_y = (int)ds_rng_below(r, (uint64_t)a->h);

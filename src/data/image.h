@@ -70,6 +70,7 @@ typedef struct ds_augment {
     bool flip;                           /* mirror half of the images */
     bool center;                         /* the central square instead of a random crop */
     int cutout;                          /* side of a square that is hidden, network pixels; 0: none */
+    int shift; /* moved by at most that many whole pixels either way, after all else; 0: none */
 } ds_augment;
 /* One augmented image, a function of (image, augment, seed, epoch, sample) alone. out: c x h x w floats in
  * [0, 1], what the host's functions (rotate_crop_image, flip_image, distort_image) give for the same drawn

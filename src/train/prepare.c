@@ -387,7 +387,8 @@ static ds_augment make_augment(const ds_net_options *o, const ds_net_info *info)
                         .hue = o->hue,
                         .flip = o->flip,
                         .center = o->center,
-                        .cutout = o->cutout};
+                        .cutout = o->cutout,
+                        .shift = o->shift};
 }
 
 static int check_usage(const ds_job *job, ds_error *e)

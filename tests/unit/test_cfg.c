@@ -176,6 +176,9 @@ static void test_net(void **state)
         {NET "average_rate=.5\n" CONV, 6, "average=swa"},
         {NET "average=swa\naverage_from=1.1\n" CONV, 7, "average_from=1.1"},
         {NET "cutout=-1\n" CONV, 6, "cutout=-1"},
+        {NET "shift=-1\n" CONV, 6, "shift=-1"},
+        {"[net]\nshift=5\nwidth=9\nheight=5\nchannels=1\n" CONV, 2, "shift=5 of images of 9 x 5"},
+        {"[net]\nshift=2\nwidth=9\nheight=5\nchannels=1\ncenter=1\n" CONV, 2, "shift=2 with center=1"},
         {"[net]\ncutout=5\nwidth=9\nheight=5\nchannels=1\n" CONV, 2, "cutout=5 of images of 9 x 5"},
     };
     CHECK_BAD(cases);

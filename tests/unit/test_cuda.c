@@ -356,7 +356,7 @@ static void pictures(void **state)
     (void)state;
     static const ds_augment none = {
         .w = 20, .h = 16, .min_size = 16, .max_size = 16, .aspect = 1, .saturation = 1, .exposure = 1};
-    ds_augment all[9];
+    ds_augment all[10];
     for (size_t i = 0; i < COUNT(all); i++)
         all[i] = none;
     all[1].flip = true;
@@ -368,7 +368,8 @@ static void pictures(void **state)
     all[5].exposure = 3;
     all[6].hue = .4;
     all[7].cutout = 7;
-    all[8] = (ds_augment){20, 16, 9, 33, 180, .7, .6, 1.7, .2, true, false, 9};
+    all[9].shift = 4;
+    all[8] = (ds_augment){20, 16, 9, 33, 180, .7, .6, 1.7, .2, true, false, 9, 3};
     const size_t plenty = *room;
     for (size_t i = 0; i < 2 * COUNT(all); i++) {
         ds_augment *a = &all[i / 2];

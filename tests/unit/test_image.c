@@ -646,6 +646,37 @@ static void test_cutout(void **state)
     ds_image_clear(&im);
 }
 
+/* Moved by whole pixels, each way equally often, nothing else changed: what comes in is black. */
+static void test_shift(void **state)
+{
+    (void)state;
+    enum { W = 7, H = 6, MOST = 2, WAYS = (2 * MOST + 1) * (2 * MOST + 1), DRAWS = 100 * WAYS };
+    ds_augment a = {
+        .w = W, .h = H, .min_size = H, .max_size = H, .aspect = 1, .saturation = 1, .exposure = 1};
+    ds_image im = make_image(W, H, 1, 8);
+    float whole[W * H], out[W * H];
+    int times[WAYS] = {0};
+    ds_prepare_augmented(&im, &a, 1, 0, 0, whole);
+    a.shift = MOST;
+    for (int i = 0; i < DRAWS; i++) {
+        ds_rng r = ds_rng_make(1, 0, (uint64_t)i);
+        const ds_draw d = ds_augment_draw(&a, W, H, &r);
+        const int dx = (int)d.dx, dy = (int)d.dy;
+        assert_in_range(dx + MOST, 0, 2 * MOST);
+        assert_in_range(dy + MOST, 0, 2 * MOST);
+        times[(dy + MOST) * (2 * MOST + 1) + dx + MOST]++;
+        ds_prepare_augmented(&im, &a, 1, 0, (uint64_t)i, out);
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++) {
+                const bool there = x + dx >= 0 && x + dx < W && y + dy >= 0 && y + dy < H;
+                assert_true(out[y * W + x] == (there ? whole[(y + dy) * W + x + dx] : 0));
+            }
+    }
+    for (int k = 0; k < WAYS; k++)
+        assert_in_range(times[k], 60, 140);
+    ds_image_clear(&im);
+}
+
 static void test_augment_depends_on_its_key_alone(void **state)
 {
     (void)state;
@@ -957,6 +988,7 @@ int main(void)
         cmocka_unit_test(test_colours_equal_host),
         cmocka_unit_test(test_draws_stay_in_their_ranges),
         cmocka_unit_test(test_cutout),
+        cmocka_unit_test(test_shift),
         cmocka_unit_test(test_augment_depends_on_its_key_alone),
         cmocka_unit_test(test_views),
         cmocka_unit_test(test_views_of_large_images),
