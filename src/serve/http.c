@@ -323,10 +323,10 @@ static enum MHD_Result send_reply(request *r)
     r->reply = NULL;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, r->type);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(response, "Content-Security-Policy",
-                            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-                            "img-src blob:; connect-src 'self'; "
-                            "frame-ancestors 'none'");
+    if (r->route && r->route->answer == page)
+        MHD_add_response_header(response, "Content-Security-Policy",
+                                "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+                                "img-src blob:; connect-src 'self'; frame-ancestors 'none'");
     if (r->status == 503)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     if (r->last || r->server->draining)
@@ -460,7 +460,7 @@ static int listen_at(ds_server *s, ds_error *e)
                          NULL, MHD_OPTION_NOTIFY_CONNECTION, greet, s, MHD_OPTION_CONNECTION_LIMIT,
                          (unsigned)(s->setup.max_connections + MORE_GUESTS), MHD_OPTION_CONNECTION_TIMEOUT,
                          (unsigned)s->setup.patience + 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                         (size_t)(64 << 10), MHD_OPTION_END);
+                         (size_t)(16 << 10), MHD_OPTION_END);
     return s->daemon ? DS_OK : ds_fail(e, DS_EIO, "libmicrohttpd does not begin");
 }
 

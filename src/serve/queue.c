@@ -14,9 +14,10 @@ struct ds_queue {
     const struct darknet_sat_info *info;
     ds_metrics *metrics;
     pthread_mutex_t lock;
-    pthread_cond_t requests_came, pixels_came;
+    pthread_cond_t requests_came, pixels_came, turn_came;
     list requests, pixels; /* to read, to answer */
     int images;            /* in both, and at work */
+    int turns;             /* to gather and compute: setup->workers without those taken */
     bool closing;
     pthread_t *threads;
     int n_threads;
@@ -38,14 +39,17 @@ static ds_job *pop(list *l)
     return job;
 }
 
-static void finish(ds_queue *q, ds_job *job, const struct darknet_sat_answer *answers, const ds_error *why)
+/* Images have left the queue, and with them a turn or none. */
+static void leave(ds_queue *q, int images, int turns)
 {
     pthread_mutex_lock(&q->lock);
-    q->images -= job->images;
+    q->images -= images;
+    q->turns += turns;
     if (q->closing && q->images == 0)
         pthread_cond_broadcast(&q->pixels_came);
+    if (turns)
+        pthread_cond_signal(&q->turn_came);
     pthread_mutex_unlock(&q->lock);
-    job->answered(job, answers, why);
 }
 
 static void *read_all(void *arg)
@@ -62,8 +66,8 @@ static void *read_all(void *arg)
         ds_error e = {0};
         int rc = job->read(job, &e);
         if (rc) {
-            job->images = 1;
-            finish(q, job, NULL, &e);
+            leave(q, 1, 0);
+            job->answered(job, NULL, &e);
         }
         pthread_mutex_lock(&q->lock);
         if (!rc) {
@@ -78,19 +82,6 @@ static void *read_all(void *arg)
     return NULL;
 }
 
-/* Until there is a batch, or the first of it has waited long enough. False: nothing will come. */
-static bool gather(ds_queue *q)
-{
-    while (!q->pixels.first && !(q->closing && q->images == 0))
-        pthread_cond_wait(&q->pixels_came, &q->lock);
-    const double end = ds_now() + q->setup->max_wait;
-    const struct timespec until = {(time_t)end, (long)(1e9 * (end - (double)(time_t)end))};
-    while (q->pixels.first && q->pixels.images < q->setup->max_batch && !q->closing)
-        if (pthread_cond_timedwait(&q->pixels_came, &q->lock, &until))
-            break;
-    return q->pixels.first || !q->closing || q->images;
-}
-
 /* Jobs, the first of them whatever its size. */
 static int take(ds_queue *q, ds_job **jobs)
 {
@@ -98,6 +89,27 @@ static int take(ds_queue *q, ds_job **jobs)
     while (q->pixels.first && (n == 0 || images + q->pixels.first->images <= q->setup->max_batch)) {
         images += q->pixels.first->images;
         jobs[n++] = pop(&q->pixels);
+    }
+    return n;
+}
+
+/* Takes a turn and, once there is a batch or the first of it has waited long enough, jobs. 0: nothing will
+ * come. */
+static int gather(ds_queue *q, ds_job **jobs)
+{
+    int n = 0;
+    while (!q->turns)
+        pthread_cond_wait(&q->turn_came, &q->lock);
+    q->turns--;
+    while (n == 0 && !(q->closing && q->images == 0)) {
+        const double end = ds_now() + q->setup->max_wait;
+        const struct timespec until = {(time_t)end, (long)(1e9 * (end - (double)(time_t)end))};
+        int late = 0;
+        while (q->pixels.first && q->pixels.images < q->setup->max_batch && !q->closing && !late)
+            late = pthread_cond_timedwait(&q->pixels_came, &q->lock, &until);
+        n = take(q, jobs);
+        if (n == 0)
+            pthread_cond_wait(&q->pixels_came, &q->lock);
     }
     return n;
 }
@@ -123,10 +135,11 @@ static void answer(ds_queue *q, ds_job *const *jobs, int n)
     ds_error e = {0};
     if (darknet_sat_classify(q->setup->model, images, (size_t)n_images, &answers, &failed))
         ds_fail(&e, DS_EHOST, "%s", failed.text);
+    leave(q, n_images, 1); /* the next batch is computed while replies to this one are made */
     ds_metrics_batch(q->metrics, n_images, answers);
     for (int i = 0, at = 0; i < n; i++) {
-        const int its = jobs[i]->images; /* finished, a job is its owner's */
-        finish(q, jobs[i], answers ? answers + at : NULL, &e);
+        const int its = jobs[i]->images; /* answered, a job is its owner's */
+        jobs[i]->answered(jobs[i], answers ? answers + at : NULL, &e);
         at += its;
     }
     darknet_sat_free(answers);
@@ -137,15 +150,15 @@ static void *answer_all(void *arg)
     ds_queue *q = arg;
     DS_FREED ds_job **jobs = DS_ALLOC(jobs, (size_t)q->setup->max_batch);
     pthread_mutex_lock(&q->lock);
-    while (gather(q)) {
-        const int n = take(q, jobs);
+    for (int n; (n = gather(q, jobs)) > 0;) {
         if (q->pixels.first)
             pthread_cond_signal(&q->pixels_came);
         pthread_mutex_unlock(&q->lock);
-        if (n)
-            answer(q, jobs, n);
+        answer(q, jobs, n);
         pthread_mutex_lock(&q->lock);
     }
+    q->turns++;
+    pthread_cond_signal(&q->turn_came);
     pthread_mutex_unlock(&q->lock);
     return NULL;
 }
@@ -193,13 +206,15 @@ int ds_queue_new(const ds_serve_setup *setup, ds_metrics *metrics, ds_queue **qu
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&q->requests_came, NULL);
+    pthread_cond_init(&q->turn_came, NULL);
     pthread_cond_init(&q->pixels_came, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&q->lock, NULL);
-    DS_ALLOC(q->threads, (size_t)(setup->readers + setup->workers));
+    q->turns = setup->workers;
+    DS_ALLOC(q->threads, (size_t)(setup->readers + 2 * setup->workers));
     int rc = start(q, setup->readers, read_all, e);
     if (!rc)
-        rc = start(q, setup->workers, answer_all, e);
+        rc = start(q, 2 * setup->workers, answer_all, e);
     if (!rc)
         return DS_OK;
     ds_queue_close(q);
@@ -222,6 +237,7 @@ void ds_queue_close(ds_queue *q)
 void ds_queue_free(ds_queue *q)
 {
     pthread_cond_destroy(&q->requests_came);
+    pthread_cond_destroy(&q->turn_came);
     pthread_cond_destroy(&q->pixels_came);
     pthread_mutex_destroy(&q->lock);
     free(q->threads);
