@@ -227,15 +227,18 @@ static int run_command(const command *c, int argc, char **argv, ds_error *e)
         print_command(c, stdout);
         return DS_OK;
     }
-    DS_TRY(ds_together_begin(c->words, is_shared(c), e));
+    if (!is_shared(c))
+        DS_TRY(ds_together_alone(c->words, e));
     return c->run(argc + c->keep, argv - c->keep, e);
 }
 
 static int run(int argc, char **argv, ds_error *e)
 {
+    DS_TRY(ds_together_begin(argc, argv, e));
     while (argc > 1 && (strcmp(argv[1], "-plugin") == 0 || strcmp(argv[1], "--plugin") == 0)) {
         if (argc == 2)
             return ds_fail(e, DS_EUSAGE, "-plugin without a value, expected FILE.so");
+        DS_TRY(ds_ranks_compare_files(ds_together(), (const char *const *)&argv[2], 1, e));
         DS_TRY(ds_open_plugin(argv[2], e));
         argv[2] = argv[0];
         argv += 2;
@@ -251,8 +254,10 @@ static int run(int argc, char **argv, ds_error *e)
         puts("darknet-sat " DS_VERSION);
         return DS_OK;
     }
-    if (ds_word_index(ds_host_words, -1, argv[1]) >= 0)
+    if (ds_word_index(ds_host_words, -1, argv[1]) >= 0) {
+        DS_TRY(ds_together_alone(argv[1], e));
         return ds_forward(argc, argv, e);
+    }
     int depth;
     const command *c = find_command(argc - 1, argv + 1, &depth);
     int rc = c ? run_command(c, argc - 1 - depth, argv + 1 + depth, e) : no_command(NULL, argv[1], e);
@@ -312,7 +317,7 @@ int main(int argc, char **argv)
         tell(&all, rc, &e);
     ds_problems_clear(&all);
     ds_together_end(rc);
-    if (argc == 1) {
+    if (argc == 1 && ds_together_first()) {
         fputc('\n', stderr);
         print_usage(stderr);
     }

@@ -17,38 +17,53 @@ bool ds_together_first(void)
     return ranks.rank == 0;
 }
 
-int ds_together_begin(const char *command, bool several, ds_error *e)
+int ds_together_begin(int argc, char **argv, ds_error *e)
 {
-    int rank;
-    const int size = ds_ranks_launched(&rank);
-    if (size > 1 && !several) {
-        ranks = (ds_ranks){.rank = rank, .size = size, .agreed = true};
-        return ds_fail(e, DS_EUSAGE,
-                       "'%s' is started %d times by mpirun, expected once: it does not share its work",
-                       command, size);
-    }
+    static const char *const program[] = {"/proc/self/exe"};
     DS_TRY(ds_ranks_open(&ranks, e));
-    if (ranks.rank == 0)
+    if (ranks.size == 1)
         return DS_OK;
-    ds_writer_mute();
-    if (!freopen("/dev/null", "w", stdout))
-        return ds_fail(e, DS_EIO, "cannot open /dev/null");
-    return DS_OK;
+    if (ranks.rank) {
+        ds_writer_mute();
+        if (!freopen("/dev/null", "w", stdout))
+            return ds_fail(e, DS_EIO, "cannot open /dev/null");
+    }
+    DS_TRY(ds_ranks_compare_files(&ranks, program, 1, e));
+    DS_FREED char *words = NULL;
+    size_t n;
+    FILE *f = ds_memstream(&words, &n);
+    for (int i = 1; i < argc; i++) {
+        fputc(' ', f);
+        ds_put_word(f, argv[i]);
+    }
+    fclose(f);
+    DS_FREED char *what = ds_format("the command line%s", words);
+    return ds_ranks_compare(&ranks, what, ds_hash(DS_HASH, words, n), e);
 }
 
-/* What all ranks found wrong by themselves the first tells, and ends all, while the others wait. */
+int ds_together_alone(const char *command, ds_error *e)
+{
+    if (ranks.size == 1)
+        return DS_OK;
+    return ds_fail(e, DS_EUSAGE,
+                   "'%s' is started %d times by mpirun, expected once: it does not share its work", command,
+                   ranks.size);
+}
+
 bool ds_together_tells(int rc)
 {
-    if (ranks.rank && rc && !ranks.agreed)
-        sleep(2);
-    return ranks.rank == 0 || (rc && !ranks.agreed);
+    if (!ranks.pass) /* what all ranks found wrong by themselves the first tells, and ends all */
+        return ranks.rank == 0 || (rc && !sleep(2));
+    const int first = ranks.pass->meet(rc != DS_OK, !rc || ranks.agreed);
+    ranks.agreed = first >= 0;
+    return rc && (first == ranks.rank || first < 0);
 }
 
 void ds_together_end(int rc)
 {
     if (!ranks.pass)
         return;
-    if (rc && !ranks.agreed)
+    if (!ranks.agreed)
         ranks.pass->abort(ds_error_status(rc));
     ranks.pass->end();
 }

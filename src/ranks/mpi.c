@@ -2,8 +2,12 @@
 #include "ranks/ranks.h"
 
 #include <mpi.h>
+#include <unistd.h>
 
 DS_PUBLIC const ds_messages ds_mpi_messages;
+
+/* Of `meet` alone, which does not wait until what a rank has left unfinished is done. */
+static MPI_Comm ends;
 
 static void start(int *rank, int *size)
 {
@@ -14,6 +18,7 @@ static void start(int *rank, int *size)
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
     MPI_Comm_rank(MPI_COMM_WORLD, rank);
     MPI_Comm_size(MPI_COMM_WORLD, size);
+    MPI_Comm_dup(MPI_COMM_WORLD, &ends);
 }
 
 static void gather(const void *mine, void *all, const int *starts, size_t row)
@@ -67,6 +72,19 @@ static void sum_end(void *request)
     free(request);
 }
 
+static int meet(bool failed, bool patient)
+{
+    int first, size, done = 0;
+    MPI_Request request;
+    MPI_Comm_rank(ends, &first);
+    MPI_Comm_size(ends, &size);
+    first = failed ? first : size;
+    MPI_Iallreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, ends, &request);
+    for (const double until = MPI_Wtime() + 2; !done && (patient || MPI_Wtime() < until); usleep(1000))
+        MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    return done ? first : -1;
+}
+
 static void end(void)
 {
     MPI_Finalize();
@@ -77,4 +95,5 @@ static void stop(int status)
     MPI_Abort(MPI_COMM_WORLD, status);
 }
 
-const ds_messages ds_mpi_messages = {start, gather, share, sum, sum_begin, sum_poll, sum_end, end, stop};
+const ds_messages ds_mpi_messages = {start,    gather,  share, sum, sum_begin,
+                                     sum_poll, sum_end, meet,  end, stop};

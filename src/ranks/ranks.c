@@ -35,12 +35,6 @@ static int launched(int *rank, int *local)
     return 1;
 }
 
-int ds_ranks_launched(int *rank)
-{
-    int local;
-    return launched(rank, &local);
-}
-
 /* Beside the program, or where `make install` puts it. */
 static void *open_library(void)
 {
@@ -75,15 +69,18 @@ int ds_ranks_open(ds_ranks *r, ds_error *e)
                        "%d ranks were started, and " LIBRARY " %s%s, expected it beside the program or in "
                        "../lib/darknet-sat, and Open MPI (Debian's package openmpi-bin)",
                        size, why ? "cannot be opened: " : "is missing", why ? why : "");
-    pass->start(&r->rank, &r->size);
+    int seen, rank;
+    pass->start(&rank, &seen);
+    r->size = size;
     r->pass = pass;
-    if (r->size == size)
+    if (seen == size) {
+        r->rank = rank;
         return DS_OK;
-    r->agreed = true;
+    }
     return ds_fail(e, DS_EHOST,
                    "%d ranks were started, MPI sees %d, expected as many: srun needs --mpi=pmix, and mpirun "
                    "must be that of Open MPI",
-                   size, r->size);
+                   size, seen);
 }
 
 /* ---- what all come to know ---- */
@@ -132,26 +129,32 @@ int ds_ranks_agree(ds_ranks *r, int rc, bool *flag, ds_error *e)
     return any[0] > 0 ? tell(r, rc, e) : DS_OK;
 }
 
-int ds_ranks_compare(ds_ranks *r, const char *what, uint64_t hash, ds_error *e)
+/* rc: of finding the hash. */
+static int compare(ds_ranks *r, int rc, const char *what, uint64_t hash, ds_error *e)
 {
     uint64_t first = hash;
-    int rc = DS_OK;
-    if (!r)
-        return DS_OK;
     r->pass->share(&first, sizeof first);
-    if (first != hash)
+    if (!rc && first != hash)
         rc = ds_fail(e, DS_EINPUT, "%s: not the same as on rank 0, expected the same on every host", what);
     return ds_ranks_agree(r, rc, NULL, e);
 }
 
-int ds_ranks_compare_program(ds_ranks *r, ds_error *e)
+int ds_ranks_compare(ds_ranks *r, const char *what, uint64_t hash, ds_error *e)
 {
-    size_t n = 0;
-    DS_FREED unsigned char *bytes = NULL;
-    if (!r)
-        return DS_OK;
-    DS_TRY(ds_ranks_agree(r, ds_file_read("/proc/self/exe", "the program", &bytes, &n, e), NULL, e));
-    return ds_ranks_compare(r, "the program", ds_hash(DS_HASH, bytes, n), e);
+    return r ? compare(r, DS_OK, what, hash, e) : DS_OK;
+}
+
+int ds_ranks_compare_files(ds_ranks *r, const char *const *paths, int n, ds_error *e)
+{
+    for (int i = 0; r && i < n; i++) {
+        size_t size = 0;
+        DS_FREED unsigned char *bytes = NULL;
+        if (!paths[i])
+            continue;
+        const int rc = ds_file_read(paths[i], "a file", &bytes, &size, e);
+        DS_TRY(compare(r, rc, paths[i], ds_hash(DS_HASH, bytes, size), e));
+    }
+    return DS_OK;
 }
 
 int ds_ranks_start(const ds_ranks *r, int rank, int n)

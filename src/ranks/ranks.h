@@ -16,6 +16,9 @@ typedef struct ds_messages {
     void *(*sum_begin)(float *values, int n);
     void (*sum_poll)(void *sum);
     void (*sum_end)(void *sum);
+    /* What all do last: the first rank that has failed, or how many there are. -1 after two seconds without
+     * the others, unless `patient`. */
+    int (*meet)(bool failed, bool patient);
     void (*end)(void);
     void (*abort)(int status); /* of all ranks; not in step with them */
 } ds_messages;
@@ -24,12 +27,10 @@ typedef struct ds_ranks {
     int rank, size; /* of several: 0 to size - 1; else 0 and 1 */
     int local;      /* how many of them are on this host, 0: the launcher does not say */
     char host[64];
-    bool agreed; /* what this rank ends with all ranks know */
+    bool agreed; /* all ranks know what this one ends with, and end too */
     const ds_messages *pass;
 } ds_ranks;
 
-/* How many ranks the launcher has started, by its environment. *rank: which one this is. */
-int ds_ranks_launched(int *rank);
 /* Meet the others, if there are any. DS_EHOST: MPI's part of the program is missing, or sees other ranks
  * than the launcher. */
 int ds_ranks_open(ds_ranks *r, ds_error *e);
@@ -39,7 +40,7 @@ int ds_ranks_open(ds_ranks *r, ds_error *e);
 int ds_ranks_agree(ds_ranks *r, int rc, bool *flag, ds_error *e);
 /* DS_EINPUT on all ranks: one's `hash` of `what` is not that of rank 0. r NULL: there is one rank. */
 int ds_ranks_compare(ds_ranks *r, const char *what, uint64_t hash, ds_error *e);
-/* The same of the program's own file. */
-int ds_ranks_compare_program(ds_ranks *r, ds_error *e);
+/* The same of n files' bytes; those that are NULL are none. A failure to read them is one on all ranks, too. */
+int ds_ranks_compare_files(ds_ranks *r, const char *const *paths, int n, ds_error *e);
 /* Where rank r's share of n rows begins; n where r is size. */
 int ds_ranks_start(const ds_ranks *r, int rank, int n);

@@ -490,21 +490,14 @@ static int make_rest(ds_job *job, ds_error *e)
     return open_stream(job, e);
 }
 
-static uint64_t hash_images(const ds_images *m)
-{
-    const size_t n = (size_t)m->n;
-    return ds_hash(ds_hash(DS_HASH, m->keys, n * sizeof *m->keys), m->labels,
-                   m->labels ? n * sizeof *m->labels : 0);
-}
-
 /* What must be the same on each of them is so. */
 static int compare_ranks(ds_job *job, ds_error *e)
 {
     ds_ranks *r = job->setup.ranks;
-    DS_TRY(ds_ranks_compare_program(r, e));
-    DS_TRY(ds_ranks_compare(r, job->setup.cfg, ds_hash(DS_HASH, job->cfg_text, strlen(job->cfg_text)), e));
-    DS_TRY(ds_ranks_compare(r, job->train.list, hash_images(&job->train), e));
-    DS_TRY(ds_ranks_compare(r, job->valid.n ? job->valid.list : "valid=", hash_images(&job->valid), e));
+    const ds_datafile *d = &job->data;
+    const char *const files[] = {job->setup.data, job->setup.cfg, d->labels_path,
+                                 d->names_path,   d->train,       d->valid};
+    DS_TRY(ds_ranks_compare_files(r, files, sizeof files / sizeof *files, e));
     DS_TRY(ds_ranks_compare(r, "the weights to begin with", r ? ds_net_weights_hash(job->net) : 0, e));
     return ds_ranks_compare(r, "the number of images seen", job->seen, e);
 }

@@ -129,32 +129,100 @@ expect_err "^error: 'classifier noise' is started 2 times"
 expect_no_file "$T/noise"
 end
 
-# as_rank_1 WORD OTHER: rank 1 gets OTHER for the first word
-cat >"$T/differ" <<'DIFFER'
+# elsewhere COMMAND…: each rank in a folder of its own, where files of the same names may be others
+cat >"$T/elsewhere" <<'ELSEWHERE'
 #!/bin/sh
-word=$1
-[ "$OMPI_COMM_WORLD_RANK" = 1 ] && word=$2
-data=$3
-shift 3
-exec "$@" classifier train "$data" "$word" -threads 1
-DIFFER
-chmod +x "$T/differ"
+cd "$HERE/$OMPI_COMM_WORLD_RANK" && exec "$@"
+ELSEWHERE
+# words COMMAND…: rank 1 with $MORE
+cat >"$T/words" <<'WORDS'
+#!/bin/sh
+[ "$OMPI_COMM_WORLD_RANK" = 1 ] && set -- "$@" $MORE
+exec "$@"
+WORDS
+chmod +x "$T/elsewhere" "$T/words"
+export HERE="$T" MORE
+rank1="rank 1 on $(hostname)"
+# differ NAME COMMAND…: refused before the first step or image, whatever the difference
+differ() {
+    begin "$1 differs on another rank"
+    what=$2
+    shift 2
+    ranks 2 "$@"
+    expect_status 1
+    expect_err "^error: $rank1: .*$what.*: not the same as on rank 0"
+    [ "$(grep -c ^error: "$T/err")" -eq 1 ] || complain "$(cat "$T/err")"
+    ! grep -q MPI_ABORT "$T/err" || complain "$(cat "$T/err")"
+    [ ! -s "$T/out" ] || show out
+    end
+}
 
-begin "another cfg on another rank is noticed before the first step"
+program=$(realpath "$D")
 to other
-mkdir "$T/elsewhere"
-sed 's/^learning_rate=.*/learning_rate=0.04/' "$T/ema.cfg" >"$T/elsewhere/ema.cfg"
-ranks 2 "$T/differ" "$T/ema.cfg" "$T/elsewhere/ema.cfg" "$T/idx/other.data" "$D"
+for r in 0 1; do
+    mkdir -p "$T/$r"
+    for file in "$T/small.cfg" "$T/small/small.weights" "$T"/idx/*.list "$T/idx/labels" "$T/idx/names" "$T/idx/other.data"; do
+        cp "$file" "$T/$r"
+    done
+    sed -i "s|^\([a-z]*/\)|$T/idx/\1|" "$T/$r"/*.list
+done
+alter() {
+    sed "$2" "$T/0/$1" >"$T/1/$1"
+}
+there="other.data small.cfg small.weights -threads 1"
+MORE="-threads 2"
+differ "a flag" "the command line classifier valid .* -threads 2" "$T/words" "$program" classifier valid "$T/0/other.data" "$T/small.cfg" "$T/small/small.weights"
+alter small.cfg 's/^\[reject\]/&\nthreshold=0.9/'
+for command in "train -clear" valid; do
+    differ "the cfg of $command" small.cfg "$T/elsewhere" "$program" classifier $command $there
+done
+cp "$T/0/small.cfg" "$T/1"
+for file in names valid.list other.data; do
+    alter $file '1s|$|x|'
+    differ "$file" $file "$T/elsewhere" "$program" classifier valid $there
+    cp "$T/0/$file" "$T/1"
+done
+
+begin "the weights differ on another rank"
+python3 -c 'import sys
+b = bytearray(open(sys.argv[1], "rb").read())
+b[-1] ^= 1
+open(sys.argv[1], "wb").write(b)' "$T/1/small.weights"
+ranks 2 "$T/elsewhere" "$program" classifier reject $there
 expect_status 1
-expect_err "^error: rank 1 on $(hostname): .*ema.cfg: not the same as on rank 0"
-expect_no_file "$T/other/ema.ckpt"
+expect_err "^error: $rank1: the weights: not the same as on rank 0"
 end
 
 begin "what is wrong on another rank alone ends all, with its message, rank and host"
-ranks 2 "$T/differ" "$T/ema.cfg" "$T/missing.cfg" "$T/idx/other.data" "$D"
+rm "$T/1/small.cfg"
+ranks 2 "$T/elsewhere" "$program" classifier train -clear $there
 expect_status 1
-expect_err "^error: .*missing.cfg: rank 1 on $(hostname): cannot (open|read)"
-expect_no_file "$T/other/ema.ckpt"
+expect_err "^error: .*small.cfg: $rank1: cannot (open|read)"
+expect_no_file "$T/other/small.ckpt"
+ranks 2 "$T/elsewhere" "$program" classifier valid $there
+expect_status 1
+expect_err "^$rank1: error: small.cfg: cannot (open|read)"
+end
+
+begin "help or a wrong word on one rank ends all; help of all is told once"
+for MORE in -h -nonsense; do
+    ranks 2 "$T/words" "$program" classifier valid $there
+    expect_status 1
+    expect_err "^error: $rank1: the command line .*$MORE: not the same as on rank 0"
+done
+ranks 2 "$program" classifier valid -h
+expect_status 0
+[ "$(grep -c ^usage: "$T/out")" -eq 1 ] || complain "$(cat "$T/out")"
+ranks 2 "$program" classifier valid -nonsense
+expect_status 2
+[ "$(grep -c ^error: "$T/err")" -eq 1 ] || complain "$(cat "$T/err")"
+end
+
+begin "what all find wrong is told once, without MPI's own words"
+ranks 2 "$program" classifier valid "$T/0/other.data" "$T/small.cfg" "$T/missing"
+expect_status 1
+[ "$(grep -c ^error: "$T/err")" -eq 1 ] || complain "$(cat "$T/err")"
+! grep -q MPI_ABORT "$T/err" || complain "$(cat "$T/err")"
 end
 
 # once FILE is there, rank 1 gets the signal
