@@ -1,12 +1,11 @@
 /* darknet-sat.h: a model is a queue of calls and threads that answer them, each with networks of its own. All
  * that a computation sets, OpenMP's number of threads and how denormals are treated, is of those threads. */
 #include "api/darknet-sat.h"
+#include "base/thread.h"
 #include "data/image.h"
 #include "train/predict.h"
 
 #include <fenv.h>
-#include <pthread.h>
-#include <signal.h>
 
 typedef struct darknet_sat_image image;
 typedef struct darknet_sat_answer answer;
@@ -214,14 +213,9 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* Signals are for the threads of the program. */
 static int start(worker *w, ds_error *e)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failed = pthread_create(&w->thread, NULL, run, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int failed = ds_thread_start(&w->thread, run, w);
     return failed ? ds_fail(e, DS_EHOST, "cannot start a thread: %s", strerror(failed)) : DS_OK;
 }
 

@@ -1,7 +1,6 @@
 #include "data/ring.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include "base/thread.h"
 
 struct ds_ring {
     void (*fill)(void *arg, size_t place);
@@ -48,14 +47,9 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* With all signals blocked: those belong to the caller's threads. */
 static int start_thread(ds_ring *r, ds_error *e)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int problem = pthread_create(&r->threads[r->running], NULL, work, r);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int problem = ds_thread_start(&r->threads[r->running], work, r);
     if (problem)
         return ds_fail(e, DS_ENOMEM, "cannot start a loader thread: %s, expected fewer -loaders",
                        strerror(problem));

@@ -14,6 +14,7 @@
  *                               those that belong to it */
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/thread.h"
 #include "data/lines.h"
 #include "train/job.h"
 
@@ -132,12 +133,61 @@ char *ds_job_computed(const ds_job *job)
     return ds_format("%s, %d thread%s%s", job->info->backend, n, n == 1 ? "" : "s", ranks);
 }
 
-int ds_checkpoint_write(ds_job *job, ds_error *e)
+/* ---- written beside training ---- */
+
+/* The arrays of a moment, n of them, copied one behind the other, on their way to the disk. */
+struct ds_snapshot {
+    char *path, *values;
+    json_t *texts;
+    ds_saved *arrays;
+    int n;
+    bool threaded;
+    pthread_t thread;
+    ds_error e;
+};
+
+static void copy_values(struct ds_snapshot *s)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < s->n; i++)
+        bytes += ds_saved_bytes(&s->arrays[i]);
+    char *to = s->values = ds_xmalloc(bytes);
+    for (int i = 0; i < s->n; i++) {
+        const size_t size = ds_saved_bytes(&s->arrays[i]);
+        s->arrays[i].values = memcpy(to, s->arrays[i].values, size);
+        to += size;
+    }
+}
+
+static void *write_snapshot(void *arg)
+{
+    struct ds_snapshot *s = arg;
+    ds_saved_write(s->path, s->texts, s->arrays, s->n, true, &s->e);
+    return NULL;
+}
+
+int ds_checkpoint_end(ds_job *job, bool wait, ds_error *e)
+{
+    struct ds_snapshot *s = job->writing;
+    if (!s || (s->threaded && (wait ? pthread_join(s->thread, NULL) : pthread_tryjoin_np(s->thread, NULL))))
+        return DS_OK;
+    const int rc = s->e.code ? ds_error_pass(e, &s->e) : DS_OK;
+    job->writing = NULL;
+    json_decref(s->texts);
+    free(s->path);
+    free(s->values);
+    free(s->arrays);
+    free(s);
+    return rc;
+}
+
+int ds_checkpoint_begin(ds_job *job, ds_error *e)
 {
     state s;
     ds_saved images[IMAGE_ARRAYS];
     const int n = image_arrays(job, images);
     DS_TRY(ds_job_check_finite(job, e));
+    DS_TRY(ds_checkpoint_end(job, true, e));
     job->saved = ds_now();
     if (!ds_job_first(job))
         return DS_OK;
@@ -147,13 +197,25 @@ int ds_checkpoint_write(ds_job *job, ds_error *e)
         DS_PUSH(s.arrays, s.n, images[i]);
     add(&s, "images", "U64", (size_t)job->train.n, 1, job->train.keys);
     add(&s, "cfg", "U8", strlen(job->cfg_text), 1, job->cfg_text);
-    DS_FREED char *path = ds_job_path(job, ".ckpt"), *computed = ds_job_computed(job);
-    json_auto_t *texts = json_pack("{s: s, s: s, s: s}", "program", job->setup.program, "computed", computed,
-                                   "files", ".backup _best.weights _results.csv");
-    int rc = ds_saved_write(path, texts, s.arrays, s.n, true, e);
-    free(s.arrays);
-    job->saved = ds_now();
-    return rc;
+    DS_FREED char *computed = ds_job_computed(job);
+    struct ds_snapshot *w = job->writing = ds_xcalloc(1, sizeof *w);
+    w->path = ds_job_path(job, ".ckpt");
+    w->texts = json_pack("{s: s, s: s, s: s}", "program", job->setup.program, "computed", computed, "files",
+                         ".backup _best.weights _results.csv");
+    w->arrays = s.arrays;
+    w->n = s.n;
+    copy_values(w);
+    w->threaded = ds_thread_start(&w->thread, write_snapshot, w) == 0;
+    if (!w->threaded)
+        write_snapshot(w);
+    return DS_OK;
+}
+
+int ds_checkpoint_write(ds_job *job, ds_error *e)
+{
+    ds_checkpoint_end(job, true, NULL); /* this one takes its place */
+    DS_TRY(ds_checkpoint_begin(job, e));
+    return ds_checkpoint_end(job, true, e);
 }
 
 /* ---- is the cfg the same? ---- */

@@ -257,7 +257,7 @@ int ds_epoch_end(ds_job *job, ds_error *e)
     int rc = judge(job, &row, ds_job_warming(job, epoch), complete, &best, e);
     swap_average(job);
     DS_TRY(rc);
-    DS_TRY(job->due ? ds_checkpoint_write(job, e) : DS_OK); /* the last: all that it knows of is there */
+    DS_TRY(job->due ? ds_checkpoint_begin(job, e) : DS_OK); /* the last: all that it knows of is there */
     if (job->events->epoch)
         job->events->epoch(job->events->arg, &row, best);
     if (ds_job_done(job) && ds_job_batch(job) < job->plan.max_batches)

@@ -55,11 +55,12 @@ typedef struct ds_job {
     ds_result best; /* best.epoch = 0: none yet, its figures are NAN */
     bool *lost;     /* train.n: could not be read in mid-run; n_lost of them */
     int n_lost;
-    bool stop;      /* a rank was interrupted */
-    bool due;       /* at the end of this epoch a checkpoint is written */
-    double saved;   /* when the checkpoint was written last, seconds of the monotonic clock */
-    double plotted; /* the same of BASE_results.png; 0: never */
-    bool unplotted; /* it cannot be drawn, which is noted */
+    bool stop;                   /* a rank was interrupted */
+    bool due;                    /* at the end of this epoch a checkpoint is written */
+    struct ds_snapshot *writing; /* the checkpoint on its way to the disk; NULL: none */
+    double saved;                /* when the last one was begun, seconds of the monotonic clock */
+    double plotted;              /* the same of BASE_results.png; 0: never */
+    bool unplotted;              /* it cannot be drawn, which is noted */
 } ds_job;
 
 /* prepare.c: read and check everything, leave nothing changed. Close in any case. */
@@ -108,7 +109,12 @@ void ds_folder_link(ds_job *job, const char *suffix);
 
 /* checkpoint.c: "onednn (2.6.3, AVX-512), 2 threads": what the bits of a run depend on; fresh memory. */
 char *ds_job_computed(const ds_job *job);
-/* BASE.ckpt, all that the next batch depends on; the one before is kept. */
+/* BASE.ckpt, all that the next batch depends on; the one before is kept. A copy of it is written by a thread,
+ * after the one that is still being written, whose failure is told. */
+int ds_checkpoint_begin(ds_job *job, ds_error *e);
+/* What became of it, once; DS_OK while it is still being written, unless that is waited for. */
+int ds_checkpoint_end(ds_job *job, bool wait, ds_error *e);
+/* Both; whether the one before was written is no matter then. */
 int ds_checkpoint_write(ds_job *job, ds_error *e);
 /* Is the text of a cfg that which a run began with, but for a higher max_batches? `kept` is cut up; path and
  * run are for the message. DS_EINPUT. */

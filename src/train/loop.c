@@ -158,6 +158,7 @@ static int after_batch(ds_job *job, ds_error *e)
 {
     const double every = 60 * job->setup.save_minutes;
     const int lines = job->results.n;
+    DS_TRY(ds_checkpoint_end(job, false, e));
     int rc = ds_epoch_end(job, e);
     if (rc && rc != DS_EINTERRUPT && rc != DS_ENUMERIC && job->results.n == lines)
         return rescue(job, rc, e);
@@ -165,7 +166,7 @@ static int after_batch(ds_job *job, ds_error *e)
         return save_interrupted(job, e);
     if (rc || ds_job_done(job))
         return rc;
-    return every > 0 && ds_job_first(job) && ds_now() - job->saved >= every ? ds_checkpoint_write(job, e)
+    return every > 0 && ds_job_first(job) && ds_now() - job->saved >= every ? ds_checkpoint_begin(job, e)
                                                                             : DS_OK;
 }
 
@@ -213,7 +214,12 @@ static int run(ds_job *job, const ds_train_setup *setup, const ds_train_events *
         ds_net_profile_start(job->net);
     job->times.images = job->plan.batch;
     job->times.views = 1;
+    ds_error late = {0};
     int rc = train(job, e);
+    const int unsaved = ds_checkpoint_end(job, true, rc ? &late : e);
+    if (late.code)
+        ds_note(setup->notes, "warning: %s: %s", late.file, late.text);
+    rc = rc ? rc : unsaved;
     double lost = job->n_lost;
     if (!rc && setup->ranks)
         setup->ranks->pass->sum(&lost, 1);

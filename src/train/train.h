@@ -14,7 +14,7 @@
  *   BASE.weights          the end
  *   BASE_results.png      a picture of that table: now and then, and at the end
  *   BASE.ckpt             last of all, and every save_minutes: what -resume reads; BASE.ckpt.1: one older
- *                         (on a GPU this and BASE.backup at most every 5 seconds)
+ *                         (on a GPU this and BASE.backup at most every 5 seconds); written beside training
  *
  * with copies of the cfg and .data file and run.txt (command, versions, seed). BACKUP has links
  * to the files above, but the epochs' and the older checkpoint, of the run that wrote there last.

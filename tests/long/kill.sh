@@ -27,6 +27,7 @@ places SIGKILL at each rename, fsync, link, new file
 second SIGKILL at each of them where a complete run is there already, with and without -exist-ok
 full a full disk from any of them on
 readonly a read-only disk from any of them on
+beside a checkpoint fails beside training
 disk a file system of few pages
 limits few descriptors, little memory
 clock the calendar jumps by a day, both ways

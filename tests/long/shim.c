@@ -1,6 +1,7 @@
 /* For LD_PRELOAD: counts the calls that change files, and interrupts at one of them. In the environment
  *   SHIM=kill:N:SIGNAL    that signal before call N
  *   SHIM=fail:N:ERRNO     call N and all after it fail, but those that remove: a full disk, one that was mounted read-only
+ *   SHIM=beside:N:ERRNO   fsync N of other threads than the first takes .3 s and fails
  *   SHIM=clock:N:SECONDS  from reading N on the calendar's clock is off by so much
  *   SHIM_LOG=FILE         a line for each call */
 #include <dlfcn.h>
@@ -38,6 +39,17 @@ static void append(const char *call, const char *path)
         abort();
 }
 
+static int fails_beside(const char *call)
+{
+    static atomic_long calls;
+    const long at = number("beside", 1);
+    if (!at || gettid() == getpid() || strcmp(call, "fsync") != 0 || atomic_fetch_add(&calls, 1) + 1 != at)
+        return 0;
+    usleep(300000);
+    errno = (int)number("beside", 2);
+    return 1;
+}
+
 /* One more call. Must it fail? errno says how. */
 static int fails(const char *call, const char *path)
 {
@@ -46,6 +58,8 @@ static int fails(const char *call, const char *path)
     append(call, path);
     if (now == number("kill", 1))
         kill(getpid(), (int)number("kill", 2));
+    if (fails_beside(call))
+        return 1;
     if (!from || now < from || strcmp(call, "unlink") == 0)
         return 0;
     errno = (int)number("fail", 2);
