@@ -4,7 +4,6 @@
 #include "cli/together.h"
 
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 static int columns(void)
 {
@@ -150,8 +149,7 @@ static void on_done(void *arg, const char *weights, const char *best, const ds_r
 
 ds_train_events ds_progress_events(ds_progress_view *v)
 {
-    v->terminal =
-        !ds_together() && isatty(STDOUT_FILENO); /* mpirun gives a terminal to whatever it writes to */
+    v->terminal = ds_together_terminal();
     v->log = v->terminal ? stdout : stderr;
     return (ds_train_events){v, on_ready, on_step, on_epoch, on_profile, on_done};
 }

@@ -12,6 +12,11 @@ ds_ranks *ds_together(void)
     return ranks.size > 1 ? &ranks : NULL;
 }
 
+bool ds_together_terminal(void)
+{
+    return !getenv("OMPI_COMM_WORLD_SIZE") && isatty(STDOUT_FILENO);
+}
+
 bool ds_together_first(void)
 {
     return ranks.rank == 0;

@@ -5,6 +5,8 @@
 
 /* Those of this program; NULL: there is one. Set before the command runs, and never again. */
 ds_ranks *ds_together(void);
+/* Is standard output a person's terminal? mpirun makes one of whatever it writes to. */
+bool ds_together_terminal(void);
 /* Is this the one that prints and writes? */
 bool ds_together_first(void);
 /* Meet the others, if there are any, with the same program and words of the command line: else DS_EINPUT on

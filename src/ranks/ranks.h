@@ -40,7 +40,7 @@ int ds_ranks_open(ds_ranks *r, ds_error *e);
 int ds_ranks_agree(ds_ranks *r, int rc, bool *flag, ds_error *e);
 /* DS_EINPUT on all ranks: one's `hash` of `what` is not that of rank 0. r NULL: there is one rank. */
 int ds_ranks_compare(ds_ranks *r, const char *what, uint64_t hash, ds_error *e);
-/* The same of n files' bytes; those that are NULL are none. A failure to read them is one on all ranks, too. */
+/* The same of n files' bytes; NULL is none. Where one cannot read them, all fail. */
 int ds_ranks_compare_files(ds_ranks *r, const char *const *paths, int n, ds_error *e);
 /* Where rank r's share of n rows begins; n where r is size. */
 int ds_ranks_start(const ds_ranks *r, int rank, int n);

@@ -75,6 +75,7 @@ expect_no_file "$T/large.csv"
 run sh -c 'ulimit -f 2; exec "$@"' sh "$D" classifier train "$tiny_data" "$T/net.cfg" -epochs 1
 expect_status 1
 expect_err '^error: .*net\.ckpt: cannot write: File too large'
+expect_file "$T/png/backup/net.ckpt" # still that of the run before
 end
 
 begin "a full disk under standard output at the end of a training"

@@ -218,6 +218,13 @@ expect_status 2
 [ "$(grep -c ^error: "$T/err")" -eq 1 ] || complain "$(cat "$T/err")"
 end
 
+begin "one rank of mpirun, whose output is no terminal, draws no progress"
+to single
+ranks 1 "$D" classifier train "$T/idx/single.data" "$T/small.cfg" -threads 1
+expect_status 0
+expect_out '^15, '
+end
+
 begin "what all find wrong is told once, without MPI's own words"
 ranks 2 "$program" classifier valid "$T/0/other.data" "$T/small.cfg" "$T/missing"
 expect_status 1
