@@ -54,7 +54,7 @@ const ds_option ds_import_cifar100_options[] = {
 
 const ds_option ds_import_folders_options[] = {
     OPT_TEST("DIR", "folder of the test images, with the same class folders"),
-    OPT_REST("the lists"),
+    OPT_REST("the lists, the images of an archive"),
 };
 
 typedef struct kind {
@@ -69,7 +69,7 @@ static const kind kinds[] = {
     {"idx", ds_import_idx_options, DS_IDX, 2, "IMAGES LABELS"},
     {"cifar10", ds_import_cifar10_options, DS_CIFAR10, 1, "DIR|FILE.tar.gz"},
     {"cifar100", ds_import_cifar100_options, DS_CIFAR100_FINE, 1, "DIR|FILE.tar.gz"},
-    {"folders", ds_import_folders_options, DS_FOLDERS, 1, "DIR"},
+    {"folders", ds_import_folders_options, DS_FOLDERS, 1, "DIR|ARCHIVE"},
 };
 
 /* ---- flags with several words ---- */

@@ -1,5 +1,5 @@
-/* classifier new: from a folder of pictures to a .data file, a .cfg that fits them, and the commands that
- * come next. */
+/* classifier new: from pictures in folders, or an archive of them, to a .data file, a .cfg that fits them,
+ * and the commands that come next. */
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -51,7 +51,8 @@ typedef struct work {
     ds_datafile data;
     ds_notes notes;
     ds_recipe recipe;
-    char *cfg; /* path */
+    char *cfg;    /* path */
+    bool weighed; /* it has class_weights */
 } work;
 
 /* ---- the network ---- */
@@ -177,6 +178,7 @@ static int write_cfg(work *w, const char *data_path, ds_error *e)
     ds_writer file;
     w->cfg = ds_format("%.*s.cfg", (int)(strlen(data_path) - strlen(".data")), data_path);
     DS_TRY(apply(w, &made, e));
+    w->weighed = strstr(made, "class_weights=sqrt");
     DS_TRY(ds_writer_open(&file, w->cfg, e));
     fprintf(file.f, "# written by classifier new: %d images in %d classes to train on, %d epochs\n\n%s",
             r->images, r->classes, ds_recipe_epochs(r->images), made);
@@ -241,8 +243,9 @@ static int fit(work *w, const ds_imported *done, ds_error *e)
     ds_print_notes(&w->notes, stderr);
     ds_imported_print(done);
     DS_FREED char *what = ds_format(
-        "%s network, %d x %d pixels, %s, %d epochs: ", w->network.name, w->recipe.size, w->recipe.size,
-        w->recipe.channels == 1 ? "grey" : "colour", ds_recipe_epochs(w->recipe.images));
+        "%s network, %d x %d pixels, %s, %d epochs%s: ", w->network.name, w->recipe.size, w->recipe.size,
+        w->recipe.channels == 1 ? "grey" : "colour", ds_recipe_epochs(w->recipe.images),
+        w->weighed ? ", class_weights=sqrt for classes of unequal size" : "");
     ds_put_line(stdout, what, w->cfg);
     return print_next(w, e);
 }
@@ -259,13 +262,13 @@ static int make(work *w, const char *folder, ds_error *e)
         DS_TRY(ds_split_read(split->v[i], &splits[i], e));
     s->splits = split->n ? splits : usual;
     s->n_splits = split->n ? split->n : 3;
+    s->command = "new";
     s->together = true;
     s->look = look;
     s->arg = w;
     DS_TRY(read_network(w, e));
-    int rc = ds_import_guess(folder, s, names, e);
-    if (!rc)
-        rc = ds_import_run(s, &done, e);
+    ds_import_guess(folder, s, names);
+    int rc = ds_import_run(s, &done, e);
     if (!rc)
         rc = fit(w, &done, e);
     free(done.data_path);
@@ -285,7 +288,7 @@ static char *default_out(const char *folder)
 
 int ds_cmd_new(int argc, char **argv, ds_error *e)
 {
-    static const char *const operands[] = {"FOLDER"};
+    static const char *const operands[] = {"FOLDER|ARCHIVE"};
     new_state state = {0};
     work w = {.state = &state};
     DS_FREED char **spread = DS_ALLOC(spread, 2 * (size_t)argc);

@@ -24,7 +24,7 @@ typedef struct command {
 
 static const command commands[] = {
     {.words = "classifier"},
-    {"classifier new", 0, ds_cmd_new, ds_new_options, "FOLDER",
+    {"classifier new", 0, ds_cmd_new, ds_new_options, "FOLDER|ARCHIVE",
      "from pictures in a folder a class to lists, a .data file, a fitting .cfg, and what to do next"},
     {"classifier check", 0, ds_cmd_check, ds_check_options, "DATA CFG [WEIGHTS]",
      "all that is wrong with the files of a training, before it begins"},
@@ -55,8 +55,8 @@ static const command commands[] = {
      "turn the binary version of CIFAR-10 into PNG files, lists and a .data file"},
     {"classifier import cifar100", 1, ds_cmd_import, ds_import_cifar100_options, "DIR|FILE.tar.gz",
      "turn the binary version of CIFAR-100 (fine labels) into PNG files, lists and a .data file"},
-    {"classifier import folders", 1, ds_cmd_import, ds_import_folders_options, "DIR",
-     "make lists and a .data file for existing folders, one a class"},
+    {"classifier import folders", 1, ds_cmd_import, ds_import_folders_options, "DIR|ARCHIVE",
+     "make lists and a .data file for existing folders, one a class, or a .zip or .tar of them"},
     {"layers", 0, ds_cmd_layers, ds_layers_options, "[NAME]",
      "the layers that this program adds to Darknet; with a NAME its options"},
 };

@@ -3,6 +3,7 @@
 #include "import/parts.h"
 
 #include "base/file.h"
+#include "data/image.h"
 #include "data/sandbox.h"
 
 #include <archive.h>
@@ -11,15 +12,17 @@
 #include <fcntl.h>
 #include <iconv.h>
 #include <langinfo.h>
+#include <locale.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include <zlib.h>
 
 enum { FIRST_ROOM = 1 << 20 };
 static const size_t most_handed_over = (size_t)9 << 30; /* bytes of a file */
 
 typedef struct source {
-    const char *path, *what;
+    const char *path, *what, *to; /* to: a folder to unpack into */
     ds_import_file *files;
     int n; /* of them */
     int fd;
@@ -206,6 +209,118 @@ static int read_untrusted(source *s)
         ds_sandbox_give(sandbox, cell);
     }
     ds_sandbox_free(sandbox);
+    return rc;
+}
+
+/* ---- archives of class folders, unpacked into files ---- */
+
+enum { MOST_BYTES = 256 << 20, MOST_PACKED = 100, SLACK = 1 << 30 }; /* of an image; an archive unpacked */
+
+/* 1: to be unpacked, as `path` says. 0: hidden, a folder, or no image. */
+static int check_member(const source *s, struct archive_entry *member, const char **path, ds_import_job *job)
+{
+    const char *name = archive_entry_pathname(member), *foreign;
+    if (!name || *name == '/' || archive_entry_hardlink(member) ||
+        (archive_entry_filetype(member) != AE_IFREG && archive_entry_filetype(member) != AE_IFDIR))
+        return ds_fail_at(s->e, DS_EINPUT, s->path, 0,
+                          "'%s' in it is no folder and no file of one, expected %s", name ? name : "",
+                          s->what);
+    while (strncmp(name, "./", 2) == 0)
+        name += 2;
+    *path = name;
+    bool hidden = strncmp(name, "__MACOSX/", 9) == 0;
+    for (const char *part = name; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL) {
+        if (strcmp(part, "..") == 0 || strncmp(part, "../", 3) == 0)
+            return ds_fail_at(s->e, DS_EINPUT, s->path, 0, "'%s' in it leads outside, expected %s", name,
+                              s->what);
+        hidden |= *part == '.';
+    }
+    if (hidden || archive_entry_filetype(member) == AE_IFDIR)
+        return 0;
+    if ((foreign = ds_foreign_name(name)))
+        return ds_fail_at(s->e, DS_EINPUT, s->path, 0,
+                          "'%s' in it is a %s image, expected " DS_IMAGE_SUFFIXES ": convert it", name,
+                          foreign);
+    if (!ds_is_image_name(name) && job->others++ == 0)
+        job->other = ds_format("%s: %s", s->path, name);
+    return ds_is_image_name(name);
+}
+
+/* Folders of the archive are made as files need them; none of them can be a link. */
+static int unpack_member(const source *s, const char *path, long long *left)
+{
+    DS_FREED char *to = ds_path_join(s->to, path), *dir = ds_path_dir(to);
+    DS_TRY(ds_make_dirs(dir, s->e));
+    FILE *f = fopen(to, "wbxe");
+    if (!f && errno == EEXIST)
+        return ds_fail_at(s->e, DS_EINPUT, s->path, 0, "holds two files '%s', expected one", path);
+    const void *block;
+    size_t n;
+    la_int64_t at;
+    int rc = ARCHIVE_OK, why = f ? 0 : errno;
+    while (!why && (rc = archive_read_data_block(s->reader, &block, &n, &at)) == ARCHIVE_OK &&
+           at + (la_int64_t)n <= MOST_BYTES && (*left -= (long long)n) >= 0)
+        why = fseeko(f, at, SEEK_SET) || fwrite(block, 1, n, f) != n ? errno : 0;
+    if (f && fclose(f) && !why)
+        why = errno;
+    if (why)
+        return ds_fail_at(s->e, DS_EIO, to, 0, "cannot write: %s", strerror(why));
+    if (rc == ARCHIVE_OK)
+        return ds_fail_at(
+            s->e, DS_EINPUT, s->path, 0,
+            "'%s' in it is too large: expected at most %d MiB of an image, and 1 GiB and %d times "
+            "the archive's size",
+            path, MOST_BYTES >> 20, MOST_PACKED);
+    return rc == ARCHIVE_EOF ? DS_OK : failed(s);
+}
+
+static int unpack_members(source *s, ds_import_job *job)
+{
+    struct archive_entry *member;
+    struct stat st;
+    const char *path = NULL;
+    const void *block;
+    int rc;
+    if (fstat(s->fd, &st))
+        return ds_fail_at(s->e, DS_EIO, s->path, 0, "cannot read: %s", strerror(errno));
+    long long left = (long long)st.st_size * MOST_PACKED + SLACK;
+    const bool packed = !gzdirect(s->f);
+    if (!packed) /* a .zip has its directory at the end */
+        lseek(s->fd, 0, SEEK_SET);
+    if (packed ? archive_read_open(s->reader, s, NULL, unpack, NULL)
+               : archive_read_open_fd(s->reader, s->fd, sizeof s->block))
+        return failed(s);
+    while ((rc = archive_read_next_header(s->reader, &member)) == ARCHIVE_OK || rc == ARCHIVE_WARN) {
+        const int is = check_member(s, member, &path, job);
+        if (is)
+            DS_TRY(is < 0 ? is : unpack_member(s, path, &left));
+    }
+    while (packed && rc == ARCHIVE_EOF && unpack(s->reader, s, &block) > 0)
+        ;
+    return rc == ARCHIVE_EOF ? s->rc : failed(s);
+}
+
+int ds_import_unpack(ds_import_job *job, ds_error *e)
+{
+    source s = {.path = job->setup->source[0],
+                .what = "one folder a class, alone or in train, valid, calib, test",
+                .to = job->images,
+                .reader = archive_read_new(),
+                .e = e};
+    if (!s.reader)
+        ds_out_of_memory();
+    archive_read_support_format_zip_seekable(s.reader);
+    archive_read_support_format_tar(s.reader);
+    const locale_t names = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL), before = uselocale(names);
+    int rc = open_source(&s);
+    if (!rc)
+        rc = unpack_members(&s, job);
+    uselocale(before);
+    if (names)
+        freelocale(names);
+    archive_read_free(s.reader);
+    if (s.f)
+        gzclose(s.f);
     return rc;
 }
 

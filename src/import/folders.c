@@ -213,13 +213,35 @@ static bool is_parted(const char *dir, char *parts[DS_PARTS])
     return n == named && parts[DS_PART_TRAIN] && find_parts(parts[DS_PART_TRAIN], NULL) > 0;
 }
 
+/* Below folders that hold nothing but a folder of folders, as an archive of photos/cat and photos/dog. */
+static char *inner(char *dir)
+{
+    for (bool alone = true; alone;) {
+        DIR *d = opendir(dir);
+        int n = 0;
+        DS_FREED char *below = NULL;
+        for (struct dirent *x; d && (x = readdir(d));)
+            if (x->d_name[0] != '.' && n++ == 0)
+                below = ds_path_join(dir, x->d_name);
+        if (d)
+            closedir(d);
+        if ((alone = n == 1 && find_parts(below, NULL) > 0)) {
+            free(dir);
+            dir = below;
+            below = NULL;
+        }
+    }
+    return dir;
+}
+
 static int read_sets(ds_import_job *job, char *parts[DS_PARTS], ds_error *e)
 {
     const ds_import *s = job->setup;
-    if (!is_parted(s->source[0], parts)) {
-        DS_TRY(read_set(job, &job->sets[DS_PART_TRAIN], s->source[0], true, e));
+    DS_FREED char *dir = job->images ? inner(ds_strdup(job->images)) : ds_strdup(s->source[0]);
+    if (!is_parted(dir, parts)) {
+        DS_TRY(read_set(job, &job->sets[DS_PART_TRAIN], dir, true, e));
     } else {
-        DS_TRY(check_outside(s->out, s->source[0], e));
+        DS_TRY(check_outside(s->out, dir, e));
         for (int p = 0; p < DS_PARTS; p++)
             if (parts[p])
                 DS_TRY(read_set(job, &job->sets[p], parts[p], p == DS_PART_TRAIN, e));

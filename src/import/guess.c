@@ -26,21 +26,7 @@ static bool find_idx(const char *dir, char *names[DS_GUESSED])
     return names[0] && names[1];
 }
 
-static int guess_archive(const char *path, ds_import *s, ds_error *e)
-{
-    const char *base = ds_path_base(path);
-    if (strstr(base, "cifar-100"))
-        s->kind = DS_CIFAR100_FINE;
-    else if (strstr(base, "cifar-10"))
-        s->kind = DS_CIFAR10;
-    else
-        return ds_fail_at(e, DS_EINPUT, path, 0,
-                          "is a file, expected a folder with one folder a class, cifar-10-binary.tar.gz, "
-                          "cifar-100-binary.tar.gz or a folder of MNIST's archives; unpack others");
-    return DS_OK;
-}
-
-int ds_import_guess(const char *path, ds_import *s, char *names[DS_GUESSED], ds_error *e)
+void ds_import_guess(const char *path, ds_import *s, char *names[DS_GUESSED])
 {
     struct stat st;
     s->source[0] = path;
@@ -57,7 +43,9 @@ int ds_import_guess(const char *path, ds_import *s, char *names[DS_GUESSED], ds_
                 s->test[k] = names[2] && names[3] ? names[2 + k] : NULL;
             }
         }
-        return DS_OK;
+    } else if (strstr(ds_path_base(path), "cifar-100")) {
+        s->kind = DS_CIFAR100_FINE;
+    } else if (strstr(ds_path_base(path), "cifar-10")) {
+        s->kind = DS_CIFAR10;
     }
-    return guess_archive(path, s, e);
 }

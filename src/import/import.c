@@ -1,5 +1,7 @@
 #include "import/parts.h"
 
+#include <sys/stat.h>
+
 const char *const ds_part_names[DS_PARTS] = {"train", "valid", "calib", "test"};
 
 /* Which part a split is for. */
@@ -106,10 +108,19 @@ static void release(ds_import_job *job)
     free(job->data_path);
     free(job->mark);
     free(job->other);
+    free(job->images);
     free(job->part);
 }
 
-static int run(ds_import_job *job, ds_error *e)
+static int unpack(ds_import_job *job, ds_error *e)
+{
+    DS_TRY(ds_import_open_folder(job, e));
+    DS_TRY(ds_import_open_images(job, e));
+    DS_TRY(ds_import_unpack(job, e));
+    return ds_import_sync(job, e);
+}
+
+static int read_source(ds_import_job *job, ds_error *e)
 {
     ds_import_kind kind = job->setup->kind;
     DS_TRY(kind == DS_IDX       ? ds_import_read_idx(job, e)
@@ -122,12 +133,24 @@ static int run(ds_import_job *job, ds_error *e)
         int n = c;
         DS_PUSH(job->labels, n, free_label(job->labels, c, job->names[c]));
     }
-    int rc = ds_import_open_folder(job, e);
-    if (!rc && kind != DS_FOLDERS)
+    return DS_OK;
+}
+
+static int run(ds_import_job *job, ds_error *e)
+{
+    const bool folders = job->setup->kind == DS_FOLDERS;
+    struct stat st;
+    const bool packed = folders && stat(job->setup->source[0], &st) == 0 && !S_ISDIR(st.st_mode);
+    int rc = packed ? unpack(job, e) : DS_OK;
+    if (!rc)
+        rc = read_source(job, e);
+    if (!rc && !packed)
+        rc = ds_import_open_folder(job, e);
+    if (!rc && !folders)
         rc = ds_import_write_images(job, e);
     if (!rc)
         rc = ds_import_write_lists(job, e);
-    if (rc && kind == DS_FOLDERS) /* images of archives have replaced those of before */
+    if (rc && folders) /* images of other archives have replaced those of before */
         ds_import_put_back(job);
     return rc;
 }

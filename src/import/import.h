@@ -35,7 +35,7 @@ typedef struct ds_import {
     ds_import_kind kind;
     /* idx: the archive of the images, plain or .gz, and that of the labels. CIFAR: the folder of the binary
      * version, or its .tar.gz. Folders: a folder with one folder a class in it, or with such folders called
-     * train, val(id), calib and test. */
+     * train, val(id), calib and test; or a .zip, .tar or .tar.gz of one, which is unpacked in `out`. */
     const char *source[2];
     const char *test[2]; /* the same of the test images; NULL: none. CIFAR has its own. */
     /* idx, CIFAR: file of class names, a line each; NULL: "0", "1", … (idx), those of the archive (CIFAR) */
@@ -43,9 +43,10 @@ typedef struct ds_import {
     const ds_split *splits;
     int n_splits;
     int seed;
-    bool together;  /* folders: images of the same bytes stay together, whatever the splits drew */
-    char *out;      /* folder */
-    bool untrusted; /* unpack archives in a child without rights: for a program of one thread */
+    bool together;       /* folders: images of the same bytes stay together, whatever the splits drew */
+    char *out;           /* folder */
+    const char *command; /* the .data file tells it; NULL: "import" */
+    bool untrusted;      /* unpack archives in a child without rights: for a program of one thread */
     /* Before anything is written: may refuse the images for training, those of splits among them; or NULL */
     int (*look)(void *arg, const ds_import_set *train, int classes, ds_error *e);
     void *arg;
@@ -61,9 +62,9 @@ typedef struct ds_imported {
 } ds_imported;
 
 /* guess.c: what `path` is, by what lies there: fills kind, source and test, which may be of the names (NULL,
- * in; owned by the caller). DS_EINPUT: a file that is none of these. */
+ * in; owned by the caller). */
 enum { DS_GUESSED = 4 };
-int ds_import_guess(const char *path, ds_import *s, char *names[DS_GUESSED], ds_error *e);
+void ds_import_guess(const char *path, ds_import *s, char *names[DS_GUESSED]);
 /* Nothing is written unless all sources are whole and the splits fit; the .data file comes last. Errors
  * name the file. */
 int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e);

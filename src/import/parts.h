@@ -32,6 +32,8 @@ typedef struct ds_import_job {
     char *data_path;          /* DIR/NAME.data, NAME being the folder's last component */
     char *mark;               /* a file that stands in the folder while an import is under way */
     bool moved[7];            /* files of an earlier import, to NAME.old */
+    bool fresh;               /* the folder was empty */
+    char *images;             /* folder in it for the files of an archive, owned; NULL: none */
     int *part;                /* of each image for training: its split, -1: none */
 } ds_import_job;
 
@@ -58,6 +60,11 @@ int ds_import_add_pixels(const ds_import_job *job, ds_import_set *set, const uns
 int ds_import_read_files(const ds_import *setup, const char *archive, const char *what, ds_import_file *files,
                          int n, ds_error *e);
 
+/* The class folders of the archive setup->source[0], .zip, .tar or .tar.gz, into job->images. DS_EINPUT,
+ * besides: names that lead outside, links, images in no format of ours, more than such an archive can
+ * hold. What is hidden or no image is left out. */
+int ds_import_unpack(ds_import_job *job, ds_error *e);
+
 /* ---- write.c: what is written, in this order ---- */
 
 /* Both without links: is `path` that folder, or in it? */
@@ -67,8 +74,13 @@ bool ds_import_is_inside(const char *path, const char *dir);
  * that an import that stops half-way is not taken for a whole one. Any other folder that is not empty is
  * refused, as are a link in its place and a source that lies in it. */
 int ds_import_open_folder(ds_import_job *job, ds_error *e);
-/* After a failure: the files of the earlier import have their names again. */
+/* Make job->images there, a folder of its own. */
+int ds_import_open_images(ds_import_job *job, ds_error *e);
+/* After a failure: the files of the earlier import have their names again; job->images goes, and a folder
+ * that was empty. */
 void ds_import_put_back(ds_import_job *job);
+/* Waits until all that is in the folder is on the disk. */
+int ds_import_sync(const ds_import_job *job, ds_error *e);
 /* For a job with images in memory: these become PART/LABEL/000000.png …, PART being train or test. They
  * are on the disk when this returns, before the first list names them. */
 int ds_import_write_images(ds_import_job *job, ds_error *e);

@@ -8,11 +8,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FIRST_LINE "# written by classifier import"
+#define FIRST_WORDS "# written by classifier "
 
 /* DIR/NAMEENDING, fresh memory. */
 static char *path_in(const ds_import_job *job, const char *name, const char *ending)
@@ -26,7 +27,7 @@ static bool is_ours(const char *path)
 {
     DS_FREED char *text = NULL;
     ds_file_read_text(path, "", &text, NULL);
-    return text && strncmp(text, FIRST_LINE, strlen(FIRST_LINE)) == 0;
+    return text && strncmp(text, FIRST_WORDS, strlen(FIRST_WORDS)) == 0;
 }
 
 static int check_empty(const ds_import_job *job, ds_error *e)
@@ -124,16 +125,28 @@ static int remove_earlier(ds_import_job *job, ds_error *e)
     return DS_OK;
 }
 
-/* Without a .data file of before the mark stays, which makes the folder ours. */
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
+/* In another folder, without a .data file of before, the mark stays, which makes the folder ours. */
 void ds_import_put_back(ds_import_job *job)
 {
-    if (job->moved[0])
+    if (job->images)
+        nftw(job->images, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    if (job->moved[0] || job->fresh)
         unlink(job->mark);
     for (int k = 0; k < FILES; k++) {
         DS_FREED char *path = file_of(job, k), *old = ds_format("%s.old", path);
         if (job->moved[k])
             rename(old, path);
+        else if (job->fresh)
+            unlink(path);
     }
+    if (job->fresh)
+        rmdir(job->setup->out);
 }
 
 int ds_import_open_folder(ds_import_job *job, ds_error *e)
@@ -147,9 +160,26 @@ int ds_import_open_folder(ds_import_job *job, ds_error *e)
     const char *base = ds_path_base(whole);
     job->data_path = path_in(job, *base ? base : "images", ".data");
     job->mark = path_in(job, ".import_unfinished", "");
-    if (!is_ours(job->data_path) && !ds_path_exists(job->mark))
+    if (!is_ours(job->data_path) && !ds_path_exists(job->mark)) {
         DS_TRY(check_empty(job, e));
+        job->fresh = true;
+    }
     return remove_earlier(job, e);
+}
+
+/* images, images-2, …: lists of before name the files of before. */
+int ds_import_open_images(ds_import_job *job, ds_error *e)
+{
+    bool made = false;
+    for (int i = 1; !made && (i == 1 || errno == EEXIST); i++) {
+        DS_FREED char *name = i == 1 ? ds_strdup("images") : ds_format("images-%d", i);
+        DS_FREED char *path = path_in(job, name, "");
+        made = mkdir(path, 0777) == 0;
+        job->images = made ? realpath(path, NULL) : NULL;
+    }
+    return made && job->images
+               ? DS_OK
+               : ds_fail_at(e, DS_EIO, job->setup->out, 0, "cannot make a folder there: %s", strerror(errno));
 }
 
 static int make_folders(const ds_import_job *job, const char *part, ds_error *e)
@@ -192,8 +222,9 @@ static int write_images(const ds_import_job *job, ds_import_set *set, const char
 }
 
 /* One call for all, since one for each would take minutes. */
-static int sync_all(const char *dir, ds_error *e)
+int ds_import_sync(const ds_import_job *job, ds_error *e)
 {
+    const char *dir = job->setup->out;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return ds_fail_at(e, DS_EIO, dir, 0, "cannot open: %s", strerror(errno));
@@ -207,7 +238,7 @@ int ds_import_write_images(ds_import_job *job, ds_error *e)
     for (int p = 0; p < DS_PARTS; p++)
         if (job->sets[p].n)
             DS_TRY(write_images(job, &job->sets[p], ds_part_names[p], e));
-    return sync_all(job->setup->out, e);
+    return ds_import_sync(job, e);
 }
 
 static int open_file(const ds_import_job *job, const char *name, const char *ending, ds_writer *w,
@@ -232,9 +263,12 @@ static int write_list(const ds_import_job *job, const char *key, const ds_import
 {
     ds_writer w;
     DS_TRY(open_file(job, key, ".list", &w, e));
+    DS_FREED char *own = job->images ? ds_path_dir(job->images) : NULL; /* files in it move with it */
     for (int i = 0; i < set->n; i++)
         if (!part || part[i] == which)
-            fprintf(w.f, "%s%s%s\n", set->paths[i], job->labels_in_lists ? "\t" : "",
+            fprintf(w.f, "%s%s%s\n",
+                    set->paths[i] + (own && ds_import_is_inside(set->paths[i], own) ? strlen(own) + 1 : 0),
+                    job->labels_in_lists ? "\t" : "",
                     job->labels_in_lists ? job->labels[set->labels[i]] : "");
     return ds_writer_commit(&w, e);
 }
@@ -243,7 +277,8 @@ static int write_data(const ds_import_job *job, ds_error *e)
 {
     ds_writer w;
     DS_TRY(ds_writer_open(&w, job->data_path, e));
-    fprintf(w.f, FIRST_LINE "\nclasses=%d\n", job->classes);
+    fprintf(w.f, FIRST_WORDS "%s\nclasses=%d\n", job->setup->command ? job->setup->command : "import",
+            job->classes);
     for (int p = 0; p < DS_PARTS; p++)
         if (job->sets[p].n || (p > 0 && job->splits[p - 1].count))
             fprintf(w.f, "%s=%s.list\n", ds_part_names[p], ds_part_names[p]);

@@ -223,7 +223,7 @@ begin "nothing there has changed"
 end
 error_case "-names in the folder that is written" 1 "names: lies in '.*set', which is written, expected" idx -names "$T/set/names" -out "$T/set"
 
-error_case "folders: a file in the place of the folder" 1 "is a file, expected a folder" \
+error_case "folders: a file in the place of the folder" 1 "is no .tar, .tar.gz or .zip" \
     "$D" classifier import folders tests/cli/import.sh -out "$T/of_a_file"
 
 finish

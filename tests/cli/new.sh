@@ -46,6 +46,76 @@ cat twice_net/*.list >all
 try_commands
 end
 
+# archive FILE MEMBER…: of photos beside Mac's files; MEMBER, what does not belong there: NAME[=TEXT], a link @NAME
+cat >archive.py <<'END'
+import io, pathlib, sys, tarfile, zipfile
+name, wrong = sys.argv[1], sys.argv[2:]
+members = [(str(p), p.read_bytes()) for p in sorted(pathlib.Path("photos").glob("*/*"))]
+members += [("__MACOSX/photos/0/._a.png", b"x"), ("photos/.DS_Store", b"x"), ("photos/readme.txt", b"x"), ("photos/ü.txt", b"x")]
+members += [(w.partition("=")[0], w.partition("=")[2].encode()) for w in wrong if w[0] != "@"]
+if name.endswith(".zip"):
+    with zipfile.ZipFile(name, "w", zipfile.ZIP_DEFLATED) as z:
+        for path, data in members:
+            z.writestr(path, data)
+        for w in wrong:
+            if w[0] == "@":
+                link = zipfile.ZipInfo(w[1:])
+                link.create_system, link.external_attr = 3, 0o120777 << 16
+                z.writestr(link, "/etc/passwd")
+else:
+    with tarfile.open(name, "w:gz" if name.endswith("gz") else "w") as t:
+        for path, data in members:
+            info = tarfile.TarInfo(path)
+            info.size = len(data)
+            t.addfile(info, io.BytesIO(data))
+        for w in wrong:
+            if w[0] == "@":
+                info = tarfile.TarInfo(w[1:])
+                info.type, info.linkname = tarfile.SYMTYPE, "/etc"
+                t.addfile(info)
+END
+
+begin "archives of class folders are unpacked, images alone, and can be moved with their lists"
+for kind in zip tar tar.gz; do
+    python3 -W ignore archive.py "pack.$kind"
+    run "$D" classifier new "pack.$kind" -out "$kind"
+    expect_status 0
+    expect_out '^150 images in 3 classes: train 75, valid 15, calib 30, test 30$'
+    grep -q 'note: 2 files passed over' err || complain "no note of readme.txt: $(cat err)"
+    diff -r -x readme.txt photos "$kind/images/photos" >/dev/null || complain "other images: $(ls "$kind/images")"
+done
+mv tar moved
+run "$D" classifier check moved/tar.data moved/tar.cfg
+expect_status 0
+run "$D" classifier import folders pack.zip -out zip -split valid=10
+expect_status 0
+[ -d zip/images-2/photos ] || complain "$(ls zip)"
+grep -q '^images-2/photos/' zip/train.list || complain "$(head -n 1 zip/train.list)"
+grep -q '^images/photos/' zip/train.list.old || complain "$(head -n 1 zip/train.list.old)"
+end
+
+head -c 3000 pack.zip >cut.zip
+head -c 9000 pack.tar.gz >cut.tar.gz
+echo text >text.zip
+while IFS='|' read -r file pattern wrong; do
+    # shellcheck disable=SC2086
+    [ -f "$file" ] || python3 -W ignore archive.py "$file" $wrong
+    error_case "a bad archive: $file $wrong" 1 "$file.*$pattern" "$D" classifier new "$file" -out bad
+    [ ! -e bad ] || echo "not ok $file left $(ls -A bad)"
+done <<'END'
+cut.zip|damaged
+cut.tar.gz|ends too early
+text.zip|is no .tar, .tar.gz or .zip.*expected one folder a class
+up.zip|'photos/../../up.png' in it leads outside|photos/../../up.png
+up.tar|'../up.png' in it leads outside|../up.png
+root.tar.gz|'/up.png' in it is no folder|/up.png
+link.zip|'photos/l.png' in it is no folder|@photos/l.png
+link.tar|'photos/l' in it is no folder|@photos/l
+heic.zip|'photos/0/a.heic' in it is a HEIC image|photos/0/a.heic
+twice.zip|holds two files 'photos/0/a.png'|photos/0/a.png=1 photos/0/a.png=2
+END
+[ ! -e up.png ] && [ ! -e ../up.png ] || echo "not ok a file outside"
+
 begin "-size, -no-flip, -split, another network; what was there before becomes .old"
 run "$D" classifier new photos -out photos_net -size 32 -network resnet18 -no-flip -split valid=20% test=30
 expect_status 0
@@ -176,7 +246,7 @@ error_case "a split of a part that has its folder" 2 "split 'valid' besides such
 error_case "no network of that name" 2 'resnet50, expected small, resnet18, vgg16' "$D" classifier new parted -network resnet50
 error_case "a size that the network does not take" 2 'a multiple of 32 for vgg16' "$D" classifier new parted -network vgg16 -size 40
 error_case "more than all" 2 'as in valid=2000 or valid=10%' "$D" classifier new parted -split valid=100%
-error_case "no archive that is known" 1 'is a file, expected a folder' "$D" classifier new commands
+error_case "no archive that is known" 1 'is no .tar, .tar.gz or .zip' "$D" classifier new commands
 error_case "nothing there" 1 'cannot open' "$D" classifier new nowhere
 [ ! -e nowhere_net ] || complain "a folder was made"
 finish
