@@ -504,6 +504,7 @@ int ds_cmd_calibrate(int argc, char **argv, ds_error *e)
     DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_calibrate_options, .state = &s};
     DS_FINALLY(calibration_clear) calibration c = {.found = {.temperature = 1, .nll = {NAN, NAN}}};
     DS_TRY(ds_words_read(&w, argc, argv, 3, e));
+    s.run.threads = ds_together_threads(s.run.threads);
     DS_TRY(read_risks(&s, &c.classes, e));
     DS_TRY(check_flags(&s, w.n, e));
     DS_TRY(ds_strangers_check(&c.strangers, &s.strangers, s.out, e));

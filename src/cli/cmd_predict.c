@@ -4,6 +4,7 @@
 #include "cli/flags.h"
 #include "cli/place.h"
 #include "cli/print.h"
+#include "cli/together.h"
 #include "data/image.h"
 #include "data/loader.h"
 #include "data/sandbox.h"
@@ -11,6 +12,8 @@
 #include "report/predict.h"
 #include "select/select.h"
 #include "train/predict.h"
+
+#include <sys/stat.h>
 
 typedef struct predict_state {
     double threshold;
@@ -49,6 +52,8 @@ typedef struct predictor {
     ds_ranked *top;           /* to.top, owned */
     size_t images, bad, none; /* none: the answer is not-a-number */
     size_t accepted;
+    char *text; /* of several ranks: where `to` writes what has not gone to rank 0, owned */
+    size_t bytes;
 } predictor;
 
 static int predictor_init(predictor *p, ds_model *m, const predict_state *s, ds_error *e)
@@ -67,6 +72,8 @@ static int predictor_init(predictor *p, ds_model *m, const predict_state *s, ds_
     if (ds_score_is_probability(p->by.score.kind))
         DS_TRY(ds_check_share("threshold", s->threshold, DS_PROBABILITY, e));
     DS_ALLOC(p->top, (size_t)p->to.top);
+    if (ds_together())
+        p->to.f = ds_memstream(&p->text, &p->bytes);
     return DS_OK;
 }
 
@@ -106,6 +113,20 @@ static void put_image(predictor *p, const char *path, int row)
                                        .verdict = a.verdict});
 }
 
+/* The answers of a block of each rank to standard output. *any: is there more to come from one? */
+static int put_blocks(predictor *p, bool *any, ds_error *e)
+{
+    ds_ranks *r = ds_together();
+    size_t n;
+    fclose(p->to.f);
+    DS_FREED char *own = p->text, *all = ds_ranks_gather(r, own, p->bytes, &n);
+    p->to.f = ds_memstream(&p->text, &p->bytes);
+    if (!all)
+        return ds_fail(e, DS_EUSAGE, "more than 2 GiB of answers at once, expected a smaller -batch or -top");
+    fwrite(all, 1, n, stdout);
+    return ds_ranks_agree(r, ds_flush_output(e), any, e);
+}
+
 static int put_batch(predictor *p, const ds_stream_batch *b, ds_error *e)
 {
     if (b->images)
@@ -118,8 +139,10 @@ static int put_batch(predictor *p, const ds_stream_batch *b, ds_error *e)
             ds_answer_put(&p->to, &(ds_answer){.path = item->path, .error = item->error.text});
         else
             put_image(p, item->path, row++);
+        p->images++;
+        if (ds_together() && p->images % (size_t)p->by.info->batch == 0)
+            DS_TRY(put_blocks(p, &(bool){true}, e));
     }
-    p->images += (size_t)b->n;
     p->bad += (size_t)(b->n - b->images);
     return ds_flush_output(e);
 }
@@ -140,16 +163,37 @@ static void warn_of_rejections(const predictor *p)
             100 * (double)r->rejected / (double)r->images);
 }
 
+/* Until no rank has any more; all then know what was found by all. */
+static int put_last(predictor *p, ds_error *e)
+{
+    size_t *const counts[] = {&p->images, &p->bad, &p->none, &p->accepted};
+    double sums[4];
+    for (bool any = true; any;) {
+        any = false;
+        DS_TRY(put_blocks(p, &any, e));
+    }
+    for (int i = 0; i < 4; i++)
+        sums[i] = (double)*counts[i];
+    ds_together()->pass->sum(sums, 4);
+    for (int i = 0; i < 4; i++)
+        *counts[i] = (size_t)sums[i];
+    return DS_OK;
+}
+
 static int put_all(predictor *p, ds_stream *stream, const predict_state *s, ds_error *e)
 {
     ds_stream_batch b;
-    ds_answer_begin(&p->to);
+    if (ds_together_first())
+        ds_answer_begin(&p->to);
     do {
         DS_TRY(ds_stream_next(stream, &b, e));
         DS_TRY(put_batch(p, &b, e));
     } while (b.n);
-    ds_print_unanswered(p->none, p->images, stderr);
-    if (isnan(s->threshold)) /* that of the cfg */
+    if (ds_together())
+        DS_TRY(put_last(p, e));
+    if (ds_together_first())
+        ds_print_unanswered(p->none, p->images, stderr);
+    if (ds_together_first() && isnan(s->threshold)) /* that of the cfg */
         warn_of_rejections(p);
     if (p->bad)
         return ds_fail(e, DS_EINPUT, "%zu of %zu images could not be read", p->bad, p->images);
@@ -183,10 +227,52 @@ static int predict(const predict_state *s, const char *const *files, ds_model *m
         rc = predictor_init(&p, m, s, e);
     ds_print_notes(&m->notes, stderr);
     if (!rc)
+        rc = ds_model_compare(m, NULL, ds_together(), e);
+    if (!rc)
         rc = predict_stream(&p, paths, s, !m->data.exif, e);
     ds_predictor_clear(&p.by);
+    if (ds_together() && p.to.f)
+        fclose(p.to.f);
+    free(p.text);
     free(p.top);
     return rc;
+}
+
+/* Do all ranks see the same images? Folders may differ. */
+static int compare_images(ds_paths_setup setup, ds_ranks *r, ds_error *e)
+{
+    ds_path next;
+    ds_paths *paths;
+    uint64_t hash = DS_HASH;
+    int rc;
+    setup.notes = NULL;
+    DS_TRY(ds_paths_new(&setup, &paths, e));
+    do {
+        rc = ds_paths_next(paths, -1, &next, e);
+        hash = ds_hash(hash, next.path, next.path ? strlen(next.path) + 1 : 0);
+        free(next.path);
+    } while (!rc && next.kind != DS_PATH_END);
+    ds_paths_free(paths);
+    return rc ? rc : ds_ranks_compare(r, "the images", hash, e);
+}
+
+static int share_out(const predict_state *s, ds_paths_setup *setup, ds_error *e)
+{
+    ds_ranks *r = ds_together();
+    struct stat st;
+    if (!r)
+        return DS_OK;
+    if (s->untrusted)
+        return ds_fail(e, DS_EUSAGE, "-untrusted with %d ranks, expected one", r->size);
+    for (int i = 0; i < s->lists.n; i++)
+        if (ds_is_stdout(s->lists.v[i]) || (!stat(s->lists.v[i], &st) && !S_ISREG(st.st_mode)))
+            return ds_fail(e, DS_EUSAGE, "-list %s with %d ranks, expected a file that all of them can read",
+                           s->lists.v[i], r->size);
+    DS_TRY(compare_images(*setup, r, e));
+    setup->part = r->rank;
+    setup->parts = r->size;
+    setup->block = s->batch;
+    return DS_OK;
 }
 
 static int predict_all(const predict_state *s, const char *const *operands, int n, ds_model *m, ds_error *e)
@@ -203,6 +289,7 @@ static int predict_all(const predict_state *s, const char *const *operands, int 
                             .labelled = m->data.labels_from == DS_LIST,
                             .notes = &m->notes};
     ds_paths *paths;
+    DS_TRY(share_out(s, &setup, e));
     DS_TRY(ds_paths_new(&setup, &paths, e));
     int rc = predict(s, operands, m, paths, e);
     ds_print_notes(&m->notes, stderr);
@@ -216,7 +303,8 @@ int ds_cmd_predict(int argc, char **argv, ds_error *e)
     DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_predict_options, .state = &s};
     DS_FINALLY(ds_model_close) ds_model m = {0};
     DS_TRY(ds_words_read(&w, argc, argv, argc, e));
-    DS_TRY(s.untrusted ? ds_decoder_new(&s.decoder, e) : DS_OK);
+    s.run.threads = ds_together_threads(s.run.threads);
+    DS_TRY(s.untrusted && !ds_together() ? ds_decoder_new(&s.decoder, e) : DS_OK);
     int rc = predict_all(&s, w.operands, w.n, &m, e);
     ds_sandbox_free(s.decoder);
     return rc;

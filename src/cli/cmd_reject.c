@@ -385,6 +385,7 @@ int ds_cmd_reject(int argc, char **argv, ds_error *e)
     DS_FINALLY(found_clear) found g = {.own = NAN};
     DS_PUSH(g.lists, g.n_lists, (ds_answers){0});
     DS_TRY(ds_words_read(&w, argc, argv, 3, e));
+    s.run.threads = ds_together_threads(s.run.threads);
     DS_TRY(check_flags(&s, w.n, e));
     return reject(&g, &s, w.operands, e);
 }

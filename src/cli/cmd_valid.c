@@ -42,6 +42,7 @@ int ds_cmd_valid(int argc, char **argv, ds_error *e)
     DS_FINALLY(ds_model_close) ds_model m = {0};
     DS_FINALLY(ds_answers_clear) ds_answers a = {0};
     DS_TRY(ds_words_read(&w, argc, argv, 3, e));
+    s.run.threads = ds_together_threads(s.run.threads);
     DS_TRY(ds_check_source(NULL, &s.run, w.n, e));
     return valid(&m, &a, w.operands, &s, e);
 }

@@ -216,7 +216,7 @@ static int run_group(const command *group, int argc, char **argv, ds_error *e)
 static bool is_shared(const command *c)
 {
     return c->run == ds_cmd_train || c->run == ds_cmd_valid || c->run == ds_cmd_reject ||
-           c->run == ds_cmd_calibrate;
+           c->run == ds_cmd_calibrate || c->run == ds_cmd_predict;
 }
 
 static int run_command(const command *c, int argc, char **argv, ds_error *e)

@@ -118,7 +118,7 @@ int ds_model_answer(ds_model *m, const ds_run_flags *flags, ds_eval_setup how, d
     how.as_stored = !m->data.exif;
     how.times = &times;
     how.ranks = ds_together();
-    DS_TRY(ds_model_compare(m, a, how.ranks, e));
+    DS_TRY(ds_model_compare(m, a->file, how.ranks, e));
     for (int i = 0; flags->profile && i < m->all.n; i++)
         ds_net_profile_start(m->all.nets[i]);
     DS_TRY(ds_evaluate(&m->all, &how, a, e));

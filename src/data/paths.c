@@ -14,6 +14,7 @@ struct ds_paths {
     bool found;        /* something came of the folder or list at hand */
     ds_feed *feeds;    /* n_lists */
     ds_near near;      /* of the list at hand */
+    size_t given;      /* in all parts */
 };
 
 static void give(ds_path *next, char *path)
@@ -119,6 +120,18 @@ static int step_list(ds_paths *p, int milliseconds, ds_path *next, ds_error *e)
     return DS_OK;
 }
 
+/* A path of another part is forgotten. */
+static void keep_own(ds_paths *p, ds_path *next)
+{
+    const ds_paths_setup *s = &p->setup;
+    if (next->kind != DS_PATH_FOUND || !s->parts)
+        return;
+    if (p->given++ / (size_t)s->block % (size_t)s->parts == (size_t)s->part)
+        return;
+    free(next->path);
+    *next = (ds_path){.kind = DS_PATH_END};
+}
+
 int ds_paths_next(ds_paths *p, int milliseconds, ds_path *next, ds_error *e)
 {
     *next = (ds_path){.kind = DS_PATH_END};
@@ -131,6 +144,7 @@ int ds_paths_next(ds_paths *p, int milliseconds, ds_path *next, ds_error *e)
             DS_TRY(step_list(p, milliseconds, next, e));
         else
             break;
+        keep_own(p, next);
     }
     return DS_OK;
 }

@@ -14,7 +14,9 @@ typedef struct ds_paths_setup {
     /* n_lists: files with a path a line, "-": standard input; they follow the operands */
     const char *const *lists;
     int n_lists;
-    bool labelled;   /* PATH<tab>LABEL in the lists; the labels are left out */
+    bool labelled; /* PATH<tab>LABEL in the lists; the labels are left out */
+    /* Of each `parts` blocks of so many paths block number `part` alone; parts 0: all. */
+    int part, parts, block;
     ds_notes *notes; /* where it is noted when a path could mean two files; may be NULL */
 } ds_paths_setup;
 

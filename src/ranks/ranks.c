@@ -157,6 +157,23 @@ int ds_ranks_compare_files(ds_ranks *r, const char *const *paths, int n, ds_erro
     return DS_OK;
 }
 
+char *ds_ranks_gather(ds_ranks *r, const void *mine, size_t bytes, size_t *total)
+{
+    DS_FREED size_t *sizes = DS_ALLOC(sizes, (size_t)r->size);
+    DS_FREED int *starts = DS_ZALLOC(starts, (size_t)r->size + 1);
+    gather_equal(r, &bytes, sizes, sizeof bytes);
+    *total = 0;
+    for (int i = 0; i < r->size; i++) {
+        *total += sizes[i];
+        if (sizes[i] > INT_MAX || *total > INT_MAX)
+            return NULL;
+        starts[i + 1] = (int)*total;
+    }
+    char *all = ds_xmalloc(*total);
+    r->pass->gather(mine, all, starts, 1);
+    return all;
+}
+
 int ds_ranks_start(const ds_ranks *r, int rank, int n)
 {
     return (int)((int64_t)n * rank / r->size);

@@ -42,5 +42,8 @@ int ds_ranks_agree(ds_ranks *r, int rc, bool *flag, ds_error *e);
 int ds_ranks_compare(ds_ranks *r, const char *what, uint64_t hash, ds_error *e);
 /* The same of n files' bytes; NULL is none. Where one cannot read them, all fail. */
 int ds_ranks_compare_files(ds_ranks *r, const char *const *paths, int n, ds_error *e);
+/* What each rank has in its memory, one behind the other, in fresh memory; NULL on all of them: they are too
+ * large together. */
+char *ds_ranks_gather(ds_ranks *r, const void *mine, size_t bytes, size_t *total);
 /* Where rank r's share of n rows begins; n where r is size. */
 int ds_ranks_start(const ds_ranks *r, int rank, int n);

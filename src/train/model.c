@@ -172,7 +172,7 @@ int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, co
     return DS_OK;
 }
 
-int ds_model_compare(const ds_model *m, const ds_answers *a, ds_ranks *r, ds_error *e)
+int ds_model_compare(const ds_model *m, const char *list, ds_ranks *r, ds_error *e)
 {
     const ds_datafile *d = &m->data;
     if (!r)
@@ -180,7 +180,7 @@ int ds_model_compare(const ds_model *m, const ds_answers *a, ds_ranks *r, ds_err
     ds_near near = ds_near_of(m->cfg->path, NULL);
     DS_FREED char *dir = near.dir;
     DS_FREED char *novelty = ds_net_novelty(m->net) ? ds_near_find(&near, ds_model_key(m, "novelty")) : NULL;
-    const char *const files[] = {d->path, m->cfg->path, novelty, d->labels_path, d->names_path, a->file};
+    const char *const files[] = {d->path, m->cfg->path, novelty, d->labels_path, d->names_path, list};
     DS_TRY(ds_ranks_compare_files(r, files, sizeof files / sizeof *files, e));
     DS_TRY(ds_ranks_compare_files(r, (const char *const *)m->files.v, m->files.n, e));
     for (int i = 0; i < m->all.n; i++)

@@ -50,8 +50,9 @@ typedef struct ds_model {
  * images, labels and class names of the list, whose key is its name; NULL with DS_NO_LIST. */
 int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, const ds_run_flags *flags,
                   ds_answers *a, ds_error *e);
-/* DS_EINPUT: the networks, or the images of `a`, are not the same on all ranks. r NULL: there is one. */
-int ds_model_compare(const ds_model *m, const ds_answers *a, ds_ranks *r, ds_error *e);
+/* DS_EINPUT: what the model was read from, or the list (may be NULL), is not the same on all ranks. r NULL:
+ * there is one. */
+int ds_model_compare(const ds_model *m, const char *list, ds_ranks *r, ds_error *e);
 void ds_model_close(ds_model *m);
 
 /* Images and labels of another list, and the class names; a->file is where it was found. */

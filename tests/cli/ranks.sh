@@ -92,6 +92,15 @@ for n in 2 3; do
     cp "$T/out" "$T/valid.1"
     ranks $n "$D" classifier valid $small
     expect_same "$T/valid.1" "$T/out"
+    for format in "csv -batch 7" "jsonl -batch 7" "text -batch 100"; do
+        set -- "$T/idx/test" "$T/idx/missing.png" -list "$T/idx/valid.list" -format $format
+        run "$D" classifier predict $small "$@"
+        expect_status 1
+        cp "$T/out" "$T/predict.1"
+        ranks $n "$D" classifier predict $small "$@"
+        expect_same "$T/predict.1" "$T/out"
+        expect_err '^error: 1 of 91 images could not be read$'
+    done
     end
 done
 
@@ -105,6 +114,20 @@ ranks 2 "$D" classifier calibrate $small -out "$T/by2/net.cfg" -novelty 0.1
 expect_status 0
 for file in $(cd "$T/by1" && ls); do
     expect_same "$T/by1/$file" "$T/by2/$file"
+done
+end
+
+begin "predict of fewer images than ranks; lists and flags of one rank alone"
+sed 2q "$T/idx/valid.list" | sed "s|^|$T/idx/|" >"$T/two.list"
+run "$D" classifier predict $small -list "$T/two.list"
+cp "$T/out" "$T/predict.1"
+ranks 3 "$D" classifier predict $small -list "$T/two.list" -batch 1
+expect_same "$T/predict.1" "$T/out"
+for words in "-list -" "-list $T/pipe" "-untrusted -list $T/two.list"; do
+    [ -p "$T/pipe" ] || mkfifo "$T/pipe"
+    ranks 2 "$D" classifier predict $small $words
+    expect_status 2
+    expect_err "^error: ${words%% *}.* with 2 ranks, expected"
 done
 end
 
