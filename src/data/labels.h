@@ -1,5 +1,4 @@
-/* Label files, and finding the labels of a path fast: a hash table over the labels, searched at each byte for
- * each length that labels have. */
+/* Label files, and finding the labels of a path. */
 #pragma once
 
 #include "base/error.h"

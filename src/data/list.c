@@ -77,7 +77,6 @@ static int find_label(const ds_datafile *d, const char *path, const char *text, 
                    text, d->classes, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-/* FNV-1a (Fowler, Noll, Vo). */
 /* A label in the path is looked for in what the list says, not in the folder that it stands in; only the
  * parent folder of a bare file name has to come from there. */
 static int add_image(const ds_datafile *d, bool labelled, ds_images *images, ds_near *near, char *line,
@@ -86,7 +85,7 @@ static int add_image(const ds_datafile *d, bool labelled, ds_images *images, ds_
     int label = -1, rc = DS_OK;
     char *text = d->labels_from == DS_LIST ? ds_line_label(line) : NULL;
     char *path = ds_near_find(near, line);
-    if (strlen(line) >= PATH_MAX) /* labels are looked for at each byte and for each length */
+    if (strlen(line) >= PATH_MAX)
         rc = ds_fail(e, DS_EINPUT, "a path of %zu bytes, expected at most %d", strlen(line), PATH_MAX - 1);
     else if (labelled && d->labels_from == DS_LIST)
         rc = find_label(d, line, text, &label, e);
