@@ -40,20 +40,17 @@ static bool host_reads(const ds_plan *p, int i)
     return reads;
 }
 
-static bool is_ours(const ds_plan *p, const ds_tensor *t)
-{
-    return t > p->tensors && p->owned[t - p->tensors - 1];
-}
-
 /* A [route] to one layer is that layer's output by another name, unless the host wants to see it, or computes
  * that layer: it then expects no gradient before the turn of the [route]. */
 static void alias_routes(ds_plan *p)
 {
     for (int i = 0; i < p->graph->n; i++) {
         const ds_node *node = &p->graph->nodes[i];
-        if (node->op == DS_OP_ROUTE && p->owned[i] && node->n_inputs == 1 && !host_reads(p, i) &&
-            is_ours(p, input_of(p, i, 0)))
-            p->output_of[i + 1] = input_of(p, i, 0);
+        if (node->op != DS_OP_ROUTE || !p->owned[i] || node->n_inputs != 1 || host_reads(p, i))
+            continue;
+        ds_tensor *t = input_of(p, i, 0);
+        if (t > p->tensors && p->owned[t - p->tensors - 1])
+            p->output_of[i + 1] = t;
     }
 }
 

@@ -43,12 +43,6 @@ static void set(plan *p, int section, const char *key, double value)
     edit(p, section, key, p->numbers[p->n]);
 }
 
-/* Small batches where there are few images, so that an epoch has some steps. */
-static int batch_for(int images)
-{
-    return images < 500 ? 16 : images < 2000 ? 32 : images < 20000 ? 64 : 128;
-}
-
 int ds_recipe_epochs(int images)
 {
     enum { PASSES = 200000, LEAST = 30, MOST = 200 }; /* images shown in all; epochs */
@@ -73,7 +67,8 @@ static void set_net(plan *p, const ds_recipe *r)
     static const char *const gone[] = {"step",  "steps",   "scale",     "scales",   "power",
                                        "gamma", "burn_in", "max_ratio", "min_ratio"};
     const ds_net_options *net = &p->cfg->net;
-    const int batch = batch_for(r->images);
+    /* small where there are few images, so that an epoch has some steps */
+    const int batch = r->images < 500 ? 16 : r->images < 2000 ? 32 : r->images < 20000 ? 64 : 128;
     const double steps = ((double)ds_recipe_epochs(r->images) * r->images + batch - 1) / batch;
     set(p, 0, "batch", batch);
     set(p, 0, "subdivisions", 1);

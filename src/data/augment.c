@@ -70,11 +70,3 @@ void ds_augment_apply(const ds_image *im, const ds_augment *a, const ds_draw *dr
     for (int k = 0; draw->cut && k < im->c; k++)
         cut(out + (size_t)k * (size_t)a->w * (size_t)a->h, a, draw);
 }
-
-void ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,
-                          uint64_t sample, float *out)
-{
-    ds_rng r = ds_rng_make(seed, epoch, sample);
-    ds_draw draw = ds_augment_draw(a, im->w, im->h, &r);
-    ds_augment_apply(im, a, &draw, out);
-}

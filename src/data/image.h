@@ -72,13 +72,9 @@ typedef struct ds_augment {
     int cutout;                          /* side of a square that is hidden, network pixels; 0: none */
     int shift; /* moved by at most that many whole pixels either way, after all else; 0: none */
 } ds_augment;
-/* One augmented image, a function of (image, augment, seed, epoch, sample) alone. out: c x h x w floats in
- * [0, 1], what the host's functions (rotate_crop_image, flip_image, distort_image) give for the same drawn
- * numbers, and then a square of it in the mean colour of the image (cutout: DeVries & Taylor 2017). */
-void ds_prepare_augmented(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch,
-                          uint64_t sample, float *out);
-
-/* ---- augmentation in two steps, numbers and pixels: a test gives the host the same numbers ---- */
+/* What the host's functions (rotate_crop_image, flip_image, distort_image) give for the same drawn numbers,
+ * and then a square of it in the mean colour of the image (cutout: DeVries & Taylor 2017). Numbers and pixels
+ * are two steps: a test gives the host the same numbers. */
 
 /* The numbers for an image of iw x ih pixels. */
 ds_draw ds_augment_draw(const ds_augment *a, int iw, int ih, ds_rng *r);

@@ -5,10 +5,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum {
-    PREFIX = 4096, /* bytes read first: most files of equal size differ there */
-    CHUNK = 32768, /* bytes read at once */
-};
+enum { CHUNK = 32768 }; /* bytes read at once */
 
 /* ---- what is known of a file; `list` is -1 where it cannot be read ---- */
 
@@ -24,17 +21,13 @@ static void look(const char *path, ds_same *x)
     x->key[0] = (uint64_t)s.st_size;
 }
 
-/* The key becomes the size and two checksums of the first `limit` bytes. */
-static void hash_file(const char *path, ds_same *x, uint64_t limit)
+/* The key becomes the size and two checksums. */
+static void hash_file(const char *path, ds_same *x)
 {
     unsigned char bytes[CHUNK];
     uLong crc = crc32(0, NULL, 0), adler = adler32(0, NULL, 0);
     FILE *f = fopen(path, "rbe");
-    size_t got = 0;
-    for (uint64_t left = limit; f && left > 0; left -= got) {
-        got = fread(bytes, 1, left < CHUNK ? (size_t)left : CHUNK, f);
-        if (got == 0)
-            break;
+    for (size_t got; f && (got = fread(bytes, 1, CHUNK, f));) {
         crc = crc32_z(crc, bytes, got);
         adler = adler32_z(adler, bytes, got);
     }
@@ -92,21 +85,11 @@ static int match(ds_same *v, int n)
     return kept;
 }
 
-/* By the first `limit` bytes, of which `known` are compared already. */
-static int match_bytes(const ds_images *lists, int threads, ds_same *v, int n, uint64_t known, uint64_t limit)
-{
-    (void)threads;
-#pragma omp parallel for schedule(dynamic, 64) num_threads(threads)
-    for (int i = 0; i < n; i++)
-        if (v[i].key[0] > known)
-            hash_file(lists[v[i].list].paths[v[i].image], &v[i], limit);
-    return match(v, n);
-}
-
 int ds_images_same(const ds_images *lists, int n, int threads, ds_same **same)
 {
     int all = 0;
     ds_same *v = NULL;
+    (void)threads;
     for (int list = 0; list < n; list++)
         for (int i = 0; i < lists[list].n; i++)
             DS_PUSH(v, all, ((ds_same){.list = list, .image = i}));
@@ -114,10 +97,11 @@ int ds_images_same(const ds_images *lists, int n, int threads, ds_same **same)
     for (int i = 0; i < all; i++)
         look(lists[v[i].list].paths[v[i].image], &v[i]);
     all = match(v, all);
-    all = match_bytes(lists, threads, v, all, 0, PREFIX);
-    all = match_bytes(lists, threads, v, all, PREFIX, UINT64_MAX);
+#pragma omp parallel for schedule(dynamic, 64) num_threads(threads)
+    for (int i = 0; i < all; i++)
+        hash_file(lists[v[i].list].paths[v[i].image], &v[i]);
     *same = v;
-    return all;
+    return match(v, all);
 }
 
 /* ---- lists that must not share an image ---- */

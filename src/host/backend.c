@@ -217,9 +217,6 @@ int ds_backend_attach(ds_net *n, const ds_net_setup *setup, ds_error *e)
     describe(n, setup);
     if (!n->backend)
         return DS_OK;
-    if (setup->ranks && n->backend->update)
-        return ds_fail(e, DS_EUSAGE, "backend %s with several ranks, expected onednn or host",
-                       n->backend->name);
     DS_FREED bool *owned = DS_ZALLOC(owned, n->net->n);
     int rc = n->backend->create(&n->graph, owned, &n->whole, e);
     for (int i = 0; i < n->net->n; i++)

@@ -20,12 +20,6 @@ static int origin_of(const network *net, int i)
     return i;
 }
 
-static bool shrinks(const layer *l)
-{
-    return l->type == MAXPOOL || l->type == AVGPOOL || l->type == REORG ||
-           ((l->type == CONVOLUTIONAL || l->type == LOCAL) && l->stride > 1);
-}
-
 /* Depth k goes. */
 static void remove_depth(ds_depths *d, int k)
 {
@@ -52,9 +46,12 @@ void ds_depths_of(const ds_cfg *cfg, const network *net, ds_depths *d)
     *d = (ds_depths){0};
     while (last > 0 && !ds_weights_of(&net->layers[last]))
         last--;
-    for (int i = 1; i <= last; i++)
-        if (shrinks(&net->layers[i]) || i == last)
+    for (int i = 1; i <= last; i++) {
+        const layer *l = &net->layers[i];
+        const bool strided = (l->type == CONVOLUTIONAL || l->type == LOCAL) && l->stride > 1;
+        if (strided || l->type == MAXPOOL || l->type == AVGPOOL || l->type == REORG || i == last)
             add_depth(d, origin_of(net, i - 1));
+    }
     if (d->n == 0 && last >= 0) /* nothing but pixels comes before it */
         add_depth(d, last);
     for (int k = 0; k < d->n; k++) {

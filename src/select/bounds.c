@@ -68,19 +68,15 @@ double ds_binomial_cdf(size_t k, size_t m, double p)
     return (double)k < (double)m * p ? sum_from(k, m, p, false) : 1 - sum_from(k + 1, m, p, true);
 }
 
-/* Pr[Bin(m, p) >= k], 0 < k <= m, 0 < p < 1. */
-static double survival(size_t k, size_t m, double p)
-{
-    return (double)k > (double)m * p ? sum_from(k, m, p, true) : 1 - sum_from(k - 1, m, p, false);
-}
-
 /* The p at which a tail is delta: that of at most k hits (upper, falls with p) or of at least k (rises).
  * Newton's method on the logarithm of the tail, inside a bracket. */
 static double solve(size_t k, size_t m, double delta, bool upper)
 {
     double low = 0, high = 1, p = ((double)k + 0.5) / ((double)m + 1);
     for (int i = 0; i < 1000; i++) {
-        double tail = upper ? ds_binomial_cdf(k, m, p) : survival(k, m, p);
+        double tail = upper                       ? ds_binomial_cdf(k, m, p)
+                      : (double)k > (double)m * p ? sum_from(k, m, p, true)
+                                                  : 1 - sum_from(k - 1, m, p, false);
         double weight = upper ? -(double)(m - k) / (1 - p) : (double)k / p;
         double step = tail / (weight * probability_of(k, m, p)) * log(delta / tail);
         if (fabs(step) <= 2 * DBL_EPSILON * p)

@@ -430,7 +430,9 @@ static bool run_image(const uint8_t *bytes, size_t n, ds_error *e)
         if ((rc = ds_image_decode(bytes, n, "image", channels, &im, e)))
             continue;
         ds_prepare_center(&im, 8, 8, false, out);
-        ds_prepare_augmented(&im, &augment, 1, 2, 3, out);
+        ds_rng r = ds_rng_make(1, 2, 3);
+        const ds_draw draw = ds_augment_draw(&augment, im.w, im.h, &r);
+        ds_augment_apply(&im, &augment, &draw, out);
         ds_image_clear(&im);
     }
     return !rc;

@@ -93,6 +93,14 @@ static host_image to_host(const ds_image *im)
     return h;
 }
 
+static void augment(const ds_image *im, const ds_augment *a, uint64_t seed, uint64_t epoch, uint64_t sample,
+                    float *out)
+{
+    ds_rng r = ds_rng_make(seed, epoch, sample);
+    const ds_draw draw = ds_augment_draw(a, im->w, im->h, &r);
+    ds_augment_apply(im, a, &draw, out);
+}
+
 static double largest_difference(const float *a, const float *b, int n)
 {
     double largest = 0;
@@ -621,9 +629,9 @@ static void test_cutout(void **state)
     int hidden[W * H] = {0};
     for (int i = 0; i < DRAWS; i++) {
         a.cutout = 0;
-        ds_prepare_augmented(&im, &a, 1, 0, (uint64_t)i, whole);
+        augment(&im, &a, 1, 0, (uint64_t)i, whole);
         a.cutout = SIDE;
-        ds_prepare_augmented(&im, &a, 1, 0, (uint64_t)i, out);
+        augment(&im, &a, 1, 0, (uint64_t)i, out);
         ds_rng r = ds_rng_make(1, 0, (uint64_t)i);
         const ds_draw d = ds_augment_draw(&a, W, H, &r);
         for (int k = 0; k < 3 * W * H; k++) {
@@ -656,7 +664,7 @@ static void test_shift(void **state)
     ds_image im = make_image(W, H, 1, 8);
     float whole[W * H], out[W * H];
     int times[WAYS] = {0};
-    ds_prepare_augmented(&im, &a, 1, 0, 0, whole);
+    augment(&im, &a, 1, 0, 0, whole);
     a.shift = MOST;
     for (int i = 0; i < DRAWS; i++) {
         ds_rng r = ds_rng_make(1, 0, (uint64_t)i);
@@ -665,7 +673,7 @@ static void test_shift(void **state)
         assert_in_range(dx + MOST, 0, 2 * MOST);
         assert_in_range(dy + MOST, 0, 2 * MOST);
         times[(dy + MOST) * (2 * MOST + 1) + dx + MOST]++;
-        ds_prepare_augmented(&im, &a, 1, 0, (uint64_t)i, out);
+        augment(&im, &a, 1, 0, (uint64_t)i, out);
         for (int y = 0; y < H; y++)
             for (int x = 0; x < W; x++) {
                 const bool there = x + dx >= 0 && x + dx < W && y + dy >= 0 && y + dy < H;
@@ -682,10 +690,10 @@ static void test_augment_depends_on_its_key_alone(void **state)
     (void)state;
     ds_image im = make_image(32, 32, 3, 8);
     float a[3072], b[3072];
-    ds_prepare_augmented(&im, &turned, 1, 2, 3, a);
-    ds_prepare_augmented(&im, &turned, 1, 2, 4, b);
+    augment(&im, &turned, 1, 2, 3, a);
+    augment(&im, &turned, 1, 2, 4, b);
     assert_memory_not_equal(a, b, sizeof a);
-    ds_prepare_augmented(&im, &turned, 1, 2, 3, b);
+    augment(&im, &turned, 1, 2, 3, b);
     assert_memory_equal(a, b, sizeof a);
     ds_image_clear(&im);
 }
@@ -712,7 +720,7 @@ static void time_once(const ds_image *im, host_image whole, const ds_augment *a,
     float out[3072];
     double start = now();
     for (uint64_t i = 0; i < N; i++)
-        ds_prepare_augmented(im, a, 1, 1, i, out);
+        augment(im, a, 1, 1, i, out);
     *ours = (now() - start) / N * 1e6;
     start = now();
     for (uint64_t i = 0; i < N; i++) {
