@@ -11,7 +11,6 @@
 typedef struct import_state {
     ds_import setup;
     ds_texts test, split;
-    int labels;       /* index into label_names */
     ds_split *splits; /* what `split` says; owned, the names in there */
 } import_state;
 
@@ -36,17 +35,7 @@ const ds_option ds_import_idx_options[] = {
 
 #define CIFAR_NAMES "names of the classes, one a line, instead of those in the archive"
 
-const ds_option ds_import_cifar10_options[] = {
-    OPT_NAMES(CIFAR_NAMES),
-    OPT_UNTRUSTED,
-    OPT_REST("the images, the lists"),
-};
-
-static const char *const label_names[] = {"fine", "coarse", NULL};
-
-const ds_option ds_import_cifar100_options[] = {
-    OPT_ENUM("labels", labels, label_names, "the classes: the 100 fine labels or the 20 coarse ones",
-             .def = "fine"),
+const ds_option ds_import_cifar_options[] = {
     OPT_NAMES(CIFAR_NAMES),
     OPT_UNTRUSTED,
     OPT_REST("the images, the lists"),
@@ -60,15 +49,15 @@ const ds_option ds_import_folders_options[] = {
 typedef struct kind {
     const char *word;
     const ds_option *options;
-    ds_import_kind import; /* DS_CIFAR100_COARSE by -labels */
-    int operands;          /* as many words follow -test */
-    const char *usage;     /* the operands */
+    ds_import_kind import;
+    int operands;      /* as many words follow -test */
+    const char *usage; /* the operands */
 } kind;
 
 static const kind kinds[] = {
     {"idx", ds_import_idx_options, DS_IDX, 2, "IMAGES LABELS"},
-    {"cifar10", ds_import_cifar10_options, DS_CIFAR10, 1, "DIR|FILE.tar.gz"},
-    {"cifar100", ds_import_cifar100_options, DS_CIFAR100_FINE, 1, "DIR|FILE.tar.gz"},
+    {"cifar10", ds_import_cifar_options, DS_CIFAR10, 1, "DIR|FILE.tar.gz"},
+    {"cifar100", ds_import_cifar_options, DS_CIFAR100, 1, "DIR|FILE.tar.gz"},
     {"folders", ds_import_folders_options, DS_FOLDERS, 1, "DIR|ARCHIVE"},
 };
 
@@ -167,7 +156,7 @@ static int run(const kind *k, const ds_words *w, ds_error *e)
         s->test[i] = state->test.v[i];
     if (s->test[0] && ds_path_same(s->source[0], s->test[0]))
         return ds_fail(e, DS_EUSAGE, "-test %s has the training images, expected others", s->test[0]);
-    s->kind = state->labels ? DS_CIFAR100_COARSE : k->import;
+    s->kind = k->import;
     s->splits = state->splits;
     s->n_splits = state->split.n;
     DS_TRY(ds_import_run(s, &done, e));

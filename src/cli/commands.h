@@ -24,8 +24,7 @@ int ds_cmd_layers(int argc, char **argv, ds_error *e);
 extern const ds_option ds_new_options[], ds_train_options[], ds_check_options[], ds_valid_options[],
     ds_predict_options[], ds_reject_options[], ds_calibrate_options[], ds_watch_options[], ds_serve_options[],
     ds_noise_options[], ds_audit_options[], ds_export_options[], ds_import_idx_options[],
-    ds_import_cifar10_options[], ds_import_cifar100_options[], ds_import_folders_options[],
-    ds_layers_options[];
+    ds_import_cifar_options[], ds_import_folders_options[], ds_layers_options[];
 
 /* First words of stock Darknet's command line that we do not have, NULL-terminated. */
 extern const char *const ds_host_words[];

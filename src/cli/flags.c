@@ -15,13 +15,6 @@ static int unknown_flag(const ds_option *table, const char *word, const char *na
                    table->type == DS_END ? "none here" : "one of the flags of this command");
 }
 
-static int missing_value(const ds_option *o, ds_error *e)
-{
-    DS_FREED char *expected = ds_option_describe(o);
-    return ds_fail(e, DS_EUSAGE, "-%s without a value, expected %s%s%s", o->name, expected,
-                   o->unit ? ", " : "", o->unit ? o->unit : "");
-}
-
 /* The table's message says "name=value, expected …"; on the command line the user wrote "-name value". */
 static int store(const ds_option *o, void *state, const char *value, ds_error *e)
 {
@@ -54,8 +47,10 @@ static int take_flag(cursor *c, ds_error *e)
         return store(o, c->words->state, "1", e);
     for (int left = ds_option_values(o); left > 0; left--) {
         double number; /* a negative one is no flag */
+        DS_FREED char *expected = ds_option_describe(o);
         if (c->i == c->argc || (looks_like_flag(c->argv[c->i]) && !ds_parse_double(c->argv[c->i], &number)))
-            return missing_value(o, e);
+            return ds_fail(e, DS_EUSAGE, "-%s without a value, expected %s%s%s", o->name, expected,
+                           o->unit ? ", " : "", o->unit ? o->unit : "");
         DS_TRY(store(o, c->words->state, c->argv[c->i++], e));
     }
     return DS_OK;

@@ -29,13 +29,6 @@ static void dropout_forward(const ds_net *n, layer l, network net)
     }
 }
 
-static void dropout_backward(layer l, network net)
-{
-    for (size_t k = 0; net.delta && k < ds_batch_size(&l, l.inputs); k++)
-        if (l.rand[k] >= l.probability)
-            net.delta[k] += l.delta[k] * l.scale;
-}
-
 /* ---- [convolutional] size=1 with a stride: the host reads the first pixels, not every second one ---- */
 
 static bool skips_pixels(const layer *l)
@@ -70,13 +63,6 @@ static void move_pixels(const layer *l, float *image, float *taken, bool back)
                 else
                     *taken = *pixel;
             }
-}
-
-static void stride_forward(const ds_net *n, layer l, network net)
-{
-    move_pixels(&l, net.input, n->taken, false);
-    net.input = n->taken;
-    l.forward(without_stride(l), net);
 }
 
 static void stride_backward(const ds_net *n, layer l, network net)
@@ -133,19 +119,25 @@ void ds_takeover(ds_net *n)
 
 void ds_layer_forward(ds_net *n, layer l, network net)
 {
-    if (l.type == DROPOUT)
+    if (l.type == DROPOUT) {
         dropout_forward(n, l, net);
-    else if (skips_pixels(&l))
-        stride_forward(n, l, net);
-    else
-        l.forward(l, net);
+        return;
+    }
+    if (skips_pixels(&l)) {
+        move_pixels(&l, net.input, n->taken, false);
+        net.input = n->taken;
+        l = without_stride(l);
+    }
+    l.forward(l, net);
 }
 
 void ds_layer_backward(ds_net *n, layer l, network net)
 {
-    if (l.type == DROPOUT)
-        dropout_backward(l, net);
-    else if (skips_pixels(&l))
+    if (l.type == DROPOUT) {
+        for (size_t k = 0; net.delta && k < ds_batch_size(&l, l.inputs); k++)
+            if (l.rand[k] >= l.probability)
+                net.delta[k] += l.delta[k] * l.scale;
+    } else if (skips_pixels(&l))
         stride_backward(n, l, net);
     else
         l.backward(l, net);

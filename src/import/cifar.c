@@ -13,14 +13,10 @@ enum { SIDE = 32, PIXELS = 3 * SIDE * SIDE, MOST_BYTES = 1 << 30 };
 typedef struct format {
     const char *name;                   /* of the set */
     const char *what;                   /* what was expected, for messages */
-    int classes, label_bytes, label;    /* bytes before the pixels, and which of them is the class */
+    int classes, label_bytes;           /* bytes before the pixels, the last of which is the class */
     int batches;                        /* for training */
     const char *files[DS_IMPORT_FILES]; /* these batches, that of the test, the class names */
 } format;
-
-#define CIFAR100(names)                                                                                  \
-    .name = "CIFAR-100", .what = "the files of cifar-100-binary.tar.gz", .label_bytes = 2, .batches = 1, \
-    .files = {"train.bin", "test.bin", names}
 
 static const format formats[] = {
     [DS_CIFAR10] = {.name = "CIFAR-10",
@@ -30,8 +26,12 @@ static const format formats[] = {
                     .batches = 5,
                     .files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
                               "data_batch_5.bin", "test_batch.bin", "batches.meta.txt"}},
-    [DS_CIFAR100_FINE] = {CIFAR100("fine_label_names.txt"), .classes = 100, .label = 1},
-    [DS_CIFAR100_COARSE] = {CIFAR100("coarse_label_names.txt"), .classes = 20, .label = 0},
+    [DS_CIFAR100] = {.name = "CIFAR-100",
+                     .what = "the files of cifar-100-binary.tar.gz",
+                     .classes = 100,
+                     .label_bytes = 2,
+                     .batches = 1,
+                     .files = {"train.bin", "test.bin", "fine_label_names.txt"}},
 };
 
 /* The first n files of a format, in a folder or packed. */
@@ -78,8 +78,8 @@ static int add_batch(const format *f, const ds_import_file *file, const ds_impor
     set->c = 3;
     for (size_t i = 0; i < file->n / record_bytes; i++) {
         const unsigned char *record = file->bytes + i * record_bytes;
-        DS_TRY(
-            ds_import_add_pixels(job, set, record + f->label_bytes, record[f->label], (int)i, file->path, e));
+        DS_TRY(ds_import_add_pixels(job, set, record + f->label_bytes, record[f->label_bytes - 1], (int)i,
+                                    file->path, e));
     }
     return DS_OK;
 }

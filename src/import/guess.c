@@ -35,7 +35,7 @@ void ds_import_guess(const char *path, ds_import *s, char *names[DS_GUESSED])
         if (holds(path, "data_batch_1.bin")) {
             s->kind = DS_CIFAR10;
         } else if (holds(path, "fine_label_names.txt")) {
-            s->kind = DS_CIFAR100_FINE;
+            s->kind = DS_CIFAR100;
         } else if (find_idx(path, names)) {
             s->kind = DS_IDX;
             for (int k = 0; k < 2; k++) {
@@ -44,7 +44,7 @@ void ds_import_guess(const char *path, ds_import *s, char *names[DS_GUESSED])
             }
         }
     } else if (strstr(ds_path_base(path), "cifar-100")) {
-        s->kind = DS_CIFAR100_FINE;
+        s->kind = DS_CIFAR100;
     } else if (strstr(ds_path_base(path), "cifar-10")) {
         s->kind = DS_CIFAR10;
     }

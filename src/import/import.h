@@ -14,13 +14,7 @@ typedef struct ds_split {
     bool optional;    /* not taken where the part has images of its own */
 } ds_split;
 
-typedef enum ds_import_kind {
-    DS_IDX,
-    DS_CIFAR10,
-    DS_CIFAR100_FINE,
-    DS_CIFAR100_COARSE,
-    DS_FOLDERS
-} ds_import_kind;
+typedef enum ds_import_kind { DS_IDX, DS_CIFAR10, DS_CIFAR100, DS_FOLDERS } ds_import_kind;
 
 /* The images of a part. */
 typedef struct ds_import_set {

@@ -176,21 +176,16 @@ static json_t *difference_intervals(const ds_rival_figures *v)
     return ds_json_join(rates, area_intervals(b));
 }
 
-static json_t *other_figures(const ds_rival_figures *v)
-{
-    json_t *o = ds_json_join(json_pack("{s:o}", "accuracy", ds_json_number(v->accuracy)), areas(&v->other));
-    return ds_json_join(o, json_pack("{s:o, s:o}", "coverage", ds_json_number(v->its.coverage), "risk",
-                                     ds_json_number(v->its.risk)));
-}
-
 static json_t *rival_row(const void *from, size_t i)
 {
     const ds_figures *r = from;
     const ds_rival_figures *v = &r->rivals[i];
+    json_t *other = json_pack("{s:o, s:o, s:o}", "accuracy", ds_json_number(v->accuracy), "coverage",
+                              ds_json_number(v->its.coverage), "risk", ds_json_number(v->its.risk));
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "file", ds_json_text(v->file), "coverage",
                      ds_json_number(v->mine.coverage), "risk", ds_json_number(v->mine.risk), "other",
-                     other_figures(v), "difference", difference(r, v), "intervals", difference_intervals(v),
-                     "p_aurc", ds_json_number(v->boot.p_aurc));
+                     ds_json_join(other, areas(&v->other)), "difference", difference(r, v), "intervals",
+                     difference_intervals(v), "p_aurc", ds_json_number(v->boot.p_aurc));
 }
 
 static json_t *figures(const ds_figures *r)

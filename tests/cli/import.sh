@@ -109,15 +109,11 @@ expect_status 0
 diff -r "$T/ten" "$T/zip" >/dev/null || complain "folder and archive differ"
 end
 
-begin "cifar100: the classes are the fine labels, or the coarse ones"
+begin "cifar100: the classes are the fine labels"
 import cifar100 "$HUNDRED" -out "$T/fine"
 expect_status 0
 expect_out '^300 images in 100 classes: train 200, test 100$'
-import cifar100 "$HUNDRED" -labels coarse -out "$T/coarse"
-expect_status 0
-expect_out '^300 images in 20 classes: train 200, test 100$'
 grep -qx 'train/fine_42/000142.png' "$T/fine/train.list" || complain "image 142 is not in class fine_42"
-grep -qx 'train/coarse_8/000142.png' "$T/coarse/train.list" || complain "image 142 is not in class coarse_8"
 end
 
 begin "folders: lists of images where they are, nothing copied"
@@ -168,7 +164,6 @@ CIFAR label out of range|1|label/test_batch\.bin: label 10 of image 1, expected 
 CIFAR names of another number|1|two\.txt: has 2 names, expected 10|cifar10 @/cifar/cifar-10-batches-bin -names @/two.txt
 CIFAR-100 in place of CIFAR-10|1|cifar-100-binary/data_batch_1\.bin: .*expected the files of cifar-10-binary\.tar\.gz|cifar10 @/cifar/cifar-100-binary
 CIFAR archive cut short|1|cut\.tar\.gz: .*too early|cifar10 @/cut.tar.gz
-unknown labels|2|-labels fin, expected fine.coarse; did you mean|cifar100 @/cifar/cifar-100-binary -labels fin
 class folder without images|1|holes/empty: no images|folders @/holes
 END_CASES
 

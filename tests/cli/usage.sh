@@ -71,7 +71,7 @@ classifier noise|rate R
 classifier audit|truth F
 classifier import idx|split
 classifier import cifar10|names
-classifier import cifar100|labels
+classifier import cifar100|names
 classifier import folders|out
 layers|markdown
 END

@@ -362,7 +362,7 @@ static bool run_cifar(const uint8_t *bytes, size_t n, ds_error *e)
 {
     ds_import s = {.source[0] = put(0, bytes, n)};
     bool whole = false;
-    for (s.kind = DS_CIFAR10; s.kind <= DS_CIFAR100_COARSE; s.kind++)
+    for (s.kind = DS_CIFAR10; s.kind <= DS_CIFAR100; s.kind++)
         whole |= import(s, e);
     return whole;
 }

@@ -64,7 +64,6 @@ static void put100(void)
     put_batch("c100", "train.bin", 0, 100, 100);
     put_batch("c100", "test.bin", 95, 10, 100);
     put_numbered("c100/fine_label_names.txt", "fine", 100);
-    put_numbered("c100/coarse_label_names.txt", "coarse", 20);
 }
 
 /* ---- tar ---- */
@@ -194,15 +193,10 @@ static void test_cifar100(void **state)
 {
     (void)state;
     put100();
-    ds_import s = plain(DS_CIFAR100_FINE);
+    ds_import s = plain(DS_CIFAR100);
     run(&s, 100, 10, 100);
     check_pixels("set/train/fine_99/000099.png", 99);
     check_pixels("set/test/fine_4/000009.png", 104);
-    s.kind = DS_CIFAR100_COARSE;
-    s.out = "coarse";
-    run(&s, 100, 10, 20);
-    check_pixels("coarse/train/coarse_19/000099.png", 99);
-    check_pixels("coarse/test/coarse_0/000009.png", 104);
 }
 
 static void test_again_with_splits_and_names(void **state)
@@ -253,7 +247,7 @@ static void test_missing(void **state)
     refuse(&s, DS_EIO, "c10/batches.meta.txt", "No such file");
     assert_int_equal(unlink("c10/data_batch_4.bin"), 0);
     refuse(&s, DS_EIO, "c10/data_batch_4.bin", "expected the files of cifar-10-binary.tar.gz");
-    s = plain(DS_CIFAR100_FINE);
+    s = plain(DS_CIFAR100);
     s.source[0] = "c10";
     refuse(&s, DS_EIO, "c10/train.bin", "expected the files of cifar-100-binary.tar.gz");
 }
@@ -273,7 +267,7 @@ static void test_length(void **state)
     put("c10/test_batch.bin", "", 0);
     refuse(&s, DS_EINPUT, "c10/test_batch.bin", "has 0 bytes");
     put100();
-    s = plain(DS_CIFAR100_FINE);
+    s = plain(DS_CIFAR100);
     put_batch("c100", "test.bin", 0, 5, 10); /* the records of CIFAR-10 */
     refuse(&s, DS_EINPUT, "c100/test.bin",
            "has 15365 bytes, expected whole images of 3074 bytes as in CIFAR-100");
@@ -292,13 +286,10 @@ static void test_labels(void **state)
     refuse(&s, DS_EINPUT, "c10/data_batch_5.bin",
            "label 10 of image 2, expected 0 … 9: c10/batches.meta.txt has 10 classes");
     n = make_batch(bytes, 0, 10, 100);
-    bytes[9 * 3074] = 20;
     bytes[3 * 3074 + 1] = 100;
     put("c100/test.bin", bytes, n);
-    s = plain(DS_CIFAR100_FINE);
+    s = plain(DS_CIFAR100);
     refuse(&s, DS_EINPUT, "c100/test.bin", "label 100 of image 3, expected 0 … 99");
-    s = plain(DS_CIFAR100_COARSE);
-    refuse(&s, DS_EINPUT, "c100/test.bin", "label 20 of image 9, expected 0 … 19");
 }
 
 static void test_names(void **state)
