@@ -85,6 +85,14 @@ static int write_lists(const ds_datafile *d, ds_images *images, const noise_flag
     printf("%d images, %d of them with a wrong label", images->n, wrong);
     ds_put_line(stdout, ": ", s->out);
     ds_put_line(stdout, "the right ones: ", truth);
+    DS_FREED char *key =
+                      ds_format("to train with them, in a copy of the .data file, labels_from=list and %s=",
+                                list_names[s->list]),
+                  *whole = realpath(s->out, NULL);
+    ds_put_line(stdout, key, whole ? whole : s->out);
+    for (int k = 0; k < 4 && d->labels_from != DS_LIST; k++)
+        if (k != s->list && d->files[k])
+            printf("and a list with labels for %s=, by -list %s -rate 0\n", list_names[k], list_names[k]);
     return DS_OK;
 }
 

@@ -74,6 +74,22 @@ static void measure(checker *k, ds_checked_list *l, const ds_probe *found)
                           : "have no colours, channels=3 expects them");
 }
 
+/* A list that chooses, calibrates or measures says little of a class with hardly an image in it. */
+static void look_at_counts(checker *k, const ds_checked_list *l)
+{
+    enum { FEW = 5 };
+    int few = 0, least = 0;
+    for (int c = 0; l->counts && c < k->job.data.classes; c++)
+        if (l->counts[c] > 0 && l->counts[c] < FEW) /* without any: told when the list is read */
+            least = few++ && l->counts[least] <= l->counts[c] ? least : c;
+    if (few && l != k->c->lists + TRAIN)
+        ds_problem_add(
+            of_kind(k, "image"), DS_WARNING, l->images.list, 0,
+            "%d of %d classes have fewer than %d images in %s= (the fewest, %d: '%s'): what it says "
+            "of them is chance",
+            few, k->job.data.classes, FEW, l->key, l->counts[least], k->job.data.labels[least]);
+}
+
 static void look_at_images(checker *k, ds_checked_list *l)
 {
     const int n = l->images.n;
@@ -226,8 +242,10 @@ void ds_check_run(const ds_check_setup *setup, ds_check *c)
     take_lists(&k);
     c->data = k.job.data; /* its texts */
     ds_problems_take(&c->problems, &notes);
-    for (int i = 0; i < DS_CHECK_LISTS; i++)
+    for (int i = 0; i < DS_CHECK_LISTS; i++) {
+        look_at_counts(&k, &c->lists[i]);
         look_at_images(&k, &c->lists[i]);
+    }
     look_for_same(&k);
     of_kind(&k, "network");
     if (ds_cfg_has_shapes(k.job.cfg)) {

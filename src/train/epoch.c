@@ -168,8 +168,8 @@ static void see_warmup(ds_job *job, const ds_result *row)
     else
         ds_note(
             job->setup.notes,
-            "note: the warm-up is over after epoch %d, three fifths of the run: the nll of %s still falls",
-            w->end, of);
+            "note: the warm-up is over after epoch %d, the latest in a run of %d: the nll of %s still falls",
+            w->end, job->plan.epochs, of);
 }
 
 static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_error *e)

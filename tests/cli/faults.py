@@ -85,6 +85,8 @@ plant("error", "overlap", "test.list", 2, "is the file of .*calib.list:%d, expec
 for key, names in lists.items():
     put(key + ".list", "".join(n + "\n" for n in names).encode())
     plant("warning", "input", "-", "-", key + ".list: has no image of 1 of the 4 classes .unicorn.")
+    if key != "train":
+        plant("warning", "image", key + ".list", "-", "3 of 4 classes have fewer than 5 images in %s= .the fewest, [1-4]: '" % key)
 put("labels", b"0\n1\n2\nunicorn\n")
 data = ["clases=3"] + ["%s=%s.list" % (k, k) for k in lists]
 data += ["labels=labels", "labels_from=directory", "backup=%s/labels/backup" % DIR]
