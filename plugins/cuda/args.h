@@ -85,6 +85,13 @@ typedef struct filter_args {
     int k, c, rs, cp;
 } filter_args;
 
+/* Batch normalisation of inference goes into filters, `per` numbers for each of norm.c, and bias, c. */
+typedef struct fold_args {
+    norm_args norm;
+    float *w, *bias;
+    int per;
+} fold_args;
+
 /* One row of parameters: those that convolutions multiply first, the others from n_products on. */
 typedef struct learn_args {
     float *w, *u, *m, *v; /* values; gradients with momentum; Adam */
@@ -97,17 +104,18 @@ typedef struct learn_args {
 } learn_args;
 
 /* Kernels: name, arguments, does it meet barriers? */
-#define DS_CUDA_KERNELS(X)                                                                          \
-    X(norm_forward, norm_args, 1)                                                                   \
-    X(norm_backward, norm_args, 1)                                                                  \
-    X(norm_apply, norm_args, 0)                                                                     \
-    X(prepare, picture_args, 1)                                                                     \
-    X(pooled_forward, norm_args, 1)                                                                 \
-    X(pooled_backward, norm_args, 1)                                                                \
-    X(pooled_apply, norm_args, 0)                                                                   \
-    X(max_forward, pool_args, 0) X(max_backward, pool_args, 0) X(average_forward, pool_args, 1)     \
-        X(average_backward, pool_args, 0) X(sum_forward, sum_args, 0) X(sum_backward, sum_args, 0)  \
-            X(copy_channels, copy_args, 0) X(drop, drop_args, 0) X(from_plain, plain_args, 0)       \
-                X(to_plain, plain_args, 0) X(level, level_args, 0) X(filters_in, filter_args, 0)    \
-                    X(filters_out, filter_args, 0) X(learn, learn_args, 0) X(gather, learn_args, 0) \
-                        X(narrow, learn_args, 0)
+#define DS_CUDA_KERNELS(X)                                                                           \
+    X(norm_forward, norm_args, 1)                                                                    \
+    X(norm_backward, norm_args, 1)                                                                   \
+    X(norm_apply, norm_args, 0)                                                                      \
+    X(prepare, picture_args, 1)                                                                      \
+    X(pooled_forward, norm_args, 1)                                                                  \
+    X(pooled_backward, norm_args, 1)                                                                 \
+    X(pooled_apply, norm_args, 0)                                                                    \
+    X(max_forward, pool_args, 0)                                                                     \
+    X(max_backward, pool_args, 0)                                                                    \
+    X(average_forward, pool_args, 1) X(average_backward, pool_args, 0) X(sum_forward, sum_args, 0)   \
+        X(sum_backward, sum_args, 0) X(copy_channels, copy_args, 0) X(drop, drop_args, 0)            \
+            X(from_plain, plain_args, 0) X(to_plain, plain_args, 0) X(level, level_args, 0)          \
+                X(filters_in, filter_args, 0) X(filters_out, filter_args, 0) X(learn, learn_args, 0) \
+                    X(gather, learn_args, 0) X(narrow, learn_args, 0) X(fold_filters, fold_args, 0)

@@ -4,9 +4,11 @@
 #include "plugins/cuda/kept.h"
 
 /* Of cudnn.h. */
-enum { TYPE_HANDLE = 0, TYPE_DATA = 1, TYPE_INT64 = 3, TYPE_FLOAT = 4, TYPE_POINTER = 6 };
-enum { TYPE_CONVOLUTION_MODE = 7, TYPE_HEUR_MODE = 8, TYPE_NOTE = 11, TYPE_DESCRIPTOR = 15 };
+enum { TYPE_HANDLE, TYPE_DATA, TYPE_BOOLEAN, TYPE_INT64, TYPE_FLOAT, TYPE_DOUBLE, TYPE_POINTER };
+enum { TYPE_CONVOLUTION_MODE = 7, TYPE_HEUR_MODE = 8, TYPE_NOTE = 11, TYPE_POINTWISE_MODE = 14 };
+enum { TYPE_DESCRIPTOR = 15 };
 enum {
+    POINTWISE = 0,
     CONVOLUTION = 1,
     ENGINE = 2,
     CONFIG = 3,
@@ -16,7 +18,7 @@ enum {
     PACK = 16,
     TENSOR = 17
 };
-enum { OP_FORWARD = 10, OP_FILTER = 11, OP_DATA = 12 };
+enum { OP_FORWARD = 10, OP_FILTER = 11, OP_DATA = 12, OP_POINTWISE = 13, ADD = 0, RELU = 100 };
 enum { FLOAT_TYPE = 0, BFLOAT16_TYPE = 9, CROSS_CORRELATION = 1, MODE_A = 3, MODE_FALLBACK = 2 };
 enum { NOTE_TENSOR_CORE = 0, NOTE_NARROWED = 1, NOTE_REDUCED_SUMS = 2, NOTE_VARIES = 4 };
 enum { MOST_CONFIGS = 64, MOST_MEASURED = 8 };
@@ -59,47 +61,83 @@ static int make_of(parts *m, int type, const attribute *a, int n, void **d, ds_e
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
-/* n c h w numbers, stored n h w c. */
-static int make_tensor(parts *m, int64_t id, int n, int c, int h, int w, void **d, ds_error *e)
+/* n c h w numbers, stored n h w c, at place id - 1; from VIRTUAL on they are never in memory. */
+enum { VIRTUAL = 10 };
+static int make_tensor(parts *m, int64_t id, int type, const int *nchw, void **d, ds_error *e)
 {
-    const int64_t sizes[] = {n, c, h, w}, strides[] = {(int64_t)c * h * w, 1, (int64_t)w * c, c}, align = 16;
-    const int type = m->g->precision == DS_BF16 ? BFLOAT16_TYPE : FLOAT_TYPE;
-    const attribute a[] = {{901, TYPE_DATA, 1, &type},
-                           {902, TYPE_INT64, 4, sizes},
-                           {903, TYPE_INT64, 4, strides},
-                           {906, TYPE_INT64, 1, &id},
-                           {900, TYPE_INT64, 1, &align}};
+    const int64_t n = nchw[0], c = nchw[1], h = nchw[2], w = nchw[3], align = 16;
+    const int64_t sizes[] = {n, c, h, w}, strides[] = {c * h * w, 1, w * c, c};
+    const bool nowhere = id >= VIRTUAL;
+    const attribute a[] = {{901, TYPE_DATA, 1, &type},       {902, TYPE_INT64, 4, sizes},
+                           {903, TYPE_INT64, 4, strides},    {906, TYPE_INT64, 1, &id},
+                           {907, TYPE_BOOLEAN, 1, &nowhere}, {900, TYPE_INT64, 1, &align}};
     return make_of(m, TENSOR, a, COUNT(a), d, e);
 }
 
-/* Attributes of the three operations, in the order of ds_gpu_conv_run's arguments, then of alpha. */
+/* Attributes of the operations, of x, w, y, then of alpha. */
 static const struct {
     int type, x, w, y, alpha;
-} operations[] = {
-    {OP_FORWARD, 704, 703, 705, 700}, {OP_DATA, 710, 709, 711, 706}, {OP_FILTER, 716, 715, 717, 712}};
+} operations[DS_DIRECTIONS] = {{OP_FORWARD, 704, 703, 705, 700},
+                               {OP_DATA, 710, 709, 711, 706},
+                               {OP_FILTER, 716, 715, 717, 712},
+                               {OP_FORWARD, 704, 703, 705, 700}};
 
-static int make_graph(parts *m, const ds_gpu_shape *s, int direction, void **graph, ds_error *e)
+static int make_convolution(parts *m, const ds_gpu_shape *s, int direction, void *y, void **operation,
+                            ds_error *e)
 {
     const int type = FLOAT_TYPE, mode = CROSS_CORRELATION, at = operations[direction].alpha;
+    const int number = m->g->precision == DS_BF16 ? BFLOAT16_TYPE : FLOAT_TYPE;
     const int64_t dims = 2, pad[] = {s->pad, s->pad}, stride[] = {s->stride, s->stride}, dilation[] = {1, 1};
     const float one = 1, zero = 0;
-    void *x, *w, *y, *convolution, *operation;
+    void *x, *w, *convolution;
     const attribute c[] = {{100, TYPE_DATA, 1, &type},     {101, TYPE_CONVOLUTION_MODE, 1, &mode},
                            {102, TYPE_INT64, 2, dilation}, {103, TYPE_INT64, 2, stride},
                            {104, TYPE_INT64, 2, pad},      {105, TYPE_INT64, 2, pad},
                            {106, TYPE_INT64, 1, &dims}};
     DS_TRY(make_of(m, CONVOLUTION, c, COUNT(c), &convolution, e));
-    DS_TRY(make_tensor(m, 1, s->n, s->c, s->h, s->w, &x, e));
-    DS_TRY(make_tensor(m, 2, s->k, s->c / s->groups, s->r, s->s, &w, e));
-    DS_TRY(make_tensor(m, 3, s->n, s->k, s->oh, s->ow, &y, e));
+    DS_TRY(make_tensor(m, 1 + DS_X, number, (int[]){s->n, s->c, s->h, s->w}, &x, e));
+    DS_TRY(make_tensor(m, 1 + DS_W, number, (int[]){s->k, s->c / s->groups, s->r, s->s}, &w, e));
     const attribute o[] = {{operations[direction].x, TYPE_DESCRIPTOR, 1, &x},
                            {operations[direction].w, TYPE_DESCRIPTOR, 1, &w},
                            {operations[direction].y, TYPE_DESCRIPTOR, 1, &y},
                            {at, TYPE_FLOAT, 1, &one},
                            {at + 1, TYPE_FLOAT, 1, &zero},
                            {at + 2, TYPE_DESCRIPTOR, 1, &convolution}};
-    DS_TRY(make_of(m, operations[direction].type, o, COUNT(o), &operation, e));
-    const attribute g[] = {{801, TYPE_DESCRIPTOR, 1, &operation}, {800, TYPE_HANDLE, 1, &m->g->dnn[0]}};
+    return make_of(m, operations[direction].type, o, COUNT(o), operation, e);
+}
+
+/* y = x + b, or without b the activation of x. */
+static int make_pointwise(parts *m, void *x, void *b, void *y, double slope, void **operation, ds_error *e)
+{
+    const int type = FLOAT_TYPE, mode = b ? ADD : RELU;
+    void *how;
+    const attribute p[] = {
+        {0, TYPE_POINTWISE_MODE, 1, &mode}, {1, TYPE_DATA, 1, &type}, {5, TYPE_DOUBLE, 1, &slope}};
+    DS_TRY(make_of(m, POINTWISE, p, b ? 2 : 3, &how, e));
+    const attribute o[] = {{750, TYPE_DESCRIPTOR, 1, &how},
+                           {751, TYPE_DESCRIPTOR, 1, &x},
+                           {753, TYPE_DESCRIPTOR, 1, &y},
+                           {752, TYPE_DESCRIPTOR, 1, &b}};
+    return make_of(m, OP_POINTWISE, o, b ? 4 : 3, operation, e);
+}
+
+static int make_graph(parts *m, const ds_gpu_shape *s, int direction, void **graph, ds_error *e)
+{
+    const int number = m->g->precision == DS_BF16 ? BFLOAT16_TYPE : FLOAT_TYPE;
+    const int of_y[] = {s->n, s->k, s->oh, s->ow}, of_bias[] = {1, s->k, 1, 1};
+    const int more = direction == DS_FUSED ? 1 + s->other + (s->slope != 1) : 0;
+    void *y[4], *add[3] = {NULL}, *all[4];
+    for (int i = 0; i <= more; i++)
+        DS_TRY(make_tensor(m, i < more ? VIRTUAL + i : 1 + DS_Y, i < more ? FLOAT_TYPE : number, of_y, &y[i],
+                           e));
+    if (more)
+        DS_TRY(make_tensor(m, 1 + DS_BIAS, FLOAT_TYPE, of_bias, &add[0], e));
+    if (more && s->other)
+        DS_TRY(make_tensor(m, 1 + DS_OTHER, number, of_y, &add[1], e));
+    DS_TRY(make_convolution(m, s, direction, y[0], &all[0], e));
+    for (int i = 0; i < more; i++)
+        DS_TRY(make_pointwise(m, y[i], add[i], y[i + 1], (double)s->slope, &all[i + 1], e));
+    const attribute g[] = {{801, TYPE_DESCRIPTOR, 1 + more, all}, {800, TYPE_HANDLE, 1, &m->g->dnn[0]}};
     return make_of(m, GRAPH, g, COUNT(g), graph, e);
 }
 
@@ -150,14 +188,16 @@ static bool try_config(ds_gpu *g, void *config, candidate *c)
     return false;
 }
 
-static int make_pack(const ds_gpu *g, void *workspace, const void *x, const void *w, const void *y,
-                     void **pack, ds_error *e)
+static int make_pack(const ds_gpu *g, void *workspace, const void *const places[DS_PLACES], void **pack,
+                     ds_error *e)
 {
-    const int64_t ids[] = {1, 2, 3};
-    const void *places[] = {x, w, y};
+    const int64_t ids[DS_PLACES] = {1, 2, 3, 4, 5};
+    int64_t n = 0;
+    while (n < DS_PLACES && places[n])
+        n++;
     parts m = {.g = g};
     const attribute a[] = {
-        {1000, TYPE_INT64, 3, ids}, {1001, TYPE_POINTER, 3, places}, {1003, TYPE_POINTER, 1, &workspace}};
+        {1000, TYPE_INT64, n, ids}, {1001, TYPE_POINTER, n, places}, {1003, TYPE_POINTER, 1, &workspace}};
     int rc = make_of(&m, PACK, a, COUNT(a), pack, e);
     if (rc) {
         clear(&m);
@@ -168,21 +208,24 @@ static int make_pack(const ds_gpu *g, void *workspace, const void *x, const void
 
 /* ---- measured ---- */
 
-/* Memory that a plan of this shape is measured with: its three tensors, and as much workspace as may be. */
+/* Memory that a plan of this shape is measured with: its tensors, and as much workspace as may be. */
 typedef struct bench {
     char *all;
-    size_t at[4];
+    size_t at[DS_PLACES + 1];
+    int n;
 } bench;
 
-static int open_bench(ds_gpu *g, const ds_gpu_shape *s, bench *b, ds_error *e)
+static int open_bench(ds_gpu *g, const ds_gpu_shape *s, int direction, bench *b, ds_error *e)
 {
+    const size_t y = (size_t)s->n * (size_t)s->k * (size_t)(s->oh * s->ow);
     const size_t sizes[] = {(size_t)s->n * (size_t)s->c * (size_t)(s->h * s->w),
-                            (size_t)s->k * (size_t)(s->c / s->groups) * (size_t)(s->r * s->s),
-                            (size_t)s->n * (size_t)s->k * (size_t)(s->oh * s->ow)};
-    for (int i = 0; i < 3; i++)
+                            (size_t)s->k * (size_t)(s->c / s->groups) * (size_t)(s->r * s->s), y,
+                            2 * (size_t)s->k, y};
+    b->n = direction == DS_FUSED ? 4 + s->other : 3;
+    for (int i = 0; i < b->n; i++)
         b->at[i + 1] = b->at[i] + (sizes[i] * g->size + 255) / 256 * 256;
-    DS_TRY(DS_CU(g, cuMemAlloc_v2, (void **)&b->all, b->at[3] + most_workspace));
-    return DS_CU(g, cuMemsetD8Async, b->all, 0, b->at[3], g->streams[DS_GPU_MAIN]);
+    DS_TRY(DS_CU(g, cuMemAlloc_v2, (void **)&b->all, b->at[b->n] + most_workspace));
+    return DS_CU(g, cuMemsetD8Async, b->all, 0, b->at[b->n], g->streams[DS_GPU_MAIN]);
 }
 
 /* Seconds of ten calls in a graph, the second time. */
@@ -210,10 +253,12 @@ static int time_plan(ds_gpu *g, void *plan, void *pack, double *seconds, ds_erro
 /* INFINITY: it cannot be run after all. */
 static double measure(ds_gpu *g, const bench *b, void *plan)
 {
+    const void *places[DS_PLACES] = {NULL};
     void *pack = NULL;
     double seconds = INFINITY;
-    if (make_pack(g, b->all + b->at[3], b->all, b->all + b->at[1], b->all + b->at[2], &pack, NULL) ||
-        time_plan(g, plan, pack, &seconds, NULL))
+    for (int i = 0; i < b->n; i++)
+        places[i] = b->all + b->at[i];
+    if (make_pack(g, b->all + b->at[b->n], places, &pack, NULL) || time_plan(g, plan, pack, &seconds, NULL))
         seconds = INFINITY;
     if (pack)
         g->f.cudnnBackendDestroyDescriptor(pack);
@@ -267,9 +312,10 @@ static int search(ds_gpu *g, parts *m, void *graph, int mode, const bench *b, in
 static int tuned(ds_gpu *g, const ds_gpu_shape *s, int direction, parts *m, void *graph, candidate *best,
                  ds_error *e)
 {
-    DS_FREED char *key = ds_format("%s %d %d %d: %d %d %d %d, %d %d %d, %d %d, %d %d %d, %d", g->name, g->sm,
-                                   (int)g->f.cudnnGetVersion(), (int)g->precision, s->n, s->c, s->h, s->w,
-                                   s->k, s->r, s->s, s->oh, s->ow, s->stride, s->pad, s->groups, direction);
+    DS_FREED char *key =
+        ds_format("%s %d %d %d: %d %d %d %d, %d %d %d, %d %d, %d %d %d, %d %d %g", g->name, g->sm,
+                  (int)g->f.cudnnGetVersion(), (int)g->precision, s->n, s->c, s->h, s->w, s->k, s->r, s->s,
+                  s->oh, s->ow, s->stride, s->pad, s->groups, direction, s->other, (double)s->slope);
     size_t n = 0;
     int number = -1;
     DS_FREED unsigned char *kept = ds_kept_read(key, &n);
@@ -281,7 +327,7 @@ static int tuned(ds_gpu *g, const ds_gpu_shape *s, int direction, parts *m, void
         return DS_OK;
     number = -1;
     bench b = {0};
-    int rc = open_bench(g, s, &b, e);
+    int rc = open_bench(g, s, direction, &b, e);
     rc = rc ? rc : search(g, m, graph, MODE_A, &b, &number, best, e);
     if (b.all)
         g->f.cuMemFree_v2(b.all);
@@ -290,7 +336,7 @@ static int tuned(ds_gpu *g, const ds_gpu_shape *s, int direction, parts *m, void
     return rc;
 }
 
-static const char *const direction_names[] = {"forward", "data gradient", "filter gradient"};
+static const char *const direction_names[] = {"forward", "data gradient", "filter gradient", "fused forward"};
 
 int ds_gpu_conv_plan(ds_gpu *g, const ds_gpu_shape *s, int direction, ds_gpu_conv *c, ds_error *e)
 {
@@ -317,11 +363,11 @@ int ds_gpu_conv_plan(ds_gpu *g, const ds_gpu_shape *s, int direction, ds_gpu_con
                    rc ? ": " : "", rc ? why.text : "");
 }
 
-int ds_gpu_conv_run(const ds_gpu *g, ds_gpu_conv *c, int direction, int stream, const void *x, const void *w,
-                    const void *y, ds_error *e)
+int ds_gpu_conv_run(const ds_gpu *g, ds_gpu_conv *c, int direction, int stream,
+                    const void *const places[DS_PLACES], ds_error *e)
 {
     if (!c->pack[direction])
-        DS_TRY(make_pack(g, g->workspace[stream], x, w, y, &c->pack[direction], e));
+        DS_TRY(make_pack(g, g->workspace[stream], places, &c->pack[direction], e));
     return DS_DNN(g, cudnnBackendExecute, g->dnn[stream], c->plan[direction], c->pack[direction]);
 }
 

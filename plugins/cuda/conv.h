@@ -7,9 +7,14 @@
 /* Numbers of tensor k x and y: n c h w, stored n h w c; of filters: k r s (c / groups). */
 typedef struct ds_gpu_shape {
     int n, c, h, w, k, r, s, oh, ow, stride, pad, groups;
+    bool other; /* of DS_FUSED: is there one? Below 0 its sum is multiplied by `slope` */
+    float slope;
 } ds_gpu_shape;
 
-enum { DS_FORWARD, DS_DATA_GRADIENT, DS_FILTER_GRADIENT, DS_DIRECTIONS };
+/* DS_FUSED: y = act(w x + bias + other), for inference. */
+enum { DS_FORWARD, DS_DATA_GRADIENT, DS_FILTER_GRADIENT, DS_FUSED, DS_DIRECTIONS };
+/* What a direction reads and writes: x, w, y; of DS_FUSED also k floats, and a tensor like y or NULL. */
+enum { DS_X, DS_W, DS_Y, DS_BIAS, DS_OTHER, DS_PLACES };
 
 /* Zero-initialise. */
 typedef struct ds_gpu_conv {
@@ -18,7 +23,7 @@ typedef struct ds_gpu_conv {
 
 /* A plan for a direction; g->workspace_bytes grows to what it needs. DS_EHOST: cuDNN has none. */
 int ds_gpu_conv_plan(ds_gpu *g, const ds_gpu_shape *s, int direction, ds_gpu_conv *c, ds_error *e);
-/* Two of the three are read, the third is written, whole. Every call of a direction has the same ones. */
-int ds_gpu_conv_run(const ds_gpu *g, ds_gpu_conv *c, int direction, int stream, const void *x, const void *w,
-                    const void *y, ds_error *e);
+/* Of x, w and y two are read, the third is written, whole. Every call of a direction has the same places. */
+int ds_gpu_conv_run(const ds_gpu *g, ds_gpu_conv *c, int direction, int stream,
+                    const void *const places[DS_PLACES], ds_error *e);
 void ds_gpu_conv_free(const ds_gpu *g, ds_gpu_conv *c);

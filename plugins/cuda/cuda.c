@@ -289,8 +289,8 @@ static const char *engine_describe(ds_precision precision, int device)
     (void)precision;
     if (ds_gpu_look(&g, device, NULL)) /* `create` says why */
         return "no device";
-    const int dnn = (int)g.f.cudnnGetVersion();
-    snprintf(text, sizeof text, "%s, cuDNN %d.%d", g.name, dnn / 10000, dnn / 100 % 100);
+    const int dnn = (int)g.f.cudnnGetVersion(), major = dnn / (dnn < 10000 ? 1000 : 10000);
+    snprintf(text, sizeof text, "%s, cuDNN %d.%d", g.name, major, dnn / 100 % (major < 9 ? 10 : 100));
     return text;
 }
 

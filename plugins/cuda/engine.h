@@ -139,6 +139,8 @@ extern const ds_gpu_kind ds_gpu_layer;
 int ds_gpu_layer_plan(ds_engine *x, ds_gpu_step *s, ds_error *e);
 /* Its memory, once the row is there. */
 int ds_gpu_layer_bind(ds_engine *x, ds_gpu_step *s, ds_error *e);
+/* Where one plan computes all of it: fresh filters and biases take its batch normalisation in. */
+int ds_gpu_layer_fold(ds_engine *x, const ds_gpu_step *s, ds_error *e);
 
 /* ---- simple.c: the others ---- */
 

@@ -23,7 +23,8 @@ int ds_gpu_check_dnn(const ds_gpu *g, int code, const char *call, ds_error *e)
     char text[400] = "";
     if (!code)
         return DS_OK;
-    g->f.cudnnGetLastErrorString(text, sizeof text);
+    if (g->f.cudnnGetLastErrorString)
+        g->f.cudnnGetLastErrorString(text, sizeof text);
     return ds_fail(e, DS_EHOST, "backend cuda: %s failed: %d %s", call, code, text);
 }
 

@@ -808,6 +808,19 @@ KERNEL(filters_out, filter_args)
     }
 }
 
+KERNEL(fold_filters, fold_args)
+{
+    const norm_args *n = &a.norm;
+    for (int i = BID * NT + TID; i < n->c * a.per; i += NB * NT) {
+        const int c = i / a.per;
+        float f, b;
+        fold(n, c, n->statistics[2 * n->c + c], n->statistics[3 * n->c + c], &f, &b);
+        a.w[i] *= f;
+        if (i % a.per == 0)
+            a.bias[c] = b;
+    }
+}
+
 DEVICE float gathered(const learn_args *a, int i)
 {
     if (!a->gf)

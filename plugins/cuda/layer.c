@@ -8,18 +8,24 @@ static void set_shape(const ds_engine *x, ds_gpu_step *s)
     const ds_node *node = s->node;
     const ds_gpu_tensor *in = s->in[0];
     s->linear = node->op != DS_OP_BATCHNORM;
-    s->shape =
-        (ds_gpu_shape){x->graph.batch, in->cp,       in->h,        in->w,        s->product.cp, node->size,
-                       node->size,     s->product.h, s->product.w, node->stride, node->pad,     node->groups};
-    if (node->op == DS_OP_CONNECTED)
-        s->shape =
-            (ds_gpu_shape){x->graph.batch, in->cp, in->h, in->w, s->product.cp, in->h, in->w, 1, 1, 1, 0, 1};
+    s->shape = (ds_gpu_shape){
+        x->graph.batch, in->cp,       in->h,        in->w,     s->product.cp, node->size,       node->size,
+        s->product.h,   s->product.w, node->stride, node->pad, node->groups,  s->other != NULL, s->slope};
+    if (node->op == DS_OP_CONNECTED) {
+        s->shape.r = in->h;
+        s->shape.s = in->w;
+        s->shape.oh = s->shape.ow = s->shape.stride = s->shape.groups = 1;
+        s->shape.pad = 0;
+    }
 }
 
 int ds_gpu_layer_plan(ds_engine *x, ds_gpu_step *s, ds_error *e)
 {
     set_shape(x, s);
     if (!s->linear)
+        return DS_OK;
+    /* code that is compiled at each start: worth it where -tune says that much is to come */
+    if (x->gpu.tune && !x->graph.train && !ds_gpu_conv_plan(&x->gpu, &s->shape, DS_FUSED, &s->conv, NULL))
         return DS_OK;
     DS_TRY(ds_gpu_conv_plan(&x->gpu, &s->shape, DS_FORWARD, &s->conv, e));
     if (s->trains && s->node->weight_updates)
@@ -40,8 +46,8 @@ int ds_gpu_layer_bind(ds_engine *x, ds_gpu_step *s, ds_error *e)
     ds_gpu_tensor *p = &s->product;
     const size_t c = (size_t)p->cp, bytes = ds_gpu_numbers(p) * x->gpu.size;
     float *others = r->w + r->n_products + s->o_at, *gradients = r->gf ? r->gf + s->o_at : NULL;
-    p->value = s->in[0]->value;
-    if (s->linear)
+    p->value = s->conv.plan[DS_FUSED] ? s->out->value : s->in[0]->value;
+    if (s->linear && (s->pooled || !s->conv.plan[DS_FUSED]))
         DS_TRY(ds_gpu_room(&x->gpu, bytes, &p->value, e));
     p->grad[0] = NULL;
     if (s->linear && s->trains)
@@ -92,12 +98,33 @@ static const void *filters_of(const ds_engine *x, const ds_gpu_step *s)
     return (const char *)x->row.copy + s->w_at * x->gpu.size;
 }
 
+static float *bias_of(const ds_engine *x, const ds_gpu_step *s)
+{
+    return x->row.w + x->row.n_products + s->o_at + s->norm.c;
+}
+
+int ds_gpu_layer_fold(ds_engine *x, const ds_gpu_step *s, ds_error *e)
+{
+    if (!s->conv.plan[DS_FUSED] || !s->norm.scale)
+        return DS_OK;
+    const int per = s->shape.r * s->shape.s * (s->shape.c / s->shape.groups);
+    const fold_args a = {s->norm, x->row.w + s->w_at, bias_of(x, s), per};
+    return ds_gpu_run(&x->gpu, DS_K_fold_filters, (size_t)per * (size_t)a.norm.c, &a, e);
+}
+
 static int forward(ds_engine *x, ds_gpu_step *s, ds_error *e)
 {
     norm_args a = s->norm;
+    const bool fused = s->conv.plan[DS_FUSED] != NULL;
+    const void *const places[DS_PLACES] = {s->in[0]->value, filters_of(x, s), s->product.value,
+                                           fused ? bias_of(x, s) : NULL, fused ? a.other : NULL};
     if (s->linear)
-        DS_TRY(ds_gpu_conv_run(&x->gpu, &s->conv, DS_FORWARD, DS_GPU_MAIN, s->in[0]->value, filters_of(x, s),
-                               s->product.value, e));
+        DS_TRY(ds_gpu_conv_run(&x->gpu, &s->conv, fused ? DS_FUSED : DS_FORWARD, DS_GPU_MAIN, places, e));
+    if (fused) { /* what is left is the pooling */
+        a = (norm_args){.x = a.x, .y = a.y, .c = a.c, .h = a.h, .w = a.w, .units = a.units, .slope = 1};
+        const size_t left = s->pooled ? (size_t)a.units * (size_t)(a.c / x->gpu.vector) : 0;
+        return ds_gpu_run(&x->gpu, DS_K_pooled_apply, left, &a, e);
+    }
     if (x->training && a.scale)
         return meet(x, s->pooled ? DS_K_pooled_forward : DS_K_norm_forward, s->pooled ? 2 : 8, &a, e);
     a.statistics += 2 * a.c;
@@ -111,11 +138,13 @@ static int backward_product(ds_engine *x, ds_gpu_step *s, ds_error *e)
     if (s->conv.plan[DS_FILTER_GRADIENT]) {
         void *g = (char *)x->row.g + s->w_at * x->gpu.size;
         DS_TRY(ds_gpu_order(&x->gpu, DS_GPU_MAIN, DS_GPU_SIDE, e));
-        DS_TRY(ds_gpu_conv_run(&x->gpu, &s->conv, DS_FILTER_GRADIENT, DS_GPU_SIDE, in, g, dy, e));
+        DS_TRY(ds_gpu_conv_run(&x->gpu, &s->conv, DS_FILTER_GRADIENT, DS_GPU_SIDE,
+                               (const void *[DS_PLACES]){in, g, dy}, e));
     }
     if (s->to[0].t)
-        DS_TRY(ds_gpu_conv_run(&x->gpu, &s->conv, DS_DATA_GRADIENT, DS_GPU_MAIN, ds_gpu_place(x, &s->to[0]),
-                               filters_of(x, s), dy, e));
+        DS_TRY(ds_gpu_conv_run(&x->gpu, &s->conv, DS_DATA_GRADIENT, DS_GPU_MAIN,
+                               (const void *[DS_PLACES]){ds_gpu_place(x, &s->to[0]), filters_of(x, s), dy},
+                               e));
     return DS_OK;
 }
 

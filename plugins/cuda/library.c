@@ -34,13 +34,17 @@ int ds_cuda_open_driver(ds_cuda_library *l, ds_error *e)
 
 int ds_cuda_open_dnn(ds_cuda_library *l, ds_error *e)
 {
-    static const char *const names[] = {"libcudnn.so.9", "libcudnn.so", NULL};
+    static const char *const names[] = {"libcudnn.so.9", "libcudnn.so.8", "libcudnn.so", NULL};
     void *handle;
-    DS_TRY(open_one(names, "NVIDIA's cuDNN 9 where the loader finds it, by LD_LIBRARY_PATH say", &handle, e));
+    DS_TRY(open_one(names, "NVIDIA's cuDNN 9, or 8.9, where the loader finds it, by LD_LIBRARY_PATH say",
+                    &handle, e));
     DS_CUDA_DNN(FIND)
     FIND(cudnnGetVersion, )
-    FIND(cudnnGetLastErrorString, )
-    return DS_OK;
+    *(void **)&l->cudnnGetLastErrorString = dlsym(handle, "cudnnGetLastErrorString"); /* cuDNN 9 has it */
+    return l->cudnnGetVersion() >= 8900
+               ? DS_OK
+               : ds_fail(e, DS_EHOST, "backend cuda: libcudnn is version %zu, expected 8900 (8.9) or newer",
+                         l->cudnnGetVersion());
 }
 
 int ds_cuda_open_compiler(ds_cuda_library *l, ds_error *e)

@@ -73,7 +73,7 @@ typedef struct ds_cuda_library {
     DS_CUDA_DNN(DS_CUDA_MEMBER)
 #undef DS_CUDA_MEMBER
     size_t (*cudnnGetVersion)(void);
-    void (*cudnnGetLastErrorString)(char *, size_t);
+    void (*cudnnGetLastErrorString)(char *, size_t); /* NULL: cuDNN 8 */
 } ds_cuda_library;
 
 /* Fill the driver's part, cuDNN's, the compiler's. They stay open as long as the process. DS_EHOST names the

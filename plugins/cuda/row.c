@@ -126,6 +126,8 @@ int ds_row_upload(ds_engine *x, ds_error *e)
     }
     if (!r->host_newer)
         return DS_OK;
+    for (int k = 0; k < x->n_steps; k++)
+        DS_TRY(ds_gpu_layer_fold(x, &x->steps[k], e));
     r->pending = r->device_newer = r->host_newer = false;
     r->moments_newer = true;
     const learn_args a = learn_of(r);

@@ -10,7 +10,7 @@ sed -i 's/^\[net\].*/&\naverage=ema/' "$T/net.cfg"
 mocks=$(cd "${BENCH_DIR:-build/bench}/../tests/gpu" && pwd)
 # what is empty, the loader cannot open, whatever the machine has installed
 mkdir "$T/none" "$T/some" "$T/old"
-for name in libcuda.so.1 libcudnn.so.9 libcudnn.so libnvrtc.so.13 libnvrtc.so.12 libnvrtc.so; do : >"$T/none/$name"; done
+for name in libcuda.so.1 libcudnn.so.9 libcudnn.so.8 libcudnn.so libnvrtc.so.13 libnvrtc.so.12 libnvrtc.so; do : >"$T/none/$name"; done
 cp "$T/none"/* "$T/some"
 cp "$mocks/libcuda.so.1" "$T/some"
 cp "$T/some"/* "$T/old"
@@ -37,6 +37,21 @@ cp "$mocks/libcudnn.so.9" "$T/some"
 train nothing "$T/some" -epochs 1
 expect_error 1 "libnvrtc\.so\.13 cannot be opened, expected NVIDIA's NVRTC"
 expect_no_file "$T/nothing"
+end
+
+begin "cuDNN 8.9 does where there is no 9, no older one"
+mkdir "$T/eight"
+cp "$mocks/libcuda.so.1" "$mocks/libnvrtc.so.13" "$T/eight"
+: >"$T/eight/libcudnn.so.9"
+cp "$mocks/libcudnn.so.9" "$T/eight/libcudnn.so.8"
+export MOCK_CUDNN=8907
+train eight "$T/eight" -epochs 1 -precision bf16
+expect_status 0
+grep -q 'cuDNN 8\.9' "$T/eight"/*/run.txt || complain "$(cat "$T/eight"/*/run.txt)"
+export MOCK_CUDNN=8805
+train nothing "$T/eight" -epochs 1
+expect_error 1 "libcudnn is version 8805, expected 8900 \(8\.9\) or newer"
+unset MOCK_CUDNN
 end
 
 begin "auto is bf16, and the kernels are kept"

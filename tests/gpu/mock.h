@@ -27,6 +27,8 @@ const char *mock_failed(void);
 extern size_t mock_room;
 /* The engine that takes a millisecond more, and the one that computed last. */
 extern int mock_slow, mock_plan;
+/* How often a plan had a bias. */
+extern int mock_fused;
 /* Memory, streams, descriptors and so on that are not given back. */
 int mock_alive(void);
 void mock_live(int change);

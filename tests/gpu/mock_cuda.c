@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int mock_slow, mock_plan;
+int mock_slow, mock_plan, mock_fused;
 size_t mock_room = (size_t)1 << 31;
 
 enum { OUT_OF_MEMORY = 2, LAUNCH_FAILED = 719 };

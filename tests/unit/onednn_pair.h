@@ -27,6 +27,7 @@ enum { HOST, ONEDNN, ONEDNN_BF16, CUDA, CUDA_BF16, CUDA_TF32 };
 
 /* What pair_new and compare compare with the host. */
 static int peer = ONEDNN;
+static bool tune_peer; /* a GPU's */
 
 typedef struct pair {
     const char *text;
@@ -56,6 +57,7 @@ static inline ds_net *build(const ds_cfg *cfg, int backend, int batch, bool trai
                       .epochs = 100,
                       .seed = 3,
                       .threads = threads,
+                      .tune = tune_peer && backend >= CUDA,
                       .backend = backend == HOST  ? "host"
                                  : backend < CUDA ? "onednn"
                                                   : "cuda",

@@ -19,7 +19,7 @@ static void (*fail_at)(int n);
 static const char *(*failed)(void);
 static int (*alive)(void);
 static size_t no_matter, *room = &no_matter; /* what an emulated device has free */
-static int *slow, *plan;
+static int *slow, *plan, *fused;
 
 /* The emulated libraries lie beside the tests; the loader then finds them by their names. */
 static void open_mocks(void)
@@ -41,6 +41,7 @@ static void open_mocks(void)
     *(void **)&room = dlsym(h[0], "mock_room");
     *(void **)&slow = dlsym(h[0], "mock_slow");
     *(void **)&plan = dlsym(h[0], "mock_plan");
+    *(void **)&fused = dlsym(h[0], "mock_fused");
 }
 
 static void layers(void **state)
@@ -386,14 +387,14 @@ static void pictures(void **state)
 /* ---- what fails ---- */
 
 /* A step of pixels, one of pictures that are mixed; inference, a fetch, in bf16. */
-static int everything(bool tune, const ds_cfg *cfg, const float *pixels, const int *labels,
+static int everything(bool train, bool tune, const ds_cfg *cfg, const float *pixels, const int *labels,
                       const uint32_t *ids, ds_error *e)
 {
     ds_net *net;
     double loss[4];
     int n;
     ds_net_setup s = {.batch = 4,
-                      .train = true,
+                      .train = train,
                       .samples = 9,
                       .epochs = 9,
                       .threads = 1,
@@ -401,6 +402,11 @@ static int everything(bool tune, const ds_cfg *cfg, const float *pixels, const i
                       .precision = "bf16",
                       .tune = tune};
     DS_TRY(ds_net_new(cfg, &s, &net, e));
+    if (!train) {
+        const int answered = ds_net_forward(net, pixels, 4, e);
+        ds_net_free(net);
+        return answered;
+    }
     const ds_param *p = ds_net_params(net, &n);
     ds_optimizer *o = ds_optimizer_new(&cfg->net, p, n, 4);
     static const unsigned char px[48];
@@ -442,14 +448,15 @@ static void every_call_fails(void **state)
     const size_t plenty = *room;
     check(ds_cfg_parse(text, "test.cfg", &cfg, NULL, &e), &e, text);
     const int before = alive();
-    for (int tune = 0; tune < 2; tune++) {
+    for (int kind = 0; kind < 3; kind++) { /* as it comes, tuned, tuned for answers alone */
+        const bool tune = kind > 0;
         const int stride = tune ? 8 * slower + 29 : slower;
         int refused = 0, n = 0;
         do {
             e = (ds_error){0};
             *room = n % 16 ? 0 : plenty;
             fail_at(n += stride);
-            int rc = everything(tune, cfg, pixels, labels, ids, &e);
+            int rc = everything(kind < 2, tune, cfg, pixels, labels, ids, &e);
             if (rc && (!strstr(e.text, "cuda") || !failed()))
                 fail_msg("call %d, %s: '%s'", n, failed(), e.text);
             if (alive() != before)
@@ -496,6 +503,45 @@ static void the_fastest_is_kept(void **state)
     *slow = 0;
     DS_FREED char *command = ds_format("rm -r %s %s", first, second);
     assert_int_equal(system(command), 0);
+}
+
+/* With -tune an answer's layers are one plan each, where the graph says so; weights that change are folded anew. */
+static void fused_inference(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int plans;
+    } all[] = {{FIRST CONV(5, 3, 2, "relu", PAD) HEAD, 3},
+               {FIRST MAXPOOL(2, 2) CONV(16, 1, 1, "linear", BN) "[avgpool]\n" HEAD, 3},
+               {FIRST CONV(16, 3, 1, "linear", PAD BN) SHORTCUT(0, "leaky") CONV(16, 1, 1, "linear", "")
+                    SHORTCUT(-2, "linear") HEAD,
+                4},
+               {FIRST "[batchnorm]\n" CONV(16, 3, 1, "relu", PAD BN "groups=2\n") ROUTE("-1,0")
+                    CONNECTED(9, "leaky", BN) HEAD,
+                4}};
+    for (size_t i = 0; i < COUNT(all); i++)
+        for (int kind = CUDA; kind <= CUDA_TF32; kind++) {
+            DS_FREED char *text = ds_format("%s%s", NET(8, 8, 3), all[i].text);
+            tune_peer = true;
+            pair p = pair_of(text, 4, false, HOST, kind);
+            tune_peer = false;
+            for (int pass = 0; pass < 2; pass++) {
+                *fused = 0;
+                pair_forward(&p);
+                check_logits(&p, "fused", kind == CUDA_BF16 ? 5e-2 : EXACT);
+                assert_int_equal(*fused, all[i].plans);
+                int n;
+                for (int k = 0; k < 2; k++) {
+                    const ds_param *a = ds_net_params(p.net[k], &n);
+                    for (int j = 0; j < n; j++)
+                        for (size_t m = 0; m < a[j].n; m++)
+                            a[j].values[m] *= 1.25F;
+                    ds_net_changed(p.net[k]);
+                }
+            }
+            pair_free(&p);
+        }
 }
 
 static void no_such_device(void **state)
@@ -566,6 +612,7 @@ int main(int argc, char **argv)
     };
     const struct CMUnitTest emulated[] = {
         cmocka_unit_test(the_fastest_is_kept),
+        cmocka_unit_test(fused_inference),
         cmocka_unit_test(no_such_device),
         cmocka_unit_test(every_call_fails),
     };
