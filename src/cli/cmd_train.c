@@ -107,9 +107,8 @@ int ds_cmd_train(int argc, char **argv, ds_error *e)
     static const char *const words[] = {"DATA", "CFG"};
     flags f = {0};
     DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_train_options, .state = &f};
-    int rc = ds_words_read(&w, argc, argv, 3, e);
-    rc = rc ? rc : ds_check_operands(words, 2, w.n, e);
-    DS_TRY(ds_ranks_agree(ds_together(), rc, NULL, e));
+    DS_TRY(ds_words_read(&w, argc, argv, 3, e));
+    DS_TRY(ds_check_operands(words, 2, w.n, e));
     DS_FREED char *command = command_of(argc, argv, false), *again = command_of(argc, argv, true);
     return run(&f, w.operands, command, again, e);
 }

@@ -2,17 +2,10 @@
  * all, whose weights and histories then are the same everywhere; of the gradient a rank keeps its rows. */
 #include "host/private.h"
 
-typedef struct tag {
-    int label, other;
-    uint32_t id;
-    float share;
-} tag;
-
 struct ds_whole {
     const ds_ranks *ranks;
     int share, images, inputs, outputs; /* images of a rank, of all */
     int *starts;
-    tag *mine, *all;
     float *input, *output, *gradient, *shares; /* of all images, as those below */
     int *labels, *others;
     uint32_t *ids;
@@ -27,8 +20,6 @@ ds_whole *ds_whole_new(const ds_ranks *ranks, int share, int inputs, int outputs
     DS_ALLOC(w->starts, (size_t)ranks->size + 1);
     for (int r = 0; r <= ranks->size; r++)
         w->starts[r] = r * share;
-    DS_ZALLOC(w->mine, (size_t)share);
-    DS_ALLOC(w->all, n);
     DS_ALLOC(w->input, n * (size_t)inputs);
     DS_ALLOC(w->gradient, n * (size_t)inputs);
     DS_ALLOC(w->output, n * (size_t)outputs);
@@ -43,37 +34,31 @@ void ds_whole_free(ds_whole *w)
 {
     if (!w)
         return;
-    void *arrays[] = {w->starts, w->mine,   w->all,    w->input, w->output,
-                      w->shares, w->labels, w->others, w->ids,   w->gradient};
+    void *arrays[] = {w->starts, w->input, w->output, w->gradient, w->shares, w->labels, w->others, w->ids};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         free(arrays[i]);
     free(w);
 }
 
+/* NULL where there are none. */
+static void *gathered(const ds_whole *w, const void *mine, void *all, size_t row)
+{
+    if (mine)
+        w->ranks->pass->gather(mine, all, w->starts, row);
+    return mine ? all : NULL;
+}
+
 void ds_whole_gather(ds_whole *w, ds_pass *p)
 {
-    const ds_messages *pass = w->ranks->pass;
-    for (int b = 0; b < w->share; b++)
-        w->mine[b] = (tag){.label = p->labels[b],
-                           .id = p->ids ? p->ids[b] : 0,
-                           .other = p->others ? p->others[b] : 0,
-                           .share = p->others ? p->shares[b] : 0};
-    pass->gather(p->input, w->input, w->starts, (size_t)w->inputs * sizeof *w->input);
-    pass->gather(w->mine, w->all, w->starts, sizeof *w->all);
-    for (int b = 0; b < w->images; b++) {
-        w->labels[b] = w->all[b].label;
-        w->others[b] = w->all[b].other;
-        w->ids[b] = w->all[b].id;
-        w->shares[b] = w->all[b].share;
-    }
+    p->logits = gathered(w, p->input, w->input, (size_t)w->inputs * sizeof *w->input);
+    p->labels = gathered(w, p->labels, w->labels, sizeof *w->labels);
+    p->ids = gathered(w, p->ids, w->ids, sizeof *w->ids);
+    p->shares = gathered(w, p->others ? p->shares : NULL, w->shares, sizeof *w->shares);
+    p->others = gathered(w, p->others, w->others, sizeof *w->others);
     p->batch = w->images;
-    p->input = p->logits = w->input;
+    p->input = w->input;
     p->output = w->output;
     p->gradient = w->gradient;
-    p->labels = w->labels;
-    p->ids = p->ids ? w->ids : NULL;
-    p->shares = p->others ? w->shares : NULL;
-    p->others = p->others ? w->others : NULL;
 }
 
 void ds_whole_keep(const ds_whole *w, float *output, float *gradient)

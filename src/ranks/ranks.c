@@ -173,8 +173,3 @@ char *ds_ranks_gather(ds_ranks *r, const void *mine, size_t bytes, size_t *total
     r->pass->gather(mine, all, starts, 1);
     return all;
 }
-
-int ds_ranks_start(const ds_ranks *r, int rank, int n)
-{
-    return (int)((int64_t)n * rank / r->size);
-}

@@ -45,5 +45,3 @@ int ds_ranks_compare_files(ds_ranks *r, const char *const *paths, int n, ds_erro
 /* What each rank has in its memory, one behind the other, in fresh memory; NULL on all of them: they are too
  * large together. */
 char *ds_ranks_gather(ds_ranks *r, const void *mine, size_t bytes, size_t *total);
-/* Where rank r's share of n rows begins; n where r is size. */
-int ds_ranks_start(const ds_ranks *r, int rank, int n);

@@ -103,7 +103,7 @@ static int *share_out(const ds_ranks *r, size_t images, int batch)
     const int n = (int)images, batches = (n + batch - 1) / batch;
     int *starts = DS_ALLOC(starts, (size_t)r->size + 1);
     for (int k = 0; k <= r->size; k++) {
-        const int64_t at = (int64_t)batch * ds_ranks_start(r, k, batches);
+        const int64_t at = (int64_t)batches * k / r->size * batch;
         starts[k] = at < n ? (int)at : n;
     }
     return starts;

@@ -104,6 +104,22 @@ for n in 2 3; do
     end
 done
 
+begin "predict of fewer images than ranks; lists and flags of one rank alone"
+sed 2q "$T/idx/valid.list" | sed "s|^|$T/idx/|" >"$T/two.list"
+run "$D" classifier predict $small -list "$T/two.list"
+expect_status 0
+cp "$T/out" "$T/predict.1"
+ranks 3 "$D" classifier predict $small -list "$T/two.list" -batch 1
+expect_status 0
+expect_same "$T/predict.1" "$T/out"
+for words in "-list -" "-list $T/pipe" "-untrusted -list $T/two.list"; do
+    [ -p "$T/pipe" ] || mkfifo "$T/pipe"
+    ranks 2 "$D" classifier predict $small $words
+    expect_status 2
+    expect_err "^error: ${words%% *}.* with 2 ranks, expected"
+done
+end
+
 begin "a threshold that ranks find, with strangers"
 sed "s|^valid *=|calib=|" "$T/idx/small.data" >"$T/idx/calib.data"
 small="$T/idx/calib.data $T/small.cfg $T/small/small.weights -threads 1 -coverage 0.8"
@@ -114,20 +130,6 @@ ranks 2 "$D" classifier calibrate $small -out "$T/by2/net.cfg" -novelty 0.1
 expect_status 0
 for file in $(cd "$T/by1" && ls); do
     expect_same "$T/by1/$file" "$T/by2/$file"
-done
-end
-
-begin "predict of fewer images than ranks; lists and flags of one rank alone"
-sed 2q "$T/idx/valid.list" | sed "s|^|$T/idx/|" >"$T/two.list"
-run "$D" classifier predict $small -list "$T/two.list"
-cp "$T/out" "$T/predict.1"
-ranks 3 "$D" classifier predict $small -list "$T/two.list" -batch 1
-expect_same "$T/predict.1" "$T/out"
-for words in "-list -" "-list $T/pipe" "-untrusted -list $T/two.list"; do
-    [ -p "$T/pipe" ] || mkfifo "$T/pipe"
-    ranks 2 "$D" classifier predict $small $words
-    expect_status 2
-    expect_err "^error: ${words%% *}.* with 2 ranks, expected"
 done
 end
 
@@ -239,6 +241,18 @@ expect_status 0
 ranks 2 "$program" classifier valid -nonsense
 expect_status 2
 [ "$(grep -c ^error: "$T/err")" -eq 1 ] || complain "$(cat "$T/err")"
+end
+
+begin "ranks that MPI does not know of: one message"
+for by in "PMI_SIZE=2 PMI_RANK" "SLURM_STEP_NUM_TASKS=2 SLURM_PROCID"; do
+    # shellcheck disable=SC2086
+    run timeout 60 env $by=0 "$D" classifier valid $there
+    expect_error 1 '2 ranks were started, MPI sees 1, expected as many: srun needs --mpi=pmix'
+    # shellcheck disable=SC2086
+    run timeout 60 env $by=1 "$D" classifier valid $there
+    expect_status 1
+    expect_quiet
+done
 end
 
 begin "one rank of mpirun, whose output is no terminal, draws no progress"

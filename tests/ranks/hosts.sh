@@ -16,11 +16,6 @@ ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 # those of MPI
 export ASAN_OPTIONS
 
 tiny_idx "$T/idx"
-data=$tiny_data
-to() {
-    sed '/^ *backup/d' "$data" >"$T/idx/$1.data"
-    echo "backup=$T/$1" >>"$T/idx/$1.data"
-}
 tiny_cfg "$T/net.cfg" 1 3 '[sat]\ntarget=ema\nwarmup_epochs=1\n'
 sed -i 's/^decay=.*/&\nsync_batchnorm=1/; s/^max_batches=.*/max_batches=50/' "$T/net.cfg"
 
@@ -38,16 +33,17 @@ end
 
 cat >"$T/other" <<'OTHER'
 #!/bin/sh
-cfg=$3
-[ "$OMPI_COMM_WORLD_RANK" = 1 ] && cfg=$4
-exec "$1" classifier train "$2" "$cfg" -threads 1
+cd "$HERE/$OMPI_COMM_WORLD_RANK" && exec "$@"
 OTHER
 chmod +x "$T/other"
+export HERE="$T"
+mkdir "$T/0" "$T/1"
+cp "$T/net.cfg" "$T/0"
 
 begin "a cfg that only the other host lacks"
-run net_run 2 "$T/other" "$D" "$T/idx/hosts.data" "$T/net.cfg" "$T/missing.cfg"
+run net_run 2 "$T/other" "$(realpath "$D")" classifier train "$T/idx/hosts.data" net.cfg -threads 1
 expect_status 1
-expect_err '^error: .*missing.cfg: rank 1 on dsr2: '
+expect_err '^error: net.cfg: rank 1 on dsr2: '
 end
 
 begin "the rank of a host is killed: all end, and the run goes on on one host"
