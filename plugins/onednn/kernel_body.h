@@ -1,7 +1,6 @@
 /* One build of the kernels: included by kernels.c once an instruction set and type of a plane's numbers, with
  * BLOCK, NAME, K(name), the types of vectors and what they do, and NUM, GET, PUT. A vector holds the channels
- * of one place. Arguments `has_…`, `square` and `pair` are constants in every call, so that the loops do not
- * ask. */
+ * of one place. Arguments `square` and `pair` are constants in every call, so that the loops do not ask. */
 
 #define VEC K(vec)
 #define INTS K(ints)
@@ -108,53 +107,32 @@ typedef struct FLOW {
     VEC mean;
 } FLOW;
 
-INLINE void K(reduce_place)(const FLOW *q, size_t i, VEC *sum, VEC *dot, bool has_y, bool has_g2,
-                            bool has_keep)
+INLINE void K(reduce_place)(const FLOW *q, size_t i, VEC *sum, VEC *dot)
 {
     VEC x = GET(q->x + i), g = GET(q->g + i);
-    if (has_g2)
+    if (q->g2)
         g += GET(q->g2 + i);
-    g = GATE(has_y ? GET(q->y + i) : K(affine)(&q->f, x), g, q->f.slope);
-    if (has_keep)
+    g = GATE(q->y ? GET(q->y + i) : K(affine)(&q->f, x), g, q->f.slope);
+    if (q->keep)
         PUT(q->keep + i, g);
     *sum += g;
     *dot = FMA(g, x - q->mean, *dot);
-}
-
-INLINE void K(reduce_flow)(const FLOW *q, ds_extent n, const ds_sums *out, bool has_y, bool has_g2,
-                           bool has_keep)
-{
-    VEC s[4] = {0}, d[4] = {0};
-    size_t i = 0;
-    for (; i + 4 <= n.places; i += 4)
-#pragma GCC unroll 4
-        for (int u = 0; u < 4; u++)
-            K(reduce_place)(q, (i + u) * n.next, s + u, d + u, has_y, has_g2, has_keep);
-    for (; i < n.places; i++)
-        K(reduce_place)(q, i * n.next, s, d, has_y, has_g2, has_keep);
-    K(store)(out->sum, (s[0] + s[1]) + (s[2] + s[3]));
-    K(store)(out->dot, (d[0] + d[1]) + (d[2] + d[3]));
 }
 
 static void K(reduce)(const void *x, const void *y, const void *g, const void *g2, ds_extent n,
                       const ds_affine *f, const ds_sums *out, void *keep)
 {
     const FLOW q = {x, y, g, g2, keep, K(line_of)(f), K(load)(f->mean)};
-    switch ((y ? 1 : 0) | (g2 ? 2 : 0) | (keep ? 4 : 0)) {
-#define CASE(c)                                          \
-    case c:                                              \
-        K(reduce_flow)(&q, n, out, (c)&1, (c)&2, (c)&4); \
-        break
-        CASE(0);
-        CASE(1);
-        CASE(2);
-        CASE(3);
-        CASE(4);
-        CASE(5);
-        CASE(6);
-        CASE(7);
-#undef CASE
-    }
+    VEC s[4] = {0}, d[4] = {0};
+    size_t i = 0;
+    for (; i + 4 <= n.places; i += 4)
+#pragma GCC unroll 4
+        for (int u = 0; u < 4; u++)
+            K(reduce_place)(&q, (i + u) * n.next, s + u, d + u);
+    for (; i < n.places; i++)
+        K(reduce_place)(&q, i * n.next, s, d);
+    K(store)(out->sum, (s[0] + s[1]) + (s[2] + s[3]));
+    K(store)(out->dot, (d[0] + d[1]) + (d[2] + d[3]));
 }
 
 static void K(gradient)(const void *from, const void *out, const void *grad, ds_extent n, const ds_affine *f,
