@@ -79,8 +79,8 @@ nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
 if [ -n "$vgg" ]; then
     part "VGG16-BN, 200 epochs"
     grep -v '^backup' "$vgg" >"$vgg.gpu" && echo "backup=$PWD/vgg" >>"$vgg.gpu"
-    check ./darknet classifier train "$vgg.gpu" cfg/vgg16bn_cifar_sat.cfg -epochs 200 -backend cuda -precision bf16 -seed 1 -name vgg -profile \
-        >vgg.log 2>&1
+    check ./darknet classifier train "$vgg.gpu" cfg/vgg16bn_cifar_sat.cfg -epochs 200 -backend cuda -precision bf16 -seed 1 -profile \
+        -name vgg -exist-ok >vgg.log 2>&1
     grep -E '^epoch|^best|of it: device|waiting for data' vgg.log | tail -n 5
     part "its answers"
     check ./darknet classifier reject "$vgg.gpu" cfg/vgg16bn_cifar_sat.cfg vgg/vgg/vgg16bn_cifar_sat.weights -backend cuda

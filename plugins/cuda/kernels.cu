@@ -108,18 +108,24 @@ DEVICE float slope_at(float y, float slope)
 {
     return y > 0 ? 1 : slope;
 }
+/* v += what is there */
+DEVICE void add_at(const void *p, size_t at, float *v)
+{
+    float more[V];
+    unpack(read_at(p, at), more);
+    UNROLL
+    for (int k = 0; k < V; k++)
+        v[k] += more[k];
+}
 /* (add ? what is there : 0) + v */
 DEVICE void leave(void *p, size_t at, int add, const float *v)
 {
     float sum[V];
-    if (!add) {
-        write_at(p, at, v);
-        return;
-    }
-    unpack(read_at(p, at), sum);
     UNROLL
     for (int k = 0; k < V; k++)
-        sum[k] += v[k];
+        sum[k] = v[k];
+    if (add)
+        add_at(p, at, sum);
     write_at(p, at, sum);
 }
 
@@ -329,14 +335,9 @@ DEVICE void forward_pass(const norm_args *a, int q, float *room)
 /* The gradient of what goes into the activation, of its parts together. */
 DEVICE void gradient_at(const norm_args *a, size_t at, const float *y, float *g)
 {
-    float more[V];
     unpack(read_at(a->dy, at), g);
-    if (a->dy2) {
-        unpack(read_at(a->dy2, at), more);
-        UNROLL
-        for (int k = 0; k < V; k++)
-            g[k] += more[k];
-    }
+    if (a->dy2)
+        add_at(a->dy2, at, g);
     UNROLL
     for (int k = 0; k < V; k++)
         g[k] *= slope_at(y[k], a->slope);
@@ -443,29 +444,19 @@ DEVICE void apply_pass(const norm_args *a, int q)
     }
 }
 
-KERNEL(norm_forward, norm_args)
-{
-    ROOM;
-    forward_pass(&a, 1, room);
-}
-KERNEL(norm_backward, norm_args)
-{
-    ROOM;
-    backward_pass(&a, 1, room);
-}
+#define MEETING(name, pass, q)  \
+    KERNEL(name, norm_args)     \
+    {                           \
+        ROOM;                   \
+        pass(&a, q, room);      \
+    }
+MEETING(norm_forward, forward_pass, 1)
+MEETING(norm_backward, backward_pass, 1)
+MEETING(pooled_forward, forward_pass, 4)
+MEETING(pooled_backward, backward_pass, 4)
 KERNEL(norm_apply, norm_args)
 {
     apply_pass(&a, 1);
-}
-KERNEL(pooled_forward, norm_args)
-{
-    ROOM;
-    forward_pass(&a, 4, room);
-}
-KERNEL(pooled_backward, norm_args)
-{
-    ROOM;
-    backward_pass(&a, 4, room);
 }
 KERNEL(pooled_apply, norm_args)
 {
@@ -548,13 +539,9 @@ KERNEL(average_forward, pool_args)
     for (int from = 0; from < lanes; from += at_once) {
         const int lane = from + TID % at_once, c0 = lane * V;
         const int works = g < groups && lane < lanes;
-        float s[V] = {0}, x[V];
-        for (int p = g; works && p < places; p += groups) {
-            unpack(read_at(a.x, ((size_t)BID * places + p) * a.c + c0), x);
-            UNROLL
-            for (int k = 0; k < V; k++)
-                s[k] += x[k];
-        }
+        float s[V] = {0};
+        for (int p = g; works && p < places; p += groups)
+            add_at(a.x, ((size_t)BID * places + p) * a.c + c0, s);
         UNROLL
         for (int k = 0; k < V; k++)
             room[TID * V + k] = s[k];
@@ -591,15 +578,13 @@ KERNEL(average_backward, pool_args)
 KERNEL(sum_forward, sum_args)
 {
     for (long long i = BID * NT + TID; i < a.n; i += NB * NT) {
-        float y[V], b[V] = {0};
+        float y[V];
         unpack(read_at(a.a, (size_t)i * V), y);
         if (a.b)
-            unpack(read_at(a.b, (size_t)i * V), b);
+            add_at(a.b, (size_t)i * V, y);
         UNROLL
-        for (int k = 0; k < V; k++) {
-            y[k] += b[k];
+        for (int k = 0; k < V; k++)
             y[k] *= slope_at(y[k], a.slope);
-        }
         write_at(a.y, (size_t)i * V, y);
     }
 }
@@ -790,22 +775,22 @@ KERNEL(level, level_args)
 
 /* ---- parameters ---- */
 
-KERNEL(filters_in, filter_args)
+DEVICE void move_filters(const filter_args *a, int in)
 {
-    const long long total = (long long)a.k * a.c * a.rs;
+    const long long total = (long long)a->k * a->c * a->rs;
     for (long long i = BID * NT + TID; i < total; i += NB * NT) {
-        const size_t k = (size_t)(i / a.c / a.rs), t = (size_t)(i / a.c % a.rs), c = (size_t)(i % a.c);
-        a.row[(k * a.rs + t) * a.cp + c] = a.host[(k * a.c + c) * a.rs + t];
+        const size_t k = (size_t)(i / a->c / a->rs), t = (size_t)(i / a->c % a->rs), c = (size_t)(i % a->c);
+        float *row = a->row + (k * a->rs + t) * a->cp + c, *host = a->host + (k * a->c + c) * a->rs + t;
+        *(in ? row : host) = in ? *host : *row;
     }
 }
-
+KERNEL(filters_in, filter_args)
+{
+    move_filters(&a, 1);
+}
 KERNEL(filters_out, filter_args)
 {
-    const long long total = (long long)a.k * a.c * a.rs;
-    for (long long i = BID * NT + TID; i < total; i += NB * NT) {
-        const size_t k = (size_t)(i / a.c / a.rs), t = (size_t)(i / a.c % a.rs), c = (size_t)(i % a.c);
-        a.host[(k * a.c + c) * a.rs + t] = a.row[(k * a.rs + t) * a.cp + c];
-    }
+    move_filters(&a, 0);
 }
 
 KERNEL(fold_filters, fold_args)
