@@ -4,7 +4,10 @@
 
 struct ds_label_index {
     char *const *labels;
-    int *order, n; /* numbers of labels, by their texts */
+    int *slots; /* capacity numbers of labels, -1: free */
+    size_t capacity;
+    bool *lengths; /* longest + 1: is there a label of that length? */
+    size_t longest;
 };
 
 int ds_labels_take(char *text, const char *path, const char *what, char ***labels, int *n, ds_error *e)
@@ -40,37 +43,60 @@ int ds_labels_read(const char *path, const char *what, char ***labels, int *n, d
     return rc;
 }
 
-static int by_text(const void *a, const void *b, void *labels)
+/* A polynomial in the bytes, so that the hash of a longer text follows from that of a shorter one. */
+static uint64_t hash_byte(uint64_t h, char c)
 {
-    const int x = *(const int *)a, y = *(const int *)b,
-              order = strcmp(((char **)labels)[x], ((char **)labels)[y]);
-    return order ? order : x - y;
+    return h * 0x9e3779b97f4a7c15u + (unsigned char)c + 1;
 }
 
-/* The first label that stands a second time is told. */
-static int check_unique(const ds_label_index *x, const char *path, ds_error *e)
+static uint64_t hash_of(const char *s, size_t n)
 {
-    int again = x->n, first = 0;
-    for (int i = 1; i < x->n; i++)
-        if (x->order[i] < again && strcmp(x->labels[x->order[i]], x->labels[x->order[i - 1]]) == 0) {
-            again = x->order[i];
-            first = x->order[i - 1];
-        }
-    return again == x->n ? DS_OK
-                         : ds_fail_at(e, DS_EINPUT, path, again + 1,
-                                      "label '%s' again, expected each label once (first in line %d)",
-                                      x->labels[again], first + 1);
+    uint64_t h = 0;
+    for (size_t i = 0; i < n; i++)
+        h = hash_byte(h, s[i]);
+    return h;
+}
+
+/* The slot of the label that equals the first n bytes of `text`, or the free one where it would be. */
+static int *find_slot(const ds_label_index *x, uint64_t hash, const char *text, size_t n)
+{
+    size_t i = (hash ^ hash >> 29) & (x->capacity - 1);
+    while (x->slots[i] >= 0 &&
+           (strncmp(x->labels[x->slots[i]], text, n) != 0 || x->labels[x->slots[i]][n] != '\0'))
+        i = (i + 1) & (x->capacity - 1);
+    return &x->slots[i];
+}
+
+static int fill(ds_label_index *x, int n, const char *path, ds_error *e)
+{
+    for (int i = 0; i < n; i++) {
+        const char *text = x->labels[i];
+        size_t length = strlen(text);
+        int *slot = find_slot(x, hash_of(text, length), text, length);
+        if (*slot >= 0)
+            return ds_fail_at(e, DS_EINPUT, path, i + 1,
+                              "label '%s' again, expected each label once (first in line %d)", text,
+                              *slot + 1);
+        *slot = i;
+        x->lengths[length] = true;
+    }
+    return DS_OK;
 }
 
 int ds_label_index_new(char *const *labels, int n, const char *path, ds_label_index **index, ds_error *e)
 {
     ds_label_index *x = DS_ALLOC(x, 1);
-    *x = (ds_label_index){.labels = labels, .n = n};
-    DS_ALLOC(x->order, (size_t)n);
+    *x = (ds_label_index){.labels = labels, .capacity = 16};
+    while (x->capacity < 4 * (size_t)n)
+        x->capacity *= 2;
+    DS_ALLOC(x->slots, x->capacity);
+    for (size_t i = 0; i < x->capacity; i++)
+        x->slots[i] = -1;
     for (int i = 0; i < n; i++)
-        x->order[i] = i;
-    qsort_r(x->order, (size_t)n, sizeof *x->order, by_text, (void *)labels);
-    int rc = check_unique(x, path, e);
+        if (strlen(labels[i]) > x->longest)
+            x->longest = strlen(labels[i]);
+    DS_ZALLOC(x->lengths, x->longest + 1);
+    int rc = fill(x, n, path, e);
     if (rc)
         ds_label_index_free(x);
     *index = rc ? NULL : x;
@@ -79,26 +105,16 @@ int ds_label_index_new(char *const *labels, int n, const char *path, ds_label_in
 
 void ds_label_index_free(ds_label_index *x)
 {
-    if (x)
-        free(x->order);
+    if (!x)
+        return;
+    free(x->slots);
+    free(x->lengths);
     free(x);
 }
 
 int ds_label_index_find(const ds_label_index *x, const char *text, size_t n)
 {
-    int low = 0, high = x->n;
-    while (low < high) {
-        const int middle = low + (high - low) / 2, label = x->order[middle];
-        int order = strncmp(x->labels[label], text, n);
-        order = order ? order : (unsigned char)x->labels[label][n];
-        if (order == 0)
-            return label;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return -1;
+    return *find_slot(x, hash_of(text, n), text, n);
 }
 
 void ds_matches_add(ds_matches *m, int label)
@@ -115,7 +131,12 @@ void ds_matches_add(ds_matches *m, int label)
 
 void ds_label_index_search(const ds_label_index *x, const char *path, ds_matches *m)
 {
-    for (int i = 0; i < x->n; i++)
-        if (strstr(path, x->labels[i]))
-            ds_matches_add(m, i);
+    for (const char *p = path; *p; p++) {
+        uint64_t hash = 0;
+        for (size_t n = 1; n <= x->longest && p[n - 1]; n++) {
+            hash = hash_byte(hash, p[n - 1]);
+            if (x->lengths[n])
+                ds_matches_add(m, *find_slot(x, hash, p, n));
+        }
+    }
 }

@@ -1,4 +1,5 @@
-/* Label files, and finding the labels of a path. */
+/* Label files, and finding the labels of a path fast: a hash table over the labels, searched at each byte for
+ * each length that labels have. */
 #pragma once
 
 #include "base/error.h"

@@ -85,7 +85,7 @@ static int add_image(const ds_datafile *d, bool labelled, ds_images *images, ds_
     int label = -1, rc = DS_OK;
     char *text = d->labels_from == DS_LIST ? ds_line_label(line) : NULL;
     char *path = ds_near_find(near, line);
-    if (strlen(line) >= PATH_MAX)
+    if (strlen(line) >= PATH_MAX) /* labels are looked for at each byte and for each length */
         rc = ds_fail(e, DS_EINPUT, "a path of %zu bytes, expected at most %d", strlen(line), PATH_MAX - 1);
     else if (labelled && d->labels_from == DS_LIST)
         rc = find_label(d, line, text, &label, e);
