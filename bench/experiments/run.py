@@ -15,12 +15,13 @@ TABLES = {  # runs, shares of wrong labels, ratio of the larger classes to the s
     "clean": (["%s%s" % (cost, swa) for cost in "softmax blend ema abstain gambler selective".split() for swa in ("", "+average=swa")], [0], 1),
     "noise": ("softmax ema elr abstain".split(), [0, .2, .4, .6], 1),
     "unequal": ("softmax softmax+sampling=balanced softmax+class_weights=balanced softmax+class_weights=sqrt".split(), [0], 20),
+    "warmup": ("softmax ema abstain".split() + ["ema+warmup_epochs=%d" % n for n in (2, 4, 8, 16, 32)], [0, .2, .4, .6], 1),
 }
 SCALES = {  # of each image set: training and held-out images (0: those of its .data file), epochs, cfg (None: network below)
-    "small": {"fashion": (2000, 500, 30, None), "cifar10": (4000, 500, 20, None)},
+    "small": {"fashion": (2000, 500, 30, None), "cifar10": (4000, 500, 20, None), "digits": (0, 0, 40, None)},
     "full": {"fashion": (0, 0, 10, "cfg/fashion_softmax.cfg"), "cifar10": (0, 0, 16, "cfg/cifar_fast_sat.cfg")},
 }
-NET = "average ema_alpha average_from average_rate sampling mixup mixup_alpha regmixup cutout flip learning_rate".split()
+NET = "average ema_alpha average_from average_rate sampling mixup mixup_alpha regmixup cutout shift flip learning_rate".split()
 TARGETS = "blend ema abstain elr".split()
 MORE = "abstain gambler selective".split()  # with a logit, and a confidence, of their own
 COLUMNS = ("scale data images epochs batch shift noise ratio run seed error risk_95 risk_90 risk_85 risk_80 aurc augrc nll error_small own_aurc own_augrc "
@@ -87,8 +88,8 @@ def write_lists(out, data, spec):
 # ---- networks ----
 
 def small_network(data, batch, shift):
-    side, channels = (28, 1) if data == "fashion" else (32, 3)
-    text = "[net]\nbatch=%d\nheight=%d\nwidth=%d\nchannels=%d\nmin_crop=%d\nmax_crop=%d\nflip=1\n" % (batch, side, side, channels, side, side + shift)
+    side, channels, flip = {"fashion": (28, 1, 1), "cifar10": (32, 3, 1), "digits": (8, 1, 0)}[data]
+    text = "[net]\nbatch=%d\nheight=%d\nwidth=%d\nchannels=%d\nmin_crop=%d\nmax_crop=%d\nflip=%d\n" % (batch, side, side, channels, side, side + shift, flip)
     text += "learning_rate=0.1\npolicy=poly\npower=1\nmomentum=0.9\ndecay=0.0005\n"
     for filters in 16, 32, 64:
         text += "\n[convolutional]\nbatch_normalize=1\nfilters=%d\nsize=3\npad=1\nactivation=leaky\n\n[maxpool]\nsize=2\nstride=2\n" % filters
@@ -219,7 +220,7 @@ def tables(path, f):
         blocks.setdefault(block, collections.OrderedDict()).setdefault(r["run"], []).append(r)
     for (scale, data, images, epochs, batch, shift, noise, ratio), runs in blocks.items():
         best = min(runs, key=lambda run: statistics.mean(float(r["valid_aurc"]) for r in runs[run]))
-        where = "network, batch, augmentation of the cfg" if scale == "full" else "batches of %s, moved by up to %s pixels" % (batch, shift)
+        where = "network, batch, augmentation of the cfg" if scale == "full" else "batches of %s, scaled to up to %s pixels more" % (batch, shift)
         f.write("**%s**, %s training images, %s epochs (%s), %g %% of the labels wrong%s\n\n" % (
             data, images if images != "0" else "all", epochs, where, 100 * float(noise), ", classes %s:1" % ratio if ratio != "1" else ""))
         columns = [("error", 1), ("risk_95", 1), ("risk_90", 1), ("risk_85", 1), ("risk_80", 1), ("aurc", 4), ("augrc", 4), ("own_aurc", 4), ("nll", 2)]
@@ -243,6 +244,7 @@ def main():
         p.add_argument("-" + name, type=int, default=value)
     p.add_argument("-fashion", default="data/fashion/fashion.data", help=".data file, images in folders of their classes (make data)")
     p.add_argument("-cifar10", default="data/cifar10/cifar10.data", help="the same (classifier import cifar10, or folders); without it, it is left out")
+    p.add_argument("-digits", default="data/digits/digits.data", help="the same (digits.py), for -tables warmup")
     p.add_argument("-out", default="backup/experiments")
     p.add_argument("-darknet", default="./darknet")
     p.add_argument("-only-tables", action="store_true", help="print tables of what there is")

@@ -12,6 +12,7 @@
 #include "report/report.h"
 #include "select/figures.h"
 
+#include <ctype.h>
 #include <limits.h>
 
 typedef struct calibrate_flags {
@@ -104,7 +105,9 @@ static int read_risks(calibrate_flags *s, ds_per_class *p, ds_error *e)
     DS_TRY(ds_per_class_read(p, &s->risks, NULL, e));
     s->risk = p->risk;
     if (s->per_class && isnan(s->risk))
-        return ds_fail(e, DS_EUSAGE, "-per-class without -risk R, expected both");
+        return ds_fail(e, DS_EUSAGE,
+                       "-per-class without a plain -risk R, expected one (-risk NAME=R holds for its class "
+                       "without -per-class)");
     s->per_class = s->per_class || p->named;
     return DS_OK;
 }
@@ -316,8 +319,13 @@ static char *aim_text(const calibrate_flags *s)
             fprintf(f, "%s%s=%s", comma, all[i].name, ds_number_text(all[i].value, number));
             comma = ",";
         }
+    for (int i = 0; i < s->risks.n; i++)
+        if (strchr(s->risks.v[i], '='))
+            fprintf(f, "%srisk_of_%s", comma, s->risks.v[i]);
     fputs(s->per_class ? ",per_class" : "", f);
     fclose(f);
+    for (char *c = text; *c; c++)
+        *c = (char)(isspace((unsigned char)*c) ? '_' : *c);
     return text;
 }
 

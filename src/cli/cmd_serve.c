@@ -126,10 +126,14 @@ static int open_state(open_all *o, const char *path, ds_error *e)
         return DS_OK;
     DS_TRY(ds_watch_lock(path, &o->lock, e));
     DS_TRY(ds_watch_read(path, &o->watch, e));
-    return ds_watch_scores(&o->watch)
-               ? DS_OK
-               : ds_fail_at(e, DS_EINPUT, path, 0,
-                            "watches no scores, expected one begun with `classifier watch -calib`");
+    if (!ds_watch_scores(&o->watch))
+        return ds_fail_at(e, DS_EINPUT, path, 0,
+                          "watches no scores, expected one begun with `classifier watch -calib`");
+    if (o->watch.scores[DS_WATCH_NOVELTY].calib > 0 && isnan(darknet_sat_info(o->model)->novelty_rate))
+        return ds_fail_at(e, DS_EINPUT, path, 0,
+                          "watches a column novelty, which this cfg has not, expected a state begun with "
+                          "images that it calibrated");
+    return DS_OK;
 }
 
 static int save(open_all *o, const char *path, ds_error *e)
@@ -159,9 +163,9 @@ static int serve(open_all *o, const serve_flags *s, const char *const *files, ds
 {
     int port = 0;
     DS_TRY(read_address(s->listen, s->open, &o->address, &port, e));
-    DS_TRY(open_state(o, s->state, e));
     DS_TRY(ds_decoder_new(&o->decoder, e)); /* while there is one thread */
     DS_TRY(open_model(o, s, files, e));
+    DS_TRY(open_state(o, s->state, e));
     o->name = name_of(files[1]);
     const ds_serve_setup setup = {.model = o->model,
                                   .name = o->name,

@@ -166,10 +166,10 @@ static void see_warmup(ds_job *job, const ds_result *row)
                 "note: the warm-up is over after epoch %d: the nll of %s was lowest in epochs %d and %d",
                 w->end, of, w->at - 1, w->at);
     else
-        ds_note(
-            job->setup.notes,
-            "note: the warm-up is over after epoch %d, the latest in a run of %d: the nll of %s still falls",
-            w->end, job->plan.epochs, of);
+        ds_note(job->setup.notes,
+                "note: the warm-up is over after epoch %d, the latest in a run of %d: the nll of %s has not "
+                "said so",
+                w->end, job->plan.epochs, of);
 }
 
 static int save(ds_job *job, const ds_result *row, bool best, bool complete, ds_error *e)

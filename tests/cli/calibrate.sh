@@ -211,6 +211,7 @@ begin "-risk NAME=R: a promise for some classes, the others are accepted"
 calibrate -risk 1=0.6 -delta 0.1 -out "$T/new.cfg"
 expect_status 0
 grep -Eq '^thresholds=-inf,[0-9.]+,-inf$' "$T/new.cfg" || complain "$(tail -2 "$T/new.cfg")"
+grep -q '^aim=delta=0.1,risk_of_1=0.6,per_class$' "$T/new.cfg" || complain "$(grep '^aim=' "$T/new.cfg")"
 calibrate -risk 0.4 -risk 1=0.001 -delta 0.4
 expect_status 0
 expect_out '^  0 +0 +0 .* never accepted: no R could be kept$'
@@ -223,7 +224,7 @@ done <<'END'
 a class of no network|2|-risk leftish=0.1, expected the name of a class|-risk leftish=0.1
 a risk that is no number|2|-risk 0=x, expected a number R or NAME=R|-risk 0=x
 two risks for all|2|-risk 0.1 and -risk 0.2|-risk 0.1 -risk 0.2
-classes without a risk for all|2|-per-class without -risk R|-per-class -risk leftish=0.1
+classes without a risk for all|2|-per-class without a plain -risk R|-per-class -risk leftish=0.1
 a class with two risks|2|-risk 0=0.4: a second risk of its class, expected one|-risk 0=0.5 -risk 1=0.1 -risk 0=0.4
 a class without a name|2|-risk =0.5, expected the name of a class|-risk =0.5
 a percentage|2|-risk 0=5, .*did you mean 0.05|-risk 0=5

@@ -113,7 +113,7 @@ begin "warmup_epochs=auto without valid=: a tenth of the images is kept out, tol
 run "$D" classifier train "$I/auto.data" "$T/auto.cfg" -epochs 4
 expect_status 0
 expect_err '^note: .*auto\.data has no valid=: about a tenth of the 120 training images is kept out'
-expect_err '^note: the warm-up is over after epoch 2, the latest in a run of [0-9]+: the nll of the images kept out still falls'
+expect_err '^note: the warm-up is over after epoch 2, the latest in a run of [0-9]+: the nll of the images kept out has not said so'
 expect_err '^epoch 2: .*; valid top-1 .*; warm-up$'
 [ "$(cut -d , -f 4 "$T/auto/auto_results.csv" | tr '\n' ' ')" = 'warmup on on latest latest ' ] || show err
 kept=$(sed -n 's/^\([0-9]*\) training images, \([0-9]*\) for validation.*/\1 + \2/p' "$T/err")

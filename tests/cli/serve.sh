@@ -127,11 +127,14 @@ ended
 end
 
 begin "a watch over what it answers"
-run "$D" classifier reject "$data" "$T/net.cfg" "$W" -list calib="$T/idx/calib.list" -csv "$T/calib.csv"
-expect_status 0
+"$D" classifier predict "$data" "$T/net.cfg" "$W" -list "$T/idx/calib.list" -format csv >"$T/calib.csv" || complain "$?"
 head -n 1 "$T/calib.csv" >"$T/none.csv"
 run "$D" classifier watch -state "$T/state" -calib "$T/calib.csv" "$T/none.csv"
 expect_status 0
+sed 's/$/,0/; 1s/,0$/,novelty/' "$T/calib.csv" >"$T/strange.csv"
+head -n 1 "$T/strange.csv" | "$D" classifier watch -state "$T/strange" -calib "$T/strange.csv" >"$T/out" || complain "$?"
+run "$D" classifier serve "$data" "$T/net.cfg" "$W" -listen 127.0.0.1:0 -state "$T/strange"
+expect_error 1 "$T/strange: watches a column novelty, which this cfg has not"
 serve -state "$T/state"
 run "$D" classifier watch -state "$T/state" "$T/none.csv"
 expect_error 1 "another process watches with it"
