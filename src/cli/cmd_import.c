@@ -135,6 +135,14 @@ void ds_imported_print(const ds_imported *done)
         if (done->n[p])
             printf("%s %s %d", p ? "," : ":", ds_part_names[p], done->n[p]);
     ds_put_line(stdout, "\n", done->data_path);
+    if (done->part)
+        fprintf(stderr,
+                "note: '%s' is taken for a class: not every folder beside it is train, valid, calib or test "
+                "with one folder a class\n",
+                done->part);
+    if (done->untrained)
+        fprintf(stderr, "warning: %d of the %d classes have no image for training\n", done->untrained,
+                done->classes);
     if (!done->other)
         return;
     DS_FREED char *what =
@@ -163,6 +171,7 @@ static int run(const kind *k, const ds_words *w, ds_error *e)
     ds_imported_print(&done);
     free(done.data_path);
     free(done.other);
+    free(done.part);
     return DS_OK;
 }
 

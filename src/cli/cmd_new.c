@@ -273,6 +273,7 @@ static int make(work *w, const char *folder, ds_error *e)
         rc = fit(w, &done, e);
     free(done.data_path);
     free(done.other);
+    free(done.part);
     for (int k = 0; k < DS_GUESSED; k++)
         free(names[k]);
     return rc;

@@ -216,7 +216,7 @@ static int read_untrusted(source *s)
 
 enum { MOST_BYTES = 256 << 20, MOST_PACKED = 100, SLACK = 1 << 30 }; /* of an image; an archive unpacked */
 
-/* 1: to be unpacked, as `path` says. 0: hidden, a folder, or no image. */
+/* 1: to be unpacked, as `path` says, into a folder that is there now. 0: hidden, a folder, or no image. */
 static int check_member(const source *s, struct archive_entry *member, const char **path, ds_import_job *job)
 {
     const char *name = archive_entry_pathname(member), *foreign;
@@ -233,9 +233,14 @@ static int check_member(const source *s, struct archive_entry *member, const cha
         if (strcmp(part, "..") == 0 || strncmp(part, "../", 3) == 0)
             return ds_fail_at(s->e, DS_EINPUT, s->path, 0, "'%s' in it leads outside, expected %s", name,
                               s->what);
-        hidden |= *part == '.';
+        hidden |= *part == '.' && part[1] != '/' && part[1] != '\0';
     }
-    if (hidden || archive_entry_filetype(member) == AE_IFDIR)
+    if (hidden)
+        return 0;
+    DS_FREED char *folder = ds_path_join(s->to, name), *dir = ds_path_dir(folder);
+    const bool is_folder = archive_entry_filetype(member) == AE_IFDIR;
+    DS_TRY(ds_make_dirs(is_folder ? folder : dir, s->e)); /* without images too, as folders have it */
+    if (is_folder)
         return 0;
     if ((foreign = ds_foreign_name(name)))
         return ds_fail_at(s->e, DS_EINPUT, s->path, 0,
@@ -246,11 +251,10 @@ static int check_member(const source *s, struct archive_entry *member, const cha
     return ds_is_image_name(name);
 }
 
-/* Folders of the archive are made as files need them; none of them can be a link. */
+/* Its folder is there; none above it can be a link. */
 static int unpack_member(const source *s, const char *path, long long *left)
 {
-    DS_FREED char *to = ds_path_join(s->to, path), *dir = ds_path_dir(to);
-    DS_TRY(ds_make_dirs(dir, s->e));
+    DS_FREED char *to = ds_path_join(s->to, path);
     FILE *f = fopen(to, "wbxe");
     if (!f && errno == EEXIST)
         return ds_fail_at(s->e, DS_EINPUT, s->path, 0, "holds two files '%s', expected one", path);

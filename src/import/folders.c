@@ -182,6 +182,14 @@ static int part_of(const char *name)
     return -1;
 }
 
+const char *ds_import_part_name(const ds_import_job *job)
+{
+    for (int c = 0; c < job->classes; c++)
+        if (part_of(job->labels[c]) >= 0)
+            return job->labels[c];
+    return NULL;
+}
+
 /* The folders in `dir`, of parts: parts[p] is owned. Returns how many there are in all. */
 static int find_parts(const char *dir, char *parts[DS_PARTS])
 {

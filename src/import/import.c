@@ -1,6 +1,7 @@
 #include "import/parts.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 const char *const ds_part_names[DS_PARTS] = {"train", "valid", "calib", "test"};
 
@@ -110,14 +111,18 @@ static void release(ds_import_job *job)
     free(job->other);
     free(job->images);
     free(job->part);
+    if (job->lock >= 0)
+        close(job->lock);
 }
 
 static int unpack(ds_import_job *job, ds_error *e)
 {
     DS_TRY(ds_import_open_folder(job, e));
-    DS_TRY(ds_import_open_images(job, e));
+    DS_TRY(ds_import_begin_images(job, e));
     DS_TRY(ds_import_unpack(job, e));
-    return ds_import_sync(job, e);
+    DS_TRY(ds_import_sync(job, e));
+    DS_TRY(ds_import_remove_earlier(job, e));
+    return ds_import_end_images(job, e);
 }
 
 static int read_source(ds_import_job *job, ds_error *e)
@@ -144,8 +149,8 @@ static int run(ds_import_job *job, ds_error *e)
     int rc = packed ? unpack(job, e) : DS_OK;
     if (!rc)
         rc = read_source(job, e);
-    if (!rc && !packed)
-        rc = ds_import_open_folder(job, e);
+    if (!rc && !packed && !(rc = ds_import_open_folder(job, e)))
+        rc = ds_import_remove_earlier(job, e);
     if (!rc && !folders)
         rc = ds_import_write_images(job, e);
     if (!rc)
@@ -157,14 +162,16 @@ static int run(ds_import_job *job, ds_error *e)
 
 int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e)
 {
-    ds_import_job job = {.setup = s};
+    ds_import_job job = {.setup = s, .lock = -1};
     *done = (ds_imported){0};
     int rc = run(&job, e);
     if (!rc)
         *done = (ds_imported){.classes = job.classes,
                               .data_path = ds_strdup(job.data_path),
                               .others = job.others,
-                              .other = ds_strdup(job.other)};
+                              .other = ds_strdup(job.other),
+                              .part = ds_strdup(ds_import_part_name(&job)),
+                              .untrained = job.untrained};
     for (int p = 0; !rc && p < DS_PARTS; p++) {
         int taken = p ? job.splits[p - 1].count : 0;
         done->n[p] += job.sets[p].n + taken;

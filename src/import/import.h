@@ -53,6 +53,8 @@ typedef struct ds_imported {
     char *data_path; /* owned */
     int others;      /* files that were passed over, being no images by their names */
     char *other;     /* the first of them, owned; NULL: there is none */
+    char *part;      /* a class that is called as a part (train, …) is, owned; NULL: there is none */
+    int untrained;   /* classes without an image for training */
 } ds_imported;
 
 /* guess.c: what `path` is, by what lies there: fills kind, source and test, which may be of the names (NULL,

@@ -27,6 +27,7 @@ typedef struct ds_import_job {
     char **names;                          /* classes texts for display, owned; NULL: the labels */
     int classes;
     int others;               /* files that are no images by their names */
+    int untrained;            /* classes without an image for training */
     char *other;              /* the first of them, owned; NULL: there is none */
     const char *classes_path; /* the file that tells them, for messages */
     char *data_path;          /* DIR/NAME.data, NAME being the folder's last component */
@@ -34,6 +35,7 @@ typedef struct ds_import_job {
     bool moved[7];            /* files of an earlier import, to NAME.old */
     bool fresh;               /* the folder was empty */
     char *images;             /* folder in it for the files of an archive, owned; NULL: none */
+    int lock;                 /* the folder, open: one process at a time imports into it */
     int *part;                /* of each image for training: its split, -1: none */
 } ds_import_job;
 
@@ -42,6 +44,8 @@ typedef struct ds_import_job {
 int ds_import_read_idx(ds_import_job *job, ds_error *e);
 int ds_import_read_cifar(ds_import_job *job, ds_error *e);
 int ds_import_read_folders(ds_import_job *job, ds_error *e);
+/* A class that is called as a part is (train, val, …), which folders that are no classes are; or NULL. */
+const char *ds_import_part_name(const ds_import_job *job);
 
 /* ---- import.c ---- */
 
@@ -70,12 +74,16 @@ int ds_import_unpack(ds_import_job *job, ds_error *e);
 /* Both without links: is `path` that folder, or in it? */
 bool ds_import_is_inside(const char *path, const char *dir);
 
-/* Make the folder, or reuse that of an earlier import; its .data file and lists are taken away first, so
- * that an import that stops half-way is not taken for a whole one. Any other folder that is not empty is
- * refused, as are a link in its place and a source that lies in it. */
+/* Make the folder, or reuse that of an earlier import. Any other folder that is not empty is refused, as are a
+ * link in its place, a source that lies in it and a second process at the same time. */
 int ds_import_open_folder(ds_import_job *job, ds_error *e);
-/* Make job->images there, a folder of its own. */
-int ds_import_open_images(ds_import_job *job, ds_error *e);
+/* Take the .data file and lists of an earlier import away, so that one that stops half-way is not taken for a
+ * whole one. */
+int ds_import_remove_earlier(ds_import_job *job, ds_error *e);
+/* Make job->images there, an empty folder for what an archive holds, and, when that is on the disk, give it a
+ * name that is free. */
+int ds_import_begin_images(ds_import_job *job, ds_error *e);
+int ds_import_end_images(ds_import_job *job, ds_error *e);
 /* After a failure: the files of the earlier import have their names again; job->images goes, and a folder
  * that was empty. */
 void ds_import_put_back(ds_import_job *job);

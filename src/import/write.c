@@ -10,10 +10,12 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FIRST_WORDS "# written by classifier "
+#define UNPACKING "images.part" /* what an archive holds, before that is all there */
 
 /* DIR/NAMEENDING, fresh memory. */
 static char *path_in(const ds_import_job *job, const char *name, const char *ending)
@@ -37,8 +39,8 @@ static int check_empty(const ds_import_job *job, ds_error *e)
     if (!d)
         return ds_fail_at(e, DS_EIO, dir, 0, "cannot read the folder: %s", strerror(errno));
     int n = 0;
-    while (readdir(d))
-        n++;
+    for (struct dirent *x; (x = readdir(d));)
+        n += strcmp(x->d_name, UNPACKING) != 0;
     closedir(d);
     if (n <= 2) /* "." and ".." */
         return DS_OK;
@@ -109,7 +111,7 @@ static char *file_of(const ds_import_job *job, int k)
 
 /* The mark comes first: from here on the folder is ours, whatever happens. A link for one of the files goes
  * with them. */
-static int remove_earlier(ds_import_job *job, ds_error *e)
+int ds_import_remove_earlier(ds_import_job *job, ds_error *e)
 {
     int (*const away)(const char *, ds_error *) = ds_path_exists(job->mark) ? remove_file : move_file;
     int fd = open(job->mark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
@@ -131,11 +133,16 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return remove(path);
 }
 
+static void remove_folder(const char *path)
+{
+    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 /* In another folder, without a .data file of before, the mark stays, which makes the folder ours. */
 void ds_import_put_back(ds_import_job *job)
 {
     if (job->images)
-        nftw(job->images, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        remove_folder(job->images);
     if (job->moved[0] || job->fresh)
         unlink(job->mark);
     for (int k = 0; k < FILES; k++) {
@@ -154,8 +161,10 @@ int ds_import_open_folder(ds_import_job *job, ds_error *e)
     const char *dir = job->setup->out;
     char whole[PATH_MAX];
     DS_TRY(make_folder(dir, e));
-    if (!realpath(dir, whole))
-        return ds_fail_at(e, DS_EIO, dir, 0, "cannot find the folder: %s", strerror(errno));
+    if (!realpath(dir, whole) || (job->lock = open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        return ds_fail_at(e, DS_EIO, dir, 0, "cannot open the folder: %s", strerror(errno));
+    if (flock(job->lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        return ds_fail_at(e, DS_EIO, dir, 0, "another process imports into it, expected its end");
     DS_TRY(check_sources(job->setup, whole, e));
     const char *base = ds_path_base(whole);
     job->data_path = path_in(job, *base ? base : "images", ".data");
@@ -164,22 +173,40 @@ int ds_import_open_folder(ds_import_job *job, ds_error *e)
         DS_TRY(check_empty(job, e));
         job->fresh = true;
     }
-    return remove_earlier(job, e);
+    return DS_OK;
+}
+
+static int no_folder(const ds_import_job *job, ds_error *e)
+{
+    return ds_fail_at(e, DS_EIO, job->setup->out, 0, "cannot make a folder there: %s", strerror(errno));
+}
+
+int ds_import_begin_images(ds_import_job *job, ds_error *e)
+{
+    DS_FREED char *path = path_in(job, UNPACKING, "");
+    remove_folder(path); /* of one that was killed */
+    job->images = mkdir(path, 0777) ? NULL : realpath(path, NULL);
+    return job->images ? DS_OK : no_folder(job, e);
 }
 
 /* images, images-2, …: lists of before name the files of before. */
-int ds_import_open_images(ds_import_job *job, ds_error *e)
+int ds_import_end_images(ds_import_job *job, ds_error *e)
 {
-    bool made = false;
-    for (int i = 1; !made && (i == 1 || errno == EEXIST); i++) {
-        DS_FREED char *name = i == 1 ? ds_strdup("images") : ds_format("images-%d", i);
-        DS_FREED char *path = path_in(job, name, "");
-        made = mkdir(path, 0777) == 0;
-        job->images = made ? realpath(path, NULL) : NULL;
+    DS_FREED char *dir = ds_path_dir(job->images), *name = ds_strdup("images"),
+                  *path = ds_path_join(dir, name);
+    for (int i = 2; mkdir(path, 0777); i++) {
+        if (errno != EEXIST)
+            return no_folder(job, e);
+        free(name);
+        free(path);
+        path = ds_path_join(dir, name = ds_format("images-%d", i));
     }
-    return made && job->images
-               ? DS_OK
-               : ds_fail_at(e, DS_EIO, job->setup->out, 0, "cannot make a folder there: %s", strerror(errno));
+    if (rename(job->images, path))
+        return no_folder(job, e);
+    free(job->images);
+    job->images = path;
+    path = NULL;
+    return DS_OK;
 }
 
 static int make_folders(const ds_import_job *job, const char *part, ds_error *e)
@@ -311,6 +338,20 @@ static void keep_together(ds_import_job *job)
             job->splits[job->part[i]].count++;
 }
 
+/* Classes of which training has none. */
+static int without_images(const ds_import_job *job)
+{
+    const ds_import_set *train = &job->sets[DS_PART_TRAIN];
+    DS_FREED bool *seen = ds_xcalloc((size_t)job->classes, sizeof *seen);
+    int n = job->classes;
+    for (int i = 0; i < train->n; i++)
+        if (job->part[i] < 0 && !seen[train->labels[i]]) {
+            seen[train->labels[i]] = true;
+            n--;
+        }
+    return n;
+}
+
 int ds_import_write_lists(ds_import_job *job, ds_error *e)
 {
     const ds_import_set *train = &job->sets[DS_PART_TRAIN];
@@ -319,6 +360,7 @@ int ds_import_write_lists(ds_import_job *job, ds_error *e)
                         (uint64_t)job->setup->seed, job->part);
     if (job->setup->together && job->setup->kind == DS_FOLDERS)
         keep_together(job);
+    job->untrained = without_images(job);
     DS_TRY(write_texts(job, "labels", job->labels, e));
     if (job->names)
         DS_TRY(write_texts(job, "names", job->names, e));

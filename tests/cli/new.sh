@@ -116,6 +116,34 @@ twice.zip|holds two files 'photos/0/a.png'|photos/0/a.png=1 photos/0/a.png=2
 END
 [ ! -e up.png ] && [ ! -e ../up.png ] || echo "not ok a file outside"
 
+begin "an archive is read as its folder is: ./ in names, folders without images; what was killed leaves no trace"
+tar -cf dot.tar photos/.
+mkdir -p dot/images.part && echo half >dot/images.part/half.png
+run "$D" classifier new dot.tar -out dot
+expect_status 0
+expect_out '^150 images in 3 classes:'
+[ ! -e dot/images.part ] || complain "$(ls -A dot)"
+mkdir -p bare && cp -r photos bare && mkdir bare/photos/3
+tar -cf bare.tar -C bare photos
+run "$D" classifier new bare.tar -out bare_net
+expect_error 1 "photos/3: no images there"
+[ ! -e bare_net ] || complain "$(ls -A bare_net)"
+exec 8<dot
+flock 8
+run "$D" classifier new dot.tar -out dot
+expect_error 1 "dot: another process imports into it"
+exec 8<&-
+end
+
+begin "what an import says of classes: one called train, one without an image for training"
+mkdir -p few/train few/extra && cp photos/0/* few/train && cp "photos/1/$(ls photos/1 | head -n 1)" few/extra
+run "$D" classifier new few -split valid=48
+expect_status 0
+grep -q "^note: 'train' is taken for a class" err || complain "$(cat err)"
+if grep -q /extra/ few_net/train.list; then set 0; else set 1; fi
+[ "$(grep -c '^warning: 1 of the 2 classes have no image for training' err)" = "$1" ] || complain "$(cat err few_net/train.list)"
+end
+
 begin "-size, -no-flip, -split, another network; what was there before becomes .old"
 run "$D" classifier new photos -out photos_net -size 32 -network resnet18 -no-flip -split valid=20% test=30
 expect_status 0
