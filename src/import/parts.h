@@ -74,8 +74,8 @@ int ds_import_unpack(ds_import_job *job, ds_error *e);
 /* Both without links: is `path` that folder, or in it? */
 bool ds_import_is_inside(const char *path, const char *dir);
 
-/* Make the folder, or reuse that of an earlier import. Any other folder that is not empty is refused, as are a
- * link in its place, a source that lies in it and a second process at the same time. */
+/* Make the folder, or reuse that of an earlier import. Any other folder that is not empty is refused, as are
+ * a link in its place, a source that lies in it and a second process at the same time. */
 int ds_import_open_folder(ds_import_job *job, ds_error *e);
 /* Take the .data file and lists of an earlier import away, so that one that stops half-way is not taken for a
  * whole one. */
