@@ -259,7 +259,9 @@ static enum MHD_Result part(void *arg, enum MHD_ValueKind kind, const char *key,
                             size_t n)
 {
     request *r = arg;
-    (void)kind, (void)key, (void)file, (void)type, (void)encoding;
+    (void)kind, (void)key, (void)type, (void)encoding;
+    if (!file) /* a field of the form */
+        return MHD_YES;
     if (offset == 0 && r->n > 0)
         return MHD_NO;
     if (n)

@@ -43,7 +43,8 @@ def differences(said, answer):
 
 
 def as_form(bytes_of_file):
-    form = b'--cut\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+    form = b'--cut\r\nContent-Disposition: form-data; name="note"\r\n\r\nx\r\n'
+    form += b'--cut\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
     return form + bytes_of_file + b"\r\n--cut--\r\n", {"Content-Type": "multipart/form-data; boundary=cut"}
 
 
