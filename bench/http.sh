@@ -4,7 +4,8 @@
 set -e
 export OMP_WAIT_POLICY=passive
 T=$(mktemp -d)
-trap 'rm -rf "$T"' EXIT
+server=
+trap 'kill $server 2>/dev/null; rm -rf "$T"' EXIT
 list=$4
 head -n 1 "$list" >"$T/one" # a path from the folder of the list
 case $(cat "$T/one") in /*) image=$(cat "$T/one") ;; *) image=$(dirname "$list")/$(cat "$T/one") ;; esac
@@ -14,7 +15,7 @@ END
 
 # ticks of the server, the process that starts its decoders, and these
 ticks() {
-    middle=$(pgrep -P "$1")
+    until middle=$(pgrep -P "$1"); do sleep .1; done
     cat "/proc/$1/stat" "/proc/$middle/stat" $(pgrep -P "$middle" | sed 's,.*,/proc/&/stat,') | sed 's/.*) //' | awk '{ n += $12 + $13 } END { print n }'
 }
 for _ in $(seq "${ROUNDS:-3}"); do
@@ -28,6 +29,7 @@ for _ in $(seq "${ROUNDS:-3}"); do
     after=$(ticks $server)
     kill $server
     wait $server
+    server=
     awk -v t=$((after - before)) '$1 == "50%" { p50 = $2 } $1 == "99%" { p99 = $2 } / requests in / { n = $1 } /^Requests\/sec/ {
         printf "serve   %.0f images/s, %.0f us an image; half within %s, 99 %% within %s\n", $2, t / n * 1e4, p50, p99 }' "$T/wrk"
     ! grep Non-2xx "$T/wrk"
