@@ -20,7 +20,7 @@ static int add_statistics(ds_job *job, ds_loader *loader, ds_error *e)
     ds_net_statistics_start(job->net);
     for (int i = 0; i < batches; i++) {
         ds_batch b;
-        DS_TRY(ds_loader_next(loader, &b, e));
+        DS_TRY(ds_ranks_agree(job->setup.ranks, ds_loader_next(loader, &b, e), NULL, e));
         ds_net_set_pictures(job->net, b.pictures, NULL);
         DS_TRY(ds_net_statistics_add(job->net, b.pixels, e));
     }
