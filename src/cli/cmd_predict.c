@@ -253,7 +253,8 @@ static int compare_images(ds_paths_setup setup, ds_ranks *r, ds_error *e)
         free(next.path);
     } while (!rc && next.kind != DS_PATH_END);
     ds_paths_free(paths);
-    return rc ? rc : ds_ranks_compare(r, "the images", hash, e);
+    DS_TRY(ds_ranks_agree(r, rc, NULL, e));
+    return ds_ranks_compare(r, "the images", hash, e);
 }
 
 static int share_out(const predict_state *s, ds_paths_setup *setup, ds_error *e)

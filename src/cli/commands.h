@@ -28,5 +28,8 @@ extern const ds_option ds_new_options[], ds_train_options[], ds_check_options[],
 
 /* First words of stock Darknet's command line that we do not have, NULL-terminated. */
 extern const char *const ds_host_words[];
+/* Of our `classifier X` that is nearest to stock Darknet's `classifier word`; NULL when stock has no such
+ * word. */
+const char *ds_host_classifier_word(const char *word);
 /* Run /usr/bin/darknet in place of this process. Returns only on failure. */
 int ds_forward(int argc, char **argv, ds_error *e);

@@ -16,6 +16,19 @@ const char *const ds_host_words[] = {
     "nightmare", "rgbgr",    "reset",     "denormalize", "statistics", "normalize", "rescale", "ops", "speed",
     "oneoff",    "oneoff2",  "print",     "partial",     "visualize",  "mkimg",     "imtest",  NULL};
 
+const char *ds_host_classifier_word(const char *word)
+{
+    static const char *const pairs[][2] = {
+        {"validcrop", "valid"}, {"validmulti", "valid"}, {"valid10", "valid"},  {"validfull", "valid"},
+        {"demo", "predict"},    {"test", "predict"},     {"label", "predict"},  {"try", "predict"},
+        {"fout", "predict"},    {"gun", "predict"},      {"threat", "predict"}, {"csv", "reject"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (strcmp(word, pairs[i][0]) == 0)
+            return pairs[i][1];
+    return NULL;
+}
+
 int ds_forward(int argc, char **argv, ds_error *e)
 {
     for (int i = 2, line; i < argc; i++) {

@@ -204,6 +204,11 @@ static int run_group(const command *group, int argc, char **argv, ds_error *e)
         print_group(group, stdout);
         return DS_OK;
     }
+    const char *near = argc && !strchr(group->words, ' ') ? ds_host_classifier_word(argv[0]) : NULL;
+    if (near)
+        return ds_fail(e, DS_EUSAGE,
+                       "'%s %s' is a command of stock Darknet that is not here, did you mean '%s %s'?",
+                       group->words, argv[0], group->words, near);
     return no_command(group, argc ? argv[0] : NULL, e);
 }
 

@@ -21,6 +21,27 @@ static double *real_of(ds_result *r, int i)
     return (double *)((char *)r + reals[i]);
 }
 
+static bool is_among(const char *word, const char *const *words)
+{
+    while (*words && strcmp(*words, word) != 0)
+        words++;
+    return *words;
+}
+
+/* Epoch, batch, precision and warm-up, then numbers, some of them empty. */
+static bool is_row(const char *line)
+{
+    int epoch, end = 0, commas = 0;
+    long batch;
+    char precision[8], warmup[8];
+    if (sscanf(line, "%d,%ld,%7[^,],%7[^,],%n", &epoch, &batch, precision, warmup, &end) != 4 ||
+        !is_among(precision, ds_precision_names) || !is_among(warmup, ds_warmup_names))
+        return false;
+    for (line += end; *line && strchr("0123456789+-.e,", *line); line++)
+        commas += *line == ',';
+    return !*line && commas == REALS - 1;
+}
+
 static void append(ds_results *r, ds_result row)
 {
     fprintf(r->table, "%d,%ld,%s,%s", row.epoch, row.batch, ds_precision_names[row.precision],
@@ -31,19 +52,21 @@ static void append(ds_results *r, ds_result row)
     r->n++;
 }
 
-/* The header, and the first `keep` lines below it, which a run before wrote. */
 static int parse(ds_results *r, char *text, int keep, ds_error *e)
 {
-    char *line = strsep(&text, "\n");
-    if (strcmp(ds_trim(line), header) != 0)
-        return ds_fail_at(e, DS_EINPUT, r->path, 1,
-                          "is no line of a results file of classifier train, expected %s; move the file away",
-                          header);
-    while (r->n < keep && (line = strsep(&text, "\n")))
-        if (*(line = ds_trim(line))) {
+    char *line;
+    for (int number = 1; (line = strsep(&text, "\n")); number++) {
+        line = ds_trim(line);
+        if (number == 1 ? strcmp(line, header) != 0 : *line && !is_row(line))
+            return ds_fail_at(
+                e, DS_EINPUT, r->path, number,
+                "is no line of a results file of classifier train, expected %s; move the file away",
+                number == 1 ? header : "16 fields");
+        if (number > 1 && *line && r->n < keep) {
             fprintf(r->table, "%s\n", line);
             r->n++;
         }
+    }
     return DS_OK;
 }
 

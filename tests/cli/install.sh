@@ -74,6 +74,8 @@ for bad in later taken half; do
     build $bad ""
     end
 done
+head -c $(($(wc -c <"$T/smooth.so") / 2)) "$T/smooth.so" >"$T/half_of.so"
+mkfifo "$T/pipe.so"
 while IFS='|' read -r what status pattern words; do
     error_case "$what" "$status" "$pattern" "$D" $(eval echo "$words") layers
 done <<'LIST'
@@ -82,8 +84,10 @@ a plugin of a name that is taken|1|taken\.so: \[softmax\] is there already|-plug
 a plugin twice|1|smooth\.so: \[smooth\] is there already|-plugin $T/smooth.so -plugin $T/smooth.so
 a plugin without a loss|1|half\.so: an incomplete layer|-plugin $T/half.so
 a library that is no plugin|1|other\.so: has no ds_layer_other|-plugin $T/other.so
-no library|1|-plugin none\.so: .*cannot open|-plugin none.so
-a folder|1|-plugin .*directory|-plugin $T
+no library|1|-plugin none\.so: cannot open|-plugin none.so
+half a library|1|half_of\.so: is no shared library, or not all of one|-plugin $T/half_of.so
+a pipe|1|pipe\.so: is no shared library|-plugin $T/pipe.so
+a folder|1|is no shared library|-plugin $T
 a text|1|smooth\.c: .*|-plugin $T/smooth.c
 LIST
 error_case "-plugin without a file" 2 'plugin without a value' "$D" -plugin

@@ -89,7 +89,8 @@ unknown sub-command|unknown command 'vald', did you mean 'valid'|classifier vald
 unknown sub-sub-command|unknown command 'idxx', did you mean 'idx'|classifier import idxx
 group without a word|expected one of: new, check, train, valid, predict, reject, calibrate, watch, serve, noise, audit, export, import|classifier
 import without a word|expected one of: idx, cifar10, cifar100, folders|classifier import
-classifier command of stock Darknet|unknown command 'validcrop', expected one of: new, check|classifier validcrop a b c
+classifier command of stock Darknet|did you mean 'classifier valid'|classifier validcrop a b c
+another one|did you mean 'classifier predict'|classifier demo a b c
 unknown flag of train|unknown flag '-epoch', did you mean '-epochs'|classifier train a b -epoch 3
 unknown flag with two dashes|unknown flag '--treshold', did you mean '-threshold'|classifier predict a b c d --treshold 1
 flag given twice|-seed given twice|classifier train a b -seed 1 -seed 2

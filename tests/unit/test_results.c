@@ -110,6 +110,14 @@ static void test_other_files_are_refused(void **state)
 {
     (void)state;
     check_refused("something else\n", 1);
+    check_refused(HEADER "1,10,f64,nll,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n", 2);
+    check_refused(HEADER "1,10,bf16,over,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n", 2);
+    check_refused(HEADER "1,10,bf16,nll,0.5\n", 2);
+    check_refused(HEADER "1,10,bf16,nll,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000,7\n", 2);
+    check_refused(HEADER "1,10,bf16,nll,0.5,0.75,0.1,,0.25,2,0.02,0.125,0.5,0.25,2,1000\n\n2,x,bf16,nll,0.5,"
+                         "0.75,0.1,,0.25,2,0."
+                         "02,0.125,0.5,0.25,2,1000\n",
+                  4);
 }
 
 static bool better(double top1, double nll, double top1_before, double nll_before)
