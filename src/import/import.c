@@ -145,7 +145,11 @@ static int run(ds_import_job *job, ds_error *e)
 {
     const bool folders = job->setup->kind == DS_FOLDERS;
     struct stat st;
-    const bool packed = folders && stat(job->setup->source[0], &st) == 0 && !S_ISDIR(st.st_mode);
+    const char *source = job->setup->source[0];
+    const bool packed = folders && stat(source, &st) == 0 && !S_ISDIR(st.st_mode);
+    if (packed && !S_ISREG(st.st_mode))
+        return ds_fail_at(e, DS_EINPUT, source, 0,
+                          "is no folder and no file, expected one folder a class, or an archive of them");
     int rc = packed ? unpack(job, e) : DS_OK;
     if (!rc)
         rc = read_source(job, e);

@@ -115,6 +115,10 @@ heic.zip|'photos/0/a.heic' in it is a HEIC image|photos/0/a.heic
 twice.zip|holds two files 'photos/0/a.png'|photos/0/a.png=1 photos/0/a.png=2
 END
 [ ! -e up.png ] && [ ! -e ../up.png ] || echo "not ok a file outside"
+mkfifo pipe.zip
+error_case "a pipe in place of an archive" 1 'pipe.zip: is no folder and no file' "$D" classifier new pipe.zip -out bad
+error_case "a device in place of an archive" 1 '/dev/zero: is no folder and no file' "$D" classifier new /dev/zero -out bad
+[ ! -e bad ] || echo "not ok a pipe left $(ls -A bad)"
 
 begin "an archive is read as its folder is: ./ in names, folders without images; what was killed leaves no trace"
 tar -cf dot.tar photos/.
