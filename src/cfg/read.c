@@ -112,7 +112,9 @@ int ds_cfg_read_sections(ds_cfg *cfg, const char *text, ds_error *e)
         DS_FREED char *line = squeeze(text, n);
         r.line++;
         int rc = read_line(&r, line);
-        if (rc && cfg->n)
+        if (rc && cfg->n == 0) /* no cfg: the other lines would be as wrong */
+            return rc;
+        if (rc)
             cfg->sections[cfg->n - 1].broken = true;
         DS_TRY(ds_keep(e, rc));
         text += n + (text[n] == '\n');

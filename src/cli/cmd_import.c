@@ -140,6 +140,10 @@ void ds_imported_print(const ds_imported *done)
                 "note: '%s' is taken for a class: not every folder beside it is train, valid, calib or test "
                 "with one folder a class\n",
                 done->part);
+    else if (done->deep)
+        fputs("note: the folders taken for classes hold only folders, in which all images lie: are these the "
+              "classes?\n",
+              stderr);
     if (done->untrained)
         fprintf(stderr, "warning: %d of the %d classes have no image for training\n", done->untrained,
                 done->classes);

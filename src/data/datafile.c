@@ -67,7 +67,10 @@ static int parse(char *text, pairs *p, const char *path, ds_error *e)
     ds_lines lines = ds_lines_of(text);
     char *line;
     while ((line = ds_lines_next(&lines)))
-        if (*line && *line != '#' && *line != ';')
+        if (*line == '[')
+            return ds_fail_at(e, DS_EINPUT, path, lines.line,
+                              "'%.80s': a network, expected a .data file: DATA comes before CFG", line);
+        else if (*line && *line != '#' && *line != ';')
             DS_TRY(ds_keep(e, add_pair(p, line, lines.line, path, e)));
     return p->n ? DS_OK : ds_fail_at(e, DS_EINPUT, path, 0, "has no key=value, expected a .data file");
 }
@@ -149,7 +152,7 @@ static int read_names(ds_datafile *d, const pairs *p, ds_error *e)
 static int fill(ds_datafile *d, char *text, pairs *p, ds_error *e)
 {
     const int before = ds_failures(e);
-    DS_TRY(ds_keep(e, parse(text, p, d->path, e)));
+    DS_TRY(parse(text, p, d->path, e));
     DS_TRY(ds_keep(e, ds_option_fill(ds_datafile_options, d, p->v, p->n, ".data", d->path, e)));
     DS_TRY(ds_keep(e, refuse_hierarchy(p, d->path, e)));
     find_files(d);

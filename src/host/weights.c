@@ -25,6 +25,10 @@ static int read_header(const unsigned char *bytes, size_t n, const char *path, s
         memcpy(h, bytes, 12);
     bool wide = n >= 12 && (int64_t)h->major * 10 + h->minor >= 2;
     h->size = wide ? 20 : 16;
+    if (n > 9 && memcmp(bytes + 8, "{\"", 2) == 0)
+        return ds_fail_at(e, DS_EINPUT, path, 0,
+                          "is a checkpoint or another .safetensors file, expected a Darknet weights file "
+                          "(beside NAME.ckpt lies NAME.weights)");
     if (n < h->size)
         return ds_fail_at(e, DS_EINPUT, path, 0, "has %zu bytes, expected a Darknet weights file", n);
     if (h->major < 0 || h->major > 1000 || h->minor < 0 || h->minor > 1000)

@@ -67,6 +67,7 @@ static int add_image(walk *w, const FTSENT *x, ds_error *e)
                           "is a %s image, expected " DS_IMAGE_SUFFIXES ": convert it, or take it away",
                           foreign);
     w->job->labels_in_lists |= x->fts_level > IMAGE;
+    w->job->shallow |= x->fts_level == IMAGE;
     ds_import_add(w->set, NULL, ds_strdup(x->fts_path), w->label);
     return DS_OK;
 }

@@ -175,7 +175,8 @@ int ds_import_run(const ds_import *s, ds_imported *done, ds_error *e)
                               .others = job.others,
                               .other = ds_strdup(job.other),
                               .part = ds_strdup(ds_import_part_name(&job)),
-                              .untrained = job.untrained};
+                              .untrained = job.untrained,
+                              .deep = job.labels_in_lists && !job.shallow};
     for (int p = 0; !rc && p < DS_PARTS; p++) {
         int taken = p ? job.splits[p - 1].count : 0;
         done->n[p] += job.sets[p].n + taken;

@@ -55,6 +55,7 @@ typedef struct ds_imported {
     char *other;     /* the first of them, owned; NULL: there is none */
     char *part;      /* a class that is called as a part (train, …) is, owned; NULL: there is none */
     int untrained;   /* classes without an image for training */
+    bool deep;       /* all images lie in folders below those of their classes */
 } ds_imported;
 
 /* guess.c: what `path` is, by what lies there: fills kind, source and test, which may be of the names (NULL,

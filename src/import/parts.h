@@ -23,6 +23,7 @@ typedef struct ds_import_job {
     ds_import_set sets[DS_PARTS];          /* n is 0 where a part has no images of its own */
     ds_split splits[DS_PARTS - 1];         /* of valid, calib, test; count 0: none */
     bool labels_in_lists;                  /* path<TAB>label instead of the parent folder's name */
+    bool shallow;                          /* an image lies in the folder of its class itself */
     char **labels;                         /* classes texts, unique, as folders and lists have them; owned */
     char **names;                          /* classes texts for display, owned; NULL: the labels */
     int classes;

@@ -139,13 +139,17 @@ expect_error 1 "dot: another process imports into it"
 exec 8<&-
 end
 
-begin "what an import says of classes: one called train, one without an image for training"
+begin "what an import says of classes: one called train, one without an image for training, folders of folders"
 mkdir -p few/train few/extra && cp photos/0/* few/train && cp "photos/1/$(ls photos/1 | head -n 1)" few/extra
 run "$D" classifier new few -split valid=48
 expect_status 0
 grep -q "^note: 'train' is taken for a class" err || complain "$(cat err)"
 if grep -q /extra/ few_net/train.list; then set 0; else set 1; fi
 [ "$(grep -c '^warning: 1 of the 2 classes have no image for training' err)" = "$1" ] || complain "$(cat err few_net/train.list)"
+mkdir -p deep/seg_train/seg_train deep/seg_test/seg_test && cp -r photos/0 photos/1 deep/seg_train/seg_train && cp -r photos/0 photos/1 deep/seg_test/seg_test
+run "$D" classifier import folders deep -out deep_lists
+expect_status 0
+grep -q "^note: the folders taken for classes hold only folders" err || complain "$(cat err)"
 end
 
 begin "-size, -no-flip, -split, another network; what was there before becomes .old"

@@ -131,6 +131,8 @@ ckpt=$T/adam/adam-1/adam.ckpt
 [ "$(checkpoint "$ckpt" layers.3.weights.adam)" = 2x384 ] || complain "moments are $(checkpoint "$ckpt" layers.3.weights.adam)"
 [ "$(checkpoint "$ckpt" seen)" = 608 ] || complain "seen is $(checkpoint "$ckpt" seen)"
 [ "$(checkpoint "$ckpt.1" results)" = 4 ] || complain "the older one knows $(checkpoint "$ckpt.1" results) lines"
+run "$D" classifier valid "$I/adam.data" "$adam" "$ckpt"
+expect_error 1 'adam\.ckpt: is a checkpoint or another \.safetensors file, expected a Darknet weights file'
 end
 
 begin "a complete run says so, with status 0, and changes nothing"

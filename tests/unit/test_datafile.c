@@ -144,6 +144,7 @@ static void test_bad_data(void **state)
     expect_bad_data("", "a.data", 0, "is empty");
     expect_bad_data("# nothing\n", "a.data", 0, "no key=value");
     expect_bad_data("train=x\n", "a.data", 0, "no labels=");
+    expect_bad_data("# x\n[net]\n", "a.data", 2, "a network, expected a .data file");
     expect_bad_data("labels=labels.txt\nhello\n", "a.data", 2, "'hello', expected key=value");
     expect_bad_data("labels=labels.txt\ntrain= \n", "a.data", 2, "'train=', expected a key and a value");
     expect_bad_data("labels=labels.txt\ntrian=x\n", "a.data", 2, "did you mean 'train'?");
