@@ -176,7 +176,7 @@ $(BUILD)/fuzz: $(call object,tests/fuzz/targets.c tests/fuzz/fuzzer.c) $(BUILD)/
 bench: all $(BENCH_PROGRAMS)
 	@python3 bench/run.py -programs $(BUILD)/bench $(BENCH)
 
-# What cost sections do on which images: hours. SCALE=small: an hour or two.
+# What cost sections do on which images: hours. SCALE=medium: two, SCALE=small: one or two.
 experiments: all data
 	@python3 bench/experiments/run.py -scale $(or $(SCALE),full)
 

@@ -2,7 +2,8 @@
 """What cost sections, averages of weights, wrong labels and unequal classes do: trains a table of runs and prints tables.
 
     make experiments                  # everything, full networks and image sets; goes on where it was stopped
-    make experiments SCALE=small      # a few thousand images, a small network
+    make experiments SCALE=medium     # 10,000 images, a small network
+    make experiments SCALE=small      # a few thousand
     python3 bench/experiments/run.py -scale small -runs "softmax ema ema+warmup_epochs=4" -noise 0.2,0.4 -images 2000
 
 A run is a cost section or a target of [sat], and keys of it or of [net] joined by +. Lists of images and labels depend on the seed
@@ -17,9 +18,10 @@ TABLES = {  # runs, shares of wrong labels, ratio of the larger classes to the s
     "unequal": ("softmax softmax+sampling=balanced softmax+class_weights=balanced softmax+class_weights=sqrt".split(), [0], 20),
     "warmup": ("softmax ema abstain".split() + ["ema+warmup_epochs=%d" % n for n in (2, 4, 8, 16, 32)], [0, .2, .4, .6], 1),
 }
-SCALES = {  # of each image set: training and held-out images (0: those of its .data file), epochs, cfg (None: network below)
-    "small": {"fashion": (2000, 500, 30, None), "cifar10": (4000, 500, 20, None), "digits": (0, 0, 40, None)},
-    "full": {"fashion": (0, 0, 10, "cfg/fashion_softmax.cfg"), "cifar10": (0, 0, 16, "cfg/cifar_fast_sat.cfg")},
+SCALES = {  # of each image set: training and held-out images (0: those of its .data file), epochs, batch, shift, cfg (None: network below)
+    "small": {"fashion": (2000, 500, 30, 25, 2, None), "cifar10": (4000, 500, 20, 25, 2, None), "digits": (0, 0, 40, 25, 0, None)},
+    "medium": {data: (10000, 1250, 40, 100, 0, None) for data in ("fashion", "cifar10")},
+    "full": {"fashion": (0, 0, 10, 0, 0, "cfg/fashion_softmax.cfg"), "cifar10": (0, 0, 16, 0, 0, "cfg/cifar_fast_sat.cfg")},
 }
 NET = "average ema_alpha average_from average_rate sampling mixup mixup_alpha regmixup cutout shift flip learning_rate".split()
 TARGETS = "blend ema abstain elr".split()
@@ -153,13 +155,13 @@ def train(a, folder, name, spec):
 def specs(a):
     """Every run, the first seed of all tables first."""
     for data in a.data.split(","):
-        images, held, epochs, cfg = SCALES[a.scale][data]
+        images, held, epochs, batch, shift, cfg = SCALES[a.scale][data]
         for seed in map(int, a.seeds.split(",")):
             for runs, noises, ratio in [TABLES[t] for t in a.tables.split(",")] if not a.runs else [(a.runs.split(), map(float, a.noise.split(",")), a.ratio)]:
                 for noise in noises:
                     for run in runs:
-                        yield {"scale": a.scale, "data": data, "images": a.images or images, "epochs": a.epochs or epochs, "batch": a.batch,
-                               "shift": a.shift, "noise": "%g" % noise, "ratio": ratio, "run": run, "seed": seed, "held": a.held or held, "cfg": cfg}
+                        yield {"scale": a.scale, "data": data, "images": a.images or images, "epochs": a.epochs or epochs, "batch": a.batch or batch,
+                               "shift": shift if a.shift < 0 else a.shift, "noise": "%g" % noise, "ratio": ratio, "run": run, "seed": seed, "held": a.held or held, "cfg": cfg}
 
 
 def make(a):
@@ -240,7 +242,7 @@ def main():
     p.add_argument("-noise", default="0")
     p.add_argument("-ratio", type=int, default=1)
     p.add_argument("-seeds", default="1,2,3")
-    for name, value in ("images", 0), ("held", 0), ("epochs", 0), ("batch", 25), ("shift", 2), ("threads", 2):
+    for name, value in ("images", 0), ("held", 0), ("epochs", 0), ("batch", 0), ("shift", -1), ("threads", 2):
         p.add_argument("-" + name, type=int, default=value)
     p.add_argument("-fashion", default="data/fashion/fashion.data", help=".data file, images in folders of their classes (make data)")
     p.add_argument("-cifar10", default="data/cifar10/cifar10.data", help="the same (classifier import cifar10, or folders); without it, it is left out")
@@ -249,6 +251,8 @@ def main():
     p.add_argument("-darknet", default="./darknet")
     p.add_argument("-only-tables", action="store_true", help="print tables of what there is")
     a = p.parse_args()
+    if set(a.data.split(",")) - set(SCALES[a.scale]):
+        p.error("-data %s: expected some of %s at this scale" % (a.data, ",".join(SCALES[a.scale])))
     a.out = os.path.abspath(a.out)
     failed = [] if a.only_tables else make(a)
     tables(os.path.join(a.out, "results.csv"), sys.stdout)
