@@ -471,7 +471,7 @@ static int make_rest(ds_job *job, ds_error *e)
     DS_TRY(make_all(job, e));
     if (!job->resumed)
         choose_best(job);
-    job->warmup = ds_warmup_begin(job->info->warmup_epochs, job->plan.epochs);
+    job->warmup = ds_warmup_begin(job->info->warmup_epochs, job->plan.epochs, job->info->classes);
     const ds_param *params = ds_net_params(job->net, &n);
     job->records = ds_records_new((size_t)job->train.n);
     job->optimizer = ds_optimizer_new(&job->cfg->net, params, n, job->plan.batch);

@@ -185,7 +185,7 @@ static ds_job *small_job(ds_error *e)
     const ds_param *params = ds_net_params(job.net, &n);
     job.optimizer = ds_optimizer_new(&job.cfg->net, params, n, 2);
     job.records = ds_records_new(3);
-    job.warmup = ds_warmup_begin(DS_WARMUP_AUTO, 8);
+    job.warmup = ds_warmup_begin(DS_WARMUP_AUTO, 8, 2);
     return &job;
 }
 

@@ -11,7 +11,7 @@
 /* The epoch that it ends with, 0: with none of them; why is in *w. */
 static int end_of(ds_warmup *w, int asked, int epochs, const double *nll, double loss, int n)
 {
-    *w = ds_warmup_begin(asked, epochs);
+    *w = ds_warmup_begin(asked, epochs, 10);
     for (int i = 0; i < n; i++)
         if (ds_warmup_epoch(w, i + 1, nll ? nll[i] : NAN, loss)) {
             assert_int_equal(w->end, i + 1);
@@ -48,6 +48,17 @@ static void seen(void **state)
     assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 30, nll, 9, 9), 0);
 }
 
+/* Ten classes: a guess has 2.303. */
+static void knows_nothing_yet(void **state)
+{
+    (void)state;
+    static const double nll[] = {2.39, 2.28, 2.295, 2.3, 2.3, 2.3, 2.26, 2.24, 2.25, 2.26, 2.27};
+    ds_warmup w;
+    assert_int_equal(end_of(&w, DS_WARMUP_AUTO, 30, nll, 2.2, 11), 11);
+    assert_string_equal(ds_warmup_names[w.state], "nll");
+    assert_int_equal(w.at, 9);
+}
+
 static void at_the_latest(void **state)
 {
     (void)state;
@@ -67,6 +78,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counted),
         cmocka_unit_test(seen),
+        cmocka_unit_test(knows_nothing_yet),
         cmocka_unit_test(at_the_latest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
