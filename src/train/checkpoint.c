@@ -44,8 +44,7 @@
     X(BEST_BALANCED, job->best.valid_balanced) \
     X(BEST_AURC, job->best.valid_aurc)         \
     X(WARMUP_LOWEST, job->warmup.lowest)       \
-    X(WARMUP_NLL, job->warmup.nll)             \
-    X(WARMUP_GAP, job->warmup.gap)
+    X(WARMUP_NLL, job->warmup.nll)
 
 #define PLACE(name, member) name,
 enum { COUNTERS_OF(PLACE) COUNTERS };

@@ -159,7 +159,7 @@ static void see_warmup(ds_job *job, const ds_result *row)
 {
     ds_warmup *w = &job->warmup;
     const char *of = job->data.valid ? "valid=" : "the images kept out";
-    if (!ds_warmup_epoch(w, row->epoch, row->valid_nll, row->train_loss) || !w->seen)
+    if (!ds_warmup_epoch(w, row->epoch, row->valid_nll) || !w->seen)
         return;
     if (w->state == DS_WARMUP_NLL)
         ds_note(job->setup.notes,

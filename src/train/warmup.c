@@ -3,9 +3,8 @@
 
 #include <math.h>
 
-/* Epochs without a new low, and what a network that guesses has of ln C. */
-enum { PATIENCE = 2 };
-static const double GUESS = 0.99;
+/* How far the nll rises above its lowest, and what a network that guesses has of ln C. */
+static const double RISE = 0.01, GUESS = 0.99;
 
 const char *const ds_warmup_names[] = {"none", "on", "epochs", "nll", "latest", NULL};
 
@@ -19,22 +18,20 @@ ds_warmup ds_warmup_begin(int asked, int epochs, int classes)
                        .seen = seen,
                        .lowest = INFINITY,
                        .nll = NAN,
-                       .gap = NAN,
                        .known = GUESS * log(classes)};
 }
 
-bool ds_warmup_epoch(ds_warmup *w, int epoch, double nll, double loss)
+bool ds_warmup_epoch(ds_warmup *w, int epoch, double nll)
 {
-    const double mean = (w->nll + nll) / 2, gap = (w->gap + nll - loss) / 2;
+    const double mean = (w->nll + nll) / 2;
     if (w->state != DS_WARMUP_ON)
         return false;
     w->nll = nll;
-    w->gap = nll - loss;
     if (mean < w->lowest) {
         w->lowest = mean;
         w->at = epoch;
     }
-    const bool over = w->seen && w->at && epoch - w->at >= PATIENCE && gap >= 0 && w->lowest < w->known;
+    const bool over = w->seen && w->lowest < w->known && mean >= w->lowest + RISE;
     if (!over && epoch < w->end)
         return false;
     w->state = over ? DS_WARMUP_NLL : w->seen ? DS_WARMUP_LATEST : DS_WARMUP_EPOCHS;
