@@ -36,7 +36,7 @@ static const ds_option sat_options[] = {
     OPT_INT(
         "warmup_epochs", warmup_epochs,
         "epochs before the target moves; auto: until the nll of valid= (without it: of a tenth of train=, "
-        "kept out) no longer falls, three fifths of the run at most; blend: 5",
+        "kept out) rises, three fifths of the run at most; blend: 5",
         .def = "auto", .names = warmup_words, OPT_RANGE(0, 1e6), .when = "target=blend|ema|abstain"),
     OPT_REAL("alpha_start", alpha_start, "weight of the network's own predictions at first", .def = "0",
              OPT_RANGE(0, 1), .when = "target=blend"),

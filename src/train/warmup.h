@@ -26,7 +26,8 @@ typedef struct ds_warmup {
 /* asked: epochs; 0: none; DS_WARMUP_AUTO: as the nll of `classes` says, at most three fifths of the run's
  * `epochs`. */
 ds_warmup ds_warmup_begin(int asked, int epochs, int classes);
-/* Epoch `epoch`, counted from 1, is complete. nll: of images that the network does not train on, whose labels
- * are as wrong as the others'; NAN: there are none. Means of two epochs count: the warm-up ends when one is .01
- * above the lowest, and that 1 % below ln C, a guess (bench/label_noise.md). True: it ends with this epoch. */
+/* Epoch `epoch`, counted from 1, is complete. nll: of images that the network does not train on, whose
+ * labels are as wrong as the others'; NAN: there are none. Means of two epochs count: the warm-up ends when
+ * one is .01 above the lowest, and that 1 % below ln C, a guess (bench/label_noise.md). True: it ends with
+ * this epoch. */
 bool ds_warmup_epoch(ds_warmup *w, int epoch, double nll);
