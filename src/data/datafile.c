@@ -152,7 +152,12 @@ static int read_names(ds_datafile *d, const pairs *p, ds_error *e)
 static int fill(ds_datafile *d, char *text, pairs *p, ds_error *e)
 {
     const int before = ds_failures(e);
-    DS_TRY(parse(text, p, d->path, e));
+    const int rc = parse(text, p, d->path, e);
+    if (rc) { /* no .data file: nothing else can be said of it */
+        free(d->path);
+        d->path = NULL;
+        return rc;
+    }
     DS_TRY(ds_keep(e, ds_option_fill(ds_datafile_options, d, p->v, p->n, ".data", d->path, e)));
     DS_TRY(ds_keep(e, refuse_hierarchy(p, d->path, e)));
     find_files(d);

@@ -254,4 +254,11 @@ END
     end
 fi
 
+begin "DATA and CFG the other way round: one message of each"
+run "$D" classifier check cfg/fashion_sat.cfg cfg/fashion.data
+expect_error 1 "cfg/fashion.data:[0-9]+: key '[a-z]+' before any section, expected \[net\] first"
+expect_err "cfg/fashion_sat.cfg:[0-9]+: '\[net\]': a network, expected a .data file: DATA comes before CFG"
+[ "$(grep -c '^error: cfg/' "$T/err")" -eq 2 ] || show err
+end
+
 finish
