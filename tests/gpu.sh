@@ -2,17 +2,19 @@
 # On a machine with an NVIDIA GPU, in at most 4 minutes: the layers and the shipped networks against the processor, a short training, images
 # a second. From the repository's root, or from a bundle, which needs neither network nor Debian's packages there:
 #   sh tests/gpu.sh                run; needs `make all build/tests/test_cuda build/bench/step` and Fashion-MNIST (`deps.sh`)
-#   sh tests/gpu.sh -vgg DATA      VGG16-BN, 200 epochs in bf16 on the .data file of CIFAR-10, alone: minutes, error, risk at coverages
+#   sh tests/gpu.sh -cifar DATA RUNS   on the .data file of CIFAR-10, alone: seconds, error, risk at coverages of RUNS:
+#       precisions (cifar_small_sat, 40 epochs, three seeds, bf16 and tf32 and f32; 4 minutes on an H200, estimated)
+#       vgg (VGG16-BN, 200 epochs; 3, estimated), paper (the same, the 300 epochs of its cfg; 5, estimated)
 #   sh tests/gpu.sh -bundle FILE   pack all that into FILE (.tar.gz), to be unpacked there: cd bundle && sh gpu.sh
 # LD_LIBRARY_PATH must lead to libcudnn and libnvrtc where the loader does not know them; CUDA_VISIBLE_DEVICES chooses the GPU.
 set -u
 bundle=
-vgg=
+cifar=
 case ${1:-}:$# in
 :0) ;;
 -bundle:2) bundle=$2 ;;
--vgg:2) vgg=$2 ;;
-*) echo "usage: sh tests/gpu.sh [-vgg DATA | -bundle FILE]" >&2; exit 2 ;;
+-cifar:[345]) cifar=$2; shift 2 ;;
+*) echo "usage: sh tests/gpu.sh [-cifar DATA precisions|vgg|paper... | -bundle FILE]" >&2; exit 2 ;;
 esac
 images=/usr/share/datasets/fashion-mnist
 networks="cifar_small_sat vgg16bn_cifar_sat resnet18_cifar_sat fashion_sat"
@@ -64,7 +66,7 @@ if [ -x ./test_cuda ]; then # unpacked from a bundle
     [ -e /usr/lib/darknet/libdarknet.so ] || { mkdir -p /usr/lib/darknet && ln -s "$PWD/libdarknet.so" /usr/lib/darknet/; }
 else
     test=build/tests/test_cuda step=build/bench/step set=$work/set
-    [ -n "$vgg" ] || import_images ./darknet "$set"
+    [ -n "$cifar" ] || import_images ./darknet "$set"
 fi
 part() { printf '\n== %s (%s s)\n' "$*" "$(($(date +%s) - begun))"; }
 check() { "$@" || echo "FAILED ($?): $*" | tee -a "$work/failed"; }
@@ -76,14 +78,32 @@ late() {
 
 part "the machine"
 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
-if [ -n "$vgg" ]; then
-    part "VGG16-BN, 200 epochs"
-    grep -v '^backup' "$vgg" >"$vgg.gpu" && echo "backup=$PWD/vgg" >>"$vgg.gpu"
-    check ./darknet classifier train "$vgg.gpu" cfg/vgg16bn_cifar_sat.cfg -epochs 200 -backend cuda -precision bf16 -seed 1 -profile \
-        -name vgg -exist-ok >vgg.log 2>&1
-    grep -E '^epoch|^best|of it: device|waiting for data' vgg.log | tail -n 5
-    part "its answers"
-    check ./darknet classifier reject "$vgg.gpu" cfg/vgg16bn_cifar_sat.cfg vgg/vgg/vgg16bn_cifar_sat.weights -backend cuda
+# cifar NAME CFG FLAGS…: the lists count from the folder of the .data file, so that ours is beside it
+cifar() {
+    name=$1 cfg=$2 from=$(date +%s)
+    shift 2
+    check ./darknet classifier train "$cifar.gpu" "cfg/$cfg.cfg" "$@" -backend cuda -profile -name "$name" -exist-ok >"$work/log" 2>&1
+    echo "-- $name: $(($(date +%s) - from)) s"
+    grep -E '^best|of it: device|waiting for data|^[0-9.]+ images/s' "$work/log"
+    check ./darknet classifier reject "$cifar.gpu" "cfg/$cfg.cfg" "$work/backup/$name/$cfg.weights" -backend cuda \
+        | grep -E '^accuracy|^AURC|^ +(100|90) %'
+}
+if [ -n "$cifar" ]; then
+    grep -v '^backup' "$cifar" >"$cifar.gpu" && echo "backup=$work/backup" >>"$cifar.gpu"
+    for run in "$@"; do
+        part "CIFAR-10: $run"
+        case $run in
+        precisions)
+            for seed in 1 2 3; do
+                for p in bf16 tf32 f32; do cifar "$p-$seed" cifar_small_sat -epochs 40 -precision $p -seed $seed; done
+            done
+            ;;
+        vgg) cifar vgg vgg16bn_cifar_sat -epochs 200 -precision bf16 -seed 1 ;;
+        paper) cifar paper vgg16bn_cifar_sat -precision bf16 -seed 1 ;;
+        *) echo "FAILED: no such run: $run" | tee -a "$work/failed" ;;
+        esac
+    done
+    rm -f "$cifar.gpu"
     part "done"
     [ ! -s "$work/failed" ]
     exit
