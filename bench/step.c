@@ -1,5 +1,5 @@
 /* step CFG [-batch N] [-size S] [-backend NAME] [-tune] [-threads N]: whole steps of a network on random images, without reading
- * files; where the backend prepares images itself, training has them as bytes, of which half are mirrored.
+ * files; where the backend prepares images itself, it has them as bytes, of which half are mirrored.
  *
  *   train N    forward, backward, update of the parameters; with the shares of the cost section and of the update
  *   infer N    forward of a network that was built for it alone
@@ -12,6 +12,7 @@
 #include "host/host.h"
 #include "train/optimizer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,14 +36,23 @@ typedef struct state {
 
 /* ---- making ------------------------------------------------------------------------------------------------ */
 
-/* A fresh network has averages of zero, with which inference is not-a-number. */
-static void set_variances(ds_net *net)
+/* A network for inference waits for the weights of a file. It gets some with which numbers keep their size from
+ * layer to layer. */
+static void set_parameters(ds_net *net)
 {
     int n;
+    size_t outputs = 1;
     const ds_param *p = ds_net_params(net, &n);
-    for (int i = 0; i < n; i++)
-        for (size_t k = 0; k < p[i].n && strcmp(p[i].name, "variances") == 0; k++)
-            p[i].values[k] = 1;
+    ds_rng r = ds_rng_make(1, 0, 0);
+    for (int i = 0; i < n; i++) {
+        const bool weights = strcmp(p[i].name, "weights") == 0,
+                   ones = strcmp(p[i].name, "scales") == 0 || strcmp(p[i].name, "variances") == 0;
+        if (strcmp(p[i].name, "biases") == 0) /* of the same layer, before its weights */
+            outputs = p[i].n;
+        const float most = sqrtf(6 * (float)outputs / (float)p[i].n);
+        for (size_t k = 0; k < p[i].n && (weights || ones); k++)
+            p[i].values[k] = ones ? 1 : most * (2 * (float)ds_rng_uniform(&r) - 1);
+    }
     ds_net_changed(net);
 }
 
@@ -61,8 +71,8 @@ static int make_net(state *s, bool train, ds_net **net, ds_error *e)
     int rc = ds_net_new(s->b.cfg, &setup, net, e);
     if (!rc && ds_net_get_info(*net)->cost < 0)
         rc = ds_fail(e, DS_EINPUT, "the network has no cost section, expected [sat] or [softmax] at its end");
-    if (!rc)
-        set_variances(*net);
+    if (!rc && !train)
+        set_parameters(*net);
     return rc;
 }
 
@@ -150,19 +160,24 @@ static int update(void *arg, ds_error *e)
     return rc;
 }
 
+/* NULL: the network has pictures instead. */
+static const float *pixels_of(const state *s, ds_net *net)
+{
+    ds_net_set_pictures(net, s->pictures, NULL);
+    return ds_net_prepares(net) ? NULL : s->pixels;
+}
+
 static int train(void *arg, ds_error *e)
 {
     state *s = arg;
-    ds_net_set_pictures(s->train, s->pictures, NULL);
-    int rc = ds_net_train(s->train, ds_net_prepares(s->train) ? NULL : s->pixels, s->labels, s->ids,
-                          EPOCHS - 1, s->losses, e);
+    int rc = ds_net_train(s->train, pixels_of(s, s->train), s->labels, s->ids, EPOCHS - 1, s->losses, e);
     return rc ? rc : update(s, e);
 }
 
 static int infer(void *arg, ds_error *e)
 {
     state *s = arg;
-    return ds_net_forward(s->infer, s->pixels, ds_net_get_info(s->infer)->batch, e);
+    return ds_net_forward(s->infer, pixels_of(s, s->infer), ds_net_get_info(s->infer)->batch, e);
 }
 
 static void tell_train(const void *arg, double seconds)
@@ -180,7 +195,7 @@ static void tell_infer(const void *arg, double seconds)
 {
     const ds_net *net = ((const state *)arg)->infer;
     (void)seconds;
-    printf(" logit=%.4f engine=%s", ds_net_logits(net)[0], ds_net_get_info(net)->backend);
+    printf(" logit=%.4g engine=%s", ds_net_logits(net)[0], ds_net_get_info(net)->backend);
 }
 
 static const ds_bench_mode modes[] = {

@@ -273,7 +273,7 @@ static int forward_piece(ds_net *n, const float *pixels, int first, int images, 
     DS_TRY(ds_backend_select(n, images, e));
     if (part)
         set_batch(n, images);
-    ds_walk_forward(n, pixels + (size_t)first * (size_t)n->info.inputs, n->net->n - 1, false);
+    ds_walk_forward(n, pixels ? pixels + (size_t)first * (size_t)n->info.inputs : NULL, n->net->n - 1, false);
     if (part)
         set_batch(n, n->info.batch);
     ds_backend_select(n, n->info.batch, e);
