@@ -268,6 +268,24 @@ bool ds_path_same(const char *a, const char *b)
     return ca && cb && strcmp(ca, cb) == 0;
 }
 
+char *ds_path_spare(const char *path)
+{
+    DS_FREED unsigned char *here = NULL;
+    size_t n = 0;
+    if (ds_file_read(path, "", &here, &n, NULL))
+        n = 0;
+    char *old = ds_format("%s.old", path);
+    for (int i = 2; ds_path_exists(old); i++) {
+        DS_FREED unsigned char *there = NULL;
+        size_t m = 0;
+        if (here && !ds_file_read(old, "", &there, &m, NULL) && m == n && memcmp(here, there, n) == 0)
+            break;
+        free(old);
+        old = ds_format("%s.old-%d", path, i);
+    }
+    return old;
+}
+
 int ds_make_dirs(const char *path, ds_error *e)
 {
     struct stat st;

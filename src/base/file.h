@@ -44,5 +44,8 @@ bool ds_path_exists(const char *path);
 /* Would writing one change the other? Links and hard links are seen through; also two names of a file that
  * is yet to be made. Devices and pipes are never the same: writing there replaces nothing. */
 bool ds_path_same(const char *a, const char *b);
+/* Where the file that stands there may be kept: PATH.old, or where another file has that name PATH.old-2, ….
+ * One with the same bytes is no other. Fresh memory. */
+char *ds_path_spare(const char *path);
 /* Create `path` and its parents where they are missing. */
 int ds_make_dirs(const char *path, ds_error *e);

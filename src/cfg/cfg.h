@@ -146,6 +146,7 @@ const ds_network *ds_network_find(const char *name);
 typedef struct ds_recipe {
     int images, classes; /* for training */
     int size, channels;  /* of the input: size x size pixels, 1 or 3 */
+    bool ours;           /* the network is one of ds_network: cropped and mirrored as they are */
     bool flip, pools;    /* pools: those of ds_network */
     bool unequal;        /* classes are: their losses are weighed */
 } ds_recipe;

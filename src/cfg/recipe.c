@@ -62,10 +62,24 @@ static int subdivisions(const ds_cfg *cfg, int batch)
     return parts;
 }
 
+/* Those of another cfg for an input of another size. */
+static void set_crops(plan *p, const ds_recipe *r)
+{
+    const ds_net_options *net = &p->cfg->net;
+    const struct {
+        const char *key;
+        int ours, theirs;
+    } crops[] = {{"min_crop", r->size, net->min_crop}, {"max_crop", r->size * 9 / 8, net->max_crop}};
+    for (size_t i = 0; i < 2; i++)
+        if (r->ours)
+            set(p, 0, crops[i].key, crops[i].ours);
+        else if (ds_section_get(p->cfg->sections, crops[i].key))
+            set(p, 0, crops[i].key, floor((double)crops[i].theirs * r->size / net->width));
+}
+
 static void set_net(plan *p, const ds_recipe *r)
 {
-    static const char *const gone[] = {"step",  "steps",   "scale",     "scales",   "power",
-                                       "gamma", "burn_in", "max_ratio", "min_ratio"};
+    static const char *const gone[] = {"step", "steps", "scale", "scales", "power", "gamma", "burn_in"};
     const ds_net_options *net = &p->cfg->net;
     /* small where there are few images, so that an epoch has some steps */
     const int batch = r->images < 500 ? 16 : r->images < 2000 ? 32 : r->images < 20000 ? 64 : 128;
@@ -75,9 +89,9 @@ static void set_net(plan *p, const ds_recipe *r)
     set(p, 0, "height", r->size);
     set(p, 0, "width", r->size);
     set(p, 0, "channels", r->channels);
-    set(p, 0, "min_crop", r->size);
-    set(p, 0, "max_crop", r->size * 9 / 8);
-    set(p, 0, "flip", r->flip);
+    set_crops(p, r);
+    if (r->ours || !r->flip)
+        set(p, 0, "flip", r->flip);
     set(p, 0, "learning_rate", net->learning_rate * (batch < net->batch ? (double)batch / net->batch : 1));
     set(p, 0, "max_batches", floor(steps));
     edit(p, 0, "policy", "cosine");

@@ -161,6 +161,7 @@ static int look(void *arg, const ds_import_set *seen, int classes, ds_error *e)
                             .classes = classes,
                             .channels = seen->c,
                             .flip = !w->state->no_flip,
+                            .ours = !w->own_size,
                             .pools = w->network.pools,
                             .unequal = are_unequal(seen, classes)};
     if (seen->paths[0])
@@ -182,11 +183,13 @@ static int write_cfg(work *w, const char *data_path, ds_error *e)
     DS_TRY(ds_writer_open(&file, w->cfg, e));
     fprintf(file.f, "# written by classifier new: %d images in %d classes to train on, %d epochs\n\n%s",
             r->images, r->classes, ds_recipe_epochs(r->images), made);
-    DS_FREED char *old = ds_format("%s.old", w->cfg);
-    rename(w->cfg, old);
+    DS_FREED char *old = ds_path_spare(w->cfg);
+    const bool moved = rename(w->cfg, old) == 0;
     int rc = ds_writer_commit(&file, e);
-    if (rc)
+    if (moved && rc)
         rename(old, w->cfg);
+    else if (moved)
+        ds_note(&w->notes, "note: the cfg of before is now %s", old);
     return rc;
 }
 
@@ -235,11 +238,25 @@ static int print_next(const work *w, ds_error *e)
 
 /* ---- the command ---- */
 
+/* Commands that come next need them. */
+static void tell_missing(work *w, const ds_imported *done)
+{
+    static const char *const parts[] = {
+        [DS_PART_VALID] = "valid", [DS_PART_CALIB] = "calib", [DS_PART_TEST] = "test"};
+    char text[64] = "";
+    for (int p = DS_PART_VALID; p < DS_PARTS; p++)
+        if (!done->n[p])
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", *text ? ", " : "", parts[p]);
+    if (*text)
+        ds_note(&w->notes, "note: no images for %s: -split takes them from the training images", text);
+}
+
 static int fit(work *w, const ds_imported *done, ds_error *e)
 {
     w->recipe.images = done->n[DS_PART_TRAIN];
     DS_TRY(ds_datafile_read(done->data_path, &w->data, &w->notes, e));
     DS_TRY(write_cfg(w, done->data_path, e));
+    tell_missing(w, done);
     ds_print_notes(&w->notes, stderr);
     ds_imported_print(done);
     DS_FREED char *what = ds_format(

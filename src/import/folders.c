@@ -82,7 +82,8 @@ static int take_entry(walk *w, const FTSENT *x, ds_error *e)
     case FTS_DP:
         return class && w->set->n == w->before
                    ? ds_fail_at(e, DS_EINPUT, x->fts_path, 0,
-                                "no images there, expected " DS_IMAGE_SUFFIXES " files")
+                                "no images there, expected " DS_IMAGE_SUFFIXES
+                                " files: each folder is a class, but for those whose names begin with a dot")
                    : DS_OK;
     case FTS_F:
         if (x->fts_level == 0)
@@ -191,8 +192,9 @@ const char *ds_import_part_name(const ds_import_job *job)
     return NULL;
 }
 
-/* The folders in `dir`, of parts: parts[p] is owned. Returns how many there are in all. */
-static int find_parts(const char *dir, char *parts[DS_PARTS])
+/* The folders in `dir`, of parts: parts[p] is owned, as is *other, one of no part or of a part that has one.
+ * Returns how many there are in all. */
+static int find_parts(const char *dir, char *parts[DS_PARTS], char **other)
 {
     DIR *d = opendir(dir);
     int n = 0;
@@ -203,9 +205,10 @@ static int find_parts(const char *dir, char *parts[DS_PARTS])
         if (x->d_name[0] == '.' || stat(path, &st) || !S_ISDIR(st.st_mode))
             continue;
         n++;
-        if (p < 0 || !parts || parts[p])
+        char **place = !parts ? NULL : p < 0 || parts[p] ? other : &parts[p];
+        if (!place || *place)
             continue;
-        parts[p] = path;
+        *place = path;
         path = NULL;
     }
     if (d)
@@ -214,12 +217,19 @@ static int find_parts(const char *dir, char *parts[DS_PARTS])
 }
 
 /* Is every folder that of a part, and does that for training hold folders? Otherwise they are classes. */
-static bool is_parted(const char *dir, char *parts[DS_PARTS])
+static int look_for_parts(const char *dir, char *parts[DS_PARTS], bool *parted, ds_error *e)
 {
-    int n = find_parts(dir, parts), named = 0;
+    DS_FREED char *other = NULL;
+    int n = find_parts(dir, parts, &other), named = 0;
     for (int p = 0; p < DS_PARTS; p++)
         named += parts[p] != NULL;
-    return n == named && parts[DS_PART_TRAIN] && find_parts(parts[DS_PART_TRAIN], NULL) > 0;
+    *parted = parts[DS_PART_TRAIN] && find_parts(parts[DS_PART_TRAIN], NULL, NULL) > 0;
+    if (*parted && n > named && named > 1)
+        return ds_fail_at(e, DS_EINPUT, other, 0,
+                          "lies beside folders of parts, expected one each of train, valid, calib and test "
+                          "there, or classes alone");
+    *parted &= n == named;
+    return DS_OK;
 }
 
 /* Below folders that hold nothing but a folder of folders, as an archive of photos/cat and photos/dog. */
@@ -234,7 +244,7 @@ static char *inner(char *dir)
                 below = ds_path_join(dir, x->d_name);
         if (d)
             closedir(d);
-        if ((alone = n == 1 && find_parts(below, NULL) > 0)) {
+        if ((alone = n == 1 && find_parts(below, NULL, NULL) > 0)) {
             free(dir);
             dir = below;
             below = NULL;
@@ -247,7 +257,9 @@ static int read_sets(ds_import_job *job, char *parts[DS_PARTS], ds_error *e)
 {
     const ds_import *s = job->setup;
     DS_FREED char *dir = job->images ? inner(ds_strdup(job->images)) : ds_strdup(s->source[0]);
-    if (!is_parted(dir, parts)) {
+    bool parted;
+    DS_TRY(look_for_parts(dir, parts, &parted, e));
+    if (!parted) {
         DS_TRY(read_set(job, &job->sets[DS_PART_TRAIN], dir, true, e));
     } else {
         DS_TRY(check_outside(s->out, dir, e));

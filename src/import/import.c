@@ -106,6 +106,8 @@ static void release(ds_import_job *job)
     }
     ds_free_texts(job->labels, job->classes);
     ds_free_texts(job->names, job->classes);
+    for (size_t k = 0; k < sizeof job->moved / sizeof *job->moved; k++)
+        free(job->moved[k]);
     free(job->data_path);
     free(job->mark);
     free(job->other);

@@ -33,7 +33,7 @@ typedef struct ds_import_job {
     const char *classes_path; /* the file that tells them, for messages */
     char *data_path;          /* DIR/NAME.data, NAME being the folder's last component */
     char *mark;               /* a file that stands in the folder while an import is under way */
-    bool moved[7];            /* files of an earlier import, to NAME.old */
+    char *moved[7];           /* where a file of an earlier import is now, owned; NULL: there was none */
     bool fresh;               /* the folder was empty */
     char *images;             /* folder in it for the files of an archive, owned; NULL: none */
     int lock;                 /* the folder, open: one process at a time imports into it */

@@ -88,16 +88,18 @@ static int remove_file(const char *path, ds_error *e)
     return DS_OK;
 }
 
-/* A file of a whole import, which may have been edited since, becomes PATH.old. */
-static int move_file(const char *path, ds_error *e)
+/* A file of a whole import may have been edited since: it is kept under the name in *moved. */
+static int move_file(const char *path, char **moved, ds_error *e)
 {
-    char target[2];
-    if (readlink(path, target, sizeof target) >= 0)
+    struct stat st;
+    if (lstat(path, &st) || !S_ISREG(st.st_mode))
         return remove_file(path, e);
-    DS_FREED char *old = ds_format("%s.old", path);
-    return rename(path, old) == 0 || errno == ENOENT
-               ? DS_OK
-               : ds_fail_at(e, DS_EIO, path, 0, "cannot rename: %s", strerror(errno));
+    DS_FREED char *old = ds_path_spare(path);
+    if (rename(path, old))
+        return ds_fail_at(e, DS_EIO, path, 0, "cannot rename: %s", strerror(errno));
+    *moved = old;
+    old = NULL;
+    return DS_OK;
 }
 
 /* The k-th file of an import beside its images, the first of them being the .data file. Fresh memory. */
@@ -113,16 +115,13 @@ static char *file_of(const ds_import_job *job, int k)
  * with them. */
 int ds_import_remove_earlier(ds_import_job *job, ds_error *e)
 {
-    int (*const away)(const char *, ds_error *) = ds_path_exists(job->mark) ? remove_file : move_file;
+    const bool whole = !ds_path_exists(job->mark);
     int fd = open(job->mark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0 || close(fd))
         return ds_fail_at(e, DS_EIO, job->setup->out, 0, "cannot write there: %s", strerror(errno));
     for (int k = 0; k < FILES; k++) {
         DS_FREED char *path = file_of(job, k);
-        struct stat st;
-        const bool there = away == move_file && lstat(path, &st) == 0 && S_ISREG(st.st_mode);
-        DS_TRY(away(path, e));
-        job->moved[k] = there;
+        DS_TRY(whole ? move_file(path, &job->moved[k], e) : remove_file(path, e));
     }
     return DS_OK;
 }
@@ -146,9 +145,9 @@ void ds_import_put_back(ds_import_job *job)
     if (job->moved[0] || job->fresh)
         unlink(job->mark);
     for (int k = 0; k < FILES; k++) {
-        DS_FREED char *path = file_of(job, k), *old = ds_format("%s.old", path);
+        DS_FREED char *path = file_of(job, k);
         if (job->moved[k])
-            rename(old, path);
+            rename(job->moved[k], path);
         else if (job->fresh)
             unlink(path);
     }

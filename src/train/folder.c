@@ -181,7 +181,7 @@ int ds_folder_check_name(const ds_job *job, ds_error *e)
     return DS_OK;
 }
 
-/* A file that stands there from before runs had folders is not ours to lose: it becomes PATH.old. */
+/* A file that stands there from before runs had folders is not ours to lose: it gets another name. */
 static bool move_away(const ds_job *job, const char *path)
 {
     struct stat st;
@@ -189,8 +189,8 @@ static bool move_away(const ds_job *job, const char *path)
         return true;
     if (S_ISDIR(st.st_mode))
         return false;
-    DS_FREED char *old = ds_format("%s.old", path);
-    bool moved = renameat2(AT_FDCWD, path, AT_FDCWD, old, RENAME_NOREPLACE) == 0;
+    DS_FREED char *old = ds_path_spare(path);
+    bool moved = rename(path, old) == 0;
     if (moved)
         ds_note(job->setup.notes, "note: %s becomes a link; the file that it was is now %s", path, old);
     return moved;

@@ -162,6 +162,19 @@ done
 expect_file photos_net/photos_net.cfg.old
 end
 
+begin "whatever was edited stays, however often it runs"
+for edit in first second; do
+    echo "# $edit" >>photos_net/photos_net.cfg
+    for again in 1 2; do
+        run "$D" classifier new photos -split valid=20%
+        expect_status 0
+        expect_err '^note: the cfg of before is now photos_net/photos_net.cfg.old'
+        expect_err '^note: no images for calib, test: -split'
+    done
+done
+for edit in first second; do grep -qx "# $edit" photos_net/*.cfg.old* || complain "the $edit edit is gone"; done
+end
+
 begin "a full disk: all that was there has its name again"
 (cd photos_net && cat photos_net.data photos_net.cfg ./*.list) >before
 for limit in 1 2; do # blocks of a file
@@ -186,6 +199,22 @@ expect_out '^150 images in 3 classes: train 72, valid 30, calib 18, test 30$'
 grep -q '/parted/Test/' parted_net/test.list || complain "test.list: $(head -n 1 parted_net/test.list)"
 grep -qx 'output=3' parted_net/parted_net.cfg || complain "output= is not 3"
 try_commands
+end
+
+begin "a network of one's own keeps its mirroring, its crops are scaled"
+sed 's/^flip=.*/flip=0/; s/^min_crop=.*/min_crop=28/; s/^max_crop=.*/max_crop=42/' "$home/cfg/fashion_softmax.cfg" >own.cfg
+run "$D" classifier new parted -network own.cfg -size 56 -out own_net
+expect_status 0
+for line in flip=0 min_crop=56 max_crop=84; do grep -qx "$line" own_net/own_net.cfg || complain "no $line: $(cat own_net/own_net.cfg)"; done
+end
+
+begin "a folder too many beside train and val is named"
+for name in extra valid; do
+    cp -r parted/val "parted/$name"
+    run "$D" classifier new parted
+    expect_error 1 "parted/(extra|val|valid): lies beside folders of parts, expected one each of train, valid"
+    rm -r "parted/$name"
+done
 end
 
 begin "import folders takes the same layout, and shares"
