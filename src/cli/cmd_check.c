@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/place.h"
+#include "cli/together.h"
 #include "data/image.h"
 #include "data/sandbox.h"
 #include "report/fields.h"
@@ -161,7 +162,7 @@ static int look(checking *k, const check_flags *s, const char *const *operands, 
                                           .epochs = s->epochs,
                                           .net = ds_net_setup_of(&s->run),
                                           .loaders = s->run.loaders,
-                                          .cache_bytes = (size_t)s->cache << 20},
+                                          .cache_bytes = ds_together_cache(s->cache)},
                                   .decoder = k->decoder,
                                   .tick = terminal ? on_tick : NULL};
     ds_check_run(&setup, &k->found);

@@ -89,7 +89,7 @@ static int run(flags *f, const char **operands, const char *command, const char 
     s->net = ds_net_setup_of(&f->run);
     s->profile = f->run.profile;
     s->loaders = f->run.loaders;
-    s->cache_bytes = (size_t)f->cache << 20;
+    s->cache_bytes = ds_together_cache(f->cache);
     s->command = command;
     s->again = again;
     s->program = "darknet-sat " DS_VERSION;

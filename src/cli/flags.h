@@ -54,8 +54,10 @@ void ds_words_clear(ds_words *w);
     OPT_FLAG("csv-safe", csv_safe, \
              "put an apostrophe before texts of the CSV that a spreadsheet would compute (= + - @ first)")
 
-#define DS_RUN_CACHE \
-    OPT_INT("cache", cache, "memory for decoded images", .def = "512", OPT_RANGE(0, 1048576), .unit = "MIB")
+#define DS_RUN_CACHE                                                                             \
+    OPT_INT("cache", cache, "memory for decoded images; auto: up to a quarter of what there is", \
+            .def = "auto", .names = ds_cache_words, OPT_RANGE(0, 1048576), .unit = "MIB")
+extern const char *const ds_cache_words[];
 
 /* n operands came, `needed` are needed; `words` names them for the message. DS_EUSAGE names the first missing
  * one. */

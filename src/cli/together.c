@@ -2,6 +2,7 @@
 #include "base/file.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* A process is one rank, as it has one standard output: nothing is passed around that could be another. */
@@ -86,4 +87,22 @@ int ds_together_threads(int asked)
     if (CPU_COUNT(&bound) >= wanted) /* as bound is what somebody wanted */
         sched_setaffinity(0, sizeof bound, &bound);
     return wanted;
+}
+
+const char *const ds_cache_words[] = {"auto", NULL};
+
+size_t ds_together_cache(int asked)
+{
+    size_t most = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE), limit;
+    struct rlimit may;
+    if (asked >= 0)
+        return (size_t)asked << 20;
+    if (!getrlimit(RLIMIT_AS, &may) && may.rlim_cur < most)
+        most = may.rlim_cur;
+    FILE *f = fopen("/sys/fs/cgroup/memory.max", "r"); /* a container's; "max": none */
+    if (f && fscanf(f, "%zu", &limit) == 1 && limit < most)
+        most = limit;
+    if (f)
+        fclose(f);
+    return most / 4 / (size_t)(ranks.local > 1 ? ranks.local : 1);
 }

@@ -361,6 +361,13 @@ void ds_image_clear(ds_image *im)
     *im = (ds_image){0};
 }
 
+void ds_image_free(ds_image *im)
+{
+    if (im)
+        ds_image_clear(im);
+    free(im);
+}
+
 /* Suffixes, and the format of those that cannot be decoded. */
 static const char *const suffixes[][2] = {{"png|jpg|jpeg|webp|bmp|tga|ppm|pgm|gif|psd", NULL},
                                           {"tif|tiff", "TIFF"},

@@ -22,6 +22,8 @@ int ds_image_read(const char *path, int channels, ds_image *im, ds_error *e);
 int ds_image_decode(const unsigned char *bytes, size_t n, const char *path, int channels, ds_image *im,
                     ds_error *e);
 void ds_image_clear(ds_image *im);
+/* Of fresh memory; NULL is allowed. */
+void ds_image_free(ds_image *im);
 
 /* Far above any photograph; keeps a damaged header from asking for all memory. (Fuzzing takes fewer.) */
 #ifndef DS_MOST_PIXELS
@@ -37,6 +39,16 @@ int ds_decoder_new(struct ds_sandbox **decoder, ds_error *e);
 int ds_image_read_by(struct ds_sandbox *decoder, const char *path, int channels, ds_image *im, ds_error *e);
 int ds_decoder_decode(struct ds_sandbox *decoder, const unsigned char *bytes, size_t n, const char *path,
                       int channels, ds_image *im, ds_error *e);
+
+/* cache.c: decoded images that stay in memory, for any number of threads. */
+typedef struct ds_cache ds_cache; /* opaque */
+/* Of so many images, `most` bytes at most. */
+ds_cache *ds_cache_new(size_t images, size_t most);
+void ds_cache_free(ds_cache *c);
+/* Image i, as ds_image_read_by gives it the first time; c NULL: every time. It is the cache's, or where that
+ * has no room, the caller's: *own, else NULL. NULL: an error. */
+const ds_image *ds_cache_read(ds_cache *c, size_t i, struct ds_sandbox *decoder, const char *path,
+                              int channels, ds_image **own, ds_error *e);
 
 /* The suffix of an image, in whatever case; also of those that cannot be decoded. */
 bool ds_is_image_name(const char *name);

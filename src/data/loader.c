@@ -4,7 +4,6 @@
 #include "data/loader.h"
 #include "data/ring.h"
 
-#include <stdatomic.h>
 #include <unistd.h>
 
 /* Keeps the order of a class apart from all else. */
@@ -37,38 +36,15 @@ struct ds_loader {
     unsigned char *bytes; /* places x floats: of those made of large images */
     int *labels;
     uint32_t *ids;
-    size_t floats; /* of one image */
-
-    _Atomic(ds_image *) *cache; /* one place an image; NULL: not decoded yet or no room */
-    atomic_size_t cached;       /* bytes */
-    ds_error error;             /* the failure that ended the stream */
+    size_t floats;  /* of one image */
+    ds_error error; /* the failure that ended the stream */
 };
 
 /* ---- one image, on a thread of the ring ---- */
 
-static void free_image(ds_image *im)
-{
-    if (im)
-        ds_image_clear(im);
-    free(im);
-}
-
 static size_t bytes_of(const ds_image *im)
 {
     return (size_t)im->w * (size_t)im->h * (size_t)im->c;
-}
-
-/* Give the image to the cache when there is room; false: it stays the caller's. */
-static bool keep(ds_loader *l, uint32_t id, ds_image *im)
-{
-    size_t bytes = bytes_of(im) + sizeof *im;
-    if (atomic_fetch_add(&l->cached, bytes) + bytes <= l->setup.cache_bytes) {
-        ds_image *none = NULL;
-        if (atomic_compare_exchange_strong(&l->cache[id], &none, im))
-            return true;
-    }
-    atomic_fetch_sub(&l->cached, bytes);
-    return false;
 }
 
 /* The picture of an image of many more bytes than it has numbers: prepared here, as w x h x c bytes. */
@@ -106,21 +82,17 @@ static void load(void *arg, size_t place)
     job *j = &l->jobs[place];
     const ds_loader_setup *s = &l->setup;
     const uint32_t id = l->ids[place];
-    ds_image *im = atomic_load(&l->cache[id]);
-    const bool cached = im;
-    free_image(j->own);
+    ds_image *own;
+    ds_image_free(j->own);
     j->own = NULL;
-    if (!cached)
-        ds_image_read(s->images->paths[id], s->c | (s->as_stored ? DS_AS_STORED : 0), DS_ALLOC(im, 1),
-                      &j->error);
-    if (!j->error.code)
+    const ds_image *im = ds_cache_read(s->cache, id, NULL, s->images->paths[id],
+                                       s->c | (s->as_stored ? DS_AS_STORED : 0), &own, &j->error);
+    if (im)
         prepare(l, place, im);
-    if (cached || (!j->error.code && keep(l, id, im)))
-        return;
-    if (s->pictures && !j->error.code && l->pictures[place].lasting)
-        j->own = im;
+    if (own && s->pictures && l->pictures[place].lasting)
+        j->own = own;
     else
-        free_image(im);
+        ds_image_free(own);
 }
 
 /* Groups the images by class. */
@@ -275,7 +247,6 @@ int ds_loader_new(const ds_loader_setup *s, ds_loader **loader, ds_error *e)
     DS_ALLOC(l->order, images);
     if (s->balanced)
         find_members(l);
-    DS_ZALLOC(l->cache, images);
     DS_ZALLOC(l->jobs, places);
     if (s->pictures) {
         DS_ALLOC(l->pictures, places);
@@ -299,11 +270,8 @@ void ds_loader_free(ds_loader *l)
     if (!l)
         return;
     ds_ring_free(l->ring);
-    for (int i = 0; i < l->setup.images->n; i++)
-        free_image(atomic_load(&l->cache[i]));
     for (size_t i = 0; i < count_places(&l->setup); i++)
-        free_image(l->jobs[i].own);
-    free(l->cache);
+        ds_image_free(l->jobs[i].own);
     free(l->order);
     free(l->members);
     free(l->starts);

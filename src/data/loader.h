@@ -20,7 +20,7 @@ typedef struct ds_loader_setup {
      * or 1: all are. */
     int part, parts, piece;
     int threads;               /* >= 1 */
-    size_t cache_bytes;        /* decoded images kept in memory */
+    ds_cache *cache;           /* of the images, which has room for others behind them; NULL: none */
     const ds_augment *augment; /* to w x h; must outlive the loader */
     /* How many classes there are, each of which that has images comes equally often, its images in turn; 0:
      * each image once an epoch. */

@@ -8,6 +8,7 @@ struct ds_stream {
     ds_stream_setup setup;
     ds_ring *ring;
     size_t floats;  /* of one image */
+    size_t asked;   /* for so many paths */
     bool ended;     /* the paths */
     ds_error error; /* and why, if they failed */
 
@@ -25,10 +26,15 @@ static void fill(void *arg, size_t place)
 {
     const ds_stream *s = arg;
     ds_stream_item *item = &s->places[place];
-    DS_FINALLY(ds_image_clear) ds_image im = {0};
-    const int channels = s->setup.c | (s->setup.as_stored ? DS_AS_STORED : 0);
-    if (!item->error.code && !ds_image_read_by(s->setup.decoder, item->path, channels, &im, &item->error))
-        ds_prepare_center(&im, s->setup.w, s->setup.h, false, s->pixels + place * s->floats);
+    const ds_stream_setup *o = &s->setup;
+    ds_image *own;
+    if (item->error.code)
+        return;
+    const ds_image *im = ds_cache_read(o->cache, o->first + item->number, o->decoder, item->path,
+                                       o->c | (o->as_stored ? DS_AS_STORED : 0), &own, &item->error);
+    if (im)
+        ds_prepare_center(im, o->w, o->h, false, s->pixels + place * s->floats);
+    ds_image_free(own);
 }
 
 /* Milliseconds to wait for the next path: any number for the first image of a batch, until `end` for the
@@ -59,7 +65,7 @@ static void ask(ds_stream *s)
         if (first)
             end = ds_now() + most_seconds;
         free(s->places[place].path);
-        s->places[place] = (ds_stream_item){path.path, path.error};
+        s->places[place] = (ds_stream_item){path.path, s->asked++, path.error};
         ds_ring_put(s->ring);
     }
 }

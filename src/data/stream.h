@@ -12,11 +12,14 @@ typedef struct ds_stream_setup {
     bool as_stored;             /* images are not turned upright (image.h) */
     int most;                   /* images a batch */
     int threads;                /* >= 1 */
+    struct ds_cache *cache;     /* the k-th path is its image first + k; NULL: none is kept */
+    size_t first;
     struct ds_sandbox *decoder; /* of untrusted images (image.h); NULL: the threads decode */
 } ds_stream_setup;
 
 typedef struct ds_stream_item {
     char *path;
+    size_t number; /* of paths before it */
     ds_error error; /* code is DS_OK: the image is among the pixels */
 } ds_stream_item;
 

@@ -8,7 +8,7 @@ typedef struct checker {
     ds_check *c;
     ds_job job;
     ds_error e;             /* collects */
-    size_t decoded, widest; /* bytes of the training images, of the largest image of all */
+    size_t decoded, widest; /* bytes of the images of train= and valid=, of the largest image of all */
     const ds_check_setup *setup;
     int done, all; /* images */
 } checker;
@@ -66,7 +66,7 @@ static void measure(checker *k, ds_checked_list *l, const ds_probe *found)
         widen(l->w, p->w);
         widen(l->h, p->h);
         k->widest = bytes > k->widest ? bytes : k->widest;
-        k->decoded += l == k->c->lists ? bytes + sizeof(ds_image) : 0;
+        k->decoded += l - k->c->lists <= VALID ? bytes + sizeof(ds_image) : 0;
     }
     warn(k, &l->images, &small, "are smaller than the network's input, and are enlarged");
     warn(k, &l->images, &odd,

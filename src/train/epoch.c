@@ -33,8 +33,7 @@ static int reestimate(ds_job *job, ds_error *e)
     ds_loader *loader;
     if (!ds_net_has_batchnorm(job->net))
         return DS_OK;
-    DS_TRY(
-        ds_job_stream(job, (uint64_t)job->setup.seed ^ STATISTICS_KEY, 0, job->info->batch, 0, &loader, e));
+    DS_TRY(ds_job_stream(job, (uint64_t)job->setup.seed ^ STATISTICS_KEY, 0, job->info->batch, &loader, e));
     int rc = add_statistics(job, loader, e);
     ds_loader_free(loader);
     return rc;
@@ -97,6 +96,8 @@ static int validate_once(const ds_job *job, ds_result *row, ds_error *e)
                              .top = 1,
                              .as_stored = !job->data.exif,
                              .loaders = job->setup.loaders,
+                             .cache = job->cache,
+                             .first = (size_t)job->train.n,
                              .ranks = job->setup.ranks,
                              .interrupted = job->setup.interrupted};
     const ds_images *v = &job->valid;

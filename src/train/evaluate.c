@@ -119,6 +119,8 @@ static int answer_part(const pass *p, size_t first, size_t n, ds_error *e)
                          .h = info->h,
                          .c = info->c,
                          .as_stored = p->setup->as_stored,
+                         .cache = p->setup->cache,
+                         .first = p->setup->first + first,
                          .most = info->batch,
                          .threads = p->setup->loaders};
     ds_stream *stream;

@@ -25,6 +25,8 @@ typedef struct ds_eval_setup {
     bool one;                        /* by the first network, of the images themselves */
     bool as_stored;                  /* exif=0: images are not turned upright */
     int loaders;                     /* decoding threads, >= 1 */
+    struct ds_cache *cache;          /* of decoded images, these from `first` on; NULL: none is kept */
+    size_t first;
     const volatile sig_atomic_t *interrupted; /* stops with DS_EINTERRUPT once it is not 0; may be NULL */
     ds_ranks *ranks; /* each answers a share of the images, all get all answers; NULL: one */
     ds_times *times; /* filled when not NULL; zero-initialise */

@@ -39,6 +39,7 @@ typedef struct ds_job {
     ds_optimizer *optimizer;
     ds_gradients *gradients; /* of several ranks; NULL: one */
     ds_average mean;         /* of the weights */
+    ds_cache *cache;         /* of the images of `train`, then of `valid` */
     ds_loader *stream;       /* the training images, from `seen` on */
     double *losses;          /* of the sub-batch at work, of all ranks */
     ds_mixtures mixtures;    /* info.batch; zeroed where images are not mixed */
@@ -72,8 +73,7 @@ int ds_job_inspect(ds_job *job, const ds_train_setup *setup, ds_error *e);
 int ds_job_make_net(ds_job *job, ds_error *e);
 /* An endless stream of augmented training images from position `start` on, `batch` at a time; fewer than a
  * whole one: of several ranks this one's. */
-int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t cache_bytes,
-                  ds_loader **loader, ds_error *e);
+int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, ds_loader **loader, ds_error *e);
 /* A list of the .data file, NULL for one that it does not name. */
 int ds_job_read_list(const ds_job *job, const char *list, ds_images *images, ds_error *e);
 /* Take the undecodable images out of the list, or fail for each of them. */

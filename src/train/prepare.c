@@ -64,8 +64,7 @@ static void on_lost(void *arg, uint32_t id, const ds_error *why)
         ds_note(job->setup.notes, "warning: %s: %s; left out from now on", job->train.paths[id], why->text);
 }
 
-int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t cache_bytes,
-                  ds_loader **loader, ds_error *e)
+int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, ds_loader **loader, ds_error *e)
 {
     const ds_ranks *ranks = batch < job->plan.batch ? job->setup.ranks : NULL;
     const ds_loader_setup s = {.images = &job->train,
@@ -79,7 +78,7 @@ int ds_job_stream(ds_job *job, uint64_t seed, uint64_t start, int batch, size_t 
                                .parts = ranks ? ranks->size : 1,
                                .piece = job->info->batch,
                                .threads = job->setup.loaders,
-                               .cache_bytes = cache_bytes,
+                               .cache = job->cache,
                                .augment = &job->augment,
                                .balanced = job->cfg->net.sampling ? job->info->classes : 0,
                                .seed = seed,
@@ -458,11 +457,11 @@ int ds_job_inspect(ds_job *job, const ds_train_setup *setup, ds_error *e)
 static int open_stream(ds_job *job, ds_error *e)
 {
     const bool mixes = ds_mixes(&job->cfg->net); /* with images of other ranks, too */
+    job->cache = ds_cache_new((size_t)(job->train.n + job->valid.n), job->setup.cache_bytes);
     if (mixes)
         job->mixtures = ds_mixtures_new(job->info->batch, job->info->inputs);
     return ds_job_stream(job, (uint64_t)job->setup.seed, job->seen,
-                         mixes ? job->plan.batch : job->plan.batch / ds_job_ranks(job),
-                         job->setup.cache_bytes, &job->stream, e);
+                         mixes ? job->plan.batch : job->plan.batch / ds_job_ranks(job), &job->stream, e);
 }
 
 static int make_rest(ds_job *job, ds_error *e)
@@ -517,6 +516,7 @@ int ds_job_open(ds_job *job, const ds_train_setup *setup, const ds_train_events 
 void ds_job_close(ds_job *job)
 {
     ds_loader_free(job->stream);
+    ds_cache_free(job->cache);
     free(job->losses);
     ds_mixtures_clear(&job->mixtures);
     ds_records_clear(&job->records);

@@ -316,12 +316,13 @@ static void compare_pictures(const ds_augment *a, int c, const ds_net_options *o
     ds_loader_setup s = {&images, a->w, a->h, c, .batch = BATCH, .threads = 2, .augment = a, .seed = 3};
     const size_t inputs = (size_t)(c * a->w * a->h);
     ds_loader *l[2];
+    ds_cache *cache[2];
     ds_mixtures m[2];
     float *output = calloc(BATCH * inputs, sizeof *output);
     void *state = copier(a, c, precision, output);
     for (int k = 0; k < 2; k++) {
         s.pictures = k;
-        s.cache_bytes = k ? 4000 : 1 << 20;
+        s.cache = cache[k] = ds_cache_new((size_t)images.n, k ? 4000 : 1 << 20);
         assert_int_equal(ds_loader_new(&s, &l[k], NULL), 0);
         m[k] = ds_mixtures_new(BATCH, (int)inputs);
     }
@@ -345,6 +346,7 @@ static void compare_pictures(const ds_augment *a, int c, const ds_net_options *o
     }
     for (int k = 0; k < 2; k++) {
         ds_loader_free(l[k]);
+        ds_cache_free(cache[k]);
         ds_mixtures_clear(&m[k]);
     }
     ds_backend_cuda.free(state);

@@ -76,7 +76,6 @@ static ds_loader_setup endless(int batch, int threads)
                              .c = 1,
                              .batch = batch,
                              .threads = threads,
-                             .cache_bytes = 1 << 20,
                              .augment = &augment,
                              .seed = 7};
 }
@@ -182,13 +181,15 @@ static void test_threads_and_cache_change_nothing(void **state)
     ds_loader_setup s = endless(BATCH, 1);
     collect(&s, BATCHES, ids[0], pixels[0]);
     s.threads = 3;
-    for (size_t cache = 0; cache <= 8000; cache += 4000) {
-        s.cache_bytes = cache;
+    for (size_t room = 0; room <= 8000; room += 4000) {
+        s.cache = room ? ds_cache_new(N, room) : NULL;
         memset(pixels[1], 0, sizeof(float) * BATCH * BATCHES * FLOATS);
         collect(&s, BATCHES, ids[1], pixels[1]);
+        ds_cache_free(s.cache);
         assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
         assert_memory_equal(pixels[0], pixels[1], sizeof(float) * BATCH * BATCHES * FLOATS);
     }
+    s.cache = NULL;
     s.seed++;
     collect(&s, BATCHES, ids[1], pixels[1]);
     assert_memory_not_equal(ids[0], ids[1], sizeof ids[0]);
@@ -371,6 +372,7 @@ static void test_cached_images_cost_little(void **state)
 {
     (void)state;
     ds_loader_setup s = endless(128, 1);
+    s.cache = ds_cache_new(N, 1 << 20);
     ds_loader *l = open_loader(&s);
     ds_batch b;
     enum { BATCHES = 40 };
@@ -385,6 +387,7 @@ static void test_cached_images_cost_little(void **state)
     assert_true(ms < 10);
 #endif
     ds_loader_free(l);
+    ds_cache_free(s.cache);
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 /* Streams of images: order, batches, errors, slow input, early end. */
 #include "base/file.h"
 #include "base/text.h"
+#include "data/image.h"
 #include "data/lines.h"
 #include "data/stream.h"
 
@@ -26,17 +27,23 @@ static void write_file(const char *path, const void *bytes, size_t n)
     assert_int_equal(fclose(f), 0);
 }
 
+static void write_images(bool damaged)
+{
+    for (int i = 0; i < N; i++) {
+        unsigned char pgm[] = "P5 2 2 255\n....";
+        memset(pgm + 11, i, FLOATS);
+        write_file(files[i], pgm, i == BAD || damaged ? 3 : 15);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
     if (!mkdtemp(dir))
         return -1;
-    for (int i = 0; i < N; i++) {
-        unsigned char pgm[] = "P5 2 2 255\n....";
+    for (int i = 0; i < N; i++)
         files[i] = ds_format("%s/%02d.pgm", dir, i);
-        memset(pgm + 11, i, FLOATS);
-        write_file(files[i], pgm, i == BAD ? 3 : 15);
-    }
+    write_images(false);
     return 0;
 }
 
@@ -60,14 +67,26 @@ static ds_paths *open_paths(const char *const *operands, int n, const char *cons
     return p;
 }
 
-static ds_stream *open_stream(ds_paths *paths, int most, int threads)
+static ds_stream *open_cached(ds_paths *paths, int most, int threads, ds_cache *cache, size_t first)
 {
     ds_error e = {0};
     ds_stream *s;
-    ds_stream_setup setup = {.paths = paths, .w = SIDE, .h = SIDE, .c = 1, .most = most, .threads = threads};
+    ds_stream_setup setup = {.paths = paths,
+                             .w = SIDE,
+                             .h = SIDE,
+                             .c = 1,
+                             .most = most,
+                             .threads = threads,
+                             .cache = cache,
+                             .first = first};
     if (ds_stream_new(&setup, &s, &e))
         fail_msg("%s", e.text);
     return s;
+}
+
+static ds_stream *open_stream(ds_paths *paths, int most, int threads)
+{
+    return open_cached(paths, most, threads, NULL, 0);
 }
 
 /* The images from `first` on, in order, each with its own pixels. */
@@ -118,6 +137,52 @@ static void test_order_for_any_batch_and_threads(void **state)
             ds_stream_free(s);
             ds_paths_free(p);
         }
+}
+
+/* The first batch of 7 from a cache, whose images from `first` on the files are; damaged: the files are, by now. */
+static void read_cached(ds_cache *c, size_t first, bool damaged, void (*check)(const ds_stream_batch *b))
+{
+    ds_paths *p = open_paths((const char *const *)files, N, NULL, 0);
+    write_images(damaged);
+    ds_stream *s = open_cached(p, 7, 1, c, first);
+    ds_stream_batch b;
+    assert_int_equal(ds_stream_next(s, &b, NULL), DS_OK);
+    check(&b);
+    ds_stream_free(s);
+    ds_paths_free(p);
+    write_images(false);
+}
+
+static void expect_all(const ds_stream_batch *b)
+{
+    check_batch(b, 0);
+}
+
+enum { FIRST = 3, ROOM = 5 };
+
+static void expect_the_kept(const ds_stream_batch *b)
+{
+    assert_int_equal(b->images, ROOM);
+}
+
+static void expect_those_before(const ds_stream_batch *b)
+{
+    assert_float_equal(b->pixels[(FIRST + 1) * FLOATS], 1 / 255., 1e-6);
+}
+
+/* What was decoded once is not read again, unless there was no room. */
+static void test_kept_images(void **state)
+{
+    (void)state;
+    const size_t bytes = sizeof(ds_image) + FLOATS;
+    ds_cache *large = ds_cache_new(FIRST + N, N * bytes), *small = ds_cache_new(FIRST + N, ROOM * bytes);
+    read_cached(large, FIRST, false, expect_all);
+    read_cached(large, FIRST, true, expect_all);
+    read_cached(large, 0, false, expect_those_before); /* places are not the files' */
+    read_cached(small, FIRST, false, expect_all);
+    read_cached(small, FIRST, true, expect_the_kept);
+    ds_cache_free(large);
+    ds_cache_free(small);
 }
 
 static void test_folder_is_sorted(void **state)
@@ -282,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_for_any_batch_and_threads),
+        cmocka_unit_test(test_kept_images),
         cmocka_unit_test(test_folder_is_sorted),
         cmocka_unit_test(test_freed_in_the_middle),
         cmocka_unit_test(test_slow_input_is_answered_at_once),
