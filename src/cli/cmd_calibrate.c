@@ -435,6 +435,8 @@ static int keep_strangers(calibration *c, const ds_strangers_flags *flags, int l
                        : DS_OK;
 }
 
+enum { FEW = 40 }; /* images for a choice among scores */
+
 static int open_network(calibration *c, const calibrate_flags *s, const char *const *operands, ds_error *e)
 {
     const ds_datafile *d = &c->m.data;
@@ -450,6 +452,10 @@ static int open_network(calibration *c, const calibrate_flags *s, const char *co
     if (c->answers.n < 2 && (wants_best(s) || wants_fit(s)))
         return ds_fail_at(e, DS_EINPUT, c->answers.file, 0,
                           "has 1 image, expected at least 2: one half to fit on, one for the threshold");
+    if (c->answers.n < FEW && (wants_best(s) || wants_fit(s)))
+        ds_note(&c->m.notes,
+                "warning: %s: has %zu images, of which half are to choose and to fit on: that is chance",
+                c->answers.file, c->answers.n);
     const char *const others[] = {d->train, d->valid, d->test};
     return ds_list_check_apart(d, d->calib, others, sizeof others / sizeof *others,
                                ds_loader_threads(s->run.loaders), &c->m.notes, e);

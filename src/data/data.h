@@ -102,6 +102,7 @@ bool ds_same_file(const ds_same *x, const ds_same *y);
 
 /* Is every image of `list` in none of the `others` (n lists as written in d; NULL ones are skipped)?
  * DS_EINPUT at the first line of `list` that another list holds too: names that list's line, and how many
- * more there are. Images of `others` that cannot be read are not compared, which a note says. */
+ * more there are. Images of `others` that cannot be read are not compared, which a note says; another one
+ * says how many images of `list` have the bytes of one before. */
 int ds_list_check_apart(const ds_datafile *d, const char *list, const char *const *others, int n, int threads,
                         ds_notes *notes, ds_error *e);

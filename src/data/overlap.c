@@ -106,18 +106,25 @@ int ds_images_same(const ds_images *lists, int n, int threads, ds_same **same)
 
 /* ---- lists that must not share an image ---- */
 
-static int tell_shared(const ds_images *lists, const ds_same *v, int n, ds_error *e)
+static int tell_shared(const ds_images *lists, const ds_same *v, int n, ds_notes *notes, ds_error *e)
 {
     const ds_same *first = NULL, *partner = NULL;
-    int shared = 0;
+    int shared = 0, copies = 0;
     for (int i = 0, end; i < n; i = end) {
         end = ds_same_end(v, n, i);
+        for (int k = i + 1; k < end && v[k].list == 0; k++)
+            copies++;
         for (int k = i; v[k].list == 0 && v[end - 1].list > 0; k++, shared++)
             if (!first || v[k].image < first->image) {
                 first = &v[k];
                 partner = &v[end - 1];
             }
     }
+    if (copies)
+        ds_note(
+            notes,
+            "warning: %s: %d of %d images have the bytes of one before: each counts as one drawn by chance",
+            lists->list, copies, lists->n);
     if (!first)
         return DS_OK;
     /* the same file, if it can be, else the one that comes first */
@@ -164,7 +171,7 @@ int ds_list_check_apart(const ds_datafile *d, const char *list, const char *cons
     if (!rc) {
         int found = ds_images_same(lists, n + 1, threads, &same);
         tell_unreadable(lists, n + 1, notes);
-        rc = tell_shared(lists, same, found, e);
+        rc = tell_shared(lists, same, found, notes, e);
     }
     for (int i = 0; i <= n; i++)
         ds_images_clear(&lists[i]);

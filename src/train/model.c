@@ -1,4 +1,5 @@
 #include "train/model.h"
+#include "base/file.h"
 
 #include "data/lines.h"
 
@@ -49,7 +50,11 @@ static int read_list(ds_model *m, ds_which_list which, ds_answers *a, ds_error *
         return ds_fail_at(e, DS_EINPUT, d->path, 0, "no key '%s', expected a list of images",
                           which == DS_TEST_LIST ? "test' or 'valid" : "valid");
     a->name = ds_strdup(key);
-    return ds_model_read_list(m, list, true, a, e);
+    DS_TRY(ds_model_read_list(m, list, true, a, e));
+    const ds_images calib = {.n = (int)a->n, .labels = a->labels, .list = (char *)a->file};
+    if (which == DS_CALIB_LIST)
+        free(ds_images_count(d, &calib, &m->notes));
+    return DS_OK;
 }
 
 ds_net_setup ds_net_setup_of(const ds_run_flags *flags)
@@ -121,17 +126,29 @@ static int choose_mean(ds_model *m, const char *weights, const ds_run_flags *fla
     while ((word = strsep(&rest, ",")))
         DS_PUSH(m->files.v, m->files.n, ds_near_find(&near, word));
     free(near.dir);
-    if (m->files.n % 2 == 0)
-        return DS_OK;
-    const int reject = ds_cfg_reject(m->cfg); /* [net] where there is none, and the flag says it */
-    return ds_fail_at(e, DS_EINPUT, flags->with ? NULL : m->cfg->path,
-                      ds_section_line(&m->cfg->sections[reject + 1], "with"),
-                      "with=%s, expected pairs of CFG and WEIGHTS, names without commas", m->with);
+    const int line =
+        ds_section_line(&m->cfg->sections[ds_cfg_reject(m->cfg) + 1], "with"); /* [net] without one */
+    const char *file = flags->with ? NULL : m->cfg->path;
+    for (int i = 0; i < m->files.n && file; i++)
+        if (!ds_path_exists(m->files.v[i]))
+            return ds_fail_at(
+                e, DS_EINPUT, file, line,
+                "with=: '%s' cannot be opened, expected a file beside this one or in the current folder",
+                m->files.v[i]);
+    return m->files.n % 2
+               ? ds_fail_at(e, DS_EINPUT, file, line,
+                            "with=%s, expected pairs of CFG and WEIGHTS, names without commas", m->with)
+               : DS_OK;
 }
 
 char *ds_model_weights(const ds_model *m)
 {
-    return ds_format("%016" PRIx64, ds_net_weights_hash(m->net));
+    uint64_t hash = ds_net_weights_hash(m->net);
+    for (int i = 1; i < m->all.n; i++) {
+        const uint64_t more = ds_net_weights_hash(m->all.nets[i]);
+        hash = ds_hash(hash, &more, sizeof more);
+    }
+    return ds_format("%016" PRIx64, hash);
 }
 
 void ds_model_tell_threshold(ds_model *m)
@@ -141,16 +158,17 @@ void ds_model_tell_threshold(ds_model *m)
     DS_FREED char *now = ds_model_weights(m);
     if (!ds_model_key(m, "threshold") && !ds_model_key(m, "thresholds"))
         return;
-    if (then && strcmp(then, now) != 0)
+    if (then && strcmp(then, now) != 0 && !m->other_mean)
         ds_note(&m->notes,
                 "warning: %s: the threshold was found with other weights than these: its promise holds for "
                 "those alone (`calibrate` finds one for these)",
                 m->cfg->path);
     if (m->other_mean)
         ds_note(&m->notes,
-                "warning: %s: the threshold is one of views=%s%s%s, not of %d views by %d networks",
+                "warning: %s: the threshold was found with views=%s%s%s, these answers with views=%d of %d "
+                "network%s",
                 m->cfg->path, views ? views : "1", with ? " with=" : "", with ? with : "", m->all.views,
-                m->all.n);
+                m->all.n, m->all.n == 1 ? "" : "s");
 }
 
 int ds_model_open(ds_model *m, const char *const *files, ds_which_list which, const ds_run_flags *flags,

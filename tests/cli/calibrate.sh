@@ -261,6 +261,20 @@ calibrate -risk 0.3 -delta 0.05
 expect_status 0
 end
 
+begin "images of equal bytes, a class without any, few to choose by: warnings"
+cp "$list" "$T/kept.list"
+for i in 1 2 3; do echo "$first"; done >>"$list"
+calibrate -risk 0.3 -delta 0.05
+expect_status 0
+expect_err "^warning: .*calib\\.list: 3 of 63 images have the bytes of one before: "
+grep -v "/$label/" "$T/kept.list" | head -n 30 >"$list"
+calibrate -coverage 0.5 -confidence best
+expect_status 0
+expect_err "^warning: .*calib\\.list: has no image of 1 of the "
+expect_err "^warning: .*calib\\.list: has 30 images, of which half are to choose"
+cp "$T/kept.list" "$list"
+end
+
 begin "images of other lists that are not here: a warning"
 cp "$T/idx/valid.list" "$T/kept.list"
 echo "$T/gone/$label/x.png" >>"$T/idx/valid.list"

@@ -171,7 +171,12 @@ rows "$T/there/new.cfg" "$W/a.weights"
 expect_mean "$T/want"
 rm "$T/there/b.weights"
 run "$D" classifier valid "$data" "$T/there/new.cfg" "$W/a.weights"
-expect_error 1 'there/b\.weights: '
+expect_error 1 "there/new\.cfg:[0-9]+: with=: '.*there/b\.weights' cannot be opened, expected a file beside this one"
+cp "$W/b.weights" "$T/there/b.weights"
+printf x | dd of="$T/there/b.weights" bs=1 seek=900 conv=notrunc status=none
+run "$D" classifier predict "$data" "$T/there/new.cfg" "$W/a.weights" "$T/v0_00.png"
+expect_status 0
+expect_err "^warning: .*there/new\.cfg: the threshold was found with other weights than these"
 end
 
 begin "a flag of other answers than those of the threshold: a warning"
@@ -179,7 +184,7 @@ for flags in '-views 1' "-with $T/a.cfg $W/a.weights" "-with $T/b.cfg $W/b.weigh
     for command in "predict $again $T/new.cfg $W/a.weights $T/v0_00.png" "reject $again $T/new.cfg $W/a.weights"; do
         run "$D" classifier $command $flags
         expect_status 0
-        expect_err "^warning: $T/new\.cfg: the threshold is one of views=3 with=$T/b.cfg,$W/b.weights, not of "
+        expect_err "^warning: $T/new\.cfg: the threshold was found with views=3 with=$T/b.cfg,$W/b.weights, these answers with "
     done
     run "$D" classifier reject "$again" "$T/new.cfg" "$W/a.weights" $flags -coverage 0.5 # another threshold
     expect_quiet
@@ -189,7 +194,7 @@ for flags in '-views 1' "-with $T/a.cfg $W/a.weights" "-with $T/b.cfg $W/b.weigh
     expect_quiet
 done
 run "$D" classifier calibrate "$data" "$T/new.cfg" "$W/a.weights" -views 2 -novelty 0.2 -out "$T/x.cfg" # keeps the threshold
-expect_err "^warning: $T/new\.cfg: the threshold is one of views=3 "
+expect_err "^warning: $T/new\.cfg: the threshold was found with views=3 "
 run "$D" classifier predict "$again" "$T/a.cfg" "$W/a.weights" -views 2 "$T/v0_00.png" # has none
 expect_quiet
 end
