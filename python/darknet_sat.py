@@ -52,7 +52,22 @@ class _Image(_c.Structure):
 
 _FILE, _BYTES, _PIXELS, _FLOATS = range(4)
 
-_lib = _c.CDLL("libdarknet_sat.so.1")
+
+
+def _load() -> _c.CDLL:
+    """The library that the loader finds; else that of the same PREFIX, or of the same tree."""
+    name = "libdarknet_sat.so.1"
+    here = os.path.dirname(os.path.abspath(__file__))
+    beside = [os.path.join(here, *up, name) for up in (("..", ".."), ("..",))]
+    try:
+        return _c.CDLL(name)
+    except OSError:
+        for path in filter(os.path.exists, beside):
+            return _c.CDLL(path)
+        raise
+
+
+_lib = _load()
 _lib.darknet_sat_version.restype = _c.c_char_p
 _lib.darknet_sat_verdict_text.restype = _c.c_char_p
 _lib.darknet_sat_open.argtypes = [_c.c_char_p, _c.c_char_p, _c.POINTER(_Options), _c.POINTER(_c.c_void_p),
@@ -82,7 +97,7 @@ class Answer:
     error: Optional[str]  #: why there is no answer: then all below is of no meaning
     class_index: int  #: the most probable class
     name: Optional[str]  #: its name; None without `data`
-    verdict: str  #: "accepted", "unsure" (below the threshold) or "unknown" (like no image of training)
+    verdict: str  #: "accepted", "unsure" (below the threshold), "unknown" (like no image of training) or "error"
     confidence: float  #: higher is surer
     threshold: float  #: that counted; NaN: none
     novelty: float  #: p-value, 1 where nothing is known of strangers
@@ -188,6 +203,6 @@ class Model:
             _lib.darknet_sat_free(found)
 
     def _answer(self, a: _Answer) -> Answer:
-        return Answer(_text(a.error_text), a.class_index, _text(a.name),
-                      _lib.darknet_sat_verdict_text(a.verdict).decode(), a.confidence, a.threshold, a.novelty,
+        verdict = "error" if a.error else _lib.darknet_sat_verdict_text(a.verdict).decode()
+        return Answer(_text(a.error_text), a.class_index, _text(a.name), verdict, a.confidence, a.threshold, a.novelty,
                       np.array(a.probabilities[:self.classes]) if a.probabilities else np.full(self.classes, np.nan))

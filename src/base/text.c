@@ -72,7 +72,8 @@ static int edit_distance(const char *a, const char *b)
 const char *ds_nearest(const char *word, const char *const *words, int n)
 {
     const char *best = NULL;
-    int limit = (int)strlen(word) / 2 + 1, distance = limit < 4 ? limit + 1 : 4;
+    const size_t length = strlen(word);
+    int distance = length < 3 ? 2 : length < 7 ? 3 : 4;
     for (int i = 0; i < n; i++) {
         int d = words[i] ? edit_distance(word, words[i]) : distance;
         if (d < distance) {

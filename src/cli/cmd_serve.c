@@ -90,7 +90,9 @@ static int read_address(const char *text, bool everywhere, char **address, int *
     if (!colon || colon == text || !ds_parse_int(colon + 1, &number) || number < 0 || number > 65535)
         return ds_fail(e, DS_EUSAGE, "-listen %s, expected ADDR:PORT as in 127.0.0.1:8080", text);
     *port = (int)number;
-    *address = ds_strndup(text + six, (size_t)(colon - text) - 2 * six);
+    *address = strncmp(text, "localhost:", 10) == 0
+                   ? ds_strdup("127.0.0.1")
+                   : ds_strndup(text + six, (size_t)(colon - text) - 2 * six);
     if (everywhere || strncmp(*address, "127.", 4) == 0 || strcmp(*address, "::1") == 0)
         return DS_OK;
     return ds_fail(e, DS_EUSAGE,

@@ -120,9 +120,13 @@ static void risk_table(FILE *f, const ds_figures *r)
 {
     fprintf(f, "\nrisk at coverage\n  %8s  %10s  %10s  %s\n", "coverage", "accepted", "risk", "threshold");
     for (int i = 0; i < DS_REPORT_COVERAGES; i++) {
-        ds_cut c = ds_cut_at_coverage(&r->curve, ds_report_coverages[i]);
-        fprintf(f, "  %6.0f %%  %10zu  %10s  %s\n", 100 * ds_report_coverages[i], c.accepted,
-                percent(c.risk).text, exact(c.threshold, "-").text);
+        const double wanted = ds_report_coverages[i];
+        ds_cut c = ds_cut_at_coverage(&r->curve, wanted);
+        if (c.coverage < wanted) /* images without a confidence are never accepted */
+            fprintf(f, "  %6.0f %%  %10s  %10s  %s\n", 100 * wanted, "-", "-", "-");
+        else
+            fprintf(f, "  %6.0f %%  %10zu  %10s  %s\n", 100 * wanted, c.accepted, percent(c.risk).text,
+                    exact(c.threshold, "-").text);
     }
 }
 

@@ -62,6 +62,7 @@ struct request {
     struct MHD_Connection *connection;
     guest *guest;
     const route *route;
+    const char *allowed; /* the method of the address */
     double begin;
     bool last, suspended; /* last: of its connection */
     unsigned char *body;
@@ -222,16 +223,16 @@ static bool is_path(const ds_server *s, const char *pattern, const char *path)
 /* Or refuses. */
 static void find_route(request *r, const char *method, const char *path)
 {
-    bool known = false;
     if (strcmp(method, "HEAD") == 0)
         method = "GET";
     for (size_t i = 0; i < sizeof routes / sizeof *routes && !r->route; i++)
         if (is_path(r->server, routes[i].path, path)) {
-            known = true;
+            r->allowed = routes[i].method;
             r->route = strcmp(method, routes[i].method) == 0 ? &routes[i] : NULL;
         }
     if (!r->route)
-        refuse(r, known ? 405 : 404, known ? "this address knows another method" : "no such address");
+        refuse(r, r->allowed ? 405 : 404,
+               r->allowed ? "this address knows another method" : "no such address");
 }
 
 /* ---- requests as they arrive ---- */
@@ -329,6 +330,8 @@ static enum MHD_Result send_reply(request *r)
         MHD_add_response_header(response, "Content-Security-Policy",
                                 "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
                                 "img-src blob:; connect-src 'self'; frame-ancestors 'none'");
+    if (r->status == 405)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->allowed);
     if (r->status == 503)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     if (r->last || r->server->draining)

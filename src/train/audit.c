@@ -138,7 +138,7 @@ int ds_audit_run(ds_audit *a, const char *data, const char *cfg, const char *che
 {
     DS_FINALLY(ds_saved_close) ds_saved_file f = {0};
     DS_TRY(read_inputs(a, data, cfg, notes, e));
-    DS_TRY(ds_saved_open(&f, ds_strdup(checkpoint), "a checkpoint of classifier train", e));
+    DS_TRY(ds_saved_open(&f, ds_strdup(checkpoint), "a checkpoint (BASE.ckpt of a run)", e));
     DS_TRY(check_cfg(&f, cfg, e));
     DS_TRY(audit(a, &f, notes, e));
     if (truth)

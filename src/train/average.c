@@ -27,7 +27,8 @@ int ds_average_check(const ds_cfg *cfg, int epochs, ds_error *e)
     if (o->average != DS_AVERAGE_SWA || epochs * (1 - o->average_from) >= 2)
         return DS_OK;
     return ds_fail_at(e, DS_EINPUT, cfg->path, ds_section_line(&cfg->sections[0], "average_from"),
-                      "average_from=%g leaves %.3g of %d epochs to average, expected two or more",
+                      "average=swa with average_from=%g leaves %.3g of %d epochs to average, expected two or "
+                      "more: more epochs, or a lower average_from",
                       o->average_from, epochs * (1 - o->average_from), epochs);
 }
 

@@ -160,8 +160,8 @@ static int check_share(const ds_job *job, ds_error *e)
         return DS_OK;
     DS_FREED char *less = below ? ds_format("%d or ", below) : ds_strdup("");
     return ds_fail_at(e, DS_EINPUT, job->cfg->path, ds_section_line(job->cfg->sections, "batch"),
-                      "batch=%d subdivisions=%d cannot be shared out to %d ranks, expected batch=%s%d",
-                      o->batch, o->subdivisions, ranks, less, below + step);
+                      "batch=%d subdivisions=%d cannot be shared out to %d rank%s, expected batch=%s%d",
+                      o->batch, o->subdivisions, ranks, ranks == 1 ? "" : "s", less, below + step);
 }
 
 static int make_plan(ds_job *job, ds_error *e)
@@ -240,6 +240,11 @@ static int read_inputs(ds_job *job, ds_error *e)
                                      "train= is missing, expected the list of training images")));
     DS_TRY(ds_keep(e, ds_job_read_list(job, d->train, &job->train, e)));
     DS_TRY(ds_keep(e, ds_job_read_list(job, d->valid, &job->valid, e)));
+    if (d->train && d->valid && ds_path_same(d->train, d->valid))
+        ds_note(s->notes,
+                "warning: %s: valid= is the list of train=: it tells nothing of other images, nor which "
+                "weights are best",
+                s->data);
     if (ds_cfg_has_shapes(job->cfg) && ds_cfg_cost(job->cfg) >= 0 && d->index)
         DS_TRY(ds_keep(e, ds_check_classes(d, job->cfg, e)));
     if (job->cfg && job->cfg->shapes && job->train.n && !s->resume) /* else the checkpoint has a say */

@@ -18,6 +18,16 @@ told() {
     }
 }
 
+begin "valid= that is train= is told of, before training too"
+sed 's/^valid=.*/valid=train.list/' "$grey_data" >"$I/same.data"
+for command in check train; do
+    tiny_cfg "$T/same.cfg" 1 3 '[softmax]\n'
+    run "$D" classifier $command "$I/same.data" "$T/same.cfg" -epochs 1
+    expect_status 0
+    expect_err '^warning: .*same\.data: valid= is the list of train=: '
+done
+end
+
 # ---- a cfg and a .data file with a mistake on many lines ----
 
 cat >"$T/bad.cfg" <<'END'

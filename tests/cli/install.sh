@@ -26,6 +26,12 @@ mv "$ROOT$PREFIX" "$PREFIX"
 D=$PREFIX/bin/darknet-sat
 export PKG_CONFIG_PATH="$PREFIX/lib/pkgconfig" LD_LIBRARY_PATH="$PREFIX/lib"
 
+begin "the module finds the library of its PREFIX"
+run env -u LD_LIBRARY_PATH PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$(dirname "$PREFIX"/lib/python3*/dist-packages/darknet_sat.py)" \
+    /usr/bin/python3 -c 'import darknet_sat; print(darknet_sat.version())'
+[ "$(cat "$T/out")" = "$("$D" --version | sed 's/.* //')" ] || complain "$(cat "$T/out" "$T/err")"
+end
+
 begin "pkg-config finds header and library"
 run ${CC:-cc} -o "$T/classify" examples/classify.c $(pkg-config --cflags --libs darknet-sat)
 expect_status 0

@@ -72,6 +72,7 @@ reject "$T/new.cfg"
 expect_status 0
 expect_out '^  unknown +[0-9.]+ % \['
 expect_out '^  chess +40 +100\.00 % .* 100\.00 %$'
+expect_out '^ +100 % +- +- +-$'
 at_most "$(unknown "$T/rows.csv")" 18 || complain "$(unknown "$T/rows.csv") of 60 known images are unknown"
 grep -q '^path,label,prediction,confidence,accepted,verdict,novelty$' "$T/rows.csv" || complain "$(head -n 1 "$T/rows.csv")"
 awk -F, 'NR > 1 && ($7 < .1) != ($6 == "unknown" && $5 == 0 && $4 == "nan") { exit 1 }' "$T/rows.csv" || complain "verdicts are not those of the p-values"
