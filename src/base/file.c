@@ -109,16 +109,21 @@ static int open_temporary(ds_writer *w, const struct stat *old, ds_error *e)
     struct stat own = {0};
     int fd = -1;
     remove_leftovers(dir, base);
+    if (access("/proc/self/fd", X_OK) == 0)
+        fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    w->unnamed = fd >= 0;
     do { /* once more where another program took the file for a leftover before it was locked */
         uint64_t random = 0;
-        if (fd >= 0)
+        if (fd >= 0 && !w->unnamed)
             close(fd);
         if (getrandom(&random, sizeof random, 0) < 0)
             random = (uint64_t)getpid();
         free(w->temporary);
         w->temporary = ds_format("%s/.%s" TEMPORARY "%016" PRIx64, dir, base, random);
-        fd = open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    } while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &own) == 0 && own.st_nlink == 0);
+        if (!w->unnamed)
+            fd = open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    } while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && !w->unnamed && fstat(fd, &own) == 0 &&
+             own.st_nlink == 0);
     if (fd >= 0 && old && fchmod(fd, old->st_mode & 07777) && errno != EPERM) {
         close(fd);
         return cannot_write(w->path, e);
@@ -186,11 +191,18 @@ int ds_flush(FILE *f)
     return errno ? errno : EIO;
 }
 
+static bool give_name(const ds_writer *w)
+{
+    char at[40];
+    snprintf(at, sizeof at, "/proc/self/fd/%d", fileno(w->f));
+    return linkat(AT_FDCWD, at, AT_FDCWD, w->temporary, AT_SYMLINK_FOLLOW) == 0;
+}
+
 int ds_writer_commit(ds_writer *w, ds_error *e)
 {
     int problem = ds_flush(w->f);
     bool ok = !problem && (fsync(fileno(w->f)) == 0 || errno == EINVAL || errno == EROFS) &&
-              (!w->temporary || rename(w->temporary, w->path) == 0);
+              (!w->unnamed || give_name(w)) && (!w->temporary || rename(w->temporary, w->path) == 0);
     if (ok && w->temporary) {
         free(w->temporary);
         w->temporary = NULL;

@@ -17,10 +17,12 @@ typedef struct ds_writer {
     FILE *f;         /* write here */
     char *path;      /* final name; of a link, its target */
     char *temporary; /* NULL: a device or a pipe, written in place */
+    bool unnamed;    /* has that name only when it is whole */
 } ds_writer;
 
-/* Open; a directory is an error. The temporary file lies beside the final one under a name that nobody can
- * foresee, never behind a link, with the rights of the file of before; one that a killed program left for
+/* Open; a directory is an error. The temporary file lies beside the final one, never behind a link, with the
+ * rights of the file of before. It has no name, so that nothing is left of it whatever ends the program, or
+ * where the file system has no such files one that nobody can foresee; one that a killed program left for
  * the same file is removed. On failure nothing is left behind and `w` is zeroed. */
 int ds_writer_open(ds_writer *w, const char *path, ds_error *e);
 /* From now on writers write nowhere, for the whole process. */

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 typedef struct new_state {
     ds_import import;
@@ -296,12 +297,21 @@ static int make(work *w, const char *folder, ds_error *e)
     return rc;
 }
 
-/* photos_net in the current folder for "/home/me/photos/". */
+/* photos_net in the current folder for "/home/me/photos/" or "photos.tar.gz", pets_2024_net for "pets.2024":
+ * what follows a dot would be lost in the names of the runs. */
 static char *default_out(const char *folder)
 {
+    static const char *const packed[] = {".zip", ".tar", ".tar.gz", ".tgz"};
     char whole[PATH_MAX];
     const char *base = ds_path_base(realpath(folder, whole) ? whole : folder);
-    return ds_format("%.*s_net", (int)(*base ? strcspn(base, ".") : 0), base);
+    size_t n = strlen(base);
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
+        if (n > strlen(packed[i]) && strcasecmp(base + n - strlen(packed[i]), packed[i]) == 0)
+            n -= strlen(packed[i]);
+    char *out = ds_format("%s%.*s_net", *base == '-' ? "./" : "", (int)n, base);
+    for (char *p = out + 2 * (*base == '-'); (p = strchr(p, '.'));)
+        *p = '_';
+    return out;
 }
 
 int ds_cmd_new(int argc, char **argv, ds_error *e)

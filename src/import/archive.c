@@ -264,7 +264,7 @@ static int unpack_member(const source *s, const char *path, long long *left)
     int rc = ARCHIVE_OK, why = f ? 0 : errno;
     while (!why && (rc = archive_read_data_block(s->reader, &block, &n, &at)) == ARCHIVE_OK &&
            at + (la_int64_t)n <= MOST_BYTES && (*left -= (long long)n) >= 0)
-        why = fseeko(f, at, SEEK_SET) || fwrite(block, 1, n, f) != n ? errno : 0;
+        why = fseeko(f, at, SEEK_SET) || (n && fwrite(block, 1, n, f) != n) ? errno : 0;
     if (f && fclose(f) && !why)
         why = errno;
     if (why)

@@ -1,5 +1,6 @@
 #include "import/parts.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -123,7 +124,6 @@ static int unpack(ds_import_job *job, ds_error *e)
     DS_TRY(ds_import_begin_images(job, e));
     DS_TRY(ds_import_unpack(job, e));
     DS_TRY(ds_import_sync(job, e));
-    DS_TRY(ds_import_remove_earlier(job, e));
     return ds_import_end_images(job, e);
 }
 
@@ -143,6 +143,17 @@ static int read_source(ds_import_job *job, ds_error *e)
     return DS_OK;
 }
 
+/* Those that ask to stop wait. */
+static void hold_signals(sigset_t *before)
+{
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &stops, before);
+}
+
 static int run(ds_import_job *job, ds_error *e)
 {
     const bool folders = job->setup->kind == DS_FOLDERS;
@@ -152,10 +163,17 @@ static int run(ds_import_job *job, ds_error *e)
     if (packed && !S_ISREG(st.st_mode))
         return ds_fail_at(e, DS_EINPUT, source, 0,
                           "is no folder and no file, expected one folder a class, or an archive of them");
+    sigset_t before;
     int rc = packed ? unpack(job, e) : DS_OK;
     if (!rc)
         rc = read_source(job, e);
-    if (!rc && !packed && !(rc = ds_import_open_folder(job, e)))
+    if (!rc && !packed)
+        rc = ds_import_open_folder(job, e);
+    if (!rc)
+        ds_import_share_out(job);
+    if (folders) /* there are the lists of before, or those of now */
+        hold_signals(&before);
+    if (!rc)
         rc = ds_import_remove_earlier(job, e);
     if (!rc && !folders)
         rc = ds_import_write_images(job, e);
@@ -163,6 +181,8 @@ static int run(ds_import_job *job, ds_error *e)
         rc = ds_import_write_lists(job, e);
     if (rc && folders) /* images of other archives have replaced those of before */
         ds_import_put_back(job);
+    if (folders)
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
 

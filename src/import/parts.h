@@ -76,7 +76,8 @@ int ds_import_unpack(ds_import_job *job, ds_error *e);
 bool ds_import_is_inside(const char *path, const char *dir);
 
 /* Make the folder, or reuse that of an earlier import. Any other folder that is not empty is refused, as are
- * a link in its place, a source that lies in it and a second process at the same time. */
+ * a link in its place, a source that lies in it and a second process at the same time. job->mark makes it
+ * ours, whatever happens. */
 int ds_import_open_folder(ds_import_job *job, ds_error *e);
 /* Take the .data file and lists of an earlier import away, so that one that stops half-way is not taken for a
  * whole one. */
@@ -90,6 +91,8 @@ int ds_import_end_images(ds_import_job *job, ds_error *e);
 void ds_import_put_back(ds_import_job *job);
 /* Waits until all that is in the folder is on the disk. */
 int ds_import_sync(const ds_import_job *job, ds_error *e);
+/* Which of the images for training are for validation, and so on: job->part, counts of job->splits. */
+void ds_import_share_out(ds_import_job *job);
 /* For a job with images in memory: these become PART/LABEL/000000.png …, PART being train or test. They
  * are on the disk when this returns, before the first list names them. */
 int ds_import_write_images(ds_import_job *job, ds_error *e);

@@ -88,7 +88,7 @@ static int remove_file(const char *path, ds_error *e)
     return DS_OK;
 }
 
-/* A file of a whole import may have been edited since: it is kept under the name in *moved. */
+/* A file may have been edited since: it is kept under the name in *moved. */
 static int move_file(const char *path, char **moved, ds_error *e)
 {
     struct stat st;
@@ -111,17 +111,12 @@ static char *file_of(const ds_import_job *job, int k)
     return k ? path_in(job, files[k], "") : ds_strdup(job->data_path);
 }
 
-/* The mark comes first: from here on the folder is ours, whatever happens. A link for one of the files goes
- * with them. */
+/* A link for one of the files goes with them. */
 int ds_import_remove_earlier(ds_import_job *job, ds_error *e)
 {
-    const bool whole = !ds_path_exists(job->mark);
-    int fd = open(job->mark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (fd < 0 || close(fd))
-        return ds_fail_at(e, DS_EIO, job->setup->out, 0, "cannot write there: %s", strerror(errno));
     for (int k = 0; k < FILES; k++) {
         DS_FREED char *path = file_of(job, k);
-        DS_TRY(whole ? move_file(path, &job->moved[k], e) : remove_file(path, e));
+        DS_TRY(move_file(path, &job->moved[k], e));
     }
     return DS_OK;
 }
@@ -142,8 +137,6 @@ void ds_import_put_back(ds_import_job *job)
 {
     if (job->images)
         remove_folder(job->images);
-    if (job->moved[0] || job->fresh)
-        unlink(job->mark);
     for (int k = 0; k < FILES; k++) {
         DS_FREED char *path = file_of(job, k);
         if (job->moved[k])
@@ -151,6 +144,8 @@ void ds_import_put_back(ds_import_job *job)
         else if (job->fresh)
             unlink(path);
     }
+    if (job->fresh || (job->data_path && ds_path_exists(job->data_path)))
+        unlink(job->mark);
     if (job->fresh)
         rmdir(job->setup->out);
 }
@@ -172,7 +167,10 @@ int ds_import_open_folder(ds_import_job *job, ds_error *e)
         DS_TRY(check_empty(job, e));
         job->fresh = true;
     }
-    return DS_OK;
+    int fd = open(job->mark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    return fd >= 0 && close(fd) == 0
+               ? DS_OK
+               : ds_fail_at(e, DS_EIO, dir, 0, "cannot write there: %s", strerror(errno));
 }
 
 static int no_folder(const ds_import_job *job, ds_error *e)
@@ -351,7 +349,7 @@ static int without_images(const ds_import_job *job)
     return n;
 }
 
-int ds_import_write_lists(ds_import_job *job, ds_error *e)
+void ds_import_share_out(ds_import_job *job)
 {
     const ds_import_set *train = &job->sets[DS_PART_TRAIN];
     DS_ALLOC(job->part, (size_t)train->n);
@@ -360,6 +358,11 @@ int ds_import_write_lists(ds_import_job *job, ds_error *e)
     if (job->setup->together && job->setup->kind == DS_FOLDERS)
         keep_together(job);
     job->untrained = without_images(job);
+}
+
+int ds_import_write_lists(ds_import_job *job, ds_error *e)
+{
+    const ds_import_set *train = &job->sets[DS_PART_TRAIN];
     DS_TRY(write_texts(job, "labels", job->labels, e));
     if (job->names)
         DS_TRY(write_texts(job, "names", job->names, e));

@@ -184,6 +184,25 @@ for limit in 1 2; do # blocks of a file
 done
 end
 
+begin "stopped at any time, what was there before or what comes is whole"
+for delay in .005 .01 .015 .02 .03 .04; do
+    timeout -s TERM $delay "$D" classifier new photos -seed 5 >/dev/null 2>&1
+    for f in photos_net.data photos_net.cfg train.list labels; do expect_file "photos_net/$f"; done
+    [ -z "$(ls -A photos_net | grep -v '\.old')" ] || ls -A photos_net | grep 'tmp' && complain "$(ls -A photos_net)"
+done
+end
+
+begin "a folder with a dot in its name, one that looks like a flag"
+cp -r photos pets.2023
+cp -r photos -- -pets
+run "$D" classifier new pets.2023
+expect_file pets_2023_net/pets_2023_net.data
+run "$D" classifier new -- -pets
+expect_out '^  .* classifier check \./-pets_net/-pets_net\.data \./-pets_net/-pets_net\.cfg$'
+expect_file ./-pets_net/-pets_net.cfg
+rm -r pets.2023 ./-pets
+end
+
 begin "folders train, val and test of classes keep their images; other parts are taken from train"
 mkdir parted parted/val parted/Test
 mv photos parted/train
