@@ -273,10 +273,8 @@ static int take_options(darknet_sat_model *m, const options *from, options *o, d
     DS_TRY(in_range("batch", o->batch, 4096, e));
     DS_TRY(in_range("threads", o->threads, 1024, e));
     DS_TRY(in_range("workers", o->workers, 64, e));
-    while (o->precision && ds_precision_flags[m->flags.precision] &&
-           strcmp(o->precision, ds_precision_flags[m->flags.precision]) != 0)
-        m->flags.precision++;
-    if (!ds_precision_flags[m->flags.precision])
+    m->flags.precision = o->precision ? ds_word_index(ds_precision_flags, -1, o->precision) : 0;
+    if (m->flags.precision < 0)
         return ds_fail(e, DS_EUSAGE, "precision=%s, expected cfg, f32, bf16 or auto", o->precision);
     m->flags.threads = o->threads;
     m->flags.alone = true;

@@ -100,15 +100,11 @@ static int check_keys(ds_cfg *cfg, ds_section *s, ds_notes *notes, ds_error *e)
 
 const ds_pair *ds_softmax_obstacle(const ds_section *s)
 {
-    static const char *const words[] = {"spatial", "noloss", "truth", "onlyforward", "stopbackward"};
-    for (int i = 0; i < s->n; i++) {
-        const ds_pair *p = &s->pairs[i];
-        if (strcmp(p->key, "tree") == 0 || (strcmp(p->key, "groups") == 0 && s->keys->groups != 1))
+    for (const ds_pair *p = s->pairs; p < s->pairs + s->n; p++)
+        if (strcmp(p->key, "tree") == 0 || (strcmp(p->key, "groups") == 0 && s->keys->groups != 1) ||
+            (ds_has_word("spatial|noloss|truth|onlyforward|stopbackward", p->key) &&
+             strcmp(p->value, "0") != 0))
             return p;
-        for (size_t k = 0; k < sizeof words / sizeof *words; k++)
-            if (strcmp(p->key, words[k]) == 0 && strcmp(p->value, "0") != 0)
-                return p;
-    }
     return NULL;
 }
 

@@ -102,13 +102,10 @@ static void set_net(plan *p, const ds_recipe *r)
 /* The layer that the cost section reads, through those that keep the number of outputs. */
 static int set_outputs(plan *p, int cost, const ds_recipe *r, ds_error *e)
 {
-    static const char *const kept[] = {"avgpool", "dropout", "activation", "batchnorm"};
+    static const char *const kept[] = {"avgpool", "dropout", "activation", "batchnorm", NULL};
     const ds_section *s = &p->cfg->sections[cost], *at = s - 1;
-    for (size_t i = 0; at > p->cfg->sections && i < sizeof kept / sizeof *kept; i++)
-        if (ds_section_is(at, kept[i])) {
-            at--;
-            i = (size_t)-1;
-        }
+    while (at > p->cfg->sections && ds_word_index(kept, -1, ds_section_kind(at)) >= 0)
+        at--;
     const char *key = ds_section_is(at, "connected")       ? "output"
                       : ds_section_is(at, "convolutional") ? "filters"
                                                            : NULL;

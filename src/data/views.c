@@ -5,11 +5,6 @@ int ds_views_most(bool flip)
     return flip ? 10 : 5;
 }
 
-static int clamp(int v, int n)
-{
-    return v < 0 ? 0 : v < n ? v : n - 1;
-}
-
 void ds_view(const float *px, int w, int h, int c, bool flip, int i, float *out)
 {
     enum { PART = 32 };
@@ -19,8 +14,8 @@ void ds_view(const float *px, int w, int h, int c, bool flip, int i, float *out)
     const int dx = x[shift] * (w < PART ? 1 : (w + PART / 2) / PART);
     const int dy = y[shift] * (h < PART ? 1 : (h + PART / 2) / PART);
     for (int k = 0; k < c * h; k++) {
-        const float *row = px + (size_t)(k / h * h + clamp(k % h + dy, h)) * (size_t)w;
+        const float *row = px + (size_t)(k / h * h + ds_clamp(k % h + dy, 0, h - 1)) * (size_t)w;
         for (int j = 0; j < w; j++)
-            *out++ = row[clamp((mirrored ? w - 1 - j : j) + dx, w)];
+            *out++ = row[ds_clamp((mirrored ? w - 1 - j : j) + dx, 0, w - 1)];
     }
 }

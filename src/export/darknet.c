@@ -9,13 +9,11 @@ typedef struct cut {
 
 static const char *obstacle(const ds_export *x, const ds_node *nodes, int i)
 {
-    static const char *const activations[] = {"linear", "relu", "leaky", "logistic"};
     const ds_node *n = &nodes[i];
     const ds_node *from = n->op == DS_OP_SHORTCUT && n->inputs[1] >= 0 ? &nodes[n->inputs[1]] : n;
-    bool known =
-        n->op == DS_OP_MAXPOOL || n->op == DS_OP_AVGPOOL || n->op == DS_OP_DROPOUT || n->op == DS_OP_ROUTE;
-    for (size_t k = 0; k < sizeof activations / sizeof *activations; k++)
-        known |= strcmp(ds_activation_of(x, i), activations[k]) == 0;
+    const bool known = n->op == DS_OP_MAXPOOL || n->op == DS_OP_AVGPOOL || n->op == DS_OP_DROPOUT ||
+                       n->op == DS_OP_ROUTE ||
+                       ds_has_word("linear|relu|leaky|logistic", ds_activation_of(x, i));
     if (n->op == DS_OP_HOST || n->op == DS_OP_BATCHNORM || n->op == DS_OP_ACTIVATION || !known)
         return "OpenCV does not read it from a cfg (-format onnx may)";
     if (from->out_h != n->out_h || from->out_w != n->out_w)

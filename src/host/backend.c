@@ -2,12 +2,7 @@
  * nobody needs any more. */
 #include "host/private.h"
 
-#include "base/text.h"
-
 #include <limits.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 extern const ds_backend ds_backend_onednn, ds_backend_cuda;
 
@@ -174,11 +169,9 @@ static void describe(ds_net *n, const ds_net_setup *setup)
 static int choose_precision(const ds_net *n, const ds_net_setup *setup, ds_precision *precision, ds_error *e)
 {
     const char *name = setup->precision ? setup->precision : ds_precision_names[n->cfg->net.precision];
-    bool automatic = strcmp(name, "auto") == 0;
-    ds_precision asked = automatic                   ? DS_BF16
-                         : strcmp(name, "bf16") == 0 ? DS_BF16
-                         : strcmp(name, "tf32") == 0 ? DS_TF32
-                                                     : DS_F32;
+    const bool automatic = strcmp(name, "auto") == 0;
+    const ds_precision asked =
+        automatic ? DS_BF16 : (ds_precision)ds_word_index(ds_precision_names, -1, name);
     const char *lacks = asked == DS_F32 ? NULL
                         : n->backend    ? n->backend->lacks(asked, n->graph.device)
                                         : "Darknet's own code knows f32 alone";

@@ -166,18 +166,15 @@ int ds_folder_begin(ds_job *job, ds_error *e)
     return write_text(job, ds_path_base(job->setup.data), whole, e);
 }
 
-static const char *const linked[] = {".ckpt",    ".backup",      "_best.weights",
-                                     ".weights", "_results.csv", "_results.png"};
-enum { LINKED = sizeof linked / sizeof *linked };
+static const char *const linked[] = {".ckpt",        ".backup", "_best.weights", ".weights", "_results.csv",
+                                     "_results.png", NULL};
 
 int ds_folder_check_name(const ds_job *job, ds_error *e)
 {
     const char *name = job->setup.name;
     size_t n = strlen(job->base);
-    for (unsigned i = 0; name && i < LINKED; i++)
-        if (strncmp(name, job->base, n) == 0 && strcmp(name + n, linked[i]) == 0)
-            return ds_fail(e, DS_EUSAGE, "-name %s is the name of a link beside the run, expected another",
-                           name);
+    if (name && strncmp(name, job->base, n) == 0 && ds_word_index(linked, -1, name + n) >= 0)
+        return ds_fail(e, DS_EUSAGE, "-name %s is the name of a link beside the run, expected another", name);
     return DS_OK;
 }
 
@@ -198,10 +195,8 @@ static bool move_away(const ds_job *job, const char *path)
 
 void ds_folder_link(ds_job *job, const char *suffix)
 {
-    unsigned i = 0;
-    while (i < LINKED && strcmp(linked[i], suffix) != 0)
-        i++;
-    if (i == LINKED || job->linked >> i & 1 || !ds_job_first(job))
+    const int i = ds_word_index(linked, -1, suffix);
+    if (i < 0 || job->linked >> i & 1 || !ds_job_first(job))
         return;
     job->linked |= 1u << i;
     DS_FREED char *owner =

@@ -24,22 +24,13 @@ void ds_predictor_clear(ds_predictor *p)
     p->log_p = NULL;
 }
 
-static int surest(const double *log_p, int n)
-{
-    int best = 0;
-    for (int i = 1; i < n; i++)
-        if (log_p[i] > log_p[best])
-            best = i;
-    return best;
-}
-
 ds_prediction ds_predict(ds_predictor *p, int row)
 {
     const ds_net_info *info = p->info;
     const float *z = ds_ensemble_logits(&p->model->all) + (size_t)row * (size_t)info->logits;
     const ds_score msp = {.kind = DS_MSP, .temperature = info->cost_temperature};
     ds_log_softmax(z, info->classes, info->cost_temperature, p->log_p);
-    ds_prediction a = {.class = surest(p->log_p, info->classes),
+    ds_prediction a = {.class = ds_logits_valid(z, info->classes) ? ds_argmax(z, info->classes) : 0,
                        .probability = ds_score_row(&msp, z, info->logits, info->abstain),
                        .confidence = ds_score_row(&p->score, z, info->logits, info->abstain),
                        .novelty = p->novelty ? p->novelty[row] : 1};

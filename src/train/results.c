@@ -21,13 +21,6 @@ static double *real_of(ds_result *r, int i)
     return (double *)((char *)r + reals[i]);
 }
 
-static bool is_among(const char *word, const char *const *words)
-{
-    while (*words && strcmp(*words, word) != 0)
-        words++;
-    return *words;
-}
-
 /* Epoch, batch, precision and warm-up, then numbers, some of them empty. */
 static bool is_row(const char *line)
 {
@@ -35,7 +28,8 @@ static bool is_row(const char *line)
     long batch;
     char precision[8], warmup[8];
     if (sscanf(line, "%d,%ld,%7[^,],%7[^,],%n", &epoch, &batch, precision, warmup, &end) != 4 ||
-        !is_among(precision, ds_precision_names) || !is_among(warmup, ds_warmup_names))
+        ds_word_index(ds_precision_names, -1, precision) < 0 ||
+        ds_word_index(ds_warmup_names, -1, warmup) < 0)
         return false;
     for (line += end; *line && strchr("0123456789+-.e,", *line); line++)
         commas += *line == ',';
