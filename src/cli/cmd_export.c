@@ -7,8 +7,6 @@
 #include "report/fields.h"
 #include "train/model.h"
 
-#include <jansson.h>
-
 typedef struct export_flags {
     int format;
     char *out;

@@ -1,8 +1,6 @@
 /* classifier new: from pictures in folders, or an archive of them, to a .data file, a .cfg that fits them,
  * and the commands that come next. */
 #include "base/file.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "cfg/cfg.h"
 #include "cli/cmd_import.h"
 #include "cli/commands.h"
@@ -13,9 +11,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
 typedef struct new_state {

@@ -1,6 +1,5 @@
 /* The images of the next batches, decoded and prepared on the threads of a ring, an image a job. What a batch
  * holds follows from its place in the stream alone: the number of threads changes nothing but the speed. */
-#include "base/rng.h"
 #include "data/loader.h"
 #include "data/ring.h"
 

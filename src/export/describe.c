@@ -1,8 +1,6 @@
 /* What a program must know that asks an exported network. */
 #include "export/export.h"
 
-#include "select/select.h"
-
 static void put_number(FILE *f, double v)
 {
     char text[DS_NUMBER_TEXT];

@@ -2,8 +2,6 @@
  * Only such nodes as OpenCV reads, too. */
 #include "export/private.h"
 
-#include "select/select.h"
-
 #include <float.h>
 
 typedef struct head {

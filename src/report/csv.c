@@ -1,5 +1,4 @@
 #include "report/fields.h"
-#include "report/report.h"
 
 bool ds_csv_is_formula(const char *text)
 {

@@ -1,7 +1,6 @@
 #include "report/predict.h"
 
 #include "report/fields.h"
-#include "select/select.h"
 
 /* printf writes a sign before some NaNs. */
 static void number(char *text, size_t size, const char *format, double v)

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "select/answers.h"
-#include "select/select.h"
 
 /* Confidence level of all intervals. */
 #define DS_LEVEL 0.95

@@ -1,21 +1,15 @@
 #include "serve/serve.h"
 #include "base/clock.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "data/image.h"
 #include "serve/page.html.inc"
 #include "serve/queue.h"
 #include "serve/reply.h"
 
 #include <errno.h>
-#include <math.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A connection, as long as it is open. */

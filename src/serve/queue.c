@@ -1,9 +1,6 @@
 #include "serve/queue.h"
 #include "base/clock.h"
 
-#include <pthread.h>
-#include <time.h>
-
 typedef struct list {
     ds_job *first, *last;
     int images;

@@ -1,13 +1,8 @@
 #include "serve/reply.h"
-#include "base/memory.h"
 #include "report/fields.h"
 
-#include <jansson.h>
 #include <malloc.h>
-#include <math.h>
 #include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Of fresh memory; the JSON is released. */
 static char *text_of(json_t *json)

@@ -1,8 +1,6 @@
 #include "train/audit.h"
 #include "base/file.h"
-#include "select/select.h"
 #include "train/evaluate.h"
-#include "train/history.h"
 #include "train/job.h"
 
 static int read_inputs(ds_audit *a, const char *data, const char *cfg, ds_notes *notes, ds_error *e)

@@ -1,11 +1,7 @@
 #include "train/job.h"
 #include "base/clock.h"
-#include "base/text.h"
 #include "select/figures.h"
 #include "train/evaluate.h"
-
-#include <math.h>
-#include <stdlib.h>
 
 /* Images that the re-estimated batch-norm averages rest on, and the key that keeps them apart from the
  * training stream. */

@@ -1,7 +1,6 @@
 /* What prepare.c, epoch.c and loop.c share: one training run. */
 #pragma once
 
-#include "base/safetensors.h"
 #include "cfg/cfg.h"
 #include "data/loader.h"
 #include "host/host.h"
@@ -11,7 +10,6 @@
 #include "train/mixup.h"
 #include "train/optimizer.h"
 #include "train/train.h"
-#include "train/warmup.h"
 
 /* Sums since the last epoch's end. */
 typedef struct ds_tally {

@@ -1,5 +1,4 @@
 #include "train/mixup.h"
-#include "base/rng.h"
 
 /* Keeps these numbers apart from those of augmentation; RegMixup's alpha. */
 enum { MIXUP_KEY = 0x6d6978, REGMIXUP_ALPHA = 20 };

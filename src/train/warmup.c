@@ -1,8 +1,6 @@
 #include "train/warmup.h"
 #include "plugins/plugin.h"
 
-#include <math.h>
-
 /* How far the nll rises above its lowest, and what a network that guesses has of ln C. */
 static const double RISE = 0.01, GUESS = 0.99;
 
