@@ -44,10 +44,8 @@ typedef struct found {
     const char **listed; /* paths as the list has them, in `text` */
 } found;
 
-static int check_flags(const audit_flags *s, int n, ds_error *e)
+static int check_flags(const audit_flags *s, ds_error *e)
 {
-    static const char *const words[] = {"DATA", "CFG", "CHECKPOINT"};
-    DS_TRY(ds_check_operands(words, 3, n, e));
     if (s->relabel && !s->out)
         return ds_fail(e, DS_EUSAGE, "-relabel without -out, expected -out LIST");
     if (s->csv_safe && !s->csv)
@@ -208,9 +206,10 @@ static void clear(found *g)
 int ds_cmd_audit(int argc, char **argv, ds_error *e)
 {
     audit_flags s = {0};
-    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_audit_options, .state = &s};
+    DS_FINALLY(ds_words_clear)
+    ds_words w = {.table = ds_audit_options, .state = &s, .needed = "DATA CFG CHECKPOINT"};
     DS_FINALLY(clear) found g = {0};
     DS_TRY(ds_words_read(&w, argc, argv, 3, e));
-    DS_TRY(check_flags(&s, w.n, e));
+    DS_TRY(check_flags(&s, e));
     return audit(&g, &s, w.operands, e);
 }

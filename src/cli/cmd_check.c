@@ -195,12 +195,10 @@ static int tell(checking *k, const check_flags *s, ds_error *e)
 
 int ds_cmd_check(int argc, char **argv, ds_error *e)
 {
-    static const char *const words[] = {"DATA", "CFG"};
     check_flags s = {0};
-    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_check_options, .state = &s};
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_check_options, .state = &s, .needed = "DATA CFG"};
     DS_FINALLY(checking_clear) checking k = {0};
     DS_TRY(ds_words_read(&w, argc, argv, 3, e));
-    DS_TRY(ds_check_operands(words, 2, w.n, e));
     DS_TRY(look(&k, &s, w.operands, e));
     return tell(&k, &s, e);
 }

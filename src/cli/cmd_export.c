@@ -98,13 +98,12 @@ static int export(ds_model *m, const export_flags *s, results *r, ds_error *e)
 
 int ds_cmd_export(int argc, char **argv, ds_error *e)
 {
-    static const char *const words[] = {"CFG", "WEIGHTS"};
     export_flags s = {0};
-    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_export_options, .state = &s};
+    DS_FINALLY(ds_words_clear)
+    ds_words w = {.table = ds_export_options, .state = &s, .needed = "CFG WEIGHTS"};
     DS_FINALLY(ds_model_close) ds_model m = {.batch = 1};
     DS_FINALLY(results_close) results r = {0};
     DS_TRY(ds_words_read(&w, argc, argv, 3, e));
-    DS_TRY(ds_check_operands(words, 2, w.n, e));
     if (!s.out)
         return ds_fail(e, DS_EUSAGE, "-out is missing, expected -out PATH");
     /* features: novelty= need not be read to be refused */

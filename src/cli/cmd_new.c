@@ -311,13 +311,12 @@ static char *default_out(const char *folder)
 
 int ds_cmd_new(int argc, char **argv, ds_error *e)
 {
-    static const char *const operands[] = {"FOLDER|ARCHIVE"};
     new_state state = {0};
     work w = {.state = &state};
     DS_FREED char **spread = DS_ALLOC(spread, 2 * (size_t)argc);
-    DS_FINALLY(ds_words_clear) ds_words words = {.table = ds_new_options, .state = &state};
+    DS_FINALLY(ds_words_clear)
+    ds_words words = {.table = ds_new_options, .state = &state, .needed = "FOLDER|ARCHIVE"};
     DS_TRY(ds_words_read(&words, ds_import_spread(argc, argv, 0, spread), spread, 1, e));
-    DS_TRY(ds_check_operands(operands, 1, words.n, e));
     if (!state.import.out)
         state.import.out = default_out(words.operands[0]);
     int rc = make(&w, words.operands[0], e);

@@ -29,10 +29,8 @@ const ds_option ds_noise_options[] = {
     OPT_END,
 };
 
-static int check_flags(const noise_flags *s, int n, ds_error *e)
+static int check_flags(const noise_flags *s, ds_error *e)
 {
-    static const char *const words[] = {"DATA"};
-    DS_TRY(ds_check_operands(words, 1, n, e));
     if (!(s->rate >= 0 && s->rate < 1))
         return ds_fail(e, DS_EUSAGE, "%s, expected -rate R, a number from 0 to below 1",
                        isnan(s->rate) ? "no -rate" : "-rate is out of range");
@@ -113,10 +111,10 @@ static int noise(const char *data, const noise_flags *s, ds_notes *notes, ds_err
 int ds_cmd_noise(int argc, char **argv, ds_error *e)
 {
     noise_flags s = {0};
-    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_noise_options, .state = &s};
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_noise_options, .state = &s, .needed = "DATA"};
     ds_notes notes = {0};
     DS_TRY(ds_words_read(&w, argc, argv, 1, e));
-    DS_TRY(check_flags(&s, w.n, e));
+    DS_TRY(check_flags(&s, e));
     int rc = noise(w.operands[0], &s, &notes, e);
     ds_print_notes(&notes, stderr);
     return rc;

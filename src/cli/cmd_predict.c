@@ -278,8 +278,7 @@ static int share_out(const predict_state *s, ds_paths_setup *setup, ds_error *e)
 
 static int predict_all(const predict_state *s, const char *const *operands, int n, ds_model *m, ds_error *e)
 {
-    static const char *const words[] = {"DATA", "CFG", "WEIGHTS", "IMAGE"};
-    DS_TRY(ds_check_operands(words, s->lists.n ? 3 : 4, n, e));
+    DS_TRY(ds_check_operands(s->lists.n ? "DATA CFG WEIGHTS" : "DATA CFG WEIGHTS IMAGE", n, e));
     if (s->csv_safe && s->format != DS_ANSWER_CSV)
         return ds_fail(e, DS_EUSAGE, "-csv-safe without a CSV, expected -format csv");
     DS_TRY(ds_datafile_read(operands[0], &m->data, &m->notes, e));

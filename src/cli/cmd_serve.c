@@ -195,12 +195,10 @@ static int serve(open_all *o, const serve_flags *s, const char *const *files, ds
 
 int ds_cmd_serve(int argc, char **argv, ds_error *e)
 {
-    static const char *const words[] = {"CFG", "WEIGHTS"};
     serve_flags s = {0};
-    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_serve_options, .state = &s};
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_serve_options, .state = &s, .needed = "CFG WEIGHTS"};
     DS_FINALLY(close_all) open_all o = {.lock = -1};
     DS_TRY(ds_words_read(&w, argc, argv, 3, e));
-    DS_TRY(ds_check_operands(words, 2, w.n, e));
     const char *const files[] = {w.n == 3 ? w.operands[0] : NULL, w.operands[w.n - 2], w.operands[w.n - 1]};
     return serve(&o, &s, files, e);
 }

@@ -104,11 +104,9 @@ static int run(flags *f, const char **operands, const char *command, const char 
 
 int ds_cmd_train(int argc, char **argv, ds_error *e)
 {
-    static const char *const words[] = {"DATA", "CFG"};
     flags f = {0};
-    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_train_options, .state = &f};
+    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_train_options, .state = &f, .needed = "DATA CFG"};
     DS_TRY(ds_words_read(&w, argc, argv, 3, e));
-    DS_TRY(ds_check_operands(words, 2, w.n, e));
     DS_FREED char *command = command_of(argc, argv, false), *again = command_of(argc, argv, true);
     return run(&f, w.operands, command, again, e);
 }

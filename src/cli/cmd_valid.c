@@ -38,11 +38,11 @@ static int valid(ds_model *m, ds_answers *a, const char *const *files, const val
 int ds_cmd_valid(int argc, char **argv, ds_error *e)
 {
     valid_flags s = {0};
-    DS_FINALLY(ds_words_clear) ds_words w = {.table = ds_valid_options, .state = &s};
+    DS_FINALLY(ds_words_clear)
+    ds_words w = {.table = ds_valid_options, .state = &s, .needed = "DATA CFG WEIGHTS"};
     DS_FINALLY(ds_model_close) ds_model m = {0};
     DS_FINALLY(ds_answers_clear) ds_answers a = {0};
     DS_TRY(ds_words_read(&w, argc, argv, 3, e));
     s.run.threads = ds_together_threads(s.run.threads);
-    DS_TRY(ds_check_source(NULL, &s.run, w.n, e));
     return valid(&m, &a, w.operands, &s, e);
 }

@@ -86,7 +86,8 @@ int ds_words_read(ds_words *w, int argc, char **argv, int most, ds_error *e)
         n++;
     DS_FREED bool *given = DS_ZALLOC(given, n);
     cursor c = {.words = w, .given = given, .argc = argc, .argv = argv};
-    return take_words(&c, most, e);
+    DS_TRY(take_words(&c, most, e));
+    return w->needed ? ds_check_operands(w->needed, w->n, e) : DS_OK;
 }
 
 void ds_words_clear(ds_words *w)
@@ -95,21 +96,22 @@ void ds_words_clear(ds_words *w)
     free(w->operands);
 }
 
-int ds_check_operands(const char *const *words, int needed, int n, ds_error *e)
+int ds_check_operands(const char *needed, int n, ds_error *e)
 {
-    if (n >= needed)
-        return DS_OK;
-    char all[256] = "";
-    for (int i = 0, at = 0; i < needed && at < (int)sizeof all; i++)
-        at += snprintf(all + at, sizeof all - (size_t)at, "%s%s", i ? " " : "", words[i]);
-    return ds_fail(e, DS_EUSAGE, "%s is missing, expected %s", words[n], all);
+    const char *missing = needed;
+    for (; n > 0 && *missing; n--) {
+        missing += strcspn(missing, " ");
+        missing += strspn(missing, " ");
+    }
+    return *missing ? ds_fail(e, DS_EUSAGE, "%.*s is missing, expected %s", (int)strcspn(missing, " "),
+                              missing, needed)
+                    : DS_OK;
 }
 
 int ds_check_source(const char *from, const ds_run_flags *run, int n, ds_error *e)
 {
-    static const char *const words[] = {"DATA", "CFG", "WEIGHTS"};
     if (!from)
-        return ds_check_operands(words, 3, n, e);
+        return ds_check_operands("DATA CFG WEIGHTS", n, e);
     if (run->views || run->with)
         return ds_fail(e, DS_EUSAGE,
                        "-from and -%s, expected one of the two: the file holds answers, no network",

@@ -5,10 +5,11 @@
 #include "base/option.h"
 #include "train/model.h"
 
-/* A command line: begin with table and state, release with ds_words_clear. */
+/* A command line: begin with the first three, release with ds_words_clear. */
 typedef struct ds_words {
     const ds_option *table;
-    void *state; /* not owned, but what its options own is freed */
+    void *state;        /* not owned, but what its options own is freed */
+    const char *needed; /* the operands that must be there, "DATA CFG"; NULL: none */
     const char **operands;
     int n; /* of them; NULLs follow, up to as many as there may be and one more */
 } ds_words;
@@ -17,7 +18,7 @@ typedef struct ds_words {
  * "--name value" and, for a DS_FLAG, "-name"; "--" ends the flags; a single "-" is a value; a negative number
  * may follow a flag. operands: pointers into argv, `most` at most.
  * DS_EUSAGE: unknown flag (names the nearest), flag given twice (unless DS_TEXTS), missing or bad value,
- * operand too many. */
+ * operand too many or missing. */
 int ds_words_read(ds_words *w, int argc, char **argv, int most, ds_error *e);
 void ds_words_clear(ds_words *w);
 
@@ -59,9 +60,8 @@ void ds_words_clear(ds_words *w);
             .def = "auto", .names = ds_cache_words, OPT_RANGE(0, 1048576), .unit = "MIB")
 extern const char *const ds_cache_words[];
 
-/* n operands came, `needed` are needed; `words` names them for the message. DS_EUSAGE names the first missing
- * one. */
-int ds_check_operands(const char *const *words, int needed, int n, ds_error *e);
+/* n operands came, `needed` are needed, "DATA CFG". DS_EUSAGE names the first missing one. */
+int ds_check_operands(const char *needed, int n, ds_error *e);
 /* The operands DATA CFG WEIGHTS, or with -from FILE (NULL: without) none. */
 int ds_check_source(const char *from, const ds_run_flags *run, int n, ds_error *e);
 /* In (0, 1], (0, 1), [0, 1]. */
