@@ -39,7 +39,7 @@ typedef struct found {
     int worst; /* that count */
     ds_notes notes;
     ds_outputs outputs;
-    ds_place csv, list, page;
+    FILE *csv, *list, *page;
     char *page_path, *text;
     const char **listed; /* paths as the list has them, in `text` */
 } found;
@@ -77,33 +77,30 @@ static int open_places(found *g, const audit_flags *s, const char *const *operan
     const char *const files[] = {operands[0], operands[1], operands[2], s->truth};
     if (s->report)
         g->page_path = ds_path_join(s->report, "suspects.html");
-    DS_TRY(ds_outputs_add(o, "csv", s->csv, e));
-    DS_TRY(ds_outputs_add(o, "out", s->out, e));
-    DS_TRY(ds_outputs_add(o, "report", g->page_path, e));
+    DS_TRY(ds_outputs_add(o, "csv", s->csv, &g->csv, e));
+    DS_TRY(ds_outputs_add(o, "out", s->out, &g->list, e));
+    DS_TRY(ds_outputs_add(o, "report", g->page_path, &g->page, e));
     DS_TRY(ds_outputs_keep(o, files, sizeof files / sizeof *files, e));
     DS_TRY(ds_outputs_keep_listed(o, &g->audit.data, e));
     DS_TRY(ds_outputs_keep(o, (const char *const *)images->paths, (size_t)images->n, e));
-    DS_TRY(ds_place_open(&g->csv, s->csv, e));
-    DS_TRY(ds_place_open(&g->list, s->out, e));
-    if (s->report)
-        DS_TRY(ds_make_dirs(s->report, e));
-    return ds_place_open(&g->page, g->page_path, e);
+    DS_TRY(s->report ? ds_make_dirs(s->report, e) : DS_OK);
+    return ds_outputs_open(o, e);
 }
 
 static void write_csv(const found *g, bool safe)
 {
     const ds_audit *a = &g->audit;
-    fputs("path,given,proposed,score\n", g->csv.f);
+    fputs("path,given,proposed,score\n", g->csv);
     for (int k = 0; k < a->n; k++) {
         const ds_suspect *s = &a->v[k];
         const char *const texts[] = {g->listed[s->image], a->data.labels[a->images.labels[s->image]],
                                      a->data.labels[s->proposed]};
         for (int i = 0; i < 3; i++) {
-            ds_csv_put_field(g->csv.f, texts[i], safe);
-            putc(',', g->csv.f);
+            ds_csv_put_field(g->csv, texts[i], safe);
+            putc(',', g->csv);
         }
-        ds_csv_put_number(g->csv.f, s->score);
-        putc('\n', g->csv.f);
+        ds_csv_put_number(g->csv, s->score);
+        putc('\n', g->csv);
     }
 }
 
@@ -116,7 +113,7 @@ static void write_list(const found *g, bool relabel)
         worst[a->v[k].image] = &a->v[k];
     for (int i = 0; i < a->images.n; i++)
         if (!worst[i] || relabel)
-            ds_print_labelled(g->list.f, a->images.paths[i],
+            ds_print_labelled(g->list, a->images.paths[i],
                               a->data.labels[worst[i] ? worst[i]->proposed : a->images.labels[i]]);
 }
 
@@ -130,7 +127,7 @@ static int write_page(const found *g, int most, ds_error *e)
         v[k] = (ds_suspicion){a->images.paths[s->image], a->data.names[a->images.labels[s->image]],
                               a->data.names[s->proposed], s->score};
     }
-    return ds_report_suspects(g->page.f, a->images.list, v, n, ds_thumb_png, e);
+    return ds_report_suspects(g->page, a->images.list, v, n, ds_thumb_png, e);
 }
 
 static double percent(int part, int whole)
@@ -163,9 +160,7 @@ static int write_results(found *g, const audit_flags *s, ds_error *e)
         write_list(g, s->relabel);
     if (s->report)
         DS_TRY(write_page(g, s->thumbs, e));
-    DS_TRY(ds_place_commit(&g->csv, e));
-    DS_TRY(ds_place_commit(&g->list, e));
-    DS_TRY(ds_place_commit(&g->page, e));
+    DS_TRY(ds_outputs_commit(&g->outputs, e));
     if (!ds_is_stdout(s->csv) && !ds_is_stdout(s->out))
         print(g, s->truth != NULL);
     if (s->out && !ds_is_stdout(s->out))
@@ -192,9 +187,6 @@ static int audit(found *g, const audit_flags *s, const char *const *files, ds_er
 
 static void clear(found *g)
 {
-    ds_place_abort(&g->csv);
-    ds_place_abort(&g->list);
-    ds_place_abort(&g->page);
     ds_outputs_clear(&g->outputs);
     ds_notes_clear(&g->notes);
     ds_audit_clear(&g->audit);

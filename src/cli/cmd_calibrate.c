@@ -214,7 +214,7 @@ typedef struct calibration {
     ds_strangers strangers;
     double own; /* threshold of CFG */
     ds_outputs outputs;
-    ds_place out;
+    FILE *out;
 } calibration;
 
 /* A score that was asked for by name must be one of this network; best takes what there is. */
@@ -396,13 +396,13 @@ static int write_cfg(calibration *c, const keys *k, ds_error *e)
     const char *cfg = c->m.cfg->path;
     DS_TRY(ds_file_read_text(cfg, "a network .cfg", &text, e));
     DS_TRY(ds_cfg_edit_reject(text, cfg, k->v, k->n, &edited, e));
-    fputs(edited, c->out.f);
-    const int problem = c->strangers.path ? ds_flush(c->out.f) : 0;
+    fputs(edited, c->out);
+    const int problem = c->strangers.path ? ds_flush(c->out) : 0;
     if (problem)
-        return ds_fail_at(e, DS_EIO, c->out.file.path, 0, "cannot write: %s", strerror(problem));
+        return ds_fail_at(e, DS_EIO, c->outputs.v->file.path, 0, "cannot write: %s", strerror(problem));
     if (c->strangers.path)
         DS_TRY(ds_novelty_write(&c->strangers.novelty, c->strangers.path, e));
-    return ds_place_commit(&c->out, e);
+    return ds_outputs_commit(&c->outputs, e);
 }
 
 /* The figures go to standard output, unless that is the cfg's. */
@@ -464,10 +464,10 @@ static int open_network(calibration *c, const calibrate_flags *s, const char *co
 static int calibrate_network(calibration *c, const calibrate_flags *s, const char *const *operands,
                              ds_error *e)
 {
-    DS_TRY(ds_outputs_add(&c->outputs, "out", s->out, e)); /* must not replace what it is made from */
-    DS_TRY(ds_outputs_add(&c->outputs, "novelty", c->strangers.path, e));
+    DS_TRY(ds_outputs_add(&c->outputs, "out", s->out, &c->out, e)); /* not what it is made from */
+    DS_TRY(ds_outputs_add(&c->outputs, "novelty", c->strangers.path, NULL, e));
     DS_TRY(ds_outputs_keep(&c->outputs, operands, 3, e));
-    DS_TRY(ds_place_open(&c->out, s->out, e));
+    DS_TRY(ds_outputs_open(&c->outputs, e));
     int rc = open_network(c, s, operands, e);
     ds_print_notes(&c->m.notes, stderr);
     DS_TRY(rc);
@@ -504,7 +504,6 @@ static int calibrate_csv(calibration *c, const calibrate_flags *s, ds_error *e)
 
 static void calibration_clear(calibration *c)
 {
-    ds_place_abort(&c->out);
     ds_per_class_clear(&c->classes);
     ds_strangers_clear(&c->strangers);
     ds_outputs_clear(&c->outputs);

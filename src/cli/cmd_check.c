@@ -136,14 +136,13 @@ static void put_json(FILE *f, const ds_check *c)
 
 typedef struct checking {
     ds_outputs outputs;
-    ds_place json;
+    FILE *json;
     ds_sandbox *decoder; /* of untrusted images */
     ds_check found;
 } checking;
 
 static void checking_clear(checking *k)
 {
-    ds_place_abort(&k->json);
     ds_outputs_clear(&k->outputs);
     ds_sandbox_free(k->decoder);
     ds_check_clear(&k->found);
@@ -152,9 +151,9 @@ static void checking_clear(checking *k)
 static int look(checking *k, const check_flags *s, const char *const *operands, ds_error *e)
 {
     const bool terminal = isatty(STDERR_FILENO);
-    DS_TRY(ds_outputs_add(&k->outputs, "json", s->json, e));
+    DS_TRY(ds_outputs_add(&k->outputs, "json", s->json, &k->json, e));
     DS_TRY(ds_outputs_keep(&k->outputs, operands, 3, e));
-    DS_TRY(ds_place_open(&k->json, s->json, e));
+    DS_TRY(ds_outputs_open(&k->outputs, e));
     DS_TRY(s->untrusted ? ds_decoder_new(&k->decoder, e) : DS_OK);
     const ds_check_setup setup = {.run = {.data = operands[0],
                                           .cfg = operands[1],
@@ -181,8 +180,8 @@ static int tell(checking *k, const check_flags *s, ds_error *e)
         DS_TRY(ds_outputs_keep(&k->outputs, (const char *const *)l->images.paths, (size_t)l->images.n, e));
     ds_problems_sort(&c->problems);
     if (s->json)
-        put_json(k->json.f, c);
-    DS_TRY(ds_place_commit(&k->json, e));
+        put_json(k->json, c);
+    DS_TRY(ds_outputs_commit(&k->outputs, e));
     if (!ds_is_stdout(s->json)) {
         put_text(c);
         DS_TRY(ds_flush_output(e));

@@ -24,23 +24,14 @@ const ds_option ds_export_options[] = {
     OPT_END,
 };
 
-typedef struct results {
-    ds_place at[3]; /* the network; weights; JSON */
-    ds_outputs all;
-} results;
-
-static void results_close(results *r)
-{
-    for (int i = 0; i < 3; i++)
-        ds_place_abort(&r->at[i]);
-    ds_outputs_clear(&r->all);
-}
+/* The network; weights; JSON. */
+enum { RESULTS = 3 };
 
 /* PATH and PATH.onnx mean the same. None is opened before all are known to be none of the files that are
  * read. */
-static int results_open(results *r, const export_flags *s, const char *const *files, int n_files, ds_error *e)
+static int open_results(ds_outputs *o, FILE **f, const export_flags *s, const ds_words *w, ds_error *e)
 {
-    static const char *const suffixes[][3] = {
+    static const char *const suffixes[][RESULTS] = {
         [EXPORT_CFG] = {".cfg", ".weights", ".json"}, [EXPORT_ONNX] = {".onnx", NULL, ".json"}};
     const char *const *suffix = suffixes[s->format];
     const size_t n = strlen(s->out), own = strlen(suffix[0]);
@@ -49,15 +40,12 @@ static int results_open(results *r, const export_flags *s, const char *const *fi
     if (base == 0 || s->out[base - 1] == '/' ||
         (stat(s->out, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
         return ds_fail(e, DS_EUSAGE, "-out %s, expected a file's name", *s->out ? s->out : "''");
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < RESULTS; i++) {
         DS_FREED char *path = suffix[i] ? ds_format("%.*s%s", (int)base, s->out, suffix[i]) : NULL;
-        DS_TRY(ds_outputs_add(&r->all, "out", path, e));
+        DS_TRY(ds_outputs_add(o, "out", path, &f[i], e));
     }
-    DS_TRY(ds_outputs_keep(&r->all, files, n_files, e));
-    for (int i = 0, k = 0; i < 3; i++)
-        if (suffix[i])
-            DS_TRY(ds_place_open(&r->at[i], r->all.v[k++].path, e));
-    return DS_OK;
+    DS_TRY(ds_outputs_keep(o, w->operands, (size_t)w->n, e));
+    return ds_outputs_open(o, e);
 }
 
 static int check(const ds_model *m, ds_error *e)
@@ -72,27 +60,20 @@ static int check(const ds_model *m, ds_error *e)
                : DS_OK;
 }
 
-/* A JSON array; NULL without DATA. */
-static char *names_of(const ds_model *m)
+static int export(const ds_model *m, const export_flags *s, const ds_words *w, ds_error *e)
 {
-    json_auto_t *names = json_array();
-    for (int c = 0; m->data.names && c < m->data.classes; c++)
-        if (json_array_append_new(names, ds_json_text(m->data.names[c])))
-            ds_out_of_memory();
-    return m->data.names ? json_dumps(names, JSON_COMPACT) : NULL;
-}
-
-static int export(ds_model *m, const export_flags *s, results *r, ds_error *e)
-{
-    DS_FREED char *names = names_of(m);
+    DS_FINALLY(ds_outputs_clear) ds_outputs o = {0};
+    const ds_datafile *d = &m->data;
+    const char *const *all = (const char *const *)d->names;
+    DS_FREED char *names = all ? ds_json_line(ds_json_texts(all, (size_t)d->classes)) : NULL;
+    FILE *f[RESULTS];
     const ds_export x = {m->cfg, m->net, ds_net_get_reject(m->net), names};
-    DS_TRY(s->format == EXPORT_CFG ? ds_export_cfg(&x, r->at[0].f, r->at[1].f, e)
-                                   : ds_export_onnx(&x, r->at[0].f, e));
-    ds_export_json(&x, formats[s->format], r->at[2].f);
-    for (int i = 0; i < 3; i++)
-        DS_TRY(ds_place_commit(&r->at[i], e));
-    for (int i = 0; i < r->all.n; i++)
-        ds_put_line(stdout, "", r->all.v[i].path);
+    DS_TRY(open_results(&o, f, s, w, e));
+    DS_TRY(s->format == EXPORT_CFG ? ds_export_cfg(&x, f[0], f[1], e) : ds_export_onnx(&x, f[0], e));
+    ds_export_json(&x, formats[s->format], f[2]);
+    DS_TRY(ds_outputs_commit(&o, e));
+    for (int i = 0; i < o.n; i++)
+        ds_put_line(stdout, "", o.v[i].path);
     return DS_OK;
 }
 
@@ -102,7 +83,6 @@ int ds_cmd_export(int argc, char **argv, ds_error *e)
     DS_FINALLY(ds_words_clear)
     ds_words w = {.table = ds_export_options, .state = &s, .needed = "CFG WEIGHTS"};
     DS_FINALLY(ds_model_close) ds_model m = {.batch = 1};
-    DS_FINALLY(results_close) results r = {0};
     DS_TRY(ds_words_read(&w, argc, argv, 3, e));
     if (!s.out)
         return ds_fail(e, DS_EUSAGE, "-out is missing, expected -out PATH");
@@ -115,6 +95,5 @@ int ds_cmd_export(int argc, char **argv, ds_error *e)
     ds_print_notes(&m.notes, stderr);
     DS_TRY(rc);
     DS_TRY(check(&m, e));
-    DS_TRY(results_open(&r, &s, w.operands, w.n, e));
-    return export(&m, &s, &r, e);
+    return export(&m, &s, &w, e);
 }

@@ -65,21 +65,19 @@ static void put_list(const ds_datafile *d, const ds_images *images, FILE *f)
 /* Both files or none. */
 static int write_lists(const ds_datafile *d, ds_images *images, const noise_flags *s, ds_error *e)
 {
-    DS_FINALLY(ds_place_abort) ds_place right = {0}, noisy = {0};
     DS_FINALLY(ds_outputs_clear) ds_outputs outputs = {0};
     DS_FREED char *truth = ds_format("%s.truth", s->out);
-    DS_TRY(ds_outputs_add(&outputs, "out", s->out, e));
-    DS_TRY(ds_outputs_add(&outputs, "out", truth, e));
+    FILE *right, *noisy;
+    DS_TRY(ds_outputs_add(&outputs, "out", truth, &right, e));
+    DS_TRY(ds_outputs_add(&outputs, "out", s->out, &noisy, e));
     DS_TRY(ds_outputs_keep(&outputs, (const char *const *)&d->path, 1, e));
     DS_TRY(ds_outputs_keep_listed(&outputs, d, e));
     DS_TRY(ds_outputs_keep(&outputs, (const char *const *)images->paths, (size_t)images->n, e));
-    DS_TRY(ds_place_open(&right, truth, e));
-    DS_TRY(ds_place_open(&noisy, s->out, e));
-    put_list(d, images, right.f);
+    DS_TRY(ds_outputs_open(&outputs, e));
+    put_list(d, images, right);
     const int wrong = mislabel(images->labels, images->n, d->classes, s);
-    put_list(d, images, noisy.f);
-    DS_TRY(ds_place_commit(&right, e));
-    DS_TRY(ds_place_commit(&noisy, e));
+    put_list(d, images, noisy);
+    DS_TRY(ds_outputs_commit(&outputs, e));
     printf("%d images, %d of them with a wrong label", images->n, wrong);
     ds_put_line(stdout, ": ", s->out);
     ds_put_line(stdout, "the right ones: ", truth);

@@ -77,7 +77,7 @@ typedef struct found {
     ds_figures figures;
     char *note; /* where the threshold comes from */
     ds_outputs outputs;
-    ds_place json, csv;
+    FILE *json, *csv;
 } found;
 
 /* One way at most to a threshold. */
@@ -300,16 +300,15 @@ static int open_places(found *g, const reject_flags *s, const char *const *opera
 {
     const char *const files[] = {s->from, operands[0], operands[1], operands[2]};
     ds_outputs *o = &g->outputs;
-    DS_TRY(ds_outputs_add(o, "json", s->json, e));
-    DS_TRY(ds_outputs_add(o, "csv", s->csv, e));
+    DS_TRY(ds_outputs_add(o, "json", s->json, &g->json, e));
+    DS_TRY(ds_outputs_add(o, "csv", s->csv, &g->csv, e));
     for (int i = 0; s->report && ds_report_files[i]; i++) {
         DS_FREED char *path = ds_path_join(s->report, ds_report_files[i]);
-        DS_TRY(ds_outputs_add(o, "report", path, e));
+        DS_TRY(ds_outputs_add(o, "report", path, NULL, e));
     }
     DS_TRY(ds_outputs_keep(o, files, sizeof files / sizeof *files, e));
     DS_TRY(ds_outputs_keep(o, (const char *const *)s->compare.v, (size_t)s->compare.n, e));
-    DS_TRY(ds_place_open(&g->json, s->json, e));
-    DS_TRY(ds_place_open(&g->csv, s->csv, e));
+    DS_TRY(ds_outputs_open(o, e));
     return s->report ? ds_make_dirs(s->report, e) : DS_OK;
 }
 
@@ -334,11 +333,10 @@ static int write_results(found *g, const reject_flags *s, ds_error *e)
 {
     const ds_figures *f = &g->figures;
     if (s->json)
-        ds_report_json(g->json.f, f);
+        ds_report_json(g->json, f);
     if (s->csv)
-        ds_report_csv_write(g->csv.f, &g->lists[0], f->chosen.threshold, s->csv_safe);
-    DS_TRY(ds_place_commit(&g->json, e));
-    DS_TRY(ds_place_commit(&g->csv, e));
+        ds_report_csv_write(g->csv, &g->lists[0], f->chosen.threshold, s->csv_safe);
+    DS_TRY(ds_outputs_commit(&g->outputs, e));
     if (!ds_is_stdout(s->json) && !ds_is_stdout(s->csv))
         ds_report_text(stdout, f);
     return s->report ? write_page(g, s, e) : DS_OK;
@@ -364,8 +362,6 @@ static int reject(found *g, const reject_flags *s, const char *const *operands, 
 
 static void found_clear(found *g)
 {
-    ds_place_abort(&g->json);
-    ds_place_abort(&g->csv);
     ds_outputs_clear(&g->outputs);
     ds_figures_clear(&g->figures);
     for (int i = 0; i < g->n_lists; i++)

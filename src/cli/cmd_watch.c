@@ -267,7 +267,7 @@ static int check_flags(const watch_flags *s, const char *path, ds_error *e)
         return ds_fail(e, DS_EUSAGE, "-run-length %g, expected 1 or more", s->run_length);
     DS_FINALLY(ds_outputs_clear) ds_outputs outputs = {0};
     const char *inputs[] = {path, s->calib};
-    DS_TRY(ds_outputs_add(&outputs, "state", s->state, e));
+    DS_TRY(ds_outputs_add(&outputs, "state", s->state, NULL, e));
     return ds_outputs_keep(&outputs, inputs, s->calib ? 2 : 1, e);
 }
 

@@ -26,6 +26,8 @@ json_t *ds_json_text(const char *s);
 void ds_json_append(json_t *array, json_t *value);
 /* The array of one(from, 0) … one(from, n - 1). */
 json_t *ds_json_array(size_t n, json_t *(*one)(const void *from, size_t i), const void *from);
+/* The array of n texts. */
+json_t *ds_json_texts(const char *const *texts, size_t n);
 /* The members of b behind those of a, which it returns; b is gone. */
 json_t *ds_json_join(json_t *a, json_t *b);
 /* What ds_report_json writes. */
@@ -33,3 +35,5 @@ json_t *ds_report_json_object(const ds_figures *r);
 /* Write `json`, all digits of its numbers, and a newline; it is gone then. flags: JSON_INDENT(2),
  * JSON_COMPACT. */
 void ds_json_write(FILE *f, json_t *json, size_t flags);
+/* The same in fresh memory, as short as can be and without the newline. */
+char *ds_json_line(json_t *json);

@@ -47,6 +47,16 @@ json_t *ds_json_array(size_t n, json_t *(*one)(const void *from, size_t i), cons
     return array;
 }
 
+static json_t *text_at(const void *from, size_t i)
+{
+    return ds_json_text(((const char *const *)from)[i]);
+}
+
+json_t *ds_json_texts(const char *const *texts, size_t n)
+{
+    return ds_json_array(n, text_at, texts);
+}
+
 json_t *ds_json_join(json_t *a, json_t *b)
 {
     if (json_object_update_new(a, b))
@@ -60,6 +70,15 @@ void ds_json_write(FILE *f, json_t *json, size_t flags)
         ds_out_of_memory();
     json_decref(json);
     putc('\n', f);
+}
+
+char *ds_json_line(json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    if (!text)
+        ds_out_of_memory();
+    json_decref(json);
+    return text;
 }
 
 static json_t *areas(const ds_areas *a)

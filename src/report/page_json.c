@@ -204,16 +204,11 @@ static json_t *gallery(const ds_page *p, const size_t *order)
     return array;
 }
 
-static json_t *name(const void *from, size_t i)
-{
-    return ds_json_text(((const ds_answers *)from)->names[i]);
-}
-
 json_t *ds_page_json(const ds_page *p)
 {
     const ds_answers *a = p->figures->answers;
     DS_FREED size_t *order = ds_page_order(a);
-    json_t *names = ds_json_array((size_t)a->classes, name, a);
+    json_t *names = ds_json_texts((const char *const *)a->names, (size_t)a->classes);
     return json_pack("{s:o, s:o, s:o, s:o}", "report", page_figures(p), "names", names, "data",
                      data_of(p, order), "gallery", gallery(p, order));
 }

@@ -4,25 +4,9 @@
 #include <malloc.h>
 #include <pthread.h>
 
-/* Of fresh memory; the JSON is released. */
-static char *text_of(json_t *json)
-{
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    if (!text)
-        ds_out_of_memory();
-    json_decref(json);
-    return text;
-}
-
-static void append(json_t *array, json_t *v)
-{
-    if (json_array_append_new(array, v))
-        ds_out_of_memory();
-}
-
 char *ds_reply_error(const char *text)
 {
-    return text_of(json_pack("{so}", "error", ds_json_text(text)));
+    return ds_json_line(json_pack("{so}", "error", ds_json_text(text)));
 }
 
 static json_t *name_of(const struct darknet_sat_info *info, int class)
@@ -34,13 +18,13 @@ static json_t *probabilities(const struct darknet_sat_info *info, const struct d
                              json_t *to)
 {
     for (int c = 0; c < info->classes; c++)
-        append(to, ds_json_number(a->probabilities[c]));
+        ds_json_append(to, ds_json_number(a->probabilities[c]));
     return to;
 }
 
 char *ds_reply_answer(const struct darknet_sat_info *info, const struct darknet_sat_answer *a)
 {
-    return text_of(json_pack(
+    return ds_json_line(json_pack(
         "{so si so sb ss so ss so so so}", "class", name_of(info, a->class_index), "index", a->class_index,
         "probability", ds_json_number(a->probabilities[a->class_index]), "accepted",
         a->verdict == DARKNET_SAT_ACCEPTED, "verdict", darknet_sat_verdict_text(a->verdict), "confidence",
@@ -73,10 +57,10 @@ static void put_output(const struct darknet_sat_info *info, int k, const struct 
     if (k == 0)
         probabilities(info, a, to);
     else
-        append(to, k == 1   ? json_integer(a->class_index)
-                   : k == 2 ? ds_json_number(a->confidence)
-                   : k == 3 ? json_boolean(a->verdict == DARKNET_SAT_ACCEPTED)
-                            : json_string(darknet_sat_verdict_text(a->verdict)));
+        ds_json_append(to, k == 1   ? json_integer(a->class_index)
+                           : k == 2 ? ds_json_number(a->confidence)
+                           : k == 3 ? json_boolean(a->verdict == DARKNET_SAT_ACCEPTED)
+                                    : json_string(darknet_sat_verdict_text(a->verdict)));
 }
 
 char *ds_reply_tensors(const ds_serve_setup *setup, const ds_question *q,
@@ -90,14 +74,14 @@ char *ds_reply_tensors(const ds_serve_setup *setup, const ds_question *q,
         json_t *data = json_array(), *one = tensor(info, k, q->n);
         for (int i = 0; i < q->n; i++)
             put_output(info, k, &answers[i], data);
-        append(all, one);
+        ds_json_append(all, one);
         if (json_object_set_new(one, "data", data))
             ds_out_of_memory();
     }
     json_t *reply = json_pack("{ss ss so}", "model_name", setup->name, "model_version", "1", "outputs", all);
     if (q->id && reply && json_object_set_new(reply, "id", ds_json_text(q->id)))
         ds_out_of_memory();
-    return text_of(reply);
+    return ds_json_line(reply);
 }
 
 char *ds_reply_model(const ds_serve_setup *setup)
@@ -106,23 +90,23 @@ char *ds_reply_model(const ds_serve_setup *setup)
     json_t *names = json_array(), *thresholds = info->thresholds ? json_array() : json_null(),
            *all = json_array();
     for (int c = 0; c < info->classes; c++)
-        append(names, name_of(info, c));
+        ds_json_append(names, name_of(info, c));
     for (int c = 0; info->thresholds && c < info->classes; c++)
-        append(thresholds, ds_json_number(info->thresholds[c]));
+        ds_json_append(thresholds, ds_json_number(info->thresholds[c]));
     for (int k = 0; k < OUTPUTS; k++)
-        append(all, tensor(info, k, -1));
+        ds_json_append(all, tensor(info, k, -1));
     json_t *input = json_pack("{ss ss s[iiii]}", "name", DS_INPUT, "datatype", "FP32", "shape", -1,
                               info->channels, info->height, info->width);
-    return text_of(json_pack("{ss s[s] ss s[o] so s{so ss so so so ss}}", "name", setup->name, "versions",
-                             "1", "platform", "darknet-sat", "inputs", input, "outputs", all, "parameters",
-                             "classes", names, "score", info->confidence, "threshold",
-                             ds_json_number(info->threshold), "thresholds", thresholds, "novelty_rate",
-                             ds_json_number(info->novelty_rate), "backend", info->backend));
+    return ds_json_line(json_pack("{ss s[s] ss s[o] so s{so ss so so so ss}}", "name", setup->name,
+                                  "versions", "1", "platform", "darknet-sat", "inputs", input, "outputs", all,
+                                  "parameters", "classes", names, "score", info->confidence, "threshold",
+                                  ds_json_number(info->threshold), "thresholds", thresholds, "novelty_rate",
+                                  ds_json_number(info->novelty_rate), "backend", info->backend));
 }
 
 char *ds_reply_server(void)
 {
-    return text_of(
+    return ds_json_line(
         json_pack("{ss ss s[]}", "name", "darknet-sat", "version", darknet_sat_version(), "extensions"));
 }
 
