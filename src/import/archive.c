@@ -40,9 +40,16 @@ static int open_source(source *s)
         return ds_fail_at(s->e, DS_EIO, s->path, 0, "is a directory, expected %s", s->what);
     if ((s->fd = open(s->path, O_RDONLY | O_CLOEXEC)) < 0)
         return ds_fail_at(s->e, DS_EIO, s->path, 0, "cannot open: %s, expected %s", strerror(errno), s->what);
-    if (!(s->f = gzdopen(s->fd, "rb")))
+    if (!(s->f = gzdopen(s->fd, "rb")) || !(s->reader = archive_read_new()))
         ds_out_of_memory();
     return DS_OK;
+}
+
+static void close_source(source *s)
+{
+    archive_read_free(s->reader);
+    if (s->f)
+        gzclose(s->f);
 }
 
 static int unpack_failed(const source *s, int code, const char *text)
@@ -306,45 +313,33 @@ static int unpack_members(source *s, ds_import_job *job)
 
 int ds_import_unpack(ds_import_job *job, ds_error *e)
 {
+    DS_FINALLY(close_source)
     source s = {.path = job->setup->source[0],
                 .what = "one folder a class, alone or in train, valid, calib, test",
                 .to = job->images,
-                .reader = archive_read_new(),
                 .e = e};
-    if (!s.reader)
-        ds_out_of_memory();
+    DS_TRY(open_source(&s));
     archive_read_support_format_zip_seekable(s.reader);
     archive_read_support_format_tar(s.reader);
     const locale_t names = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL), before = uselocale(names);
-    int rc = open_source(&s);
-    if (!rc)
-        rc = unpack_members(&s, job);
+    const int rc = unpack_members(&s, job);
     uselocale(before);
     if (names)
         freelocale(names);
-    archive_read_free(s.reader);
-    if (s.f)
-        gzclose(s.f);
     return rc;
 }
 
 int ds_import_read_files(const ds_import *setup, const char *archive, const char *what, ds_import_file *files,
                          int n, ds_error *e)
 {
-    source s = {.path = archive, .what = what, .files = files, .n = n, .reader = archive_read_new(), .e = e};
-    if (!s.reader)
-        ds_out_of_memory();
+    DS_FINALLY(close_source)
+    source s = {.path = archive, .what = what, .files = files, .n = n, .e = e};
+    DS_TRY(open_source(&s));
     archive_read_support_format_empty(s.reader);
     archive_read_support_format_zip(s.reader);
     if (files[0].name)
         archive_read_support_format_tar(s.reader);
     else
         archive_read_support_format_raw(s.reader);
-    int rc = open_source(&s);
-    if (!rc)
-        rc = setup->untrusted ? read_untrusted(&s) : read_all(&s);
-    archive_read_free(s.reader);
-    if (s.f)
-        gzclose(s.f);
-    return rc;
+    return setup->untrusted ? read_untrusted(&s) : read_all(&s);
 }
