@@ -70,28 +70,13 @@ static ds_cut cut_of(const ds_curve *c, size_t groups)
 
 size_t ds_curve_groups_at(const ds_curve *c, double threshold)
 {
-    size_t low = 0, high = c->groups;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (ds_accepts(c->threshold[middle], threshold))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return DS_FIRST(g, c->groups, !ds_accepts(c->threshold[g], threshold));
 }
 
 size_t ds_curve_groups_of(const ds_curve *c, double images)
 {
-    size_t low = 0, high = c->groups;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if ((double)c->accepted[middle] < images)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < c->groups ? low + 1 : c->groups;
+    const size_t last = DS_FIRST(g, c->groups, !((double)c->accepted[g] < images));
+    return last < c->groups ? last + 1 : c->groups;
 }
 
 ds_cut ds_cut_at_threshold(const ds_curve *c, double threshold)

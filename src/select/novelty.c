@@ -160,15 +160,8 @@ void ds_novelty_rank(ds_novelty *v, double *scores, size_t n)
 
 double ds_novelty_p(const ds_novelty *v, double score)
 {
-    size_t low = 0, high = v->n_scores; /* how many are smaller */
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (v->scores[middle] < score)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return (double)(1 + v->n_scores - low) / (double)(v->n_scores + 1);
+    const size_t smaller = DS_FIRST(i, v->n_scores, !(v->scores[i] < score));
+    return (double)(1 + v->n_scores - smaller) / (double)(v->n_scores + 1);
 }
 
 size_t ds_novelty_ranks(size_t n, double rate)
