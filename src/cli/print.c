@@ -4,12 +4,11 @@
 #include "data/loader.h"
 
 /* "28 x 28 x 16", or the count where there is no image shape. */
-static void shape_text(char *text, size_t size, int w, int h, int c, int count)
+static const char *shape_text(const ds_shape *s, char text[40])
 {
-    if (w > 0 && h > 0 && c > 0)
-        snprintf(text, size, "%d x %d x %d", w, h, c);
-    else
-        snprintf(text, size, "%d", count);
+    const bool image = s->w > 0 && s->h > 0 && s->c > 0;
+    snprintf(text, 40, image ? "%d x %d x %d" : "%d", image ? s->w : s->outputs, s->h, s->c);
+    return text;
 }
 
 void ds_print_layers(const ds_net *net, FILE *out)
@@ -18,12 +17,10 @@ void ds_print_layers(const ds_net *net, FILE *out)
     fprintf(out, "%5s  %-16s %-18s %-18s %12s %10s\n", "layer", "name", "input", "output", "parameters",
             "MFLOP");
     for (int i = 0; i < info->layers; i++) {
-        ds_layer_row r;
+        const ds_layer_row r = ds_net_layer_row(net, i);
         char in[40], to[40];
-        ds_net_layer_row(net, i, &r);
-        shape_text(in, sizeof in, r.in_w, r.in_h, r.in_c, r.inputs);
-        shape_text(to, sizeof to, r.out_w, r.out_h, r.out_c, r.outputs);
-        fprintf(out, "%5d  %-16s %-18s %-18s %12zu %10.3f\n", i, r.name, in, to, r.parameters, r.flops / 1e6);
+        fprintf(out, "%5d  %-16s %-18s %-18s %12zu %10.3f\n", i, r.name, shape_text(&r.in, in),
+                shape_text(&r.out, to), r.parameters, r.flops / 1e6);
     }
     fprintf(out, "%5s  %-16s %-18s %-18s %12zu %10.3f\n", "total", "", "", "", info->parameters,
             info->flops / 1e6);
@@ -57,8 +54,7 @@ void ds_print_profile(const ds_net *net, const ds_times *p, FILE *out)
     fprintf(out, "%5s  %-16s %10s %9s %10s %9s %9s\n", "layer", "name", "forward ms", "GFLOP/s", "backward",
             "GFLOP/s", "share");
     for (int i = 0; times && i < ds_net_get_info(net)->layers; i++) {
-        ds_layer_row r;
-        ds_net_layer_row(net, i, &r);
+        const ds_layer_row r = ds_net_layer_row(net, i);
         double sum = times[i].forward + times[i].backward, flops = r.flops * p->images * p->views;
         fprintf(out, "%5d  %-16s", i, r.name);
         print_time(out, times[i].forward, flops, p);

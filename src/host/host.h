@@ -71,12 +71,12 @@ const double *ds_net_novelty(const ds_net *net);
 
 /* One row of the layer table. */
 typedef struct ds_layer_row {
-    char name[24];
-    int in_w, in_h, in_c, inputs, out_w, out_h, out_c, outputs;
+    const char *name; /* the cfg's */
+    ds_shape in, out;
     size_t parameters;
     double flops; /* multiply-adds times 2, forward, one image */
 } ds_layer_row;
-void ds_net_layer_row(const ds_net *net, int i, ds_layer_row *row);
+ds_layer_row ds_net_layer_row(const ds_net *net, int i);
 
 /* info.layers: the network as a backend sees it. Arrays that are copies (ds_param.resident) need a
  * ds_net_fetch. */

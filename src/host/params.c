@@ -72,11 +72,8 @@ void ds_params_collect(ds_net *n)
 void ds_params_list(ds_net *n)
 {
     ds_params_collect(n);
-    for (int i = 0; i < n->net->n; i++) {
-        ds_layer_row row;
-        ds_net_layer_row(n, i, &row);
-        n->info.flops += row.flops;
-    }
+    for (int i = 0; i < n->net->n; i++)
+        n->info.flops += ds_net_layer_row(n, i).flops;
 }
 
 uint64_t ds_net_weights_hash(const ds_net *n)
@@ -97,24 +94,18 @@ const ds_param *ds_net_params(const ds_net *net, int *n)
     return net->params;
 }
 
-void ds_net_layer_row(const ds_net *n, int i, ds_layer_row *row)
+ds_layer_row ds_net_layer_row(const ds_net *n, int i)
 {
     const layer *l = &n->net->layers[i];
-    const ds_shape *in = &n->cfg->shapes[i], *out = &n->cfg->shapes[i + 1];
     double uses = l->type == CONVOLUTIONAL     ? l->out_w * l->out_h
                   : l->type == DECONVOLUTIONAL ? l->w * l->h
                                                : 1;
-    *row = (ds_layer_row){.in_w = in->w,
-                          .in_h = in->h,
-                          .in_c = in->c,
-                          .inputs = l->inputs,
-                          .out_w = out->w,
-                          .out_h = out->h,
-                          .out_c = out->c,
-                          .outputs = l->outputs,
-                          .flops = 2 * uses * (double)ds_weights_of(l)};
-    snprintf(row->name, sizeof row->name, "%s", n->cfg->sections[i + 1].name);
+    ds_layer_row row = {.name = n->cfg->sections[i + 1].name,
+                        .in = n->cfg->shapes[i],
+                        .out = n->cfg->shapes[i + 1],
+                        .flops = 2 * uses * (double)ds_weights_of(l)};
     for (int k = 0; k < n->n_params; k++)
         if (n->params[k].layer == i)
-            row->parameters += n->params[k].n;
+            row.parameters += n->params[k].n;
+    return row;
 }

@@ -314,8 +314,7 @@ static void note_fresh(const ds_job *job, int loaded)
     size_t size;
     FILE *out = ds_memstream(&text, &size);
     for (int i = loaded; i < job->info->layers; i++) {
-        ds_layer_row row;
-        ds_net_layer_row(job->net, i, &row);
+        const ds_layer_row row = ds_net_layer_row(job->net, i);
         if (row.parameters)
             fprintf(out, "%s%d %s", ftell(out) ? ", " : "", i, row.name);
     }
