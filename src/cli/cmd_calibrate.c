@@ -374,7 +374,7 @@ static void keys_of(keys *k, const calibration *c, const calibrate_flags *s)
     snprintf(k->rejected, sizeof k->rejected, "%zu,%zu", n - c->found.cut.accepted, n);
     add_key(k, "rejected", k->rejected);
     if (has_aim(s) || !(ds_model_key(&c->m, "threshold") || ds_model_key(&c->m, "thresholds")))
-        add_key(k, "precision", ds_precision_names[ds_net_precision(c->m.net)]);
+        add_key(k, "precision", ds_precision_names[ds_net_get_info(c->m.net)->precision]);
     if (has_aim(s)) {
         add_key(k, "aim", k->aim = aim_text(s));
         add_key(k, "weights", k->weights = ds_model_weights(&c->m));

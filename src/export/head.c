@@ -176,7 +176,8 @@ static void verdict(const head *h, ds_value sure)
     OP("Greater", sure, limit);
 }
 
-void ds_onnx_head(ds_onnx *o, const ds_export *x, ds_value logits)
+/* Probabilities, confidence and verdict of them. */
+static void add_head(ds_onnx *o, const ds_export *x, ds_value logits)
 {
     const ds_net_info *info = ds_net_get_info(x->net);
     head of = {.o = o, .x = x}, *h = &of;
@@ -198,7 +199,7 @@ int ds_export_onnx(const ds_export *x, FILE *f, ds_error *e)
     ds_onnx_port(o, false, DS_ONNX_INPUT, DS_ONNX_FLOAT, 3, (int[]){info->c, info->h, info->w});
     int rc = ds_onnx_layers(o, x, &logits, e);
     if (!rc) {
-        ds_onnx_head(o, x, logits);
+        add_head(o, x, logits);
         rc = ds_onnx_write(o, x->cfg->path, f, e);
     }
     ds_onnx_free(o);

@@ -17,15 +17,16 @@ int ds_export_refuse(const ds_export *x, int i, const char *why, ds_error *e)
                       s->name, why);
 }
 
-/* The host adds to the deviation, not to the variance. */
-double ds_folded_scale(const ds_node *node, int k)
+/* Batch normalisation of channel k in a pass without training: x * scale + bias. The host adds to the
+ * deviation, not to the variance. */
+static double folded_scale(const ds_node *node, int k)
 {
     return node->normalized ? node->scales[k] / (sqrt((double)node->rolling_variance[k]) + .000001) : 1;
 }
 
-double ds_folded_bias(const ds_node *node, int k)
+static double folded_bias(const ds_node *node, int k)
 {
-    return node->normalized ? node->biases[k] - node->rolling_mean[k] * ds_folded_scale(node, k)
+    return node->normalized ? node->biases[k] - node->rolling_mean[k] * folded_scale(node, k)
                             : node->biases[k];
 }
 
@@ -80,7 +81,7 @@ static ds_value biases(const walk *w, const ds_node *node)
 {
     float *b = DS_ALLOC(b, (size_t)node->out_c);
     for (int k = 0; k < node->out_c; k++)
-        b[k] = (float)ds_folded_bias(node, k);
+        b[k] = (float)folded_bias(node, k);
     return ds_onnx_constant(w->o, 1, &node->out_c, ds_onnx_keep(w->o, b));
 }
 
@@ -92,7 +93,7 @@ static ds_value weights(const walk *w, const ds_node *node, const int dims[4])
         return ds_onnx_constant(w->o, 4, dims, node->weights);
     float *v = DS_ALLOC(v, per * (size_t)dims[0]);
     for (size_t k = 0; k < per * (size_t)dims[0]; k++)
-        v[k] = (float)(node->weights[k] * ds_folded_scale(node, (int)(k / per)));
+        v[k] = (float)(node->weights[k] * folded_scale(node, (int)(k / per)));
     return ds_onnx_constant(w->o, 4, dims, ds_onnx_keep(w->o, v));
 }
 
@@ -118,7 +119,7 @@ static int batchnorm(walk *w, const ds_node *node)
     const int dims[4] = {node->c, 1, 1, 1};
     float *scales = DS_ALLOC(scales, (size_t)node->c);
     for (int k = 0; k < node->c; k++)
-        scales[k] = (float)ds_folded_scale(node, k);
+        scales[k] = (float)folded_scale(node, k);
     ds_value v = ds_onnx_constant(w->o, 4, dims, ds_onnx_keep(w->o, scales));
     w->values[w->i] = ds_onnx_op(w->o, "Conv", input_of(w, 0), v, biases(w, node));
     ds_onnx_int(w->o, "group", node->c);

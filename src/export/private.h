@@ -36,13 +36,8 @@ int ds_onnx_write(ds_onnx *o, const char *path, FILE *f, ds_error *e);
 
 /* layers.c: the network; *logits: n x the numbers that come into the cost section. */
 int ds_onnx_layers(ds_onnx *o, const ds_export *x, ds_value *logits, ds_error *e);
-/* head.c: probabilities, confidence and verdict of them. */
-void ds_onnx_head(ds_onnx *o, const ds_export *x, ds_value logits);
 
 /* DS_EINPUT at layer i's section. */
 int ds_export_refuse(const ds_export *x, int i, const char *why, ds_error *e);
-/* Batch normalisation of channel k in a pass without training: x * scale + bias. */
-double ds_folded_scale(const ds_node *node, int k);
-double ds_folded_bias(const ds_node *node, int k);
 /* Layer i as the person sees it: the word of activation=. */
 const char *ds_activation_of(const ds_export *x, int i);

@@ -53,12 +53,11 @@ typedef struct ds_net_info {
     int warmup_epochs;       /* of its target (see plugin.h) */
     size_t parameters;
     double flops;        /* as those of its layers */
+    int precision;       /* index into ds_precision_names, never that of "auto" */
     int threads;         /* that compute */
     const char *backend; /* "onednn (2.6.3, AVX-512)", "host"; the network's */
 } ds_net_info;
 const ds_net_info *ds_net_get_info(const ds_net *net);
-/* Index into ds_precision_names, never that of "auto". */
-int ds_net_precision(const ds_net *net);
 
 /* Bytes of the arrays that its passes touch, parameters and the target's history among them, and of
  * libdarknet.so, where that is open: an estimate. */

@@ -1,6 +1,7 @@
 /* A network of the host with our plugins in it: building, asking, running. */
 #include "host/private.h"
 
+#include <malloc.h>
 #include <omp.h>
 
 static void fill_info(ds_net *n)
@@ -16,6 +17,7 @@ static void fill_info(ds_net *n)
                           .cost = ds_cfg_cost(n->cfg),
                           .reject = ds_cfg_reject(n->cfg),
                           .cost_temperature = 1,
+                          .precision = (int)n->graph.precision,
                           .threads = omp_get_max_threads(),
                           .backend = n->backend_name};
     const ds_attached *a = info->cost >= 0 ? ds_attached_of(&net->layers[info->cost]) : NULL;
@@ -79,7 +81,9 @@ static int equip(ds_net *n, const ds_net_setup *setup, ds_error *e)
         if (setup->ranks)
             n->context.whole = ds_whole_new(setup->ranks, n->net->batch, it->setup.inputs, it->setup.outputs);
     }
-    ds_params_list(n);
+    ds_params_collect(n);
+    for (int i = 0; i < n->net->n; i++)
+        n->info.flops += ds_net_layer_row(n, i).flops;
     ds_walk_plan(n, setup->train);
     if (setup->features || ds_net_novelty(n))
         ds_features_make(n);
@@ -177,8 +181,8 @@ int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_er
     n->context.epochs = setup->epochs;
     omp_set_num_threads(setup->threads > 0 ? setup->threads : omp_get_num_procs());
     ds_host_settle();
-    if (!setup->alone)
-        ds_host_spread();
+    if (!setup->alone) /* big arrays come from the system: what nobody touches stays out of memory */
+        mallopt(M_MMAP_THRESHOLD, 1 << 20);
     int rc = build(n, setup, e);
     if (rc) {
         ds_net_free(n);
@@ -200,11 +204,6 @@ void ds_net_free(ds_net *n)
 const ds_net_info *ds_net_get_info(const ds_net *net)
 {
     return &net->info;
-}
-
-int ds_net_precision(const ds_net *n)
-{
-    return (int)n->graph.precision;
 }
 
 const ds_reject *ds_net_get_reject(const ds_net *n)

@@ -2,7 +2,6 @@
 #include "host/private.h"
 
 #include <dlfcn.h>
-#include <malloc.h>
 #include <omp.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,11 +12,6 @@
 #ifndef DS_DARKNET_LIBRARY
 #define DS_DARKNET_LIBRARY "/usr/lib/darknet/libdarknet.so"
 #endif
-
-void ds_host_spread(void)
-{
-    mallopt(M_MMAP_THRESHOLD, 1 << 20);
-}
 
 /* Loading the host flushes denormals in this thread on Debian 12, not on 13: flush on both, and without it.
  * */

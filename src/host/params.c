@@ -69,13 +69,6 @@ void ds_params_collect(ds_net *n)
         add_layer(n, i);
 }
 
-void ds_params_list(ds_net *n)
-{
-    ds_params_collect(n);
-    for (int i = 0; i < n->net->n; i++)
-        n->info.flops += ds_net_layer_row(n, i).flops;
-}
-
 uint64_t ds_net_weights_hash(const ds_net *n)
 {
     uint64_t hash = 0xcbf29ce484222325; /* FNV-1a, word by word */

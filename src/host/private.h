@@ -29,8 +29,6 @@ typedef struct ds_host {
 
 /* Denormals are zero, here and in the threads that follow: as the host has it. */
 void ds_host_settle(void);
-/* The process asks the system for big arrays, so that what nobody touches stays out of memory. */
-void ds_host_spread(void);
 /* DS_EHOST unless `mib` MiB of address space are left, and what OpenMP's threads take: without them libraries
  * of others crash, or end the program. */
 int ds_host_room(int mib, ds_error *e);
@@ -229,7 +227,5 @@ void ds_features_make(ds_net *n);
 /* How many weights a layer has. */
 size_t ds_weights_of(const layer *l);
 
-/* The parameters, and where training begins. */
-void ds_params_list(ds_net *n);
-/* The parameters alone, for which n->net is enough. */
+/* The parameters, and where training begins; n->net is enough. */
 void ds_params_collect(ds_net *n);

@@ -29,6 +29,8 @@ void ds_csv_put_number(FILE *f, double v)
 
 static void put_row(FILE *f, const ds_answers *a, size_t i, double threshold, bool safe)
 {
+    const bool accepted = ds_answers_accepts(a, i, threshold);
+    const ds_verdict verdict = ds_answers_unknown(a, i) ? DS_UNKNOWN : accepted ? DS_ACCEPTED : DS_UNSURE;
     ds_csv_put_field(f, ds_answers_path(a, i), safe);
     putc(',', f);
     ds_csv_put_field(f, a->names[a->labels[i]], safe);
@@ -37,7 +39,7 @@ static void put_row(FILE *f, const ds_answers *a, size_t i, double threshold, bo
         ds_csv_put_field(f, a->names[a->predictions[i]], safe);
     putc(',', f);
     ds_csv_put_number(f, a->confidences[i]);
-    fprintf(f, ",%d,%s", ds_answers_accepts(a, i, threshold), ds_answers_verdict(a, i, threshold));
+    fprintf(f, ",%d,%s", accepted, ds_verdict_names[verdict]);
     if (a->novelty)
         fprintf(f, ",%.17g", a->novelty[i]);
     putc('\n', f);

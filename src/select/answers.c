@@ -32,12 +32,6 @@ bool ds_answers_unknown(const ds_answers *a, size_t i)
     return a->novelty && a->novelty[i] < a->novelty_rate;
 }
 
-const char *ds_answers_verdict(const ds_answers *a, size_t i, double threshold)
-{
-    const bool accepted = ds_answers_accepts(a, i, threshold);
-    return ds_verdict_names[ds_answers_unknown(a, i) ? DS_UNKNOWN : accepted ? DS_ACCEPTED : DS_UNSURE];
-}
-
 static size_t row_of(const ds_answers *a)
 {
     return (size_t)a->classes + a->abstain;

@@ -38,8 +38,6 @@ bool ds_answers_accepts(const ds_answers *a, size_t i, double threshold);
 
 /* Is image i none of the classes? */
 bool ds_answers_unknown(const ds_answers *a, size_t i);
-/* "accepted", "unsure", "unknown". */
-const char *ds_answers_verdict(const ds_answers *a, size_t i, double threshold);
 
 /* Room for the answers of a network to n images whose labels, if any, are there; those of before are
  * forgotten. */

@@ -469,7 +469,8 @@ int ds_server_new(const ds_serve_setup *setup, ds_server **server, ds_error *e)
     s->setup = *setup;
     DS_ZALLOC(s->guests, (size_t)setup->max_connections + MORE_GUESTS);
     pthread_mutex_init(&s->lock, NULL);
-    ds_metrics_init(&s->metrics, setup->watch);
+    pthread_mutex_init(&s->metrics.lock, NULL);
+    s->metrics.watch = setup->watch;
     int rc = ds_queue_new(&s->setup, &s->metrics, &s->queue, e);
     if (!rc)
         rc = listen_at(s, e);

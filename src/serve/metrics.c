@@ -5,12 +5,6 @@ static const double seconds_within[DS_LATENCIES] = {.001, .002, .005, .01, .02, 
 static const double images_within[DS_BATCHES] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, INFINITY};
 static const int statuses[DS_STATUSES] = {200, 400, 404, 405, 411, 413, 415, 500, 503, 0};
 
-void ds_metrics_init(ds_metrics *m, ds_watch *watch)
-{
-    *m = (ds_metrics){.watch = watch};
-    pthread_mutex_init(&m->lock, NULL);
-}
-
 static void count(double *within, const double *bounds, int n, double value)
 {
     for (int i = n - 1; i >= 0 && value <= bounds[i]; i--)

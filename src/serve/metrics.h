@@ -9,7 +9,7 @@
 enum { DS_LATENCIES = 14, DS_BATCHES = 13, DS_STATUSES = 10 };
 
 typedef struct ds_metrics {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock;                                /* initialised; all else is zero at first */
     double requests[DS_STATUSES];                        /* by status */
     double latency[DS_LATENCIES], latency_sum, answered; /* requests within each bound, their seconds, all */
     double batch[DS_BATCHES], images, batches;           /* batches within each bound */
@@ -17,7 +17,6 @@ typedef struct ds_metrics {
     ds_watch *watch;                                     /* NULL: none; not owned */
 } ds_metrics;
 
-void ds_metrics_init(ds_metrics *m, ds_watch *watch);
 /* A request has been answered; seconds < 0: none of images. */
 void ds_metrics_request(ds_metrics *m, int status, double seconds);
 /* n images were answered together; NULL: none of them. */

@@ -207,7 +207,7 @@ static ds_result make_row(const ds_job *job, int epoch, bool complete)
     const ds_tally *t = &job->tally;
     uint64_t epochs = job->seen / (uint64_t)job->plan.images;
     return (ds_result){.epoch = (int)epochs + (complete ? 0 : 1),
-                       .precision = ds_net_precision(job->net),
+                       .precision = job->info->precision,
                        .warmup = ds_job_warming(job, epoch) ? DS_WARMUP_ON : (int)job->warmup.state,
                        .batch = ds_job_batch(job),
                        .train_loss = t->loss / (double)t->images,

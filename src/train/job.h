@@ -79,10 +79,9 @@ int ds_job_probe(const ds_job *job, ds_images *images, ds_error *e);
 /* DS_ENUMERIC: a parameter is no finite number. */
 int ds_job_check_finite(const ds_job *job, ds_error *e);
 int ds_job_save(ds_job *job, const char *suffix, ds_error *e);
-/* How many ranks there are; is this the one that writes? Its share of a sub-batch's images. */
+/* How many ranks there are; is this the one that writes? */
 int ds_job_ranks(const ds_job *job);
 bool ds_job_first(const ds_job *job);
-int ds_job_share(const ds_job *job);
 /* Batches done. */
 long ds_job_batch(const ds_job *job);
 

@@ -29,12 +29,6 @@ bool ds_job_first(const ds_job *job)
     return !job->setup.ranks || job->setup.ranks->rank == 0;
 }
 
-int ds_job_share(const ds_job *job)
-{
-    const ds_net_options *o = &job->cfg->net;
-    return o->batch / o->subdivisions / ds_job_ranks(job);
-}
-
 long ds_job_batch(const ds_job *job)
 {
     return (long)(job->seen / (uint64_t)job->plan.batch);
@@ -292,10 +286,11 @@ static int check_images(ds_job *job, ds_error *e)
 int ds_job_make_net(ds_job *job, ds_error *e)
 {
     const ds_train_setup *s = &job->setup;
+    const ds_net_options *o = &job->cfg->net;
     ds_net_setup setup = s->net;
     setup.train = true;
     setup.ranks = s->ranks;
-    setup.batch = s->ranks ? ds_job_share(job) : 0;
+    setup.batch = s->ranks ? o->batch / o->subdivisions / ds_job_ranks(job) : 0;
     DS_FREED int *counts = ds_images_count(&job->data, &job->train, NULL);
     setup.samples = (size_t)job->train.n;
     setup.counts = counts;
