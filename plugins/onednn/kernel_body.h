@@ -2,14 +2,6 @@
  * BLOCK, NAME, K(name), the types of vectors and what they do, and NUM, GET, PUT. A vector holds the channels
  * of one place. Arguments `square` and `pair` are constants in every call, so that the loops do not ask. */
 
-#define VEC K(vec)
-#define INTS K(ints)
-#define MASK K(mask)
-#define LINE K(line)
-#define MIX K(mix)
-#define BEST K(best)
-#define FLOW K(flow)
-
 INLINE VEC K(load)(const float *p)
 {
     return *(const VEC *)p;
@@ -156,10 +148,6 @@ INLINE size_t K(place)(const ds_pool *p, const window *v, int i, int j)
 {
     return ((size_t)(v->top + i) * p->w + (v->left + j)) * p->next;
 }
-
-#define EACH_PLACE(v, i, j)                 \
-    for (int i = (v)->y0; i < (v)->y1; i++) \
-        for (int j = (v)->x0; j < (v)->x1; j++)
 
 /* The largest of a window, and which. */
 typedef struct BEST {
@@ -426,14 +414,6 @@ static const ds_kernels K(set) = {
     .from_plane = K(from_plane),
 };
 
-#undef VEC
-#undef INTS
-#undef MASK
-#undef LINE
-#undef MIX
-#undef BEST
-#undef FLOW
-#undef EACH_PLACE
 #undef NAME
 #undef K
 #undef NUM

@@ -23,6 +23,10 @@ typedef struct window {
     int y0, y1, x0, x1;
 } window;
 
+#define EACH_PLACE(v, i, j)                 \
+    for (int i = (v)->y0; i < (v)->y1; i++) \
+        for (int j = (v)->x0; j < (v)->x1; j++)
+
 /* pair: the window is known to be one of pairs_in, which a constant tells the compiler, too. */
 INLINE window window_at(const ds_pool *p, int oy, int ox, bool pair)
 {
@@ -60,6 +64,15 @@ static inline int pairs_in(const ds_pool *p, int oy)
  * and the numbers of a plane:
  *   NUM          their type
  *   GET, PUT     the numbers of a place from and to memory */
+
+/* Of the set at hand. */
+#define VEC K(vec)
+#define INTS K(ints)
+#define MASK K(mask)
+#define LINE K(line)
+#define MIX K(mix)
+#define BEST K(best)
+#define FLOW K(flow)
 
 #define BLOCK 8
 #define K(name) plain_##name
