@@ -157,8 +157,7 @@ static void warn_of_rejections(const predictor *p)
         return;
     fprintf(stderr,
             "warning: %zu of %zu images are rejected (%.2f %%); of the calibration images it were %.2f %%: "
-            "these seem "
-            "to be of another kind\n",
+            "these seem to be of another kind\n",
             rejected, images, 100 * (double)rejected / (double)images,
             100 * (double)r->rejected / (double)r->images);
 }

@@ -9,14 +9,12 @@ static void put_number(FILE *f, double v)
 
 static const char preprocessing[] =
     "  \"preprocessing\": {\n"
-    "    \"crop\": \"the central square: side s = min(width, height) of the image, left (width - s) / 2, top "
-    "(height - s) "
-    "/ 2, rounded down\",\n"
-    "    \"resize\": \"bilinear without smoothing, corners on corners: output i of n comes from a = i * ((s "
-    "- 1) / (n - "
-    "1)), in float32: (1 - (a - k)) * pixel k + (a - k) * pixel k + 1, k = a rounded down, at most s - 2; "
-    "the last "
-    "column is the last pixel; in the last row k is at most s - 1, and pixel k + 1 does not count\",\n"
+    "    \"crop\": \"the central square: side s = min(width, height) of the image, "
+    "left (width - s) / 2, top (height - s) / 2, rounded down\",\n"
+    "    \"resize\": \"bilinear without smoothing, corners on corners: output i of n comes from "
+    "a = i * ((s - 1) / (n - 1)), in float32: (1 - (a - k)) * pixel k + (a - k) * pixel k + 1, "
+    "k = a rounded down, at most s - 2; the last column is the last pixel; "
+    "in the last row k is at most s - 1, and pixel k + 1 does not count\",\n"
     "    \"scale\": \"divided by 255\"\n"
     "  },\n";
 
@@ -51,8 +49,7 @@ void ds_export_json(const ds_export *x, const char *format, FILE *f)
     fputs(",\n", f);
     put_thresholds(x, f);
     fputs("  \"rule\": \"the confidence is that of softmax(log(probabilities) / temperature); accepted if "
-          "confidence >= threshold (that of the most probable class, where there "
-          "are several; "
+          "confidence >= threshold (that of the most probable class, where there are several; "
           "null: always), and never if it is not a number\"\n}\n",
           f);
 }

@@ -30,9 +30,8 @@ static int find_images(const ds_audit *a, const ds_saved_file *f, size_t *rows, 
     if (a->images.n - fresh != known)
         return ds_fail_at(
             e, DS_EINPUT, f->path, 0,
-            "has %d images, of which %s holds %d, expected the checkpoint of a training on this "
-            "list",
-            known, a->images.list, a->images.n - fresh);
+            "has %d images, of which %s holds %d, expected the checkpoint of a training on this list", known,
+            a->images.list, a->images.n - fresh);
     if (fresh)
         ds_note(notes, "note: %s: %d of %d images were not trained on: nothing is known of them",
                 a->images.list, fresh, a->images.n);
