@@ -123,28 +123,22 @@ int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e)
     int input = check_input(cfg, whole ? e : NULL);
     s->broken = input != DS_OK;
     DS_TRY(whole ? ds_keep(e, input) : DS_OK);
+#define REFUSE(key, ...) DS_TRY(ds_keep(e, ds_section_fail(cfg, s, key, e, __VA_ARGS__)))
     if (n->batch % n->subdivisions)
-        DS_TRY(
-            ds_keep(e, ds_section_fail(cfg, s, "subdivisions", e,
-                                       "batch=%d is no multiple of subdivisions=%d, expected a number that "
-                                       "divides it",
-                                       n->batch, n->subdivisions)));
+        REFUSE("subdivisions",
+               "batch=%d is no multiple of subdivisions=%d, expected a number that divides it", n->batch,
+               n->subdivisions);
     if (n->policy == DS_STEPS && (!n->steps.n || n->steps.n != n->scales.n))
-        DS_TRY(
-            ds_keep(e, ds_section_fail(cfg, s, n->steps.n && n->scales.n ? "scales" : "policy", e,
-                                       "policy=steps with %d steps and %d scales, expected as many scales as "
-                                       "steps",
-                                       n->steps.n, n->scales.n)));
+        REFUSE(n->steps.n && n->scales.n ? "scales" : "policy",
+               "policy=steps with %d steps and %d scales, expected as many scales as steps", n->steps.n,
+               n->scales.n);
     if (n->cutout && n->width && (n->cutout >= n->width || n->cutout >= n->height))
-        DS_TRY(ds_keep(e, ds_section_fail(cfg, s, "cutout", e,
-                                          "cutout=%d of images of %d x %d, expected a smaller square",
-                                          n->cutout, n->width, n->height)));
+        REFUSE("cutout", "cutout=%d of images of %d x %d, expected a smaller square", n->cutout, n->width,
+               n->height);
     if (n->shift && n->width && (n->shift >= n->width || n->shift >= n->height))
-        DS_TRY(ds_keep(e, ds_section_fail(cfg, s, "shift", e,
-                                          "shift=%d of images of %d x %d, expected less than a side",
-                                          n->shift, n->width, n->height)));
+        REFUSE("shift", "shift=%d of images of %d x %d, expected less than a side", n->shift, n->width,
+               n->height);
     if (n->shift && n->center)
-        DS_TRY(ds_keep(e, ds_section_fail(cfg, s, "shift", e, "shift=%d with center=1, expected one of them",
-                                          n->shift)));
+        REFUSE("shift", "shift=%d with center=1, expected one of them", n->shift);
     return ds_failed_since(e, before);
 }
