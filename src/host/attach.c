@@ -13,7 +13,7 @@ static const float *cost_logits(const ds_attached *a, const network *net)
 
 void ds_context_start(ds_context *c, ds_error *e)
 {
-    c->labels = NULL;
+    c->pass.labels = NULL;
     c->code = 0;
     c->error = e;
 }
@@ -51,8 +51,6 @@ static int give_features(ds_attached *a, network *net, ds_pass *pass, ds_error *
         return DS_OK;
     if (!a->checked)
         DS_TRY(check_weights(a, v, net, e));
-    pass->novelty = a->context->novelty;
-    pass->features = a->context->features;
     if (pass->features)
         return DS_OK;
     /* the client may have set a larger batch since the last pass */
@@ -76,20 +74,17 @@ static void shim_forward(layer l, network net)
                 a->it.layer->name);
         c->fatal(&e);
     }
-    bool train = a->it.layer->role == DS_COST && c->labels;
-    ds_pass pass = {.batch = l.batch,
-                    .epoch = c->epoch,
-                    .epochs = c->epochs,
-                    .warming = c->warming,
-                    .input = net.input,
-                    .logits = cost_logits(a, &net),
-                    .output = l.output,
-                    .labels = train ? c->labels : NULL,
-                    .ids = train ? c->ids : NULL,
-                    .others = train ? c->others : NULL,
-                    .shares = train ? c->shares : NULL,
-                    .gradient = train ? l.delta : NULL,
-                    .loss = train ? c->loss : NULL};
+    const bool train = a->it.layer->role == DS_COST && c->pass.labels;
+    ds_pass pass = c->pass;
+    pass.batch = l.batch;
+    pass.input = net.input;
+    pass.logits = cost_logits(a, &net);
+    pass.output = l.output;
+    pass.gradient = train ? l.delta : NULL;
+    if (!train) {
+        pass.labels = pass.others = NULL;
+        pass.ids = NULL;
+    }
     int rc = give_features(a, &net, &pass, &e);
     if (train && c->whole)
         ds_whole_gather(c->whole, &pass);

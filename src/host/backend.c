@@ -278,7 +278,7 @@ static ds_backend_pass pass_of(const ds_net *n, const float *pixels, bool train)
     return (ds_backend_pass){.pixels = pixels,
                              .pictures = n->pictures,
                              .mixed = n->mixed,
-                             .shares = n->context.shares,
+                             .shares = n->context.pass.shares,
                              .images = n->net->batch,
                              .train = train,
                              .drop = n->dropout_active,

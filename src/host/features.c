@@ -84,7 +84,7 @@ void ds_features_make(ds_net *n)
     const ds_depths *d = &n->depths;
     size_t at = 0;
     DS_ZALLOC(n->features, ds_batch_size(&n->net->layers[0], (int)d->row));
-    n->context.features = n->features;
+    n->context.pass.features = n->features;
     for (int k = 0; k < d->n; k++) {
         n->slots[d->layer[k]].feature = n->features + at;
         n->slots[d->layer[k]].channels = d->channels[k];

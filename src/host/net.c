@@ -70,7 +70,7 @@ static int equip(ds_net *n, const ds_net_setup *setup, ds_error *e)
     DS_ZALLOC(n->slots, n->net->n);
     DS_ZALLOC(n->loss, (size_t)n->net->batch * ranks);
     DS_ZALLOC(n->novelty, n->net->batch);
-    n->context.novelty = n->novelty;
+    n->context.pass.novelty = n->novelty;
     ds_depths_of(n->cfg, n->net, &n->depths);
     base.depths = setup->train || setup->features ? NULL : &n->depths;
     DS_TRY(ds_attach(n->cfg, n->net, &base, &n->context, e));
@@ -178,7 +178,7 @@ int ds_net_new(const ds_cfg *cfg, const ds_net_setup *setup, ds_net **net, ds_er
     n->samples = setup->samples;
     n->ranks = setup->ranks;
     n->dropout_active = true;
-    n->context.epochs = setup->epochs;
+    n->context.pass.epochs = setup->epochs;
     omp_set_num_threads(setup->threads > 0 ? setup->threads : omp_get_num_procs());
     ds_host_settle();
     if (!setup->alone) /* big arrays come from the system: what nobody touches stays out of memory */
@@ -307,7 +307,7 @@ int ds_net_forward(ds_net *n, const float *pixels, int images, ds_error *e)
 
 ds_trained_images ds_net_trained(const ds_net *n)
 {
-    ds_trained_images t = {n->info.batch, ds_net_logits(n), n->context.labels, n->context.ids};
+    ds_trained_images t = {n->info.batch, ds_net_logits(n), n->context.pass.labels, n->context.pass.ids};
     if (n->context.whole)
         t = ds_whole_images(n->context.whole);
     if (ds_attached_of(&n->net->layers[n->info.cost])->it.logits)
@@ -328,24 +328,24 @@ static int check_losses(ds_net *n, double *loss, ds_error *e)
 
 void ds_net_set_warming(ds_net *n, bool warming)
 {
-    n->context.warming = warming;
+    n->context.pass.warming = warming;
 }
 
 void ds_net_set_mixture(ds_net *n, const int *others, const float *shares)
 {
-    n->context.others = others;
-    n->context.shares = shares;
+    n->context.pass.others = others;
+    n->context.pass.shares = shares;
 }
 
 int ds_net_train(ds_net *n, const float *pixels, const int *labels, const uint32_t *ids, int epoch,
                  double *loss, ds_error *e)
 {
     DS_TRY(begin_pass(n, e));
-    n->context.labels = labels;
-    n->context.ids = ids;
-    n->context.epoch = epoch;
-    n->context.loss = n->loss;
-    n->step += ids || !n->context.others;
+    n->context.pass.labels = labels;
+    n->context.pass.ids = ids;
+    n->context.pass.epoch = epoch;
+    n->context.pass.loss = n->loss;
+    n->step += ids || !n->context.pass.others;
     ds_walk_forward(n, pixels, n->info.cost, true);
     DS_TRY(n->context.code);
     DS_TRY(check_losses(n, loss, e));
@@ -367,5 +367,5 @@ ds_history ds_net_history(const ds_net *n)
 double ds_net_alpha(const ds_net *n, int epoch)
 {
     const ds_attached *a = ds_attached_of(&n->net->layers[n->info.cost]);
-    return a->it.layer->alpha ? a->it.layer->alpha(a->it.state, epoch, n->context.epochs) : NAN;
+    return a->it.layer->alpha ? a->it.layer->alpha(a->it.state, epoch, n->context.pass.epochs) : NAN;
 }

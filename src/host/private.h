@@ -80,18 +80,12 @@ ds_trained_images ds_whole_images(const ds_whole *w);
 
 /* What a pass needs beyond the host's structs; owned by whoever runs the pass. */
 typedef struct ds_context {
-    const int *labels; /* NULL without training */
-    const uint32_t *ids;
-    const int *others;   /* NULL: images are no mixtures */
-    const float *shares; /* with others */
-    int epoch, epochs;
-    bool warming;
+    /* What is known of it before a section's turn: labels (NULL without training), ids, mixtures, epochs,
+     * loss; features, or NULL where nobody collects them; where the p-values of [reject] go. */
+    ds_pass pass;
     ds_whole *whole; /* of several ranks, in training; else NULL */
-    double *loss;
-    const float *features; /* of the pass; NULL: nobody collects them */
-    double *novelty;       /* batch: gets the p-values of [reject]; NULL: not wanted */
-    int code;              /* first failure of a plugin or of the backend */
-    ds_error *error;       /* gets its text; may be NULL */
+    int code;        /* first failure of a plugin or of the backend */
+    ds_error *error; /* gets its text; may be NULL */
     /* Under LD_PRELOAD, where nobody looks at `code`: does not return; else NULL. */
     void (*fatal)(const ds_error *e);
 } ds_context;

@@ -37,7 +37,7 @@ void ds_walk_plan(ds_net *n, bool train)
 /* In a network that is trained passes of training alone. */
 static bool is_timed(const ds_net *n)
 {
-    return n->times && (!n->scratch || n->context.labels);
+    return n->times && (!n->scratch || n->context.pass.labels);
 }
 
 static void count(ds_net *n, int i, double *seconds, double start, double waited)
