@@ -38,7 +38,7 @@ void ds_target_close(const ds_plan *p, const ds_target *to)
     if (!to->t)
         return;
     if (to->scratch_buffer)
-        ds_tensor_move(to->t, ds_arena_at(&p->arena, to->scratch_buffer), true, to->t->grad[to->part]);
+        ds_tensor_add(to->t, ds_arena_at(&p->arena, to->scratch_buffer), to->t->grad[to->part]);
     bool last = to->arrival == to->t->contributions; /* a host's tensor is complete: hand it over */
     if (last && to->t->from_host && to->t->delta)
         ds_tensor_to_plain(to->t, ds_tensor_join(to->t), true, to->t->delta);

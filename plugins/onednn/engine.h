@@ -134,15 +134,14 @@ static inline uint8_t *ds_index_at(const ds_plan *p, const ds_step *s, size_t pl
 
 /* ---- tensor.c: shapes, and passes over whole tensors ---- */
 
-/* wide: of floats, whatever the plan's. */
-ds_tensor ds_tensor_shape(const ds_plan *p, bool wide, int c, int h, int w);
+ds_tensor ds_tensor_shape(const ds_plan *p, int c, int h, int w);
 size_t ds_tensor_bytes(const ds_tensor *t);
 bool ds_tensor_same_shape(const ds_tensor *a, const ds_tensor *b);
 /* Between a blocked tensor like t and a plain array (add: added to it). */
 void ds_tensor_from_plain(const ds_tensor *t, const float *plain, void *to);
 void ds_tensor_to_plain(const ds_tensor *t, const void *from, bool add, float *plain);
-/* to = (add ? to : 0) + from, both like t. */
-void ds_tensor_move(const ds_tensor *t, const void *from, bool add, void *to);
+/* to += from, both like t. */
+void ds_tensor_add(const ds_tensor *t, const void *from, void *to);
 /* Padded channels of v, an array like t, become zero. */
 void ds_tensor_clear_padding(const ds_tensor *t, void *v);
 /* grad[0] += grad[1], if there is one. */

@@ -27,7 +27,7 @@ static void add_overlap(const ds_tensor *from, const char *x, const ds_tensor *t
 static void add_tensor(const ds_plan *p, const ds_tensor *from, const void *x, const ds_tensor *to, void *y)
 {
     if (ds_tensor_same_shape(from, to)) {
-        ds_tensor_move(to, x, true, y);
+        ds_tensor_add(to, x, y);
         return;
     }
     int blocks = smaller(from->blocks, to->blocks);

@@ -69,7 +69,7 @@ static void lease_gradients(ds_plan *p, ds_step *s)
 static int make(ds_plan *p, ds_step *s, ds_error *e)
 {
     const ds_node *node = s->node;
-    s->product = s->pooled ? ds_tensor_shape(p, false, node->out_c, node->out_h, node->out_w) : *s->out;
+    s->product = s->pooled ? ds_tensor_shape(p, node->out_c, node->out_h, node->out_w) : *s->out;
     s->product.value_buffer = s->product.grad_buffer[0] = s->product.grad_buffer[1] = 0;
     s->conv_activates =
         !p->train && node->op == DS_OP_CONVOLUTION && s->odd < 0 && (!s->inputs[1] || s->add_in_place);
@@ -295,7 +295,7 @@ static void pass_to_other(const ds_plan *p, const ds_step *s, const void *g)
 {
     void *to = ds_target_open(p, &s->to[1]);
     if (to && !s->shares_gradient)
-        ds_tensor_move(s->out, g, true, to);
+        ds_tensor_add(s->out, g, to);
     ds_target_close(p, &s->to[1]);
 }
 

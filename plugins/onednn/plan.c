@@ -13,11 +13,11 @@ static const ds_step_kind *const kinds[] = {
 static void shape_tensors(ds_plan *p)
 {
     const ds_graph *g = p->graph;
-    p->tensors[0] = ds_tensor_shape(p, false, g->nodes[0].c, g->nodes[0].h, g->nodes[0].w);
+    p->tensors[0] = ds_tensor_shape(p, g->nodes[0].c, g->nodes[0].h, g->nodes[0].w);
     p->output_of[0] = &p->tensors[0];
     for (int i = 0; i < g->n; i++) {
         const ds_node *node = &g->nodes[i];
-        p->tensors[i + 1] = ds_tensor_shape(p, false, node->out_c, node->out_h, node->out_w);
+        p->tensors[i + 1] = ds_tensor_shape(p, node->out_c, node->out_h, node->out_w);
         p->tensors[i + 1].wants_gradient = p->train && i >= g->first;
         p->tensors[i + 1].feature = p->train ? NULL : node->feature;
         p->tensors[i + 1].feature_row = node->feature_row;

@@ -140,7 +140,7 @@ static int make_framed(ds_plan *p, ds_step *s, ds_error *e)
     spec.w += 2 * spec.pad;
     spec.pad = 0;
     DS_TRY(ds_conv_new(p->dnnl, &spec, &l->grad_weights, e));
-    l->framed = ds_tensor_shape(p, false, spec.c, spec.h, spec.w);
+    l->framed = ds_tensor_shape(p, spec.c, spec.h, spec.w);
     l->framed_buffer = ds_arena_want(&p->arena, ds_tensor_bytes(&l->framed), now, now);
     return DS_OK;
 }

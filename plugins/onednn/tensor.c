@@ -1,7 +1,7 @@
 /* Tensors: their shape, and passes over a whole one. */
 #include "plugins/onednn/engine.h"
 
-ds_tensor ds_tensor_shape(const ds_plan *p, bool wide, int c, int h, int w)
+ds_tensor ds_tensor_shape(const ds_plan *p, int c, int h, int w)
 {
     size_t places = (size_t)h * (size_t)w, blocks = ((size_t)c + p->block - 1) / p->block;
     ds_tensor t = {.c = c,
@@ -12,7 +12,7 @@ ds_tensor ds_tensor_shape(const ds_plan *p, bool wide, int c, int h, int w)
                    .extent = {places, p->bf16 ? blocks * p->block : p->block},
                    .block = p->bf16 ? p->block : places * p->block,
                    .image = places * blocks * p->block,
-                   .k = p->bf16 && !wide ? p->bf16 : p->k,
+                   .k = p->bf16 ? p->bf16 : p->k,
                    .importer = -1};
     return t;
 }
@@ -54,17 +54,17 @@ void ds_tensor_to_plain(const ds_tensor *t, const void *from, bool add, float *p
         t->k->from_plane(ds_plane_at(t, from, i), channels_of(t, i), t->extent, add, plain + plain_at(t, i));
 }
 
-void ds_tensor_move(const ds_tensor *t, const void *from, bool add, void *to)
+void ds_tensor_add(const ds_tensor *t, const void *from, void *to)
 {
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < t->planes; i++)
-        t->k->move(ds_plane_at(t, from, i), t->extent, add, ds_plane_at(t, to, i), t->extent.next);
+        t->k->move(ds_plane_at(t, from, i), t->extent, true, ds_plane_at(t, to, i), t->extent.next);
 }
 
 void *ds_tensor_join(const ds_tensor *t)
 {
     if (t->grad[1])
-        ds_tensor_move(t, t->grad[1], true, t->grad[0]);
+        ds_tensor_add(t, t->grad[1], t->grad[0]);
     return t->grad[0];
 }
 

@@ -104,7 +104,7 @@ static int prepare(const worker *w, const image *im, float *to, ds_error *e)
     if (im->kind == DARKNET_SAT_FLOATS)
         memcpy(to, im->data, im->size);
     else
-        ds_prepare_center(pixels ? &given : &read, net->w, net->h, false, to);
+        ds_prepare_center(pixels ? &given : &read, net->w, net->h, to);
     return DS_OK;
 }
 

@@ -30,9 +30,9 @@ static void crop_rotated(const ds_image *im, int w, int h, const ds_draw *draw, 
     }
 }
 
-void ds_prepare_center(const ds_image *im, int w, int h, bool flip, float *out)
+void ds_prepare_center(const ds_image *im, int w, int h, float *out)
 {
-    const ds_draw d = {.center = true, .flip = flip};
+    const ds_draw d = {.center = true};
     crop_upright(im, w, h, &d, out);
 }
 

@@ -62,8 +62,8 @@ const char *ds_foreign_name(const char *name);
 int ds_thumb_png(const char *path, unsigned char **png, size_t *n, ds_error *e);
 
 /* Preprocessing of valid, predict and reject: the largest central square, bilinear to w x h, [0, 1], as
- * the host's `classifier valid` (center_crop_image); `flip`: mirrored. out: c x h x w floats. */
-void ds_prepare_center(const ds_image *im, int w, int h, bool flip, float *out);
+ * the host's `classifier valid` (center_crop_image). out: c x h x w floats. */
+void ds_prepare_center(const ds_image *im, int w, int h, float *out);
 
 /* views.c: view i of prepared pixels, c x h x w as `out`: 0 is the image itself, with flip 1 its mirror
  * image; then it is moved left, right, up and down by a 32nd of its side, at least a pixel, the border

@@ -33,7 +33,7 @@ static void fill(void *arg, size_t place)
     const ds_image *im = ds_cache_read(o->cache, o->first + item->number, o->decoder, item->path,
                                        o->c | (o->as_stored ? DS_AS_STORED : 0), &own, &item->error);
     if (im)
-        ds_prepare_center(im, o->w, o->h, false, s->pixels + place * s->floats);
+        ds_prepare_center(im, o->w, o->h, s->pixels + place * s->floats);
     ds_image_free(own);
 }
 

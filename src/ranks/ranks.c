@@ -16,19 +16,20 @@ static const struct {
                  {"PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS"},
                  {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", NULL}};
 
-static int number(const char *name, int otherwise)
+/* 0: it is none. */
+static int number(const char *name)
 {
     long long n;
     const char *text = name ? getenv(name) : NULL;
-    return text && ds_parse_int(text, &n) && n >= 0 && n <= INT_MAX ? (int)n : otherwise;
+    return text && ds_parse_int(text, &n) && n >= 0 && n <= INT_MAX ? (int)n : 0;
 }
 
 static int launched(int *rank, int *local)
 {
     for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
-        const int size = number(launchers[i].size, 0);
-        *rank = number(launchers[i].rank, 0);
-        *local = number(launchers[i].local, 0);
+        const int size = number(launchers[i].size);
+        *rank = number(launchers[i].rank);
+        *local = number(launchers[i].local);
         if (size > 0)
             return size;
     }

@@ -132,7 +132,7 @@ static int read_file(ds_job *job, ds_error *e)
     DS_TRY(ds_decoder_decode(r->server->setup.decoder, r->body, r->n, "", channels, &im, e));
     drop_body(r);
     DS_ALLOC(r->question.pixels, (size_t)info->channels * (size_t)info->height * (size_t)info->width);
-    ds_prepare_center(&im, info->width, info->height, false, job->pixels = r->question.pixels);
+    ds_prepare_center(&im, info->width, info->height, job->pixels = r->question.pixels);
     return DS_OK;
 }
 

@@ -429,7 +429,7 @@ static bool run_image(const uint8_t *bytes, size_t n, ds_error *e)
         ds_image im = {0};
         if ((rc = ds_image_decode(bytes, n, "image", channels, &im, e)))
             continue;
-        ds_prepare_center(&im, 8, 8, false, out);
+        ds_prepare_center(&im, 8, 8, out);
         ds_rng r = ds_rng_make(1, 2, 3);
         const ds_draw draw = ds_augment_draw(&augment, im.w, im.h, &r);
         ds_augment_apply(&im, &augment, &draw, out);

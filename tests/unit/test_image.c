@@ -446,7 +446,7 @@ static void compare_center(int iw, int ih, int c, int w, int h)
 {
     ds_image im = make_image(iw, ih, c, (uint64_t)(iw * 1000 + ih));
     float *out = make_output(w * h * c);
-    ds_prepare_center(&im, w, h, false, out);
+    ds_prepare_center(&im, w, h, out);
     host_image whole = to_host(&im), theirs = host.center_crop(whole, w, h);
     double d = largest_difference(out, theirs.data, w * h * c);
     if (!(d <= 1e-6))
@@ -477,7 +477,7 @@ static void test_center_to_one_pixel(void **state)
     (void)state;
     ds_image im = make_image(6, 4, 1, 3);
     float out = guard;
-    ds_prepare_center(&im, 1, 1, false, &out);
+    ds_prepare_center(&im, 1, 1, &out);
     assert_true(fabsf(out - im.px[3 * 6 + 4] / 255.f) < 1e-6f);
     ds_image_clear(&im);
 }
