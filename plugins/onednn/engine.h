@@ -152,17 +152,13 @@ void ds_tensor_measure(const ds_tensor *t, size_t i);
 void ds_odd_activate(const ds_plan *p, const ds_step *s);
 void ds_odd_gradient(const ds_plan *p, const ds_step *s, void *g);
 
-/* ---- border.c: gradients' targets, and what the host reads and writes ---- */
+/* ---- target.c: where gradients of inputs go ---- */
 
 /* The next gradient of t comes from this step; can_add: it can add as well as write. */
 ds_target ds_target_make(ds_plan *p, const ds_step *s, ds_tensor *t, bool can_add);
 /* Memory to write to, or, with to->add, to add to; NULL where no gradient is wanted. */
 void *ds_target_open(const ds_plan *p, const ds_target *to);
 void ds_target_close(const ds_plan *p, const ds_target *to);
-/* Copies for the first step that reads; results for the host. */
-void ds_border_before_forward(const ds_step *s);
-void ds_border_after_forward(const ds_step *s);
-void ds_border_before_backward(const ds_plan *p, const ds_step *s);
 
 /* ---- product.c: convolution and connected ---- */
 

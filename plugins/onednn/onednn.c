@@ -90,6 +90,24 @@ static int refresh(ds_plan *p, ds_error *e)
     return DS_OK;
 }
 
+/* Copies for the first step that reads. */
+static void import_inputs(const ds_step *s)
+{
+    for (int k = 0; k < s->n_inputs; k++)
+        if (s->inputs[k]->importer == s->number)
+            ds_tensor_from_plain(s->inputs[k], s->inputs[k]->plain, s->inputs[k]->value);
+}
+
+static void hand_over(const ds_step *s)
+{
+    bool measures = s->out->feature && s->out->measurer == s->number;
+#pragma omp parallel for schedule(static) if (measures)
+    for (size_t i = 0; i < (measures ? s->out->planes : 0); i++)
+        ds_tensor_measure(s->out, i);
+    if (s->out->to_host)
+        ds_tensor_to_plain(s->out, s->out->value, false, s->out->plain);
+}
+
 static int engine_forward(void *state, int i, const ds_backend_pass *pass, ds_error *e)
 {
     engine *x = state;
@@ -101,9 +119,9 @@ static int engine_forward(void *state, int i, const ds_backend_pass *pass, ds_er
     if (pass->train)
         x->infer.fresh = false; /* the rolling averages move */
     start(p, pass);
-    ds_border_before_forward(s);
+    import_inputs(s);
     int rc = s->kind->forward(p, s);
-    ds_border_after_forward(s);
+    hand_over(s);
     return failed(rc, p, i, e);
 }
 
@@ -114,7 +132,10 @@ static int engine_backward(void *state, int i, const ds_backend_pass *pass, ds_e
     if (!s || !s->trains)
         return DS_OK;
     start(p, pass);
-    ds_border_before_backward(p, s);
+    void *to = ds_target_open(p, &s->from_host);
+    if (to)
+        ds_tensor_from_plain(s->out, s->out->delta, to);
+    ds_target_close(p, &s->from_host);
     return failed(s->kind->backward(p, s), p, i, e);
 }
 

@@ -1,4 +1,4 @@
-/* Where gradients of inputs go, and the borders to the layers that the host computes. */
+/* Where gradients of inputs go. */
 #include "plugins/onednn/engine.h"
 
 static int lease(ds_plan *p, int moment, const ds_tensor *t)
@@ -42,29 +42,4 @@ void ds_target_close(const ds_plan *p, const ds_target *to)
     bool last = to->arrival == to->t->contributions; /* a host's tensor is complete: hand it over */
     if (last && to->t->from_host && to->t->delta)
         ds_tensor_to_plain(to->t, ds_tensor_join(to->t), true, to->t->delta);
-}
-
-void ds_border_before_forward(const ds_step *s)
-{
-    for (int k = 0; k < s->n_inputs; k++)
-        if (s->inputs[k]->importer == s->number)
-            ds_tensor_from_plain(s->inputs[k], s->inputs[k]->plain, s->inputs[k]->value);
-}
-
-void ds_border_after_forward(const ds_step *s)
-{
-    bool measures = s->out->feature && s->out->measurer == s->number;
-#pragma omp parallel for schedule(static) if (measures)
-    for (size_t i = 0; i < (measures ? s->out->planes : 0); i++)
-        ds_tensor_measure(s->out, i);
-    if (s->out->to_host)
-        ds_tensor_to_plain(s->out, s->out->value, false, s->out->plain);
-}
-
-void ds_border_before_backward(const ds_plan *p, const ds_step *s)
-{
-    void *to = ds_target_open(p, &s->from_host);
-    if (to)
-        ds_tensor_from_plain(s->out, s->out->delta, to);
-    ds_target_close(p, &s->from_host);
 }
