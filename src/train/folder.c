@@ -157,6 +157,7 @@ int ds_folder_begin(ds_job *job, ds_error *e)
     DS_TRY(job->folder ? keep_weights(job, e) : make(job, e));
     if (!job->resumed)
         forget_checkpoints(job);
+    ds_folder_link(job, ".ckpt"); /* from here on this run is the newest, wherever it is killed */
     DS_TRY(describe(job, e));
     if (job->resumed)
         return DS_OK;

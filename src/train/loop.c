@@ -177,9 +177,7 @@ static int begin(ds_job *job, ds_error *e)
     DS_FREED char *path = ds_job_path(job, "_results.csv");
     int rc = ds_results_open(&job->results, path, job->results.n, e);
     job->saved = ds_now();
-    DS_TRY(rc || job->resumed ? rc : ds_checkpoint_write(job, e));
-    ds_folder_link(job, ".ckpt"); /* from here on this run is the newest, wherever it is killed */
-    return DS_OK;
+    return rc || job->resumed ? rc : ds_checkpoint_write(job, e);
 }
 
 static int train(ds_job *job, ds_error *e)

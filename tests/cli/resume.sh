@@ -109,6 +109,20 @@ for kind in blend ema abstain elr gambler selective adam average swa unequal mix
     end
 done
 
+begin "a run that could not write its first checkpoint is the newest all the same"
+tiny_cfg "$T/second.cfg" 1 3 '[softmax]\n'
+to second
+run "$D" classifier train "$I/second.data" "$T/second.cfg" -epochs 1
+expect_status 0
+run sh -c "ulimit -f 3; trap '' XFSZ; exec '$D' classifier train '$I/second.data' '$T/second.cfg' -epochs 1 -seed 7"
+expect_status 1
+expect_err '^error: .*second-2/.*cannot write'
+run "$D" classifier train "$I/second.data" "$T/second.cfg" -epochs 1 -seed 7 -resume
+expect_status 0
+expect_err '^note: begins again in .*/second-2: '
+expect_file "$T/second/second-2/second.weights"
+end
+
 begin "warmup_epochs=auto without valid=: a tenth of the images is kept out, told, and the end of the warm-up with it"
 run "$D" classifier train "$I/auto.data" "$T/auto.cfg" -epochs 4
 expect_status 0

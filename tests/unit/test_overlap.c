@@ -93,13 +93,13 @@ static void expect_shared(const char *const *others, int n, int line, const char
     free(list);
 }
 
-static void expect_apart(const char *const *others, int n)
+static void expect_apart(int told, const char *const *others, int n)
 {
     ds_error e = {0};
     ds_notes notes = {0};
     if (check(others, n, 2, &notes, &e))
         fail_msg("%s:%d: %s", e.file, e.line, e.text);
-    assert_int_equal(notes.n, 0);
+    assert_int_equal(notes.n, told); /* of images of equal bytes in the list itself */
 }
 
 #define ONE(name) ((const char *const[]){name}), 1
@@ -115,8 +115,8 @@ static void test_paths(void **state)
     put_text("calib", "0.png\n\n1.png\n2.png\n");
     put_text("train", "3.png\n4.png\n");
     put_text("test", "5.png\n./2.png\n1.png\n");
-    expect_apart(ONE("train"));
-    expect_apart(ONE(NULL));
+    expect_apart(0, ONE("train"));
+    expect_apart(0, ONE(NULL));
     expect_shared((const char *const[]){"train", NULL, "test"}, 3, 3, "1.png' is also in ");
     expect_shared((const char *const[]){"train", NULL, "test"}, 3, 3, "test:3 (and 1 more), expected");
     expect_shared(ONE("calib"), 1, "calib:1 (and 2 more), expected");
@@ -151,7 +151,7 @@ static void test_contents(void **state)
         put_image("longer.png", sizes[i] + 1, 1, false);
         put_text("calib", sizes[i] > 1 ? "0.png\n1.png\n" : "5.png\n1.png\n");
         put_text("train", sizes[i] > 1 ? "last.png\nfirst.png\nlonger.png\n" : "last.png\nlonger.png\n");
-        expect_apart(ONE("train"));
+        expect_apart(0, ONE("train"));
         put_text("train", "last.png\nlonger.png\ncopy.png\n");
         expect_shared(ONE("train"), 2, "1.png' has the bytes of ");
         expect_shared(ONE("train"), 2, "copy.png' in ");
@@ -264,7 +264,7 @@ static void test_many(void **state)
     put_text("train", text[1]);
     struct timespec a, b;
     clock_gettime(CLOCK_MONOTONIC, &a);
-    expect_apart(ONE("train"));
+    expect_apart(1, ONE("train"));
     clock_gettime(CLOCK_MONOTONIC, &b);
     double seconds = (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
     print_message("%d against %d images: %.2f s\n", N * LINES, N * LINES, seconds);

@@ -40,7 +40,7 @@ typedef struct job {
     long call[7];
 } job;
 
-static char crash_here;
+static char crash_here, *volatile nowhere = (char *)8;
 
 /* The descriptors that can be written to, besides the channel. */
 static long count_descriptors(void)
@@ -56,7 +56,7 @@ static long do_job(const job *j, long count, int fd)
     char byte = 0;
     switch (j->what) {
     case CRASH:
-        *(volatile char *)(uintptr_t)(crash_here ? 1 : 8) = 1;
+        *nowhere = 1;
         break;
     case LOOP:
         for (volatile long i = 0;; i++)
