@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes as _c
 import os
+import threading
 from dataclasses import dataclass
 from typing import List, Optional, Sequence, Union
 
@@ -118,8 +119,21 @@ def _text(value: Optional[bytes]) -> Optional[str]:
     return None if value is None else os.fsdecode(value)
 
 
+def _path(path: "str | os.PathLike[str]") -> bytes:
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError("a null character in the path %r" % (path,))
+    return name
+
+
+def _int(name: str, value: int) -> int:
+    if not 0 <= value < 1 << 31:
+        raise ValueError("%s=%d, expected 0 or more, below 2^31" % (name, value))
+    return value
+
+
 class Model:
-    """A network; close() it, or use it in a `with`."""
+    """A network; close() it, or use it in a `with`. A process that was forked opens its own."""
 
     def __init__(self, cfg: "str | os.PathLike[str]", weights: "str | os.PathLike[str]", *,
                  data: "str | os.PathLike[str] | None" = None, precision: Optional[str] = None, batch: int = 0,
@@ -128,10 +142,13 @@ class Model:
         batch: images computed at once, 0: 32; threads that compute one batch, 0: one a core; workers: batches
         computed at the same time, 0: 1."""
         self._model = _c.c_void_p()
-        options = _Options(_c.sizeof(_Options), None if data is None else os.fsencode(data),
-                           None if precision is None else precision.encode(), batch, threads, workers)
+        self._process = os.getpid()
+        self._asked, self._asking = threading.Condition(), 0
+        options = _Options(_c.sizeof(_Options), None if data is None else _path(data),
+                           None if precision is None else precision.encode(), _int("batch", batch),
+                           _int("threads", threads), _int("workers", workers))
         error = _Error()
-        if _lib.darknet_sat_open(os.fsencode(cfg), os.fsencode(weights), _c.byref(options), _c.byref(self._model),
+        if _lib.darknet_sat_open(_path(cfg), _path(weights), _c.byref(options), _c.byref(self._model),
                                  _c.byref(error)):
             raise Error(error.code, os.fsdecode(error.text))
         info = _lib.darknet_sat_info(self._model).contents
@@ -150,8 +167,12 @@ class Model:
             self.notes.append(os.fsdecode(info.notes[len(self.notes)]))
 
     def close(self) -> None:
-        """Frees it; classify() is an error from then on."""
-        model, self._model = self._model, _c.c_void_p()
+        """Frees it, when the calls under way have their answers; classify() is an error from then on."""
+        if self._process != os.getpid():
+            return
+        with self._asked:
+            model, self._model = self._model, _c.c_void_p()
+            self._asked.wait_for(lambda: not self._asking)
         _lib.darknet_sat_close(model)
 
     def __enter__(self) -> "Model":
@@ -169,7 +190,7 @@ class Model:
             keep.append(bytes(image))
             return _Image(_BYTES, _c.cast(_c.c_char_p(keep[-1]), _c.c_void_p), len(keep[-1]))
         if not isinstance(image, np.ndarray):
-            keep.append(os.fsencode(image))
+            keep.append(_path(image))
             return _Image(_FILE, _c.cast(_c.c_char_p(keep[-1]), _c.c_void_p))
         if image.dtype not in (np.uint8, np.float32) or image.ndim not in (2, 3):
             raise TypeError("an array of %s and %d dimensions, expected uint8 (height x width x channels) or float32 "
@@ -186,13 +207,25 @@ class Model:
     def classify(self, images: Sequence[Image]) -> List[Answer]:
         """The answers, in the order of the images. Of one that cannot be read the answer has an `error`; Error is
         raised where the whole call fails."""
-        if not self._model:
-            raise ValueError("the model is closed")
         if isinstance(images, (str, bytes, os.PathLike, np.ndarray)):
             raise TypeError("one image, expected a sequence of images")
         keep: list = []
         n = len(images)
         given = (_Image * n)(*[self._image(i, keep) for i in images])
+        if self._process != os.getpid():
+            raise ValueError("the model was opened before fork()")
+        with self._asked:
+            if not self._model:
+                raise ValueError("the model is closed")
+            self._asking += 1
+        try:
+            return self._ask(given, n)
+        finally:
+            with self._asked:
+                self._asking -= 1
+                self._asked.notify_all()
+
+    def _ask(self, given: _c.Array, n: int) -> List[Answer]:
         found = _c.POINTER(_Answer)()
         error = _Error()
         if _lib.darknet_sat_classify(self._model, given, n, _c.byref(found), _c.byref(error)):

@@ -6,6 +6,7 @@
 #include "train/predict.h"
 
 #include <fenv.h>
+#include <unistd.h>
 
 typedef struct darknet_sat_image image;
 typedef struct darknet_sat_answer answer;
@@ -45,6 +46,7 @@ struct darknet_sat_model {
     int batch;
     worker *workers;
     int n, ready; /* of them: made, open or failed */
+    pid_t process;
     pthread_mutex_t lock;
     pthread_cond_t work, done;
     job *first, *last; /* that nobody has begun */
@@ -288,7 +290,12 @@ int darknet_sat_open(const char *cfg, const char *weights, const options *given,
 {
     ds_error e = {0};
     options o = {0};
+    if (!model) {
+        ds_fail(&e, DS_EUSAGE, "no place for the model");
+        return tell(&e, to);
+    }
     darknet_sat_model *m = DS_ZALLOC(m, 1);
+    m->process = getpid();
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->work, NULL);
     pthread_cond_init(&m->done, NULL);
@@ -306,7 +313,7 @@ int darknet_sat_open(const char *cfg, const char *weights, const options *given,
 
 void darknet_sat_close(darknet_sat_model *m)
 {
-    if (!m)
+    if (!m || m->process != getpid())
         return;
     pthread_mutex_lock(&m->lock);
     m->closing = true;
@@ -323,7 +330,7 @@ void darknet_sat_close(darknet_sat_model *m)
 
 const struct darknet_sat_info *darknet_sat_info(const darknet_sat_model *m)
 {
-    return &m->info;
+    return m ? &m->info : NULL;
 }
 
 /* What one call gives: a size_t, the answers' number, then these, then all probabilities. */
@@ -358,12 +365,18 @@ static void wait_for(darknet_sat_model *m, job *j)
 int darknet_sat_classify(darknet_sat_model *m, const image *images, size_t n, answer **answers, error *to)
 {
     job j = {.images = images, .n = n};
-    block *b = make_block(n, m->info.classes);
-    *answers = NULL;
-    if (!b) {
+    if (answers)
+        *answers = NULL;
+    if (!m || !answers || (n && !images))
+        ds_fail(&j.error, DS_EUSAGE, "no %s", !m ? "model" : answers ? "images" : "place for the answers");
+    else if (m->process != getpid())
+        ds_fail(&j.error, DS_EUSAGE,
+                "the model was opened before fork(), expected one that this process has opened");
+    block *b = j.error.code ? NULL : make_block(n, m->info.classes);
+    if (!b && !j.error.code)
         ds_fail(&j.error, DS_ENOMEM, "no memory for the answers to %zu images", n);
+    if (!b)
         return tell(&j.error, to);
-    }
     j.answers = b->answers;
     wait_for(m, &j);
     if (!j.error.code) {
@@ -419,7 +432,8 @@ int darknet_sat_classify_pixels(darknet_sat_model *m, const unsigned char *pixel
 
 int darknet_sat_classify_floats(darknet_sat_model *m, const float *pixels, answer **a, error *e)
 {
-    const struct darknet_sat_info *i = &m->info;
+    static const struct darknet_sat_info none;
+    const struct darknet_sat_info *i = m ? &m->info : &none;
     const size_t size = (size_t)i->width * (size_t)i->height * (size_t)i->channels * sizeof *pixels;
     return classify_one(m, &(image){DARKNET_SAT_FLOATS, pixels, size, i->width, i->height, i->channels}, a,
                         e);

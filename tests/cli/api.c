@@ -100,6 +100,12 @@ static void check_kinds(darknet_sat_model *m, const char *path)
     darknet_sat_free(a);
     say(!darknet_sat_classify(m, NULL, 0, &a, &error) && a, "no images, no answers");
     darknet_sat_free(a);
+    say(darknet_sat_classify(NULL, odd, 1, &a, &error) == DARKNET_SAT_USAGE &&
+            darknet_sat_classify(m, NULL, 5, &a, &error) == DARKNET_SAT_USAGE &&
+            darknet_sat_classify(m, odd, 1, NULL, &error) == DARKNET_SAT_USAGE &&
+            darknet_sat_classify_floats(NULL, NULL, &a, NULL) == DARKNET_SAT_USAGE &&
+            darknet_sat_open("", "", NULL, NULL, &error) == DARKNET_SAT_USAGE && !darknet_sat_info(NULL),
+        "what is missing is told");
     say(darknet_sat_classify(m, odd, (size_t)-1 / 64, &a, &error) == DARKNET_SAT_MEMORY && !a,
         "more images than memory");
     free(bytes);

@@ -1,6 +1,8 @@
 """darknet_sat, the Python module: api.py DATA CFG WEIGHTS IMAGE. Prints "ok NAME" or "not ok NAME"."""
+import os
 import sys
 import threading
+import time
 
 import darknet_sat
 import numpy as np
@@ -50,7 +52,46 @@ for t in threads:
 for t in threads:
     t.join()
 say(same == [True] * 4, "four threads")
-model.close()
+child = os.fork()
+if not child:
+    closed = fails(ValueError, lambda: model.classify([grey]), "fork")
+    model.close()
+    with darknet_sat.Model(cfg, weights, data=data, threads=1) as own:
+        os._exit(0 if closed and np.array_equal(own.classify([grey])[0].probabilities, expected) else 1)
+end = time.time() + 20
+while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.time() < end:
+    time.sleep(.01)
+say(ended == (child, 0), "after fork() a model of before is an error, another one opens")
+
+
+class Closing:
+    def __fspath__(self):
+        model.close()
+        return path
+
+
+def until_closed(of):
+    try:
+        while True:
+            of.classify([grey])
+    except ValueError as e:
+        same.append("closed" in str(e))
+
+
+same = []
+for _ in range(20):
+    of = darknet_sat.Model(cfg, weights, threads=1)
+    threads = [threading.Thread(target=until_closed, args=(of,), daemon=True) for _ in range(3)]
+    for t in threads:
+        t.start()
+    time.sleep(.005)
+    of.close()
+    for t in threads:
+        t.join(20)
+say(same == [True] * 60, "closed while others ask")
+say(fails(ValueError, lambda: darknet_sat.Model(cfg, weights, batch=1 << 32), "batch") and
+    fails(ValueError, lambda: model.classify([path + "\0x"]), "null"), "numbers and paths that C would cut")
+say(fails(ValueError, lambda: model.classify([Closing()]), "closed"), "closed by a path that it is given")
 model.close()
 say(fails(ValueError, lambda: model.classify([]), "closed"), "a closed model")
 say(darknet_sat.version().count(".") == 2, "version")
