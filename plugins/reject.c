@@ -2,6 +2,7 @@
 #include "plugins/registry.h"
 #include "base/file.h"
 
+#include <inttypes.h>
 #include <limits.h>
 
 typedef struct reject_state {
@@ -9,6 +10,7 @@ typedef struct reject_state {
     ds_numbers thresholds; /* none, or one a class */
     ds_numbers rejected;   /* none, or K and N */
     char *file;            /* of `novelty`, NULL: none */
+    char *hash;            /* of what is in it, NULL: not said */
     int precision;         /* index into precisions, -1: not said */
     ds_novelty novelty;    /* is.novelty, where it was read */
     ds_setup shape;
@@ -30,6 +32,7 @@ static const ds_option reject_options[] = {
     OPT_TEXT("novelty", file,
              "file of `calibrate -novelty`: an image that is none of the classes is rejected as unknown",
              .unit = "FILE"),
+    OPT_TEXT("novelty_hash", hash, "of what is in that file, which no other one may replace", .unit = "HEX"),
     OPT_REAL("novelty_rate", is.novelty_rate,
              "share of images of the classes that may be called unknown, with novelty", OPT_RANGE(0, 1)),
     OPT_INTS("rejected", rejected,
@@ -102,9 +105,16 @@ static int read_novelty(reject_state *r, ds_setup *setup, ds_error *e)
     DS_TRY(ds_novelty_read(&r->novelty, r->file[0] == '/' || !ds_path_exists(path) ? r->file : path, e));
     r->is.novelty = &r->novelty;
     const ds_score score = {(ds_confidence)(r->novelty.kind - DS_NOVELTY_CONFIDENCES), 1, 2};
-    return r->novelty.kind < DS_NOVELTY_CONFIDENCES
-               ? DS_OK
-               : ds_score_check(&score, setup->logits, setup->abstain, e);
+    if (r->novelty.kind >= DS_NOVELTY_CONFIDENCES)
+        DS_TRY(ds_score_check(&score, setup->logits, setup->abstain, e));
+    DS_FREED char *hash = ds_format("%016" PRIx64, ds_novelty_hash(&r->novelty));
+    if (!r->hash || strcmp(r->hash, hash) == 0)
+        return DS_OK;
+    setup->key = "novelty";
+    return ds_fail(e, DS_EINPUT,
+                   "novelty=%s is another file than novelty_hash=%s says, expected the one that `calibrate` "
+                   "wrote with this cfg",
+                   r->file, r->hash);
 }
 
 static void warn(const reject_state *r, const ds_setup *setup)

@@ -5,8 +5,8 @@
  *
  * The library prints nothing and never ends the process, but where memory runs out (see the last function).
  * It leaves signals, environment, floating-point mode and malloc as they are: models compute on threads of
- * their own, on which signals are blocked. Any thread may use any model, several at once; none may use one that
- * is being closed. After fork() the child has none of these threads: models opened before give
+ * their own, on which signals are blocked. Any thread may use any model, several at once; none may use one
+ * that is being closed. After fork() the child has none of these threads: models opened before give
  * DARKNET_SAT_USAGE there, and closing them does nothing; it may open others. What functions take is the
  * caller's and is not looked at after they have returned. */
 #ifndef DARKNET_SAT_H

@@ -94,7 +94,7 @@ int ds_saved_open(ds_saved_file *f, char *path, const char *what, ds_error *e)
     return is_whole(f)
                ? DS_OK
                : ds_fail_at(e, DS_EINPUT, path, 0,
-                            "is damaged, or another kind of file, expected %s in the safetensors format", what);
+                            "is damaged, or of another kind, expected %s in the safetensors format", what);
 }
 
 size_t ds_saved_rows(const ds_saved_file *f, const char *name)

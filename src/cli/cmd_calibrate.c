@@ -13,6 +13,7 @@
 #include "select/figures.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <limits.h>
 
 typedef struct calibrate_flags {
@@ -295,13 +296,14 @@ typedef struct keys {
     ds_pair v[MOST_KEYS]; /* a NULL value: take it out */
     int n;
     char numbers[MOST_KEYS][DS_NUMBER_TEXT], rejected[2 * DS_NUMBER_TEXT];
-    char *aim, *weights;
+    char *aim, *weights, *hash;
 } keys;
 
 static void keys_clear(keys *k)
 {
     free(k->aim);
     free(k->weights);
+    free(k->hash);
 }
 
 /* What was asked for, a word that any reader of a cfg leaves whole: "risk=0.02,delta=0.001". */
@@ -369,6 +371,8 @@ static void keys_of(keys *k, const calibration *c, const calibrate_flags *s)
         threshold_keys(k, c);
     if (c->strangers.path) {
         add_key(k, "novelty", ds_path_base(c->strangers.path));
+        add_key(k, "novelty_hash",
+                k->hash = ds_format("%016" PRIx64, ds_novelty_hash(&c->strangers.novelty)));
         add_number(k, "novelty_rate", s->strangers.rate);
     }
     snprintf(k->rejected, sizeof k->rejected, "%zu,%zu", n - c->found.cut.accepted, n);

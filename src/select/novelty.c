@@ -416,3 +416,9 @@ int ds_novelty_read(ds_novelty *v, const char *path, ds_error *e)
     DS_TRY(read_texts(v, &f, e));
     return read_arrays(v, &f, e);
 }
+
+uint64_t ds_novelty_hash(const ds_novelty *v)
+{
+    const int kind = (int)v->kind;
+    return ds_hash(ds_hash(DS_HASH, &kind, sizeof kind), v->scores, v->n_scores * sizeof *v->scores);
+}

@@ -76,6 +76,9 @@ size_t ds_novelty_ranks(size_t n, double rate);
 
 /* ---- in a file ---- */
 
+/* Of the score and those of the calibration images, by which a cfg knows its file. */
+uint64_t ds_novelty_hash(const ds_novelty *v);
+
 /* What `kind` needs, in the safetensors format. DS_EIO. */
 int ds_novelty_write(const ds_novelty *v, const char *path, ds_error *e);
 /* DS_EINPUT: not such a file, or one of other depths or classes than v's. */

@@ -150,7 +150,7 @@ while IFS='|' read -r what status pattern d c k flags; do
 done <<END
 with the checkpoint of another list|1|has 120 images, of which .*part\.list holds 100, expected the checkpoint of a training on this list|part|soft|backup/soft|
 with another cfg|1|is not the cfg that the run in|noisy|ema|backup/soft|
-with half a checkpoint|1|cut\.ckpt: is damaged, or another kind of file, expected a checkpoint|noisy|soft|cut|
+with half a checkpoint|1|cut\.ckpt: is damaged, or of another kind, expected a checkpoint|noisy|soft|cut|
 with no checkpoint|1|gone\.ckpt|noisy|soft|gone|
 with a truth that lacks images|1|part\.truth: has no label of|noisy|soft|backup/soft|-truth $T/part.truth
 with more than all|2|-worst 121, expected at most 120|noisy|soft|backup/soft|-worst 121

@@ -154,7 +154,7 @@ for damage in 'sed s/state/stage/' 'sed s/crc32/crc23/;s/F64/F32/' 'tr \000 \001
     $damage <"$T/before" >"$T/damaged"
     cp "$T/damaged" "$T/copy"
     watch "$T/damaged" -risk 0.02 "$T/good.csv"
-    expect_error 1 "damaged: (is damaged, or another kind of file, expected a state that classifier watch wrote|has no whole array 'state')"
+    expect_error 1 "damaged: (is damaged, or of another kind, expected a state that classifier watch wrote|has no whole array 'state')"
     expect_same "$T/damaged" "$T/copy"
 done
 : >"$T/empty"
