@@ -5,8 +5,6 @@
 #include "base/error.h"
 #include "base/pixel.h"
 
-#define DS_BACKEND_ABI 4
-
 typedef enum ds_op {
     DS_OP_HOST, /* no backend's business: computed by the host on plain arrays */
     DS_OP_CONVOLUTION,
@@ -113,9 +111,7 @@ typedef enum ds_fetch {
 } ds_fetch;
 
 typedef struct ds_backend {
-    int abi;          /* DS_BACKEND_ABI */
     const char *name; /* value of -backend */
-    const char *help; /* one line */
     bool devices;     /* there may be several: `-backend NAME:N` */
     bool tunes;       /* knows ds_graph.tune */
     /* Fewer images than a batch are no states of their own: a whole batch is computed, in which the others

@@ -317,22 +317,19 @@ static size_t engine_memory(const void *state)
     return ((const ds_engine *)state)->gpu.pinned_bytes;
 }
 
-const ds_backend ds_backend_cuda = {
-    .abi = DS_BACKEND_ABI,
-    .name = "cuda",
-    .help = "cuDNN's convolutions on an NVIDIA GPU, kernels of our own between them",
-    .devices = true,
-    .tunes = true,
-    .whole = true,
-    .describe = engine_describe,
-    .lacks = engine_lacks,
-    .create = engine_create,
-    .free = engine_free,
-    .forward = engine_forward,
-    .prepares = engine_prepares,
-    .waited = engine_waited,
-    .backward = engine_backward,
-    .changed = engine_changed,
-    .update = engine_update,
-    .fetch = engine_fetch,
-    .memory = engine_memory};
+const ds_backend ds_backend_cuda = {.name = "cuda",
+                                    .devices = true,
+                                    .tunes = true,
+                                    .whole = true,
+                                    .describe = engine_describe,
+                                    .lacks = engine_lacks,
+                                    .create = engine_create,
+                                    .free = engine_free,
+                                    .forward = engine_forward,
+                                    .prepares = engine_prepares,
+                                    .waited = engine_waited,
+                                    .backward = engine_backward,
+                                    .changed = engine_changed,
+                                    .update = engine_update,
+                                    .fetch = engine_fetch,
+                                    .memory = engine_memory};

@@ -166,9 +166,7 @@ static size_t engine_memory(const void *state)
     return x->train.arena.bytes + x->infer.arena.bytes;
 }
 
-const ds_backend ds_backend_onednn = {.abi = DS_BACKEND_ABI,
-                                      .name = "onednn",
-                                      .help = "oneDNN's convolutions, activations in its own layout",
+const ds_backend ds_backend_onednn = {.name = "onednn",
                                       .describe = engine_describe,
                                       .lacks = engine_lacks,
                                       .create = engine_create,

@@ -72,6 +72,10 @@ int ds_per_class_find(ds_per_class *p, double delta, ds_answers *a, ds_error *e)
     a->thresholds = p->thresholds;
     if (kept)
         return DS_OK;
+    if (!(least < 1))
+        return ds_fail(e, DS_EINFEASIBLE,
+                       "no feasible threshold for any class: %zu calibration images allow no -risk below 1",
+                       a->n);
     return ds_fail(e, DS_EINFEASIBLE,
                    "no feasible threshold for any class: %zu calibration images allow -risk %g at the least",
                    a->n, least);

@@ -4,8 +4,6 @@
 
 #include <unistd.h>
 
-enum { MOST_BYTES = 256 << 20 }; /* of a file */
-
 /* The child gets it, then the file. */
 typedef struct request {
     size_t n;
@@ -76,9 +74,9 @@ int ds_decoder_decode(ds_sandbox *decoder, const unsigned char *bytes, size_t n,
 {
     request r = {n, channels};
     ds_error ended = {0};
-    if (n > MOST_BYTES)
+    if (n > DS_MOST_UNTRUSTED)
         return ds_fail_at(e, DS_EINPUT, path, 0, "has %zu bytes, expected at most %d (untrusted image)", n,
-                          MOST_BYTES);
+                          DS_MOST_UNTRUSTED);
     int rc = decode(decoder, path, false, &r, bytes, im, &ended);
     if (rc == DS_EIO) /* what an earlier image did to that child may have ended it; a new one tells */
         return decode(decoder, path, true, &r, bytes, im, e);

@@ -327,11 +327,15 @@ int ds_image_decode(const unsigned char *bytes, size_t n, const char *path, int 
     return rc;
 }
 
-/* Who opens a pipe or a device may wait without end. */
-static int check_regular(const char *path, ds_error *e)
+/* Who opens a pipe or a device may wait without end; a file that would be refused is not read. */
+static int check_file(const char *path, bool untrusted, ds_error *e)
 {
     struct stat st;
-    if (stat(path, &st) || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+    const int there = stat(path, &st);
+    if (!there && untrusted && S_ISREG(st.st_mode) && st.st_size > DS_MOST_UNTRUSTED)
+        return ds_fail_at(e, DS_EINPUT, path, 0, "has %lld bytes, expected at most %d (untrusted image)",
+                          (long long)st.st_size, DS_MOST_UNTRUSTED);
+    if (there || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
         return DS_OK; /* reading says what is wrong */
     return ds_fail_at(e, DS_EIO, path, 0, "is a %s, expected a regular file",
                       S_ISFIFO(st.st_mode)   ? "named pipe"
@@ -344,7 +348,7 @@ int ds_image_read_by(struct ds_sandbox *decoder, const char *path, int channels,
     DS_FREED unsigned char *bytes = NULL;
     size_t n;
     *im = (ds_image){0};
-    DS_TRY(check_regular(path, e));
+    DS_TRY(check_file(path, decoder != NULL, e));
     DS_TRY(ds_file_read(path, "an image", &bytes, &n, e));
     return decoder ? ds_decoder_decode(decoder, bytes, n, path, channels, im, e)
                    : ds_image_decode(bytes, n, path, channels, im, e);

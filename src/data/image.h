@@ -34,6 +34,7 @@ void ds_image_free(ds_image *im);
  * is an error of that image alone. To be called while the program has one thread; freed by ds_sandbox_free.
  * DS_EIO: the system does not let a child give up its rights. */
 struct ds_sandbox;
+enum { DS_MOST_UNTRUSTED = 256 << 20 }; /* bytes of a file */
 int ds_decoder_new(struct ds_sandbox **decoder, ds_error *e);
 /* As ds_image_read and ds_image_decode; decoder NULL: ds_image_read. */
 int ds_image_read_by(struct ds_sandbox *decoder, const char *path, int channels, ds_image *im, ds_error *e);

@@ -150,11 +150,12 @@ static int refuse(const ds_net *n, int layer, ds_error *e)
 {
     const ds_section *s = &n->cfg->sections[layer + 1];
     const char *activation = ds_section_get(s, "activation");
-    return ds_fail_at(
-        e, DS_EINPUT, n->cfg->path, s->line,
-        "layer %d: [%s]%s%s needs Darknet's library, which is not opened here, expected layers of "
-        "backend %s",
-        layer, s->name, activation ? " activation=" : "", activation ? activation : "", n->backend_name);
+    return ds_fail_at(e, DS_EINPUT, n->cfg->path, s->line,
+                      "layer %d: [%s]%s%s of this shape is left to Darknet's library, which is not opened "
+                      "here (`predict -v` "
+                      "says why), expected layers of backend %s",
+                      layer, s->name, activation ? " activation=" : "", activation ? activation : "",
+                      n->backend_name);
 }
 
 static int build(ds_net *n, const ds_net_setup *setup, ds_error *e)

@@ -238,9 +238,11 @@ static int take_row(table *t, ds_answers *a, ds_error *e)
     DS_TRY(ds_csv_number(&t->in, t->at[CONFIDENCE], &confidence, e));
     if (t->at[LABEL] >= 0) {
         char *label = fields[t->at[LABEL]], *prediction = fields[t->at[PREDICTION]];
-        const bool answered = *prediction || !isnan(confidence) || !*label;
+        if (!*label || (!*prediction && !isnan(confidence)))
+            return ds_fail_at(e, DS_EINPUT, t->in.file, t->in.line, "has no %s, expected one",
+                              *label ? "prediction" : "label");
         DS_PUSH(t->labels, n, find_class(&t->classes, label));
-        DS_PUSH(t->predictions, m, answered ? find_class(&t->classes, prediction) : NULL);
+        DS_PUSH(t->predictions, m, *prediction ? find_class(&t->classes, prediction) : NULL);
     }
     n = a->n;
     if (t->at[PATH] >= 0)

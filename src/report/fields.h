@@ -18,6 +18,8 @@ void ds_csv_put_number(FILE *f, double v);
 
 /* null when it is not finite. */
 json_t *ds_json_number(double v);
+/* An infinite one as the largest number, which no confidence reaches; null where there is none (NaN). */
+json_t *ds_json_threshold(double v);
 /* [low, high], null when one of them is not finite. */
 json_t *ds_json_interval(ds_interval v);
 /* Any bytes, as ds_report_json puts them; NULL becomes null. */

@@ -1,8 +1,15 @@
 #include "report/fields.h"
 
+#include <float.h>
+
 json_t *ds_json_number(double v)
 {
     return isfinite(v) ? json_real(v) : json_null();
+}
+
+json_t *ds_json_threshold(double v)
+{
+    return ds_json_number(isinf(v) ? copysign(DBL_MAX, v) : v);
 }
 
 json_t *ds_json_interval(ds_interval v)

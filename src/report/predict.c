@@ -103,12 +103,12 @@ static void put_json(const ds_answer_writer *to, const ds_answer *a)
     if (a->error)
         line = json_pack("{so so}", "path", path, "error", ds_json_text(a->error));
     else
-        line =
-            json_pack("{so so sb ss so so so so so}", "path", path, "answer",
-                      ds_json_text(accepted ? to->names[a->top[0].class] : NULL), "accepted", accepted,
-                      "verdict", ds_verdict_names[a->verdict], "confidence", ds_json_number(a->confidence),
-                      "score", ds_json_text(to->score), "threshold", ds_json_number(a->threshold), "novelty",
-                      ds_json_number(isnan(to->novelty_rate) ? NAN : a->novelty), "top", top_json(to, a));
+        line = json_pack("{so so sb ss so so so so so}", "path", path, "answer",
+                         ds_json_text(accepted ? to->names[a->top[0].class] : NULL), "accepted", accepted,
+                         "verdict", ds_verdict_names[a->verdict], "confidence", ds_json_number(a->confidence),
+                         "score", ds_json_text(to->score), "threshold", ds_json_threshold(a->threshold),
+                         "novelty", ds_json_number(isnan(to->novelty_rate) ? NAN : a->novelty), "top",
+                         top_json(to, a));
     ds_json_write(to->f, line, JSON_COMPACT);
 }
 

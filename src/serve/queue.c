@@ -1,5 +1,6 @@
 #include "serve/queue.h"
 #include "base/clock.h"
+#include "base/thread.h"
 
 typedef struct list {
     ds_job *first, *last;
@@ -185,7 +186,7 @@ int ds_queue_images(ds_queue *q)
 static int start(ds_queue *q, int n, void *(*run)(void *), ds_error *e)
 {
     for (int i = 0; i < n; i++) {
-        const int failed = pthread_create(&q->threads[q->n_threads], NULL, run, q);
+        const int failed = ds_thread_start(&q->threads[q->n_threads], run, q);
         if (failed)
             return ds_fail(e, DS_EIO, "cannot start a thread: %s", strerror(failed));
         q->n_threads++;

@@ -24,13 +24,14 @@ static json_t *probabilities(const struct darknet_sat_info *info, const struct d
 
 char *ds_reply_answer(const struct darknet_sat_info *info, const struct darknet_sat_answer *a)
 {
-    return ds_json_line(json_pack(
-        "{so si so sb ss so ss so so so}", "class", name_of(info, a->class_index), "index", a->class_index,
-        "probability", ds_json_number(a->probabilities[a->class_index]), "accepted",
-        a->verdict == DARKNET_SAT_ACCEPTED, "verdict", darknet_sat_verdict_text(a->verdict), "confidence",
-        ds_json_number(a->confidence), "score", info->confidence, "threshold", ds_json_number(a->threshold),
-        "novelty", ds_json_number(isnan(info->novelty_rate) ? NAN : a->novelty), "probabilities",
-        probabilities(info, a, json_array())));
+    return ds_json_line(
+        json_pack("{so si so sb ss so ss so so so}", "class", name_of(info, a->class_index), "index",
+                  a->class_index, "probability", ds_json_number(a->probabilities[a->class_index]), "accepted",
+                  a->verdict == DARKNET_SAT_ACCEPTED, "verdict", darknet_sat_verdict_text(a->verdict),
+                  "confidence", ds_json_number(a->confidence), "score", info->confidence, "threshold",
+                  ds_json_threshold(a->threshold), "novelty",
+                  ds_json_number(isnan(info->novelty_rate) ? NAN : a->novelty), "probabilities",
+                  probabilities(info, a, json_array())));
 }
 
 /* ---- the Open Inference Protocol ---- */
@@ -92,16 +93,16 @@ char *ds_reply_model(const ds_serve_setup *setup)
     for (int c = 0; c < info->classes; c++)
         ds_json_append(names, name_of(info, c));
     for (int c = 0; info->thresholds && c < info->classes; c++)
-        ds_json_append(thresholds, ds_json_number(info->thresholds[c]));
+        ds_json_append(thresholds, ds_json_threshold(info->thresholds[c]));
     for (int k = 0; k < OUTPUTS; k++)
         ds_json_append(all, tensor(info, k, -1));
     json_t *input = json_pack("{ss ss s[iiii]}", "name", DS_INPUT, "datatype", "FP32", "shape", -1,
                               info->channels, info->height, info->width);
-    return ds_json_line(json_pack("{ss s[s] ss s[o] so s{so ss so so so ss}}", "name", setup->name,
-                                  "versions", "1", "platform", "darknet-sat", "inputs", input, "outputs", all,
-                                  "parameters", "classes", names, "score", info->confidence, "threshold",
-                                  ds_json_number(info->threshold), "thresholds", thresholds, "novelty_rate",
-                                  ds_json_number(info->novelty_rate), "backend", info->backend));
+    json_t *said = json_pack("{so ss so so so ss}", "classes", names, "score", info->confidence, "threshold",
+                             ds_json_threshold(info->threshold), "thresholds", thresholds, "novelty_rate",
+                             ds_json_number(info->novelty_rate), "backend", info->backend);
+    return ds_json_line(json_pack("{ss s[s] ss s[o] so so}", "name", setup->name, "versions", "1", "platform",
+                                  "darknet-sat", "inputs", input, "outputs", all, "parameters", said));
 }
 
 char *ds_reply_server(void)

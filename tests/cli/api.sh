@@ -98,7 +98,7 @@ end
 sed 's/^activation=leaky/activation=elu/' "$T/soft.cfg" >"$T/elu.cfg"
 sed 's/^\[softmax\]/[sogtmax]/' "$T/soft.cfg" >"$T/odd.cfg"
 head -c 400 "$W/soft.weights" >"$T/short.weights"
-error_case "a layer of Darknet's library alone is refused by name" 1 'elu\.cfg:[0-9]+: layer [0-9]+: \[[a-z]+\] activation=elu needs Darknet' \
+error_case "a layer of Darknet's library alone is refused by name" 1 'elu\.cfg:[0-9]+: layer [0-9]+: \[[a-z]+\] activation=elu of this shape is left to Darknet' \
     "$T/classify" "$data" "$T/elu.cfg" "$W/soft.weights" "$first"
 error_case "a bad cfg" 1 'odd\.cfg:[0-9]+: .*sogtmax' "$T/classify" "$data" "$T/odd.cfg" "$W/soft.weights" "$first"
 error_case "weights without their end" 1 'short\.weights: ' "$T/classify" "$data" "$T/soft.cfg" "$T/short.weights" "$first"

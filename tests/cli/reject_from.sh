@@ -205,6 +205,8 @@ printf 'label,prediction,confidence\na,a,high\n' >"$T/bad4.csv"
 printf 'label,prediction,confidence\na,a,0.5\n"a,a,0.5\n' >"$T/bad5.csv"
 printf 'label,prediction,confidence\na,a,inf\n' >"$T/bad6.csv"
 printf 'label,prediction,confidence\na\0,a,0.5\n' >"$T/bad7.csv"
+printf 'label,prediction,confidence\na,a,0.5\n,,0.6\n' >"$T/bad8.csv"
+printf 'label,prediction,confidence\na,,0.5\n' >"$T/bad9.csv"
 : >"$T/empty.csv"
 mkdir "$T/folder.csv"
 while IFS='|' read -r what file pattern; do
@@ -220,6 +222,8 @@ confidence that is no number|bad4.csv|bad4\.csv:2: .*high
 open quote|bad5.csv|bad5\.csv:3: 
 infinite confidence|bad6.csv|bad6\.csv:2: .*inf
 NUL byte|bad7.csv|bad7\.csv:2: a 0 byte, expected
+no label|bad8.csv|bad8\.csv:3: has no label, expected one
+a confidence in nothing|bad9.csv|bad9\.csv:2: has no prediction, expected one
 END
 
 begin "an error leaves the JSON file of before"
