@@ -143,15 +143,30 @@ static int read_source(ds_import_job *job, ds_error *e)
     return DS_OK;
 }
 
-/* Those that ask to stop wait. */
-static void hold_signals(sigset_t *before)
+static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+enum { STOPS = sizeof stops / sizeof *stops };
+static volatile sig_atomic_t stopped;
+
+static void note_stop(int signal)
 {
-    sigset_t stops;
-    sigemptyset(&stops);
-    sigaddset(&stops, SIGINT);
-    sigaddset(&stops, SIGTERM);
-    sigaddset(&stops, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &stops, before);
+    stopped = signal;
+}
+
+/* Whatever thread they come to, signals that ask to stop wait from here to let_stop. */
+static void hold_stops(struct sigaction *before)
+{
+    const struct sigaction wait = {.sa_handler = note_stop, .sa_flags = SA_RESTART};
+    stopped = 0;
+    for (int i = 0; i < STOPS; i++)
+        sigaction(stops[i], &wait, &before[i]);
+}
+
+static void let_stop(const struct sigaction *before)
+{
+    for (int i = 0; i < STOPS; i++)
+        sigaction(stops[i], &before[i], NULL);
+    if (stopped)
+        raise(stopped);
 }
 
 static int run(ds_import_job *job, ds_error *e)
@@ -163,7 +178,7 @@ static int run(ds_import_job *job, ds_error *e)
     if (packed && !S_ISREG(st.st_mode))
         return ds_fail_at(e, DS_EINPUT, source, 0,
                           "is no folder and no file, expected one folder a class, or an archive of them");
-    sigset_t before;
+    struct sigaction before[STOPS];
     int rc = packed ? unpack(job, e) : DS_OK;
     if (!rc)
         rc = read_source(job, e);
@@ -172,7 +187,7 @@ static int run(ds_import_job *job, ds_error *e)
     if (!rc)
         ds_import_share_out(job);
     if (folders) /* there are the lists of before, or those of now */
-        hold_signals(&before);
+        hold_stops(before);
     if (!rc)
         rc = ds_import_remove_earlier(job, e);
     if (!rc && !folders)
@@ -182,7 +197,7 @@ static int run(ds_import_job *job, ds_error *e)
     if (rc && folders) /* images of other archives have replaced those of before */
         ds_import_put_back(job);
     if (folders)
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        let_stop(before);
     return rc;
 }
 

@@ -43,9 +43,24 @@ static char *newest(const ds_job *job)
     return n > 0 ? ds_path_dir(target) : NULL;
 }
 
+/* Or of one that has been made since, and was killed before its first checkpoint; NULL: none. */
+static char *newest_folder(const ds_job *job)
+{
+    DS_FREED char *name = newest(job);
+    const size_t n = strlen(job->base);
+    long long k = 0;
+    if (name && !(strncmp(name, job->base, n) == 0 && name[n] == '-' && ds_parse_int(name + n + 1, &k)))
+        return ds_strdup(name); /* of -name */
+    for (bool there = true; there; k += there) {
+        DS_FREED char *path = ds_format("%s/%s-%lld", job->data.backup, job->base, k + 1);
+        there = ds_path_exists(path);
+    }
+    return k ? ds_format("%s-%lld", job->base, k) : NULL;
+}
+
 int ds_folder_find(ds_job *job, ds_error *e)
 {
-    DS_FREED char *name = job->setup.name ? ds_strdup(job->setup.name) : newest(job);
+    DS_FREED char *name = job->setup.name ? ds_strdup(job->setup.name) : newest_folder(job);
     job->folder = name ? ds_path_join(job->data.backup, name) : NULL;
     if (job->folder && ds_path_exists(job->folder))
         return lock(job, e);
@@ -157,7 +172,6 @@ int ds_folder_begin(ds_job *job, ds_error *e)
     DS_TRY(job->folder ? keep_weights(job, e) : make(job, e));
     if (!job->resumed)
         forget_checkpoints(job);
-    ds_folder_link(job, ".ckpt"); /* from here on this run is the newest, wherever it is killed */
     DS_TRY(describe(job, e));
     if (job->resumed)
         return DS_OK;

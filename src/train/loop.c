@@ -177,7 +177,9 @@ static int begin(ds_job *job, ds_error *e)
     DS_FREED char *path = ds_job_path(job, "_results.csv");
     int rc = ds_results_open(&job->results, path, job->results.n, e);
     job->saved = ds_now();
-    return rc || job->resumed ? rc : ds_checkpoint_write(job, e);
+    DS_TRY(rc || job->resumed ? rc : ds_checkpoint_write(job, e));
+    ds_folder_link(job, ".ckpt");
+    return DS_OK;
 }
 
 static int train(ds_job *job, ds_error *e)

@@ -156,7 +156,7 @@ def places():
 
 
 def second():
-    """The same where there is a complete run already: the new one goes on as soon as it has begun, or nothing has changed."""
+    """The same where there is a complete run already: the new one goes on as soon as its folder is there, or nothing has changed."""
     first, want = whole("whole"), whole("other", "-seed", "2")
     done = [0, 0]
 
@@ -165,7 +165,7 @@ def second():
         name = "second%d" % i
         shutil.copytree(backup("whole"), backup(name), symlinks=True)
         train(name, "-seed", "2", *flags, shim="kill:%d:9" % n)
-        begun = read(name, BASE + ".ckpt") != read("whole", BASE + ".ckpt")
+        begun = os.path.isdir(os.path.join(backup(name), BASE + "-2")) or read(name, BASE + ".ckpt") != read("whole", BASE + ".ckpt")
         status, _, err = train(name, "-seed", "2", "-resume")
         assert status == 0, err
         result = outcome(name)

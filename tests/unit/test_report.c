@@ -126,9 +126,9 @@ static void columns_come_in_any_order(void **state)
 static void classes_are_the_distinct_texts(void **state)
 {
     (void)state;
-    ds_answers csv = read_text("label,prediction,confidence\n10,2,1\n2,,1\n\"10\",10,1\n");
+    ds_answers csv = read_text("label,prediction,confidence\n10,2,1\n2,1,1\n\"10\",10,1\n");
     assert_int_equal(csv.classes, 3);
-    const char *const expected[] = {"", "2", "10"};
+    const char *const expected[] = {"1", "2", "10"};
     for (int i = 0; i < 3; i++)
         assert_string_equal(csv.names[i], expected[i]);
     assert_true(csv.labels[0] == 2 && csv.labels[1] == 1 && csv.labels[2] == 2);
@@ -795,9 +795,9 @@ static void json_keeps_every_name(void **state)
 static void a_safe_csv_holds_no_formula_and_comes_back(void **state)
 {
     (void)state;
-    static char *wild[] = {"=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=x", "'x", "x=1", "", "=\"a\",\n"};
+    static char *wild[] = {"=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=x", "'x", "x=1", "y", "=\"a\",\n"};
     static const char *const safe[] = {
-        "'=1+1", "'+1", "'-1", "'@x", "'\tx", "\"'\rx\"", "''=x", "'x", "x=1", "", "\"'=\"\"a\"\",\n\""};
+        "'=1+1", "'+1", "'-1", "'@x", "'\tx", "\"'\rx\"", "''=x", "'x", "x=1", "y", "\"'=\"\"a\"\",\n\""};
     enum { N = sizeof wild / sizeof *wild };
     double scores[N] = {-1};
     int right[N] = {0};
