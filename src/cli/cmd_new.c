@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <strings.h>
+#include <unistd.h>
 
 typedef struct new_state {
     ds_import import;
@@ -180,11 +181,15 @@ static int write_cfg(work *w, const char *data_path, ds_error *e)
     fprintf(file.f, "# written by classifier new: %d images in %d classes to train on, %d epochs\n\n%s",
             r->images, r->classes, ds_recipe_epochs(r->images), made);
     DS_FREED char *old = ds_path_spare(w->cfg);
-    const bool moved = rename(w->cfg, old) == 0;
+    const bool there = ds_path_exists(w->cfg), kept = ds_path_exists(old);
+    const bool linked = there && !kept && link(w->cfg, old) == 0;
+    const bool moved = there && !kept && !linked && rename(w->cfg, old) == 0; /* there are no links */
     int rc = ds_writer_commit(&file, e);
-    if (moved && rc)
+    if (rc && linked)
+        unlink(old);
+    else if (rc && moved)
         rename(old, w->cfg);
-    else if (moved)
+    else if (there)
         ds_note(&w->notes, "note: the cfg of before is now %s", old);
     return rc;
 }
