@@ -279,6 +279,13 @@ static enum MHD_Result count_lengths(void *arg, enum MHD_ValueKind kind, const c
     return MHD_YES;
 }
 
+/* A 0 byte would end the address, which then were another one. */
+static size_t unescape(void *arg, struct MHD_Connection *connection, char *text)
+{
+    (void)arg, (void)connection;
+    return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
+}
+
 static request *begin_request(ds_server *s, struct MHD_Connection *connection, const char *method,
                               const char *path)
 {
@@ -294,6 +301,11 @@ static request *begin_request(ds_server *s, struct MHD_Connection *connection, c
     MHD_get_connection_values(connection, MHD_HEADER_KIND, count_lengths, &lengths);
     if ((r->last = lengths > 1))
         refuse(r, 400, "more than one Content-Length or Transfer-Encoding");
+    const char *coding = header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    if (coding && strcasecmp(coding, "chunked") != 0) {
+        r->last = true; /* nobody knows where it ends */
+        refuse(r, 501, "a Transfer-Encoding other than chunked");
+    }
     const char *length = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH),
                *type = header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
     if (length && strtod(length, NULL) > (double)s->setup.max_body)
@@ -459,7 +471,7 @@ static int listen_at(ds_server *s, ds_error *e)
                          NULL, MHD_OPTION_NOTIFY_CONNECTION, greet, s, MHD_OPTION_CONNECTION_LIMIT,
                          (unsigned)(s->setup.max_connections + MORE_GUESTS), MHD_OPTION_CONNECTION_TIMEOUT,
                          (unsigned)s->setup.patience + 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                         (size_t)(16 << 10), MHD_OPTION_END);
+                         (size_t)(16 << 10), MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
     return s->daemon ? DS_OK : ds_fail(e, DS_EIO, "libmicrohttpd does not begin");
 }
 

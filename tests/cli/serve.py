@@ -113,6 +113,7 @@ def errors(url, model, large):
             (200, "GET", "/", None, {}), (200, "GET", "/v2", None, {}), (200, "GET", "/v2/health/live", None, {}),
             (200, "GET", "/v2/health/ready", None, {}), (200, "GET", "/v2/models/%s/ready" % model, None, {}),
             (404, "GET", "/v2/models/other", None, {}), (404, "GET", "/v2/models/%sx" % model, None, {}), (404, "GET", "/../etc/passwd", None, {}),
+            (404, "GET", "/v2/models/%s%%00/ready" % model, None, {}), (404, "POST", "/classify%00/", b"x", {}),
             (405, "GET", "/classify", None, {}), (405, "POST", "/", b"x", {}), (400, "POST", "/classify", None, {}),
             (400, "POST", "/classify", b"no image", {}), (400, "POST", "/classify", as_form(b"no image")[0], as_form(b"")[1]),
             (400, "POST", "/classify", b"--cut", as_form(b"")[1]), (413, "POST", "/classify", many, {}),
@@ -126,16 +127,17 @@ def errors(url, model, large):
 
 
 def smuggled(url):
-    """Two lengths, a length and chunks: what follows must not be taken for a request of its own."""
+    """Two lengths, a length and chunks, an unknown coding: what follows must not be taken for a request of its own."""
     at = urllib.parse.urlsplit(url)
     inner = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
-    for lengths in (b"Content-Length: 0\r\nContent-Length: %d\r\n" % len(inner), b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n" % len(inner)):
+    for status, lengths in ((400, b"Content-Length: 0\r\nContent-Length: %d\r\n" % len(inner)),
+                            (400, b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n" % len(inner)), (501, b"Transfer-Encoding: gzip\r\n")):
         with socket.create_connection((at.hostname, at.port), timeout=5) as s:
             s.sendall(b"POST /classify HTTP/1.1\r\nHost: a\r\n" + lengths + b"\r\n" + inner)
             said = b""
             while part := s.recv(10000):
                 said += part
-        expect(said.count(b"HTTP/1.1 ") == 1 and b"HTTP/1.1 400 " in said, lengths, said)
+        expect(said.count(b"HTTP/1.1 ") == 1 and b"HTTP/1.1 %d " % status in said, lengths, said)
 
 
 def crowd(url, most):
