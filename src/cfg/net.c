@@ -124,7 +124,7 @@ int ds_cfg_read_net(ds_cfg *cfg, ds_notes *notes, ds_error *e)
     s->broken = input != DS_OK;
     DS_TRY(whole ? ds_keep(e, input) : DS_OK);
 #define REFUSE(key, ...) DS_TRY(ds_keep(e, ds_section_fail(cfg, s, key, e, __VA_ARGS__)))
-    if (n->batch % n->subdivisions)
+    if ((whole || n->batch > 1) && n->batch % n->subdivisions)
         REFUSE("subdivisions",
                "batch=%d is no multiple of subdivisions=%d, expected a number that divides it", n->batch,
                n->subdivisions);
