@@ -54,7 +54,6 @@ class _Image(_c.Structure):
 _FILE, _BYTES, _PIXELS, _FLOATS = range(4)
 
 
-
 def _load() -> _c.CDLL:
     """The library that the loader finds; else that of the same PREFIX, or of the same tree."""
     name = "libdarknet_sat.so.1"
@@ -143,7 +142,8 @@ class Model:
         computed at the same time, 0: 1."""
         self._model = _c.c_void_p()
         self._process = os.getpid()
-        self._asked, self._asking = threading.Condition(), 0
+        self._asked, self._left = threading.Condition(), None
+        self._asking: List[int] = []  # threads
         options = _Options(_c.sizeof(_Options), None if data is None else _path(data),
                            None if precision is None else precision.encode(), _int("batch", batch),
                            _int("threads", threads), _int("workers", workers))
@@ -172,6 +172,9 @@ class Model:
             return
         with self._asked:
             model, self._model = self._model, _c.c_void_p()
+            if threading.get_ident() in self._asking:  # in a signal handler: the call that it interrupted frees it
+                self._left = self._left or model
+                return
             self._asked.wait_for(lambda: not self._asking)
         _lib.darknet_sat_close(model)
 
@@ -214,21 +217,29 @@ class Model:
         given = (_Image * n)(*[self._image(i, keep) for i in images])
         if self._process != os.getpid():
             raise ValueError("the model was opened before fork()")
-        with self._asked:
-            if not self._model:
-                raise ValueError("the model is closed")
-            self._asking += 1
+        me, model = threading.get_ident(), _c.c_void_p()
         try:
-            return self._ask(given, n)
-        finally:
             with self._asked:
-                self._asking -= 1
+                model = self._model
+                if not model:
+                    raise ValueError("the model is closed")
+                self._asking.append(me)
+            return self._ask(model, given, n)
+        finally:
+            left = None
+            with self._asked:
+                if model:
+                    self._asking.remove(me)
+                if not self._asking:
+                    left, self._left = self._left, None
                 self._asked.notify_all()
+            if left:
+                _lib.darknet_sat_close(left)
 
-    def _ask(self, given: _c.Array, n: int) -> List[Answer]:
+    def _ask(self, model: _c.c_void_p, given: _c.Array, n: int) -> List[Answer]:
         found = _c.POINTER(_Answer)()
         error = _Error()
-        if _lib.darknet_sat_classify(self._model, given, n, _c.byref(found), _c.byref(error)):
+        if _lib.darknet_sat_classify(model, given, n, _c.byref(found), _c.byref(error)):
             raise Error(error.code, os.fsdecode(error.text))
         try:
             return [self._answer(found[i]) for i in range(n)]

@@ -75,11 +75,11 @@ static int cannot_write(const char *path, ds_error *e)
 
 /* A temporary name is .BASE.tmp and 16 hexadecimal digits, in the folder of the file that it becomes. */
 #define TEMPORARY ".tmp"
-enum { DIGITS = 16 };
+enum { DIGITS = 16, LONGEST = 200 }; /* LONGEST: of BASE in it */
 
 static bool is_temporary_of(const char *name, const char *base)
 {
-    size_t n = strlen(base), mark = strlen(TEMPORARY);
+    size_t n = strnlen(base, LONGEST), mark = strlen(TEMPORARY);
     return name[0] == '.' && strncmp(name + 1, base, n) == 0 && strncmp(name + 1 + n, TEMPORARY, mark) == 0 &&
            strspn(name + 1 + n + mark, "0123456789abcdef") == DIGITS && strlen(name) == 1 + n + mark + DIGITS;
 }
@@ -119,7 +119,7 @@ static int open_temporary(ds_writer *w, const struct stat *old, ds_error *e)
         if (getrandom(&random, sizeof random, 0) < 0)
             random = (uint64_t)getpid();
         free(w->temporary);
-        w->temporary = ds_format("%s/.%s" TEMPORARY "%016" PRIx64, dir, base, random);
+        w->temporary = ds_format("%s/.%.*s" TEMPORARY "%016" PRIx64, dir, LONGEST, base, random);
         if (!w->unnamed)
             fd = open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     } while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && !w->unnamed && fstat(fd, &own) == 0 &&

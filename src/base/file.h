@@ -21,9 +21,9 @@ typedef struct ds_writer {
 } ds_writer;
 
 /* Open; a directory is an error. The temporary file lies beside the final one, never behind a link, with the
- * rights of the file of before. It has no name, so that nothing is left of it whatever ends the program, or
- * where the file system has no such files one that nobody can foresee; one that a killed program left for
- * the same file is removed. On failure nothing is left behind and `w` is zeroed. */
+ * rights of the file of before. It has no name until it is whole, so that hardly anything is left whatever
+ * ends the program, or where the file system has no such files one that nobody can foresee; what a killed
+ * program left of the same file is removed. On failure nothing is left behind and `w` is zeroed. */
 int ds_writer_open(ds_writer *w, const char *path, ds_error *e);
 /* From now on writers write nowhere, for the whole process. */
 void ds_writer_mute(void);

@@ -1,5 +1,7 @@
 #include "base/memory.h"
 
+#include <limits.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void (*on_failure)(void);
@@ -47,4 +49,47 @@ void *ds_xcalloc(size_t n, size_t size)
 void *ds_xrealloc(void *p, size_t n, size_t size)
 {
     return check(reallocarray(p, n && size ? n : 1, n && size ? size : 1));
+}
+
+/* The least of what the files of a group and of those above it say; a file without a number has no limit. */
+static size_t group_limit(const char *where, char *group, const char *name, size_t most)
+{
+    for (;;) {
+        DS_FREED char *path = ds_format("%s%s/%s", where, group, name);
+        FILE *f = fopen(path, "re");
+        size_t limit;
+        if (f && fscanf(f, "%zu", &limit) == 1 && limit < most)
+            most = limit;
+        if (f)
+            fclose(f);
+        char *last = strrchr(group, '/');
+        if (!last)
+            return most;
+        *last = '\0';
+    }
+}
+
+size_t ds_memory_limit(void)
+{
+    size_t most = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    struct rlimit may;
+    char line[PATH_MAX];
+    if (!getrlimit(RLIMIT_AS, &may) && may.rlim_cur < most)
+        most = may.rlim_cur;
+    FILE *f = fopen("/proc/self/cgroup", "re"); /* NUMBER:KINDS:/GROUP */
+    while (f && fgets(line, sizeof line, f)) {
+        char *rest = line;
+        strsep(&rest, ":");
+        const char *kinds = strsep(&rest, ":");
+        if (!rest || *rest != '/')
+            continue;
+        rest[strcspn(rest, "\n")] = '\0';
+        if (!*kinds)
+            most = group_limit("/sys/fs/cgroup", rest, "memory.max", most);
+        else if (strcmp(kinds, "memory") == 0)
+            most = group_limit("/sys/fs/cgroup/memory", rest, "memory.limit_in_bytes", most);
+    }
+    if (f)
+        fclose(f);
+    return most;
 }

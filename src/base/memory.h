@@ -18,6 +18,10 @@ void ds_memory_handler(void (*handler)(void));
 /* The same end for memory that a library did not get. */
 _Noreturn void ds_out_of_memory(void);
 
+/* What the process may take: the machine's memory, its address space (ulimit -v), or what the control group
+ * that it is in allows (version 1 or 2), or one of those above. */
+size_t ds_memory_limit(void);
+
 /* Of a local variable, whichever way its scope is left: its memory is freed; `clear` gets its address. */
 #define DS_FREED __attribute__((cleanup(ds_free_at), unused))
 #define DS_FINALLY(clear) __attribute__((cleanup(clear), unused))

@@ -169,27 +169,33 @@ static int look(void *arg, const ds_import_set *seen, int classes, ds_error *e)
 
 /* ---- what is written ---- */
 
+/* A cfg that is there may have been edited: *old, fresh memory, is where it is from now on, too. */
+static int keep_earlier(const char *cfg, char **old, ds_error *e)
+{
+    if (!ds_path_exists(cfg))
+        return DS_OK;
+    *old = ds_path_spare(cfg);
+    return ds_path_exists(*old) || link(cfg, *old) == 0 || rename(cfg, *old) == 0
+               ? DS_OK
+               : ds_fail_at(e, DS_EIO, cfg, 0, "cannot be kept as %s: %s", *old, strerror(errno));
+}
+
 static int write_cfg(work *w, const char *data_path, ds_error *e)
 {
     const ds_recipe *r = &w->recipe;
-    DS_FREED char *made = NULL;
+    DS_FREED char *made = NULL, *old = NULL;
     ds_writer file;
     w->cfg = ds_format("%.*s.cfg", (int)(strlen(data_path) - strlen(".data")), data_path);
     DS_TRY(apply(w, &made, e));
     w->weighed = strstr(made, "class_weights=sqrt");
+    DS_TRY(keep_earlier(w->cfg, &old, e));
     DS_TRY(ds_writer_open(&file, w->cfg, e));
     fprintf(file.f, "# written by classifier new: %d images in %d classes to train on, %d epochs\n\n%s",
             r->images, r->classes, ds_recipe_epochs(r->images), made);
-    DS_FREED char *old = ds_path_spare(w->cfg);
-    const bool there = ds_path_exists(w->cfg), kept = ds_path_exists(old);
-    const bool linked = there && !kept && link(w->cfg, old) == 0;
-    const bool moved = there && !kept && !linked && rename(w->cfg, old) == 0; /* there are no links */
     int rc = ds_writer_commit(&file, e);
-    if (rc && linked)
-        unlink(old);
-    else if (rc && moved)
+    if (rc && old && !ds_path_exists(w->cfg))
         rename(old, w->cfg);
-    else if (there)
+    else if (!rc && old)
         ds_note(&w->notes, "note: the cfg of before is now %s", old);
     return rc;
 }

@@ -56,7 +56,7 @@ void ds_words_clear(ds_words *w);
              "put an apostrophe before texts of the CSV that a spreadsheet would compute (= + - @ first)")
 
 #define DS_RUN_CACHE                                                                             \
-    OPT_INT("cache", cache, "memory for decoded images; auto: up to a quarter of what there is", \
+    OPT_INT("cache", cache, "memory for decoded images; auto: up to a quarter of what may be taken", \
             .def = "auto", .names = ds_cache_words, OPT_RANGE(0, 1048576), .unit = "MIB")
 extern const char *const ds_cache_words[];
 

@@ -2,7 +2,6 @@
 #include "base/file.h"
 
 #include <sched.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* A process is one rank, as it has one standard output: nothing is passed around that could be another. */
@@ -93,16 +92,6 @@ const char *const ds_cache_words[] = {"auto", NULL};
 
 size_t ds_together_cache(int asked)
 {
-    size_t most = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE), limit;
-    struct rlimit may;
-    if (asked >= 0)
-        return (size_t)asked << 20;
-    if (!getrlimit(RLIMIT_AS, &may) && may.rlim_cur < most)
-        most = may.rlim_cur;
-    FILE *f = fopen("/sys/fs/cgroup/memory.max", "r"); /* a container's; "max": none */
-    if (f && fscanf(f, "%zu", &limit) == 1 && limit < most)
-        most = limit;
-    if (f)
-        fclose(f);
-    return most / 4 / (size_t)(ranks.local > 1 ? ranks.local : 1);
+    const int here = ranks.local > 0 ? ranks.local : ranks.size; /* where nobody says how many: all */
+    return asked >= 0 ? (size_t)asked << 20 : ds_memory_limit() / 4 / (size_t)here;
 }

@@ -22,6 +22,5 @@ void ds_together_end(int rc);
 /* The value of -threads: for 0 this rank's part of the cores of its host. Where the launcher has bound it to
  * fewer cores than threads (mpirun: to one), it may use all of them. */
 int ds_together_threads(int asked);
-/* The value of -cache in bytes: for auto (-1) this rank's part of a quarter of the memory that its host has,
- * or that the process may take. */
+/* The value of -cache in bytes: for auto (-1) this rank's part of a quarter of ds_memory_limit. */
 size_t ds_together_cache(int asked);

@@ -17,25 +17,42 @@ ds_cache *ds_cache_new(size_t images, size_t most)
     return c;
 }
 
+static size_t bytes_of(const ds_image *im)
+{
+    return (size_t)im->w * (size_t)im->h * (size_t)im->c + sizeof *im;
+}
+
+void ds_cache_forget(ds_cache *c, size_t first)
+{
+    for (size_t i = first; i < c->n; i++) {
+        ds_image *im = atomic_exchange(&c->images[i], NULL);
+        atomic_fetch_sub(&c->bytes, im ? bytes_of(im) : 0);
+        ds_image_free(im);
+    }
+}
+
 void ds_cache_free(ds_cache *c)
 {
-    for (size_t i = 0; c && i < c->n; i++)
-        ds_image_free(atomic_load(&c->images[i]));
-    if (c)
-        free(c->images);
+    if (!c)
+        return;
+    ds_cache_forget(c, 0);
+    free(c->images);
     free(c);
 }
 
 /* False: it stays the caller's. */
 static bool keep(ds_cache *c, size_t i, ds_image *im)
 {
-    const size_t bytes = (size_t)im->w * (size_t)im->h * (size_t)im->c + sizeof *im;
-    if (atomic_fetch_add(&c->bytes, bytes) + bytes <= c->most) {
-        ds_image *none = NULL;
-        if (atomic_compare_exchange_strong(&c->images[i], &none, im))
-            return true;
-    }
-    atomic_fetch_sub(&c->bytes, bytes);
+    const size_t bytes = bytes_of(im);
+    ds_image *none = NULL;
+    size_t sum = atomic_load(&c->bytes);
+    do
+        if (sum + bytes > c->most)
+            return false;
+    while (!atomic_compare_exchange_weak(&c->bytes, &sum, sum + bytes));
+    if (atomic_compare_exchange_strong(&c->images[i], &none, im))
+        return true;
+    atomic_fetch_sub(&c->bytes, bytes); /* another thread's is there by now */
     return false;
 }
 

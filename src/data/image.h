@@ -46,6 +46,8 @@ typedef struct ds_cache ds_cache; /* opaque */
 /* Of so many images, `most` bytes at most. */
 ds_cache *ds_cache_new(size_t images, size_t most);
 void ds_cache_free(ds_cache *c);
+/* Those from `first` on, which nobody may be using, are decoded anew. */
+void ds_cache_forget(ds_cache *c, size_t first);
 /* Image i, as ds_image_read_by gives it the first time; c NULL: every time. It is the cache's, or where that
  * has no room, the caller's: *own, else NULL. NULL: an error. */
 const ds_image *ds_cache_read(ds_cache *c, size_t i, struct ds_sandbox *decoder, const char *path,

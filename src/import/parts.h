@@ -32,8 +32,9 @@ typedef struct ds_import_job {
     char *other;              /* the first of them, owned; NULL: there is none */
     const char *classes_path; /* the file that tells them, for messages */
     char *data_path;          /* DIR/NAME.data, NAME being the folder's last component */
-    char *mark;               /* a file that stands in the folder while an import is under way */
+    char *mark;               /* a file in the folder that makes it ours before it has a .data file */
     char *moved[7];           /* where a file of an earlier import is now, owned; NULL: there was none */
+    bool kept[7];             /* it was there before, too */
     bool fresh;               /* the folder was empty */
     char *images;             /* folder in it for the files of an archive, owned; NULL: none */
     int lock;                 /* the folder, open: one process at a time imports into it */

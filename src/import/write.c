@@ -89,13 +89,14 @@ static int remove_file(const char *path, ds_error *e)
 }
 
 /* A file may have been edited since: it is kept under the name in *moved. */
-static int move_file(const char *path, char **moved, ds_error *e)
+static int move_file(const char *path, char **moved, bool *kept, ds_error *e)
 {
     struct stat st;
     if (lstat(path, &st) || !S_ISREG(st.st_mode))
         return remove_file(path, e);
     DS_FREED char *old = ds_path_spare(path);
-    if (rename(path, old))
+    *kept = ds_path_exists(old);
+    if (*kept ? unlink(path) : rename(path, old))
         return ds_fail_at(e, DS_EIO, path, 0, "cannot rename: %s", strerror(errno));
     *moved = old;
     old = NULL;
@@ -116,7 +117,7 @@ int ds_import_remove_earlier(ds_import_job *job, ds_error *e)
 {
     for (int k = 0; k < FILES; k++) {
         DS_FREED char *path = file_of(job, k);
-        DS_TRY(move_file(path, &job->moved[k], e));
+        DS_TRY(move_file(path, &job->moved[k], &job->kept[k], e));
     }
     return DS_OK;
 }
@@ -139,7 +140,9 @@ void ds_import_put_back(ds_import_job *job)
         remove_folder(job->images);
     for (int k = 0; k < FILES; k++) {
         DS_FREED char *path = file_of(job, k);
-        if (job->moved[k])
+        if (job->kept[k])
+            unlink(path);
+        if (job->moved[k] && (!job->kept[k] || link(job->moved[k], path)))
             rename(job->moved[k], path);
         else if (job->fresh)
             unlink(path);

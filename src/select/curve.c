@@ -1,4 +1,5 @@
 #include "select/select.h"
+#include "select/search.h"
 
 #include <float.h>
 

@@ -1,4 +1,5 @@
 #include "select/novelty.h"
+#include "select/search.h"
 #include "base/safetensors.h"
 
 #include <inttypes.h>
@@ -419,6 +420,9 @@ int ds_novelty_read(ds_novelty *v, const char *path, ds_error *e)
 
 uint64_t ds_novelty_hash(const ds_novelty *v)
 {
-    const int kind = (int)v->kind;
-    return ds_hash(ds_hash(DS_HASH, &kind, sizeof kind), v->scores, v->n_scores * sizeof *v->scores);
+    ds_saved arrays[2];
+    uint64_t hash = DS_HASH;
+    for (int i = 0, n = list_arrays(v, arrays); i < n; i++)
+        hash = ds_hash(hash, arrays[i].values, ds_saved_bytes(&arrays[i]));
+    return hash;
 }

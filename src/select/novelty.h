@@ -76,7 +76,7 @@ size_t ds_novelty_ranks(size_t n, double rate);
 
 /* ---- in a file ---- */
 
-/* Of the score and those of the calibration images, by which a cfg knows its file. */
+/* Of what is written, by which a cfg knows its file. */
 uint64_t ds_novelty_hash(const ds_novelty *v);
 
 /* What `kind` needs, in the safetensors format. DS_EIO. */

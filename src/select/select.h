@@ -4,20 +4,6 @@
 
 #include "base/error.h"
 
-/* The first i below n for which `condition` holds, as it does for all behind that one; n: for none. */
-#define DS_FIRST(i, n, condition)                       \
-    ({                                                  \
-        size_t low_ = 0, high_ = (n);                   \
-        while (low_ < high_) {                          \
-            const size_t i = low_ + (high_ - low_) / 2; \
-            if (condition)                              \
-                high_ = i;                              \
-            else                                        \
-                low_ = i + 1;                           \
-        }                                               \
-        low_;                                           \
-    })
-
 /* ---- softmax.c ---- */
 
 /* Do the n logits have a softmax? Not with a NaN, a +infinity, or nothing but -infinity (or n = 0): then

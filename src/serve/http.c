@@ -337,7 +337,8 @@ static enum MHD_Result send_reply(request *r)
                                 "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
                                 "img-src blob:; connect-src 'self'; frame-ancestors 'none'");
     if (r->status == 405)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->allowed);
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW,
+                                strcmp(r->allowed, "GET") == 0 ? "GET, HEAD" : r->allowed);
     if (r->status == 503)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     if (r->last || r->server->draining)

@@ -124,6 +124,7 @@ static int validate(ds_job *job, ds_result *row, ds_error *e)
     if (!rc || rc == DS_EINTERRUPT || !job->setup.skip_bad)
         return rc;
     DS_TRY(ds_job_probe(job, &job->valid, e));
+    ds_cache_forget(job->cache, (size_t)job->train.n); /* which has them at their places of before */
     return job->valid.n < n ? validate_once(job, row, e) : rc;
 }
 

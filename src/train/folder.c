@@ -33,34 +33,45 @@ static int lock(ds_job *job, ds_error *e)
                       job->lock < 0 ? strerror(errno) : "another run writes there");
 }
 
+/* Leads to the folder of the run that began last. */
+static char *newest_path(const ds_job *job)
+{
+    return ds_format("%s/.%s.newest", job->data.backup, job->base);
+}
+
+/* What a link leads to, fresh memory; NULL: nothing. */
+static char *target_of(const char *path)
+{
+    char target[PATH_MAX];
+    ssize_t n = readlink(path, target, sizeof target - 1);
+    return n > 0 ? ds_strndup(target, (size_t)n) : NULL;
+}
+
 /* The folder inside backup= of the run that began last, fresh memory; NULL: none. */
 static char *newest(const ds_job *job)
 {
-    DS_FREED char *path = link_path(job, ".ckpt");
-    char target[PATH_MAX];
-    ssize_t n = readlink(path, target, sizeof target - 1);
-    target[n > 0 ? n : 0] = '\0';
-    return n > 0 ? ds_path_dir(target) : NULL;
+    DS_FREED char *path = newest_path(job), *mark = target_of(path);
+    if (mark && ds_path_exists(path)) {
+        char *folder = mark;
+        mark = NULL;
+        return folder;
+    }
+    DS_FREED char *checkpoint = link_path(job, ".ckpt"), *target = target_of(checkpoint);
+    return target ? ds_path_dir(target) : NULL;
 }
 
-/* Or of one that has been made since, and was killed before its first checkpoint; NULL: none. */
-static char *newest_folder(const ds_job *job)
+/* From here on this run is the newest, wherever it is killed. */
+static void mark_newest(const ds_job *job)
 {
-    DS_FREED char *name = newest(job);
-    const size_t n = strlen(job->base);
-    long long k = 0;
-    if (name && !(strncmp(name, job->base, n) == 0 && name[n] == '-' && ds_parse_int(name + n + 1, &k)))
-        return ds_strdup(name); /* of -name */
-    for (bool there = true; there; k += there) {
-        DS_FREED char *path = ds_format("%s/%s-%lld", job->data.backup, job->base, k + 1);
-        there = ds_path_exists(path);
-    }
-    return k ? ds_format("%s-%lld", job->base, k) : NULL;
+    DS_FREED char *path = newest_path(job), *fresh = ds_format("%s~", path);
+    unlink(fresh);
+    if (symlink(ds_path_base(job->folder), fresh) || rename(fresh, path))
+        unlink(fresh);
 }
 
 int ds_folder_find(ds_job *job, ds_error *e)
 {
-    DS_FREED char *name = job->setup.name ? ds_strdup(job->setup.name) : newest_folder(job);
+    DS_FREED char *name = job->setup.name ? ds_strdup(job->setup.name) : newest(job);
     job->folder = name ? ds_path_join(job->data.backup, name) : NULL;
     if (job->folder && ds_path_exists(job->folder))
         return lock(job, e);
@@ -170,6 +181,7 @@ int ds_folder_begin(ds_job *job, ds_error *e)
         ds_note(job->setup.notes, "note: begins again in %s: what the run before wrote there is replaced",
                 job->folder);
     DS_TRY(job->folder ? keep_weights(job, e) : make(job, e));
+    mark_newest(job);
     if (!job->resumed)
         forget_checkpoints(job);
     DS_TRY(describe(job, e));

@@ -95,8 +95,7 @@ bool ds_job_done(const ds_job *job);
 char *ds_job_path(const ds_job *job, const char *suffix);
 /* DS_EUSAGE: -name is that of a link. */
 int ds_folder_check_name(const ds_job *job, ds_error *e);
-/* The folder of -name, or where the link BASE.ckpt leads, or BASE-N made after it, locked; there is none:
- * job->folder stays NULL.
+/* The folder of -name, or that of the run that began last, locked; there is none: job->folder stays NULL.
  * DS_EINPUT: another run has it. */
 int ds_folder_find(ds_job *job, ds_error *e);
 /* Unless there is one, the first free name, or with -exist-ok the folder found, whose checkpoints go; the

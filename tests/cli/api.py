@@ -1,5 +1,6 @@
 """darknet_sat, the Python module: api.py DATA CFG WEIGHTS IMAGE. Prints "ok NAME" or "not ok NAME"."""
 import os
+import signal
 import sys
 import threading
 import time
@@ -89,6 +90,11 @@ for _ in range(20):
     for t in threads:
         t.join(20)
 say(same == [True] * 60, "closed while others ask")
+of = darknet_sat.Model(cfg, weights, threads=1)
+signal.signal(signal.SIGALRM, lambda *_: of.close())
+signal.setitimer(signal.ITIMER_REAL, .05)
+until_closed(of)
+say(same[60:] == [True], "closed by a signal handler while it asks")
 say(fails(ValueError, lambda: darknet_sat.Model(cfg, weights, batch=1 << 32), "batch") and
     fails(ValueError, lambda: model.classify([path + "\0x"]), "null"), "numbers and paths that C would cut")
 say(fails(ValueError, lambda: model.classify([Closing()]), "closed"), "closed by a path that it is given")

@@ -121,6 +121,12 @@ run "$D" classifier train "$I/second.data" "$T/second.cfg" -epochs 1 -seed 7 -re
 expect_status 0
 expect_err '^note: begins again in .*/second-2: '
 expect_file "$T/second/second-2/second.weights"
+rm -r "$T/second/second-1"
+for flags in "-seed 3" -resume; do # the newest is not the one of the highest number
+    run "$D" classifier train "$I/second.data" "$T/second.cfg" -epochs 1 $flags
+    expect_status 0
+done
+expect_err '^note: .*/second-1: the run is complete'
 end
 
 begin "warmup_epochs=auto without valid=: a tenth of the images is kept out, told, and the end of the warm-up with it"
@@ -397,10 +403,14 @@ expect_err "^warning: .*$image: .*left out from now on"
 expect_err '^note: 1 of 120 training images were lost in mid-run and left out$'
 mv "$I/$image.gone" "$I/$image"
 image=$(sed -n 5p "$I/valid.list")
-run python3 "$T/vanish.py" "$I/$image" "$D" classifier train "$I/gone.data" "$T/ema.cfg" -epochs 5 -skip-bad
-expect_status 0
-expect_err '^note: .*valid\.list: 1 of 30 images cannot be decoded and are left out$'
-mv "$I/$image.gone" "$I/$image"
+for cache in 0 auto; do # an image that is kept is known by its place, which then is another
+    run python3 "$T/vanish.py" "$I/$image" "$D" classifier train "$I/gone.data" "$T/ema.cfg" -epochs 5 -skip-bad -cache $cache -name cache-$cache
+    expect_status 0
+    expect_err '^note: .*valid\.list: 1 of 30 images cannot be decoded and are left out$'
+    mv "$I/$image.gone" "$I/$image"
+    results "$T/gone/cache-$cache/ema_results.csv" "$T/$cache.csv"
+done
+expect_same "$T/auto.csv" "$T/0.csv"
 end
 
 finish

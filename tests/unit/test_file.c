@@ -190,7 +190,13 @@ static int use_names(void **state)
 static int make_folder(void **state)
 {
     (void)state;
-    return mkdtemp(folder) ? 0 : -1;
+    if (!mkdtemp(folder))
+        return -1;
+    const int fd = open(folder, O_TMPFILE | O_RDWR, 0600);
+    has_unnamed = fd >= 0;
+    if (fd >= 0)
+        close(fd);
+    return 0;
 }
 
 static int remove_folder(void **state)

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,12 +102,26 @@ static void test_empty(void **state)
     free(v);
 }
 
+static void test_limit(void **state)
+{
+    (void)state;
+    struct rlimit before, less;
+    const size_t all = ds_memory_limit();
+    assert_in_range(all, 1 << 20, (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE));
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    less = (struct rlimit){all / 2, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_AS, &less), 0);
+    assert_int_equal(ds_memory_limit(), all / 2);
+    setrlimit(RLIMIT_AS, &before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_end),
         cmocka_unit_test(test_grow),
         cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
