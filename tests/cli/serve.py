@@ -130,14 +130,15 @@ def smuggled(url):
     """Two lengths, a length and chunks, an unknown coding: what follows must not be taken for a request of its own."""
     at = urllib.parse.urlsplit(url)
     inner = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
-    for status, lengths in ((400, b"Content-Length: 0\r\nContent-Length: %d\r\n" % len(inner)),
-                            (400, b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n" % len(inner)), (501, b"Transfer-Encoding: gzip\r\n")):
+    for lengths in (b"Content-Length: 0\r\nContent-Length: %d\r\n" % len(inner),
+                    b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n" % len(inner), b"Transfer-Encoding: gzip\r\n"):
         with socket.create_connection((at.hostname, at.port), timeout=5) as s:
             s.sendall(b"POST /classify HTTP/1.1\r\nHost: a\r\n" + lengths + b"\r\n" + inner)
             said = b""
             while part := s.recv(10000):
                 said += part
-        expect(said.count(b"HTTP/1.1 ") == 1 and b"HTTP/1.1 %d " % status in said, lengths, said)
+        # newer versions of libmicrohttpd refuse a coding themselves, with 400
+        expect(said.count(b"HTTP/1.1 ") == 1 and (b"HTTP/1.1 400 " in said or (b"gzip" in lengths and b"HTTP/1.1 501 " in said)), lengths, said)
 
 
 def crowd(url, most):
@@ -171,9 +172,9 @@ def corpus(url, folder):
 def no_decoder(url, image, server):
     """Without the process that starts decoders the server is at fault, and not ready."""
     import os
-    import subprocess
-    for child in subprocess.run(["ps", "-o", "pid=", "--ppid", server], capture_output=True, text=True).stdout.split():
-        os.kill(int(child), signal.SIGKILL)
+    for of_thread in pathlib.Path("/proc", server, "task").glob("*/children"):
+        for child in of_thread.read_text().split():
+            os.kill(int(child), signal.SIGKILL)
     time.sleep(.3)
     found = [ask(url, "POST", "/classify", read(image))[0] for _ in range(3)]
     expect(set(found) == {500}, "statuses:", found)

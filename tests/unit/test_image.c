@@ -273,11 +273,11 @@ static void test_bad_files(void **state)
     write_bytes(path, "P6 20000 20000 255\n", 19);
     expect_failure(path, "20000 x 20000 pixels, expected 1 to 67108864 of them", DS_EINPUT);
     write_bytes(path, "P6 0 5 255\n1234", 15);
-    expect_failure(path, "0 x 5 pixels, expected 1 to", DS_EINPUT);
+    expect_failure(path, ", expected ", DS_EINPUT); /* newer versions of stb_image say so themselves */
     write_bytes(path, "\xff\xd8\xff\xc0\0\x11\x08\0\0\0\x05\3\1\x22\0\2\x11\1\3\x11\1\xff\xd9", 23);
     expect_failure(path, "delayed height", DS_EINPUT); /* a JPEG without a height */
     write_bytes(path, "P5 ", 3);
-    expect_failure(path, "cannot decode: ", DS_EINPUT); /* newer versions of stb_image say why themselves */
+    expect_failure(path, "cannot decode: ", DS_EINPUT);
     write_bytes(path, "P5 #2\n 2 2\n255\nabc", 18);
     expect_failure(path, "file without its end", DS_EINPUT);
     write_bytes(path, "P6 1 1 255\nab", 13);
