@@ -100,6 +100,7 @@ static void expect_apart(int told, const char *const *others, int n)
     if (check(others, n, 2, &notes, &e))
         fail_msg("%s:%d: %s", e.file, e.line, e.text);
     assert_int_equal(notes.n, told); /* of images of equal bytes in the list itself */
+    ds_notes_clear(&notes);
 }
 
 #define ONE(name) ((const char *const[]){name}), 1
