@@ -78,16 +78,15 @@ size_t ds_memory_limit(void)
         most = may.rlim_cur;
     FILE *f = fopen("/proc/self/cgroup", "re"); /* NUMBER:KINDS:/GROUP */
     while (f && fgets(line, sizeof line, f)) {
-        char *rest = line;
-        strsep(&rest, ":");
-        const char *kinds = strsep(&rest, ":");
-        if (!rest || *rest != '/')
+        const char *kinds = strchr(line, ':');
+        char *group = strchr(line, '/');
+        if (!kinds || !group)
             continue;
-        rest[strcspn(rest, "\n")] = '\0';
-        if (!*kinds)
-            most = group_limit("/sys/fs/cgroup", rest, "memory.max", most);
-        else if (strcmp(kinds, "memory") == 0)
-            most = group_limit("/sys/fs/cgroup/memory", rest, "memory.limit_in_bytes", most);
+        group[strcspn(group, "\n")] = '\0';
+        if (strncmp(kinds, "::", 2) == 0)
+            most = group_limit("/sys/fs/cgroup", group, "memory.max", most);
+        else if (strncmp(kinds, ":memory:", 8) == 0)
+            most = group_limit("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes", most);
     }
     if (f)
         fclose(f);
