@@ -52,21 +52,21 @@ void *ds_xrealloc(void *p, size_t n, size_t size)
 }
 
 /* The least of what the files of a group and of those above it say; a file without a number has no limit. */
-static size_t group_limit(const char *where, char *group, const char *name, size_t most)
+static size_t group_limit(const char *where, const char *group, const char *name, size_t most)
 {
-    for (;;) {
-        DS_FREED char *path = ds_format("%s%s/%s", where, group, name);
+    char path[2 * PATH_MAX];
+    for (int n = (int)strlen(group); n >= 0; n--) {
+        if (group[n] && group[n] != '/')
+            continue;
+        snprintf(path, sizeof path, "%s%.*s/%s", where, n, group, name);
         FILE *f = fopen(path, "re");
         size_t limit;
         if (f && fscanf(f, "%zu", &limit) == 1 && limit < most)
             most = limit;
         if (f)
             fclose(f);
-        char *last = strrchr(group, '/');
-        if (!last)
-            return most;
-        *last = '\0';
     }
+    return most;
 }
 
 size_t ds_memory_limit(void)
