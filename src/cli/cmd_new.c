@@ -169,9 +169,13 @@ static int look(void *arg, const ds_import_set *seen, int classes, ds_error *e)
 
 /* ---- what is written ---- */
 
-/* A cfg that is there may have been edited: *old, fresh memory, is where it is from now on, too. */
+/* A cfg that is there may have been edited: *old, fresh memory, is where it is from now on, too. A link goes,
+ * what it leads to is somebody's own. */
 static int keep_earlier(const char *cfg, char **old, ds_error *e)
 {
+    char target[2];
+    if (readlink(cfg, target, sizeof target) >= 0 && unlink(cfg))
+        return ds_fail_at(e, DS_EIO, cfg, 0, "cannot remove the link: %s", strerror(errno));
     if (!ds_path_exists(cfg))
         return DS_OK;
     *old = ds_path_spare(cfg);

@@ -191,6 +191,17 @@ for delay in .005 .01 .015 .02 .03 .04; do
 done
 end
 
+begin "a cfg that is a link: the file behind it stays as it is"
+mv photos_net/photos_net.cfg mine.cfg
+echo "# mine" >>mine.cfg
+cp mine.cfg kept.cfg
+ln -s ../mine.cfg photos_net/photos_net.cfg
+run "$D" classifier new photos -size 40
+expect_status 0
+expect_same mine.cfg kept.cfg
+[ ! -L photos_net/photos_net.cfg ] && grep -qx width=40 photos_net/photos_net.cfg || complain "$(ls -l photos_net)"
+end
+
 begin "a folder with a dot in its name, one that looks like a flag"
 cp -r photos pets.2023
 cp -r photos -- -pets
