@@ -51,7 +51,7 @@ static char *target_of(const char *path)
 static char *newest(const ds_job *job)
 {
     DS_FREED char *path = newest_path(job), *mark = target_of(path);
-    if (mark && ds_path_exists(path)) {
+    if (mark && !strchr(mark, '/') && ds_path_exists(path)) {
         char *folder = mark;
         mark = NULL;
         return folder;

@@ -100,17 +100,24 @@ static void check_kinds(darknet_sat_model *m, const char *path)
     darknet_sat_free(a);
     say(!darknet_sat_classify(m, NULL, 0, &a, &error) && a, "no images, no answers");
     darknet_sat_free(a);
-    say(darknet_sat_classify(NULL, odd, 1, &a, &error) == DARKNET_SAT_USAGE &&
-            darknet_sat_classify(m, NULL, 5, &a, &error) == DARKNET_SAT_USAGE &&
-            darknet_sat_classify(m, odd, 1, NULL, &error) == DARKNET_SAT_USAGE &&
-            darknet_sat_classify_floats(NULL, NULL, &a, NULL) == DARKNET_SAT_USAGE &&
-            darknet_sat_open("", "", NULL, NULL, &error) == DARKNET_SAT_USAGE && !darknet_sat_info(NULL),
-        "what is missing is told");
     say(darknet_sat_classify(m, odd, (size_t)-1 / 64, &a, &error) == DARKNET_SAT_MEMORY && !a,
         "more images than memory");
     free(bytes);
     free(pixels);
     free(floats);
+}
+
+/* NULL where there must be something. */
+static void check_missing(darknet_sat_model *m)
+{
+    const image none = {.kind = DARKNET_SAT_FILE};
+    answer *a;
+    say(darknet_sat_classify(NULL, &none, 1, &a, &error) == DARKNET_SAT_USAGE &&
+            darknet_sat_classify(m, NULL, 5, &a, &error) == DARKNET_SAT_USAGE &&
+            darknet_sat_classify(m, &none, 1, NULL, &error) == DARKNET_SAT_USAGE &&
+            darknet_sat_classify_floats(NULL, NULL, &a, NULL) == DARKNET_SAT_USAGE &&
+            darknet_sat_open("", "", NULL, NULL, &error) == DARKNET_SAT_USAGE && !darknet_sat_info(NULL),
+        "what is missing is told");
 }
 
 static void check_options(char **argv)
@@ -211,6 +218,7 @@ int main(int argc, char **argv)
     signal(SIGUSR1, on_signal);
     darknet_sat_model *one = open_model(argv, 1);
     check_kinds(one, argv[4]);
+    check_missing(one);
     fesetround(FE_UPWARD);
     darknet_sat_model *many = open_model(argv, 3);
     check_options(argv);

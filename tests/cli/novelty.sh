@@ -68,6 +68,16 @@ expect_status 0
 [ "$(grep -c '^precision=bf16$' "$T/kept.cfg")$(grep -c '^precision=' "$T/kept.cfg")" = 11 ] || complain "$(cat "$T/kept.cfg")"
 end
 
+begin "in JSON a class that is never accepted has the largest threshold, null is none"
+{ cat "$T/plain.cfg"; printf '[reject]\nthresholds=inf,inf,inf\n'; } >"$T/never.cfg"
+for cfg in never plain; do
+    run "$D" classifier predict "$data" "$T/$cfg.cfg" "$W" -format jsonl "$T/chess/00.png"
+    expect_status 0
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["threshold"])' <"$T/out" >>"$T/json"
+done
+[ "$(tr '\n' ' ' <"$T/json")" = "$(python3 -c 'import sys; print(sys.float_info.max, None, "")')" ] || complain "$(cat "$T/json")"
+end
+
 begin "a .novelty file that was not written with the cfg is refused"
 cp "$T/new.novelty" "$T/kept.novelty"
 calibrate -coverage 0.5 -novelty 0.1 -seed 9 -out "$T/other.cfg"

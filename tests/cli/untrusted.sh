@@ -16,6 +16,13 @@ predict() {
 first=$T/png/valid_000_leftish.png
 second=$T/png/valid_001_upperish.png
 
+begin "a file that is too large is not even read"
+truncate -s 3G "$T/large.png"
+predict -untrusted "$T/large.png"
+expect_out 'has 3221225472 bytes, expected at most 268435456 \(untrusted image\)'
+rm "$T/large.png"
+end
+
 begin "the answers and errors are those without it: files of all kinds, damaged ones, bombs, what is no file"
 python3 - "$T" "$first" <<'END_PYTHON'
 import struct, sys, zlib
